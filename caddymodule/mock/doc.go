@@ -1,0 +1,2 @@
+// Package mock adds the mock smartcard agent and the demo client system to a Caddy build.
+package mock

@@ -1,0 +1,17 @@
+// Command caddy is Caddy with every standard module, the Countersign modules and the mock smartcard agent
+// and demo client system built in. It is what the repository's Caddyfile runs on; a production gateway is
+// built with xcaddy and carries only what it uses.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/seed-dd2befc3/countersign"
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/mock"
+)
+
+func main() {
+	caddycmd.Main()
+}
