@@ -1,0 +1,105 @@
+// The signing page. This file wires the service's answers (wire.js) to the drawing (screen.js).
+//
+//	             open                  sign
+//	(opening) ─────────► opened ◄────────────► signing ─────► signed ──► back to the client, by itself
+//	    │                  │  ▲  a reason and     │  │
+//	    │ refused          │  │  another try      │  └────────► failed     ┐
+//	    ▼                  │  └───────────────────┘                        │  a link back
+//	(refused)              ├──────── cancel ─────────────────► cancelled   │  to the client
+//	                       └──────── time ───────────────────► expired     ┘
+//
+// The states are the service's; only those in brackets are the page's own. The page never guesses a state: it
+// asks (poll) and draws the answer. Beside any of them it may be "lost": no answer came, it asks again, later
+// each time. One question is open at a time; when a newer one has been asked, an older one's answer is dropped.
+// Only a simulated smartcard starts by itself (autostart); a real card signs after a press.
+
+import { webAddress } from "./dom.js";
+import { Screen } from "./screen.js";
+import * as wire from "./wire.js";
+
+const pace = { signing: 300, waiting: 2000, lost: 1000, lostAtMost: 15000, goodbye: 1200 }; // milliseconds
+const ended = ["signed", "failed", "cancelled", "expired"];
+const pastHelp = ["csrf", "origin"]; // errors that only a reload can mend
+
+const screen = new Screen({ sign: () => act(wire.sign), cancel: () => act(wire.cancel), reload: () => location.reload() });
+let view = null; // the newest answer
+let newest = 0; // the newest question
+let losses = 0; // questions in a row without an answer
+let acting = false; // between a press and its answer
+let started = false; // autostart happens once
+let over = false; // nothing is asked any more
+let timer = 0;
+
+async function ask(question, onRefused) {
+  clearTimeout(timer);
+  const mine = ++newest;
+  let answer;
+  try {
+    answer = await question();
+  } catch (error) {
+    if (mine !== newest) return;
+    acting = false;
+    screen.busy(false);
+    if (error instanceof wire.Refused && !(error.passing && view)) onRefused(error);
+    else if (error instanceof wire.Lost || error instanceof wire.Refused) lost();
+    else throw error;
+    return;
+  }
+  if (mine === newest) arrived(answer);
+}
+
+const open = () => ask(() => wire.open(location.search), refused);
+const poll = () => ask(() => wire.poll(view.id), refused);
+
+// act asks for what the person pressed. Refused, it says why and looks at how things really stand.
+function act(question) {
+  if (acting) return;
+  acting = true;
+  screen.busy(true);
+  ask(() => question(view.id), (error) => {
+    if (pastHelp.includes(error.code)) return refused(error);
+    screen.problem(error);
+    poll();
+  });
+}
+
+function arrived(answer) {
+  losses = 0;
+  acting = false;
+  screen.lost(false);
+  screen.busy(false);
+  if (view === null) history.replaceState(null, "", `client?session=${encodeURIComponent(answer.id)}`); // the token leaves the address bar
+  view = { ...answer, items: answer.items ?? view?.items };
+  screen.draw(view);
+  over = ended.includes(view.state);
+  if (view.state === "signed") goBack();
+  if (over) return;
+  if (view.autostart && !started && view.state === "opened" && !view.reason) {
+    started = true;
+    return act(wire.sign);
+  }
+  if (view.state === "signing" || !document.hidden) timer = setTimeout(poll, pace[view.state] ?? pace.waiting);
+}
+
+function lost() {
+  screen.lost(true);
+  timer = setTimeout(view ? poll : open, Math.min(pace.lost * 2 ** losses++, pace.lostAtMost));
+}
+
+function refused(error) {
+  over = true;
+  screen.lost(false);
+  screen.refuse(error);
+}
+
+// goBack leaves the person a moment to see that it is done. The page does not stay in the history.
+function goBack() {
+  const address = webAddress(view.redirectUri);
+  if (address !== null) timer = setTimeout(() => location.replace(address), pace.goodbye);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && view && !acting && !over) poll();
+});
+
+open();

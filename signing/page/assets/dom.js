@@ -1,0 +1,48 @@
+// Making elements. Text goes in as text nodes only: nothing in this page turns a string into markup, and the
+// page's policy (Trusted Types) would refuse it.
+
+// el("p", {class: "small"}, "text", child, null) makes an element. A function under "on…" is a listener; true
+// sets an attribute without a value; null, undefined and false leave it out, as they do among the children.
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+// icon draws a sign beside words that say the same, so it is hidden from screen readers.
+const shapes = {
+  tick: "M4 13l5 5L20 6",
+  cross: "M6 6l12 12M18 6L6 18",
+  bang: "M12 4v10M12 19v1",
+};
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", class: `icon icon-${name}`, "aria-hidden": "true", focusable: "false" })) {
+    svg.setAttribute(key, value);
+  }
+  path.setAttribute("d", shapes[name]);
+  svg.append(path);
+  return svg;
+}
+
+// digits shows a long number in groups of four. The gaps are drawn by the stylesheet, so what a screen reader
+// says and what is copied stays exact.
+export function digits(text) {
+  if (!/^\d{6,}$/.test(text)) return el("span", {}, text);
+  return el("span", { class: "digits" }, ...text.match(/.{1,4}/g).map((group) => el("span", {}, group)));
+}
+
+// webAddress gives an address back if it is one that a browser may be sent to, else null.
+export function webAddress(text) {
+  try {
+    return ["https:", "http:"].includes(new URL(text).protocol) ? text : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,175 @@
+// The drawing. A Screen shows one view at a time in the fixed regions of the shell: heading, lost, notice,
+// progress, summary, items, actions, small print. A region is made anew only when its state changes, and within
+// a state only numbers move, so nothing that a person reads, opens or has focused is pulled away.
+
+import { digits, el, icon, webAddress } from "./dom.js";
+import { Items } from "./items.js";
+import * as words from "./words.js";
+
+const ended = ["signed", "failed", "cancelled", "expired"];
+const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "items", "actions", "small", "announcer"];
+
+export class Screen {
+  // handlers are sign, cancel and reload: what the person may ask for.
+  constructor(handlers) {
+    this.on = handlers;
+    this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
+    this.drawn = "";
+    this.announced = -1;
+  }
+
+  // draw shows a view; the first one must have its items.
+  draw(view) {
+    const key = [view.state, view.reason?.code, view.tries].join(" ");
+    if (key !== this.drawn) {
+      this.drawn = key;
+      this.stage(view);
+    }
+    document.title = words.title(view);
+    this.items?.mark(view.marks);
+    if (view.state === "signing") this.count(view);
+  }
+
+  // stage sets the scene for a state that has just been entered.
+  stage(view) {
+    const story = words.story(view);
+    const wrong = view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
+    this.head(story.heading, wrong ? "bang" : view.state === "signed" ? "tick" : null);
+    this.at.main.dataset.state = view.state;
+    this.at.notice.replaceChildren(notice(story, wrong ? "notice-error" : view.state === "signed" ? "notice-done" : ""));
+    this.at.progress.replaceChildren();
+    if (view.state === "signing") this.meter(view);
+    this.summarise(view);
+    if (view.mock) this.mock();
+    if (!this.items && view.items) {
+      this.items = new Items(view);
+      this.at.items.replaceChildren(this.items.element);
+    }
+    this.at.items.hidden = ended.includes(view.state) && view.state !== "signed";
+    this.at.actions.replaceChildren(...this.actions(view));
+    this.at.small.textContent = `Signature algorithm: ${view.algorithm}`;
+    if (view.state === "signed") this.announce(`All done. ${words.progressed(view)}.`);
+    this.at.heading.focus();
+  }
+
+  head(text, sign) {
+    this.at.heading.replaceChildren(...(sign ? [icon(sign)] : []), text);
+  }
+
+  summarise(view) {
+    const until = new Date(view.expires);
+    const rows = [
+      ["Asked by", view.client],
+      ["Signing as", digits(view.sub)],
+      ["Items", String(view.total)],
+      !ended.includes(view.state) && !Number.isNaN(until.getTime()) && ["Sign before", el("time", { datetime: view.expires }, words.time(until))],
+    ];
+    this.at.summary.replaceChildren(...rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    this.at.summary.hidden = false;
+  }
+
+  meter(view) {
+    this.bar = el("progress", { max: view.total, value: 0, "aria-labelledby": "heading" });
+    this.counted = el("p", { class: "counted" });
+    this.at.progress.replaceChildren(this.bar, this.counted);
+    this.announced = 0;
+    this.announce("Signing has started.");
+  }
+
+  // count moves the progress, and says so about ten times in all.
+  count(view) {
+    this.bar.value = view.signed;
+    this.counted.textContent = words.progressed(view);
+    if (view.signed < view.total && view.signed - this.announced >= Math.max(1, view.total / 10)) {
+      this.announced = view.signed;
+      this.announce(words.progressed(view));
+    }
+  }
+
+  actions(view) {
+    if (ended.includes(view.state)) return [way(view)].filter(Boolean);
+    const row = el("div", { class: "buttons" });
+    if (view.state === "opened" && (!view.reason || view.reason.retry)) {
+      const label = view.reason ? "Try again" : `Sign ${words.items(view.total)} for ${view.client}`;
+      this.signButton = el("button", { type: "button", class: "button", onclick: () => this.on.sign() }, label);
+      row.append(this.signButton);
+    }
+    const cancel = el("button", { type: "button", class: "button button-secondary", onclick: () => this.confirm(row, cancel, view) }, "Cancel");
+    row.append(cancel);
+    return [row];
+  }
+
+  // confirm asks once, in place. Focus goes to the question and not to its answer, so that a second press of
+  // the same key does not cancel.
+  confirm(row, cancel, view) {
+    const keep = () => {
+      question.replaceWith(row);
+      cancel.focus();
+    };
+    const asked = el("p", { id: "question", tabindex: "-1" }, `Cancel this request? Nothing will be signed for ${view.client}.`);
+    const question = el("div", { class: "question", role: "group", "aria-labelledby": "question", onkeydown: (event) => event.key === "Escape" && keep() },
+      asked,
+      el("div", { class: "buttons" },
+        el("button", { type: "button", class: "button button-warning", onclick: () => this.on.cancel() }, "Yes, cancel the request"),
+        el("button", { type: "button", class: "button button-secondary", onclick: keep }, view.state === "signing" ? "No, go on signing" : "No, go back")));
+    row.replaceWith(question);
+    asked.focus();
+  }
+
+  // busy marks the time between a press and its answer.
+  busy(on) {
+    for (const button of this.at.actions.querySelectorAll("button")) button.setAttribute("aria-disabled", String(on));
+  }
+
+  // lost says that the service does not answer, until it does again.
+  lost(on) {
+    const shown = this.at.lost.childElementCount > 0;
+    if (on && !shown) this.at.lost.append(el("p", { class: "lost" }, icon("bang"), "Connection lost, trying again…"));
+    if (!on && shown) this.at.lost.replaceChildren();
+  }
+
+  // problem shows an error of something the person asked for, above a request that goes on.
+  problem(error) {
+    const told = words.refusal(error);
+    this.at.notice.prepend(el("div", { role: "alert" }, notice({ ...told, text: [el("strong", {}, told.heading), ...told.text] }, "notice-error")));
+  }
+
+  // refuse shows an error that leaves no request to show.
+  refuse(error) {
+    const told = words.refusal(error);
+    document.title = `${told.heading} – Signing Service`;
+    this.drawn = "";
+    this.at.main.dataset.state = "refused";
+    this.head(told.heading, "bang");
+    for (const region of ["progress", "items", "actions", "small", "summary"]) this.at[region].replaceChildren();
+    this.at.summary.hidden = true;
+    this.at.notice.replaceChildren(notice(told, "notice-error"));
+    if (told.reload) this.at.actions.append(el("button", { type: "button", class: "button", onclick: () => this.on.reload() }, told.reload));
+    this.at.heading.focus();
+  }
+
+  mock() {
+    if (this.at.banner.querySelector(".mock")) return;
+    this.at.banner.hidden = false;
+    this.at.banner.firstElementChild.append(el("p", { class: "mock" }, el("strong", { class: "tag" }, "Simulated smartcard"), " No real card signs. The signatures say that they are a mock."));
+  }
+
+  announce(text) {
+    this.at.announcer.textContent = text;
+  }
+}
+
+function notice(story, kind) {
+  return el("div", { class: `notice ${kind}` },
+    ...story.text.map((text) => el("p", {}, text)),
+    story.next && el("p", {}, story.next),
+    story.reference && el("p", { class: "small" }, "Reference for support: ", el("code", {}, story.reference)));
+}
+
+// way is the link back to the client, also where it leads there by itself.
+function way(view) {
+  const address = webAddress(view.redirectUri);
+  if (address === null) return null;
+  const text = view.state === "signed" ? `Continue to ${view.client}` : `Return to ${view.client} without signing`;
+  return el("p", {}, el("a", { class: "button", href: address, rel: "noreferrer" }, text));
+}

@@ -1,0 +1,85 @@
+// The calls between page and service. Addresses are relative: the page stands at <base>/client.
+
+const patience = 15000; // milliseconds until an answer counts as lost
+
+// Lost: no answer, so nothing is known of what became of the call.
+export class Lost extends Error {}
+
+// Refused: the service answered with an error. Its body is {statusCode, error, message, code, requestId};
+// what stands before the service (a proxy) may have answered with anything else.
+export class Refused extends Error {
+  constructor(status, body) {
+    super(typeof body.message === "string" ? body.message : "");
+    this.status = status;
+    this.code = typeof body.code === "string" ? body.code : "";
+    this.requestId = typeof body.requestId === "string" ? body.requestId : "";
+  }
+
+  // passing: the same call may well succeed a moment later.
+  get passing() {
+    return this.status >= 500 || this.status === 429 || this.status === 408;
+  }
+}
+
+// open claims the session for this browser. An address that holds the token carries its whole query as it
+// stands, byte for byte, because the client's state is in it; after that the session's id is enough, since an
+// HttpOnly cookie proves the browser.
+export function open(search) {
+  const query = search.replace(/^\?/, "");
+  const session = parameter(query, "session");
+  return post("client/open", session !== null ? { id: session } : { token: parameter(query, "token") ?? "", query });
+}
+
+export const sign = (id) => post("client/sign", { id });
+export const cancel = (id) => post("client/cancel", { id });
+export const poll = (id) => call(`client/session?id=${encodeURIComponent(id)}`, {});
+
+// parameter reads one value of a raw query. A plus stays a plus.
+function parameter(query, name) {
+  for (const pair of query.split("&")) {
+    const [key, ...value] = pair.split("=");
+    if (key !== name) continue;
+    try {
+      return decodeURIComponent(value.join("="));
+    } catch {
+      return value.join("=");
+    }
+  }
+  return null;
+}
+
+function post(path, body) {
+  return call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector("meta[name=csrf]").content },
+    body: JSON.stringify(body),
+  });
+}
+
+async function call(path, options) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), patience);
+  let response;
+  let body;
+  try {
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", redirect: "error", signal: abort.signal, ...options });
+    body = await response.text();
+  } catch {
+    throw new Lost();
+  } finally {
+    clearTimeout(timer);
+  }
+  const answer = object(body);
+  if (!response.ok) throw new Refused(response.status, answer ?? {});
+  if (answer === null) throw new Lost();
+  return answer;
+}
+
+function object(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}

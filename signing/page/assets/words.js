@@ -1,0 +1,113 @@
+// Every word that depends on what happened. Nothing here touches the document.
+
+export const items = (n) => (n === 1 ? "1 item" : `${n} items`);
+export const progressed = (view) => `${view.signed} of ${view.total} signed`;
+
+const ended = {
+  signed: (view) => ({
+    heading: "Signed",
+    text: [`${view.total === 1 ? "The item is" : `All ${view.total} items are`} signed. Taking you back to ${view.client}…`],
+  }),
+  failed: (view) => ({
+    heading: "Nothing was signed",
+    text: ["The signatures could not be accepted, so none was released."],
+    next: `Return to ${view.client} and send the ${view.total === 1 ? "item" : "items"} again. If it happens again, tell your IT support.`,
+  }),
+  cancelled: (view) => ({
+    heading: "Cancelled",
+    text: [`You cancelled this request. Nothing was signed for ${view.client}.`],
+    next: `Return to ${view.client} if you want to sign later.`,
+  }),
+  expired: (view) => ({
+    heading: "The time to sign has run out",
+    text: ["Nothing was signed."],
+    next: `Return to ${view.client} and send the ${view.total === 1 ? "item" : "items"} again.`,
+  }),
+};
+
+// story tells a view: {heading, text[], next?}. The service's own reason comes before our general words.
+export function story(view) {
+  const reason = view.reason;
+  const told = reason ? { heading: reason.title || "Not signed", text: [reason.text].filter(Boolean) } : null;
+  if (view.state === "signing") return { heading: `Signing ${items(view.total)} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
+  if (view.state === "opened") {
+    if (told) return { ...told, next: again(view) };
+    return { heading: `Sign ${items(view.total)} for ${view.client}`, text: [`${view.client} asks you to sign ${items(view.total)}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
+  }
+  const general = ended[view.state](view);
+  return told && view.state === "failed" ? { ...general, ...told } : general;
+}
+
+function again(view) {
+  if (!view.reason.retry) return "Nothing was signed.";
+  if (view.triesLeft === undefined) return "Nothing was signed. You can try again.";
+  return `Nothing was signed. You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
+}
+
+// title is the tab's: what matters first, since a tab shows little of it.
+export function title(view) {
+  if (view.state === "signing") return `${progressed(view)} – Signing Service`;
+  const { heading } = story(view);
+  return `${view.reason && view.state === "opened" ? "Not signed: " : ""}${heading} – Signing Service`;
+}
+
+const startAgain = "Go back to the system that sent you here and start again.";
+
+const refusals = {
+  not_found: {
+    heading: "This signing request cannot be found",
+    text: ["The link may be incomplete, or the request may have ended some time ago."],
+    next: startAgain,
+  },
+  opened_elsewhere: {
+    heading: "This request is open in another browser",
+    text: ["A request can be signed in one browser only, and this one was opened somewhere else first."],
+    next: "Carry on there. If it was not you who opened it, do not sign: go back to the system that sent you here, start again, and tell your IT support.",
+  },
+  expired: {
+    heading: "The time to sign has run out",
+    text: ["This request was not signed in time. Nothing was signed."],
+    next: startAgain,
+  },
+  mock: {
+    heading: "Signing with a simulated smartcard is not offered here",
+    text: ["The link asks for a simulated smartcard (mock=true), and this service does not have one. Nothing was signed."],
+    next: "Go back to the system that sent you here. Its supplier has to take mock=true out of the link.",
+  },
+  csrf: {
+    heading: "This page has to be loaded again",
+    text: ["It has been open for too long, or this browser does not keep the cookie that the page needs. Nothing was signed."],
+    next: "Reload the page. If you see this again, allow cookies for this site.",
+    reload: "Reload the page",
+  },
+  origin: {
+    heading: "This page has to be loaded again",
+    text: ["It was reached at another address than the service's own, so the service does not listen to it. Nothing was signed."],
+    next: "Reload the page. If you see this again, go back to the system that sent you here and start again.",
+    reload: "Reload the page",
+  },
+  unavailable: {
+    heading: "Signing is not possible at the moment",
+    text: ["The service cannot take requests right now. Nothing is lost: your request is still there."],
+    next: "Wait a moment and try again.",
+    reload: "Try again",
+  },
+};
+
+// refusal tells an error that leaves nothing to draw: {heading, text[], next, reload?, reference?}.
+export function refusal(error) {
+  const known = refusals[error.code] ?? (error.passing ? refusals.unavailable : null);
+  const told = known ?? {
+    heading: "Something went wrong",
+    text: [error.message || "The service answered in a way that this page does not understand."],
+    next: "Go back to the system that sent you here and try again. If it happens again, tell your IT support.",
+  };
+  return { ...told, reference: error.requestId };
+}
+
+// time says until when, with the day where it is not today.
+export function time(instant, now = new Date()) {
+  const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  if (instant.toDateString() !== now.toDateString()) Object.assign(options, { day: "numeric", month: "long" });
+  return new Intl.DateTimeFormat("en-GB", options).format(instant);
+}
