@@ -1,0 +1,74 @@
+# Countersign: `make test` runs every proof; `make help` lists what else there is.
+#
+# One set of build flags everywhere, so that nothing is compiled twice. The binary under test is built once
+# with the race detector and handed to the tests that drive it from outside (COUNTERSIGN_CADDY).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+BIN := $(CURDIR)/bin
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+TESTFLAGS ?=
+TEST_TIMEOUT ?= 30m
+
+# The root package and its own are what ships; test/ and scripts/ are what checks it.
+PACKAGES := ./...
+
+.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## build bin/caddy, with the mock agent and the demo
+	go build -o $(BIN)/caddy ./cmd/caddy
+
+test: ensure tools ## every proof: format, lint, vet, builds, Caddyfiles, tests with the race detector
+	@scripts/step lint scripts/lint
+	@scripts/step vet go vet $(PACKAGES)
+	@scripts/step build $(MAKE) build
+	@scripts/step static scripts/static-check
+	@scripts/step caddyfiles scripts/caddyfiles-check $(BIN)/caddy
+	@scripts/step tests $(MAKE) gotest
+	@scripts/step vuln scripts/vuln advisory
+
+ensure: ## install what the tests need from outside Go (as root on Debian), or say what is missing
+	@scripts/ensure
+
+tools: ## install the linters, at their pinned versions, into bin/
+	@scripts/tools golangci-lint
+
+lint: tools ## format and lint
+	@scripts/lint
+
+fmt: tools ## format every Go file and every Caddyfile
+	$(BIN)/golangci-lint fmt
+	@scripts/caddyfiles-check --write
+
+vet: ## go vet
+	go vet $(PACKAGES)
+
+gotest: ## all Go tests with the race detector; fails when one was skipped
+	go build -race -o $(BIN)/caddy-race ./cmd/caddy
+	go build -o $(BIN)/testsum ./scripts/testsum
+	COUNTERSIGN_CADDY=$(BIN)/caddy-race go test -race -json -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PACKAGES) | $(BIN)/testsum
+
+static: ## check that a build of the root package alone is static
+	@scripts/static-check
+
+caddyfiles: build ## validate every shipped Caddyfile and check its format
+	@scripts/caddyfiles-check $(BIN)/caddy
+
+vuln: ## check the dependencies against the Go vulnerability database (needs the network)
+	@scripts/vuln
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@scripts/fuzz $(FUZZTIME)
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PACKAGES)
+
+clean: ## remove what was built
+	rm -rf $(BIN)
