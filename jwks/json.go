@@ -1,0 +1,217 @@
+package jwks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how many levels of objects and arrays a header, a payload or a key set may have.
+const maxDepth = 16
+
+// decodeStrict reads data, called what in errors, into a struct by the rules of Token.Decode.
+func decodeStrict(what string, data []byte, into any, known ...string) error {
+	refuse := func(code Code, format string, args ...any) *Error {
+		return &Error{Code: code, Text: "the token's " + what + " " + fmt.Sprintf(format, args...)}
+	}
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return refuse(CodeJSON, "is not a JSON object")
+	}
+	names := namesOf(reflect.TypeOf(into), maxDepth)
+	for _, name := range known {
+		names = append(names, knownName{name: name})
+	}
+	if err := checkNames(data, names); err != nil {
+		return refuse(CodeJSON, "%v", err)
+	}
+	err := json.Unmarshal(data, into)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return refuse(CodeJSON, "has a name twice in one object")
+	}
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return refuse(CodeJSON, "is not valid JSON (at byte %d)", syntax.ByteOffset)
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		e := refuse(CodeType, "has a member of an unexpected type or value")
+		e.Member = string(semantic.JSONPointer)
+		return e
+	}
+	return refuse(CodeJSON, "cannot be read")
+}
+
+// knownName is a member name with those known in the objects below it.
+type knownName struct {
+	name  string
+	below []knownName
+}
+
+// namesOf lists the JSON names of a struct's fields, through pointers, slices and arrays, depth levels deep.
+func namesOf(t reflect.Type, depth int) []knownName {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || depth == 0 {
+		return nil
+	}
+	var names []knownName
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case !field.IsExported() || name == "-":
+			continue
+		case name == "" && field.Anonymous:
+			names = append(names, namesOf(field.Type, depth-1)...)
+			continue
+		case name == "":
+			name = field.Name
+		}
+		names = append(names, knownName{name: name, below: namesOf(field.Type, depth-1)})
+	}
+	return names
+}
+
+// checkNames refuses depth over maxDepth, and names that equal a known one only when case is ignored: other
+// readers of the same text would take them for it. It is one pass that jumps over strings and assumes valid
+// JSON; on other text it may say anything, and the real parser refuses it.
+func checkNames(data []byte, top []knownName) error {
+	type level struct {
+		known []knownName // of the objects in here: this object's own, or those of an array's elements
+		array bool
+	}
+	var levels [maxDepth]level
+	depth, next := 0, top // next: what is known of the value that comes next
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			if depth == maxDepth {
+				return fmt.Errorf("has more than %d levels", maxDepth)
+			}
+			levels[depth] = level{known: next, array: data[i] == '['}
+			depth++
+		case '}', ']':
+			depth = max(0, depth-1)
+		case '"':
+			end := stringEnd(data, i)
+			if !isName(data, end) {
+				i = end - 1
+				continue
+			}
+			if depth > 0 {
+				var err error
+				if next, err = lookUp(levels[depth-1].known, data[i:end]); err != nil {
+					return err
+				}
+			}
+			i = end - 1
+			continue
+		case ',':
+		default:
+			continue
+		}
+		if depth > 0 && levels[depth-1].array {
+			next = levels[depth-1].known
+		}
+	}
+	return nil
+}
+
+// stringEnd returns the index after the closing quote of the string that starts at data[start].
+func stringEnd(data []byte, start int) int {
+	for i := start + 1; ; {
+		n := bytes.IndexByte(data[i:], '"')
+		if n < 0 {
+			return len(data)
+		}
+		i += n + 1
+		slashes := 0
+		for data[i-2-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return i
+		}
+	}
+}
+
+// isName tells whether the string that ends before data[end] is a member's name: a colon follows.
+func isName(data []byte, end int) bool {
+	rest := bytes.TrimLeft(data[end:], " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
+}
+
+// lookUp returns what is known below a quoted name.
+func lookUp(known []knownName, quoted []byte) ([]knownName, error) {
+	if len(known) == 0 {
+		return nil, nil
+	}
+	name, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil {
+		return nil, errors.New("is not valid JSON")
+	}
+	for _, k := range known {
+		if string(name) == k.name {
+			return k.below, nil
+		}
+	}
+	for _, k := range known {
+		if strings.EqualFold(string(name), k.name) {
+			return nil, fmt.Errorf("has a name that differs from %q only in case", k.name)
+		}
+	}
+	return nil, nil
+}
+
+// StringValue returns the text of a JSON string, and false for anything else, also for a missing value.
+func StringValue(v jsontext.Value) (string, bool) {
+	if v.Kind() != jsontext.KindString {
+		return "", false
+	}
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err == nil
+}
+
+// latestDate is the largest NumericDate taken: the last second of the year 9999.
+const latestDate = 253402300799
+
+// NumericDate reads a JSON number, integer or not, as seconds since 1970 (RFC 7519 §2). It is false for
+// anything else, also for a missing value, a string, and a number before 1970 or after the year 9999.
+func NumericDate(v jsontext.Value) (time.Time, bool) {
+	if v.Kind() != jsontext.KindNumber {
+		return time.Time{}, false
+	}
+	return parseDate(string(v))
+}
+
+// LooseNumericDate is NumericDate that also takes a string that holds such a number
+// (contract: api-m-token, row 8).
+func LooseNumericDate(v jsontext.Value) (time.Time, bool) {
+	text, ok := StringValue(v)
+	if !ok {
+		return NumericDate(v)
+	}
+	number := jsontext.Value(text)
+	if !number.IsValid() {
+		return time.Time{}, false
+	}
+	return NumericDate(number)
+}
+
+func parseDate(number string) (time.Time, bool) {
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || f < 0 || f > latestDate {
+		return time.Time{}, false
+	}
+	seconds, fraction := math.Modf(f)
+	return time.Unix(int64(seconds), int64(fraction*1e9)).UTC(), true
+}

@@ -1,0 +1,155 @@
+package jwks
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+// GenerateRSA makes a private key; 4096 bits is what the services ask of a client. A nil random is
+// crypto/rand; Go 1.26 and later take that whatever is given.
+func GenerateRSA(bits int, random io.Reader) (*rsa.PrivateKey, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	key, err := rsa.GenerateKey(random, bits)
+	if err != nil {
+		return nil, fmt.Errorf("jwks: making an RSA key: %w", err)
+	}
+	return key, nil
+}
+
+// Signer mints RS512 tokens with one private key, as a client system does. It does not change.
+type Signer struct {
+	public  *Key
+	private *rsa.PrivateKey
+	pkcs8   []byte
+}
+
+// NewSigner makes a signer of a private key, whose public half must be one that ParseSet would take.
+func NewSigner(kid string, key *rsa.PrivateKey) (*Signer, error) {
+	public, err := KeyOf(kid, &key.PublicKey)
+	if err != nil {
+		return nil, fmt.Errorf("the signing key is not usable: %w", err)
+	}
+	if err := key.Validate(); err != nil {
+		return nil, errors.New("the signing key is not usable: its numbers do not belong together")
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, errors.New("the signing key is not usable: it cannot be encoded")
+	}
+	return &Signer{public: public, private: key, pkcs8: pkcs8}, nil
+}
+
+// ParseSigner reads an RSA private key, PKCS #8 or PKCS #1, from the first PEM block of data.
+func ParseSigner(kid string, data []byte) (*Signer, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("the signing key holds no PEM block; expected is -----BEGIN PRIVATE KEY-----")
+	}
+	var private any
+	var err error
+	switch block.Type {
+	case "PRIVATE KEY":
+		private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, errors.New("the signing key is encrypted; decrypt it first (openssl pkey -in … -out …)")
+	default:
+		return nil, fmt.Errorf("the signing key's PEM block is %q; expected is PRIVATE KEY", block.Type)
+	}
+	key, ok := private.(*rsa.PrivateKey)
+	if err != nil || !ok {
+		return nil, errors.New("the signing key is not a readable RSA private key; RS512 needs one")
+	}
+	return NewSigner(kid, key)
+}
+
+// KID returns the name of the key.
+func (s *Signer) KID() string { return s.public.kid }
+
+// Key returns the public half.
+func (s *Signer) Key() *Key { return s.public }
+
+// MarshalPEM returns the private key as PKCS #8 in PEM. It is a secret.
+func (s *Signer) MarshalPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: s.pkcs8})
+}
+
+// Mint makes a compact JWS of the claims: typ JWT, alg RS512, the signer's kid. Claims are anything that
+// encodes to a JSON object.
+func (s *Signer) Mint(claims any) (string, error) {
+	token := jwt.NewWithClaims(rs512, anyClaims{value: claims})
+	token.Header["kid"] = s.public.kid
+	compact, err := token.SignedString(s.private)
+	if err != nil {
+		return "", fmt.Errorf("jwks: minting a token: %w", err)
+	}
+	return compact, nil
+}
+
+// anyClaims gives golang-jwt any claims to encode. The embedded interface stays nil: its methods serve
+// golang-jwt's validator, which is never called.
+type anyClaims struct {
+	jwt.Claims
+	value any
+}
+
+// MarshalJSON encodes the claims, in the same order each time.
+func (c anyClaims) MarshalJSON() ([]byte, error) {
+	return json.Marshal(c.value, json.Deterministic(true))
+}
+
+// PublicSet returns the signer's public key as a JWK set, with kid, alg and use.
+func (s *Signer) PublicSet() ([]byte, error) { return PublicSet(s) }
+
+// PublicSet returns the signers' public keys as one JWK set, with kid, alg and use.
+func PublicSet(signers ...*Signer) ([]byte, error) {
+	keys := make([]published, len(signers))
+	for i, s := range signers {
+		keys[i] = published{kid: s.public.kid, alg: jwa.RS512, public: s.public.public}
+	}
+	return publish(keys)
+}
+
+// published is a public key as it stands in a set.
+type published struct {
+	kid    string
+	alg    jwa.SignatureAlgorithm
+	public any // *rsa.PublicKey or ed25519.PublicKey
+}
+
+// publish encodes a JWK set. Every key says its kid, alg and use, so that readers that select by alg find it.
+func publish(keys []published) ([]byte, error) {
+	set := jwk.NewSet()
+	for _, p := range keys {
+		key, err := jwk.FromRaw(p.public)
+		if err == nil {
+			err = errors.Join(
+				key.Set(jwk.KeyIDKey, p.kid),
+				key.Set(jwk.AlgorithmKey, p.alg),
+				key.Set(jwk.KeyUsageKey, jwk.ForSignature),
+				set.AddKey(key),
+			)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("jwks: publishing key %.64q: %w", p.kid, err)
+		}
+	}
+	data, err := json.Marshal(set, json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("jwks: publishing the key set: %w", err)
+	}
+	return data, nil
+}
