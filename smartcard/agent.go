@@ -1,0 +1,237 @@
+package smartcard
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// AgentOptions say which agent to ask, and how long to wait for it.
+type AgentOptions struct {
+	// URL is the agent's base address, https always; /sign and /health are added to it. Mandatory.
+	URL string
+
+	// Transport does mutual TLS with the agent: it shows the gateway's certificate and verifies the agent's
+	// against a configured pool. Mandatory, since no default could know either.
+	Transport http.RoundTripper
+
+	// Timeout bounds a whole job, from connecting to the end of the answer. Default 5 minutes.
+	Timeout time.Duration
+
+	// Idle is the longest silence between two lines, the wait for the first one (a person finding their card
+	// and typing a PIN) included. Default 1 minute.
+	Idle time.Duration
+
+	// Logger is told of jobs that failed, by code. Default: silence.
+	Logger *slog.Logger
+}
+
+// Agent asks one smartcard agent. It may be used by many goroutines and keeps nothing between calls.
+type Agent struct {
+	base    *url.URL
+	client  *http.Client
+	timeout time.Duration
+	idle    time.Duration
+	log     *slog.Logger
+}
+
+// Why a job's own context was ended by us.
+var (
+	errTotal = errors.New("the job took longer than it may")
+	errIdle  = errors.New("no line came for longer than it may")
+)
+
+// NewAgent checks the options. It connects to nothing.
+func NewAgent(o AgentOptions) (*Agent, error) {
+	base, err := url.Parse(o.URL)
+	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, fmt.Errorf("smartcard agent %q: the address must be https://host[:port][/path], without user, query or fragment", o.URL)
+	}
+	if o.Transport == nil {
+		return nil, errors.New("smartcard agent: a transport with a client certificate and a trust pool is mandatory")
+	}
+	if o.Timeout < 0 || o.Idle < 0 {
+		return nil, errors.New("smartcard agent: timeouts must not be negative")
+	}
+	a := &Agent{
+		base: base,
+		client: &http.Client{
+			Transport:     o.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		timeout: o.Timeout,
+		idle:    o.Idle,
+		log:     o.Logger,
+	}
+	if a.timeout == 0 {
+		a.timeout = 5 * time.Minute
+	}
+	if a.idle == 0 {
+		a.idle = time.Minute
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	return a, nil
+}
+
+// Sign sends the job and waits for the whole answer. progress (it may be nil) is called with the id of each
+// item as its signature arrives, in the order of arrival, from the calling goroutine; it must not block.
+// Signatures that were told to progress count for nothing until Sign returns a Result.
+//
+// When ctx ends, the connection is dropped at once, which is how an agent learns that the job is cancelled, and
+// the error is ctx's own. Every other error is an *Error.
+func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*Result, error) {
+	if err := job.Validate(); err != nil {
+		return nil, &Error{Code: CodeRefused, Final: true, cause: fmt.Errorf("no agent takes such a job: %w", err)}
+	}
+	began := time.Now()
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	total := time.AfterFunc(a.timeout, func() { cancel(errTotal) })
+	defer total.Stop()
+	idle := time.AfterFunc(a.idle, func() { cancel(errIdle) })
+	defer idle.Stop()
+
+	result, err := a.sign(limited, job, func(e Event) {
+		idle.Reset(a.idle)
+		if e.Signature != nil && progress != nil {
+			progress(e.ID)
+		}
+	})
+	if err != nil {
+		err = explain(ctx, limited, err)
+		a.log.WarnContext(ctx, "smartcard job failed", "job", job.Job, "agent", a.base.Host, "items", len(job.Payloads),
+			"took", time.Since(began), "error", err)
+		return nil, err
+	}
+	return result, nil
+}
+
+// Health asks the agent how it is. It waits 10 seconds at most, or Timeout where that is less.
+func (a *Agent) Health(ctx context.Context) (Health, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, min(a.timeout, 10*time.Second), errTotal)
+	defer cancel()
+	health, err := a.health(limited)
+	if err != nil {
+		return Health{}, explain(ctx, limited, err)
+	}
+	return health, nil
+}
+
+func (a *Agent) sign(ctx context.Context, job Job, heard func(Event)) (*Result, error) {
+	body, err := json.Marshal(job)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := a.do(ctx, http.MethodPost, pathSign, body, mediaAnswer)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	return readAnswer(resp.Body, job, heard)
+}
+
+func (a *Agent) health(ctx context.Context) (Health, error) {
+	resp, err := a.do(ctx, http.MethodGet, pathHealth, nil, mediaJob)
+	if err != nil {
+		return Health{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // as above
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxShort))
+	if err != nil {
+		return Health{}, err
+	}
+	var health Health
+	if err := unmarshal(text, &health); err != nil {
+		return Health{}, garbage(errors.New("its health is not the wire's JSON object"))
+	}
+	health.Card, health.Subject = tame(health.Card, 40), tame(health.Subject, 200)
+	return health, nil
+}
+
+// do sends one request and returns the response if it is a 200 of the right media type from a verified agent.
+func (a *Agent) do(ctx context.Context, method, path string, body []byte, accept string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, a.base.JoinPath(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept-Encoding", "identity") // nothing is unpacked, so nothing can burst
+	if body != nil {
+		req.Header.Set("Content-Type", mediaJob)
+	}
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(resp, accept); err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// check says whether the response may be read as an answer.
+func check(resp *http.Response, media string) error {
+	switch t := resp.TLS; {
+	case t == nil || t.Version < tls.VersionTLS12 || len(t.VerifiedChains) == 0:
+		return &Error{Code: CodeUnreachable, cause: errors.New("the agent's certificate was not verified: the transport must verify it, over TLS 1.2 or newer")}
+	case resp.StatusCode >= 400:
+		return refusal(resp)
+	case resp.StatusCode != http.StatusOK:
+		return garbage(fmt.Errorf("status %d", resp.StatusCode))
+	}
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return garbage(errors.New("the answer has a content encoding, which was not asked for"))
+	}
+	if got, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || got != media {
+		return garbage(fmt.Errorf("the answer's media type is not %s", media))
+	}
+	return nil
+}
+
+// refusal is a 4xx or 5xx answer as an error, with the agent's own code and words where it gave them.
+func refusal(resp *http.Response) *Error {
+	code := CodeRefused
+	if resp.StatusCode >= 500 {
+		code = CodeUnreachable
+	}
+	var f Failure
+	if text, err := io.ReadAll(io.LimitReader(resp.Body, maxShort)); err != nil || unmarshal(text, &f) != nil {
+		f = Failure{} // a proxy's page, perhaps: the status alone must do
+	}
+	e := f.toError(code)
+	e.cause = fmt.Errorf("status %d", resp.StatusCode)
+	return e
+}
+
+// explain makes what went wrong into what Sign promises. ours is the context that carries our own time limits.
+func explain(caller, ours context.Context, err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	if caller.Err() != nil {
+		return fmt.Errorf("smartcard: given up: %w", caller.Err())
+	}
+	if cause := context.Cause(ours); cause != nil {
+		return &Error{Code: CodeTimeout, cause: cause}
+	}
+	var slow net.Error
+	if errors.As(err, &slow) && slow.Timeout() {
+		return &Error{Code: CodeTimeout, cause: err}
+	}
+	return &Error{Code: CodeUnreachable, cause: err}
+}

@@ -1,0 +1,236 @@
+package smartcard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Signer is what holds the card.
+type Signer interface {
+	// Sign signs every payload of the job, which has been validated, and tells out as it goes. It stops when ctx
+	// ends or out returns an error. nil means that every item was signed, or that one failed and was told to
+	// out. An *Error returned before anything was sent is answered with its code. Once something was sent, every
+	// error breaks the connection, so that the gateway never takes the answer for a complete one: what it should
+	// be told belongs in Stream.Fail.
+	Sign(ctx context.Context, job Job, out *Stream) error
+
+	// Health says whether Sign could work now.
+	Health(ctx context.Context) (Health, error)
+}
+
+var (
+	// ErrReset, returned by a Signer, breaks the connection at once.
+	ErrReset = errors.New("smartcard: the signer broke the connection")
+
+	// ErrEnded, returned by a Signer, ends the answer without a done line: the signer has written its own by
+	// Stream.Line, or wants none. It is a mock's way to lie.
+	ErrEnded = errors.New("smartcard: the signer ended the answer itself")
+)
+
+// ServerOptions say who may ask for signatures of whom.
+type ServerOptions struct {
+	// Signer holds the card. Mandatory.
+	Signer Signer
+
+	// AllowClients are the subject alternative names of the client certificates that may ask: DNS names (compared
+	// without case), URIs, e-mail and IP addresses (compared exactly). Mandatory: any other site of the same
+	// internal CA also holds a certificate.
+	AllowClients []string
+
+	// Users are the user ids that are served; * stands for any characters, as in 5550*. Empty: any user.
+	Users []string
+
+	// MaxBody bounds a request's body, in bytes. Default and most: MaxBody, 2 MiB.
+	MaxBody int64
+
+	// MaxJobs bounds the jobs under way at once, those whose body is still being read included. Default 16.
+	MaxJobs int
+
+	// Timeout bounds one job, so that a gateway that vanished does not hold the card. Default 10 minutes.
+	Timeout time.Duration
+
+	// Logger is told of each job: its id, client and counts, never its user or payloads. Default: silence.
+	Logger *slog.Logger
+
+	// Now is the clock for what is logged. Default time.Now.
+	Now func() time.Time
+}
+
+// Server is an http.Handler for an agent's POST /sign and GET /health. It must be served over TLS that asks for
+// and verifies client certificates; without one that was verified it answers 403 and nothing else.
+type Server struct {
+	signer  Signer
+	allow   names
+	users   []string
+	maxBody int64
+	slots   chan struct{}
+	timeout time.Duration
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// NewServer checks the options.
+func NewServer(o ServerOptions) (*Server, error) {
+	switch {
+	case o.Signer == nil:
+		return nil, errors.New("smartcard agent: a signer is mandatory")
+	case len(o.AllowClients) == 0:
+		return nil, errors.New("smartcard agent: allow_client is mandatory: name the gateway's client certificate by a subject alternative name")
+	case o.MaxBody < 0 || o.MaxBody > MaxBody:
+		return nil, fmt.Errorf("smartcard agent: a body may have at most %d bytes", MaxBody)
+	case o.MaxJobs < 0 || o.Timeout < 0:
+		return nil, errors.New("smartcard agent: limits must not be negative")
+	}
+	allow, err := parseNames(o.AllowClients)
+	if err != nil {
+		return nil, fmt.Errorf("smartcard agent: %w", err)
+	}
+	if err := checkUsers(o.Users); err != nil {
+		return nil, fmt.Errorf("smartcard agent: %w", err)
+	}
+	s := &Server{signer: o.Signer, allow: allow, users: o.Users, maxBody: o.MaxBody, timeout: o.Timeout, log: o.Logger, now: o.Now}
+	if s.maxBody == 0 {
+		s.maxBody = MaxBody
+	}
+	if o.MaxJobs == 0 {
+		o.MaxJobs = 16
+	}
+	s.slots = make(chan struct{}, o.MaxJobs)
+	if s.timeout == 0 {
+		s.timeout = 10 * time.Minute
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s, nil
+}
+
+// ServeHTTP answers one request. Who asks is settled before anything else is looked at.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	client, refused := s.client(r)
+	if refused != nil {
+		s.log.WarnContext(r.Context(), "smartcard request refused", "remote", r.RemoteAddr, "code", refused.Code)
+		refused.write(w)
+		return
+	}
+	switch {
+	case r.URL.Path == pathSign && r.Method == http.MethodPost:
+		s.serveSign(w, r, client)
+	case r.URL.Path == pathHealth && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		s.serveHealth(w, r)
+	case r.URL.Path == pathSign:
+		w.Header().Set("Allow", http.MethodPost)
+		refuse(http.StatusMethodNotAllowed, "method", "use POST").write(w)
+	case r.URL.Path == pathHealth:
+		w.Header().Set("Allow", http.MethodGet)
+		refuse(http.StatusMethodNotAllowed, "method", "use GET").write(w)
+	default:
+		refuse(http.StatusNotFound, "not_found", "this is a smartcard agent: POST /sign or GET /health").write(w)
+	}
+}
+
+// client is the name of the verified client certificate that lets the request in.
+func (s *Server) client(r *http.Request) (string, *answered) {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
+		return "", refuse(http.StatusForbidden, "client_certificate", "a client certificate is required")
+	}
+	san, ok := s.allow.match(r.TLS.VerifiedChains[0][0])
+	if !ok {
+		return "", refuse(http.StatusForbidden, "client_not_allowed", "this client certificate is not one that allow_client names")
+	}
+	return san, nil
+}
+
+func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	health, err := s.signer.Health(r.Context())
+	if err != nil {
+		s.log.WarnContext(r.Context(), "smartcard health failed", "error", err)
+		refuse(http.StatusServiceUnavailable, "unavailable", "the agent cannot say how it is").write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, health)
+}
+
+func (s *Server) serveSign(w http.ResponseWriter, r *http.Request, client string) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		refuse(http.StatusServiceUnavailable, "busy", "too many jobs at once: try again").write(w)
+		return
+	}
+	job, refused := s.readJob(w, r)
+	if refused != nil {
+		s.log.WarnContext(r.Context(), "smartcard job refused", "client", client, "code", refused.Code, "status", refused.status)
+		refused.write(w)
+		return
+	}
+	began := s.now()
+	ctx, cancel := context.WithTimeout(r.Context(), s.timeout)
+	defer cancel()
+	out := newStream(ctx, w, job)
+	err := s.signer.Sign(ctx, job, out)
+	if err == nil && out.settled.Failed == 0 && len(out.open) > 0 {
+		err = errors.New("the signer left items unsigned without a word")
+	}
+	if err == nil {
+		err = out.send(Event{Done: &out.settled})
+	}
+	s.log.InfoContext(r.Context(), "smartcard job", "job", job.Job, "client", client, "algorithm", job.Algorithm, "items", len(job.Payloads),
+		"signed", out.settled.Signed, "failed", out.settled.Failed, "took", s.now().Sub(began), "error", err)
+	s.end(w, out, err)
+}
+
+// end closes the answer as the signer's error asks for.
+func (s *Server) end(w http.ResponseWriter, out *Stream, err error) {
+	var known *Error
+	switch {
+	case err == nil || errors.Is(err, ErrEnded):
+		_ = optional(out.out.SetWriteDeadline(time.Time{})) // the connection may serve another request
+	case out.begun || errors.Is(err, ErrReset) || out.ctx.Err() != nil:
+		panic(http.ErrAbortHandler) // the one way to break a connection; net/http and Caddy expect it
+	case errors.As(err, &known):
+		a := refuse(http.StatusConflict, known.Code, known.Message)
+		if known.Message == "" {
+			a.Message = advice[known.Code]
+		}
+		a.Final = known.Final
+		a.write(w)
+	default:
+		refuse(http.StatusInternalServerError, "internal", "the agent failed: see its log").write(w)
+	}
+}
+
+// answered is a request's answer in place of a stream.
+type answered struct {
+	Failure
+	status int
+}
+
+func refuse(status int, code, message string) *answered {
+	return &answered{Failure{Code: code, Message: message}, status}
+}
+
+func (a *answered) write(w http.ResponseWriter) { writeJSON(w, a.status, a.Failure) }
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil { // only text that is not UTF-8 can do this
+		status, text = http.StatusInternalServerError, []byte(`{"code":"internal","message":"the agent failed"}`)
+	}
+	w.Header().Set("Content-Type", mediaJob)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // nobody is left to tell
+}
