@@ -17,25 +17,28 @@ import (
 	"time"
 )
 
-// Limits that hold for every engine, so that what works on one works on all.
+// Limits that hold for every engine, so that what works on one works on all. What exceeds one is refused with
+// ErrInvalid (see Batch.Validate).
 const (
 	MaxKey   = 512       // bytes of a key, an index name or a queue name
 	MaxValue = 512 << 10 // bytes of a value; callers split what is larger
-	MaxBatch = 4 << 20   // bytes of all keys and values of one batch
+	MaxBatch = 4 << 20   // bytes of all keys, values and names of one batch's Ops (see Batch.Size)
+	MaxOps   = 512       // Ops of one batch, and checks of one batch
 )
 
 // Version identifies one state of a record. It is opaque, comes from the store alone, and a record that was
 // deleted and put again never gets an earlier one back. The zero Version means that there is no record.
 type Version uint64
 
-// Record is one stored value with what the store knows about it.
+// Record is one stored value with what the store knows about it. Its instants are kept to the nanosecond, from
+// 1678 to 2262, and come back in UTC. Keys and names are any bytes; keys sort by their bytes.
 type Record struct {
 	Key     string
 	Value   []byte
 	Version Version   // set by the store when reading; ignored when putting
 	Expires time.Time // the record does not exist at or after this time; zero: it does not expire
 	Queue   string    // the queue it stands in; empty: none
-	Due     time.Time // when the queue may hand it out; meaningless without Queue
+	Due     time.Time // when the queue may hand it out; zero: at once. Not kept without Queue
 	Index   string    // what List finds it under; empty: nothing
 }
 
@@ -45,7 +48,8 @@ type Check struct {
 	Version Version
 }
 
-// Op puts or deletes one record. Exactly one of its fields is set.
+// Op puts or deletes one record. Exactly one of its fields is set. A Put replaces all of the record that was
+// there; a Delete of what is not there does nothing.
 type Op struct {
 	Put    *Record
 	Delete string
@@ -72,13 +76,15 @@ type Store interface {
 	// Claim takes up to n records of the queue that are due, soonest first, and hands each to one caller
 	// only: their Due moves to now + lease, and they get the new Version that is returned. Whoever is done
 	// with one commits its removal (or a new Due) with a check on that Version. A lease that runs out makes
-	// the record due again.
+	// the record due again. Fewer than n come back when their values together would exceed MaxBatch, so only
+	// an empty answer says that nothing is due.
 	Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]Record, error)
 
 	// List returns up to limit records under the index with keys greater than after, in order of their keys.
 	List(ctx context.Context, index, after string, limit int) ([]Record, error)
 
-	// Close waits for what is under way and releases the engine. Later calls fail with ErrUnavailable.
+	// Close waits for what is under way and releases the engine. Later calls fail with ErrUnavailable, but a
+	// second Close does nothing.
 	Close() error
 }
 
@@ -86,8 +92,7 @@ type Store interface {
 // full. The caller may try again later; nothing that was acknowledged is lost.
 var ErrUnavailable = errors.New("the store is not available")
 
-// ErrInvalid is a batch or a record that no engine would take: over a limit, without a key, or with two
-// Ops on one key.
+// ErrInvalid is a request that no engine would take: over a limit, without a key, or with two Ops on one key.
 var ErrInvalid = errors.New("invalid store request")
 
 // Conflict is the error of a Commit whose check did not hold.

@@ -1,0 +1,234 @@
+// Package memory is the store that keeps everything in the memory of one process: for tests, benchmarks and the
+// sandbox. It promises what package store promises, except that nothing outlives the process.
+//
+// It never starts a goroutine: a record that expired is dropped by the next Commit or Claim, whatever that is
+// about, so what it holds is what is alive plus what has expired since.
+package memory
+
+import (
+	"bytes"
+	"container/heap"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// Options are the settings of a Store. The zero value is ready to use.
+type Options struct {
+	Now func() time.Time // the clock; nil: time.Now
+}
+
+// Store is a store.Store in memory.
+type Store struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards all below
+	closed  bool
+	last    store.Version // the latest that was given out
+	records map[string]*entry
+	indexes map[string]order
+	queues  map[string]order
+	expires expiries
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New(o Options) *Store {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Store{
+		now:     o.Now,
+		records: map[string]*entry{},
+		indexes: map[string]order{},
+		queues:  map[string]order{},
+	}
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, keys ...string) ([]store.Record, error) {
+	if err := store.ValidKeys(keys...); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	now := s.now()
+	records := make([]store.Record, len(keys))
+	for i, key := range keys {
+		records[i].Key = key
+		if e := s.alive(key, now); e != nil {
+			records[i] = e.copy()
+		}
+	}
+	return records, nil
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, batch store.Batch) error {
+	if err := batch.Validate(); err != nil {
+		return err
+	}
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	s.sweep()
+	for _, check := range batch.If {
+		if s.version(check.Key) != check.Version {
+			return &store.Conflict{Check: check}
+		}
+	}
+	s.last++
+	for _, op := range batch.Then {
+		if op.Put == nil {
+			s.drop(op.Delete)
+			continue
+		}
+		s.put(*op.Put)
+	}
+	return nil
+}
+
+// Claim implements store.Store.
+func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
+	if err := store.ValidClaim(queue, n, lease); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	now := s.sweep()
+	var claimed []store.Record
+	size := 0
+	for _, p := range s.queues[queue] {
+		e := s.records[p.key]
+		size += len(e.Value)
+		if p.at.After(now) || len(claimed) == n || size > store.MaxBatch {
+			break
+		}
+		claimed = append(claimed, e.copy())
+	}
+	s.last++
+	for i := range claimed {
+		claimed[i].Due = now.Add(lease).Round(0).UTC()
+		claimed[i].Version = s.last
+		s.put(claimed[i])
+	}
+	return claimed, nil
+}
+
+// List implements store.Store.
+func (s *Store) List(ctx context.Context, index, after string, limit int) ([]store.Record, error) {
+	if err := store.ValidList(index, after, limit); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	now := s.now()
+	var listed []store.Record
+	for _, p := range s.indexes[index].after(after) {
+		if len(listed) == limit {
+			break
+		}
+		if e := s.alive(p.key, now); e != nil {
+			listed = append(listed, e.copy())
+		}
+	}
+	return listed, nil
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.records, s.indexes, s.queues, s.expires = nil, nil, nil, nil
+	return nil
+}
+
+// enter takes the lock, unless the store is closed or the context has ended.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	return nil
+}
+
+// sweep drops every record that has expired, and returns the time it went by.
+func (s *Store) sweep() time.Time {
+	now := s.now()
+	for len(s.expires) > 0 && s.expires[0].ExpiredAt(now) {
+		s.drop(s.expires[0].Key)
+	}
+	return now
+}
+
+func (s *Store) alive(key string, now time.Time) *entry {
+	e := s.records[key]
+	if e == nil || e.ExpiredAt(now) {
+		return nil
+	}
+	return e
+}
+
+// version returns that of a record after a sweep, or zero.
+func (s *Store) version(key string) store.Version {
+	if e := s.records[key]; e != nil {
+		return e.Version
+	}
+	return 0
+}
+
+// put replaces what the key holds by a copy of the record with the latest version.
+func (s *Store) put(r store.Record) {
+	s.drop(r.Key)
+	r.Value = bytes.Clone(r.Value)
+	r.Version = s.last
+	r.Expires = plain(r.Expires)
+	r.Due = plain(r.Due)
+	if r.Queue == "" {
+		r.Due = time.Time{}
+	}
+	e := &entry{Record: r}
+	s.records[r.Key] = e
+	if r.Index != "" {
+		s.indexes[r.Index] = s.indexes[r.Index].with(place{key: r.Key})
+	}
+	if r.Queue != "" {
+		s.queues[r.Queue] = s.queues[r.Queue].with(place{at: r.Due, key: r.Key})
+	}
+	if !r.Expires.IsZero() {
+		heap.Push(&s.expires, e)
+	}
+}
+
+// drop removes the record and its places, if there is one.
+func (s *Store) drop(key string) {
+	e := s.records[key]
+	if e == nil {
+		return
+	}
+	delete(s.records, key)
+	leave(s.indexes, e.Index, place{key: key})
+	leave(s.queues, e.Queue, place{at: e.Due, key: key})
+	if !e.Expires.IsZero() {
+		heap.Remove(&s.expires, e.position)
+	}
+}
+
+// plain strips what an instant carries beside itself: the zone and the monotonic reading.
+func plain(t time.Time) time.Time { return t.Round(0).UTC() }
