@@ -1,0 +1,228 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	pollEvery = 250 * time.Millisecond // as often as the service writes progress
+	maxPage   = 1 << 20                // bytes of the page, and of a view with 250 items
+)
+
+// SessionError is the end of a session that was not signed.
+type SessionError struct {
+	State string // opened (it may be tried again), failed, cancelled or expired
+	Code  string // the reason's stable word; empty where there is none
+	Title string // what went wrong, in a few words
+	Text  string // and what to do about it
+}
+
+func (e *SessionError) Error() string {
+	if e.Title == "" {
+		return "the signing session is " + e.State
+	}
+	return fmt.Sprintf("the signing session is %s: %s. %s", e.State, strings.TrimSuffix(e.Title, "."), e.Text)
+}
+
+// view is what the page knows about its session.
+type view struct {
+	ID     string `json:"id"`
+	State  string `json:"state"`
+	Total  int    `json:"total"`
+	Signed int    `json:"signed"`
+	Reason *struct {
+		Code  string `json:"code"`
+		Title string `json:"title"`
+		Text  string `json:"text"`
+	} `json:"reason"`
+	RedirectURI string `json:"redirectUri"`
+}
+
+// browser is one person's browser at the page of one session.
+type browser struct {
+	http   *http.Client // with a jar for its cookies
+	page   *url.URL     // what the redirectUri said
+	base   string       // of the service, without the slash
+	csrf   string       // read from the page
+	report func(done, total int)
+}
+
+// AsBrowser completes a request the way the page does when it was opened with mock=true: for the command
+// line and for tests, since nobody sees or presses anything. It works only where the service has a mock.
+// redirectURI is the Ticket's; httpClient may be nil; report, which may be nil, is told of progress. It
+// returns where the browser would go next, the client's callback with token and state, and does not go
+// there. A session that ends unsigned is a *SessionError, and has a way back too.
+func AsBrowser(ctx context.Context, httpClient *http.Client, redirectURI string, report func(done, total int)) (string, error) {
+	b, err := newBrowser(httpClient, redirectURI, report)
+	if err != nil {
+		return "", err
+	}
+	if err := b.load(ctx); err != nil {
+		return "", err
+	}
+	v, err := b.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	if v, err = b.sign(ctx, v); err != nil {
+		return v.RedirectURI, err
+	}
+	return v.RedirectURI, nil
+}
+
+func newBrowser(httpClient *http.Client, redirectURI string, report func(done, total int)) (*browser, error) {
+	page, err := url.Parse(redirectURI)
+	if err != nil || page.Host == "" || !strings.HasSuffix(page.Path, "/client") {
+		return nil, errors.New("the redirectUri is not the address of a signing page")
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	client := direct(httpClient)
+	client.Jar = jar
+	if report == nil {
+		report = func(int, int) {}
+	}
+	if !strings.Contains("&"+page.RawQuery+"&", "&mock=true&") {
+		page.RawQuery += "&mock=true"
+	}
+	base := page.Scheme + "://" + page.Host + strings.TrimSuffix(page.EscapedPath(), "/client")
+	return &browser{http: client, page: page, base: base, report: report}, nil
+}
+
+// load gets the page, for its cookie and its CSRF value.
+func (b *browser) load(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.page.String(), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", "text/html")
+	resp, body, err := exchange(b.http, req, maxPage)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return errorFrom(resp, body)
+	}
+	found := regexp.MustCompile(`<meta name="csrf" content="([^"]*)">`).FindSubmatch(body)
+	if found == nil {
+		return errors.New("the signing page has no CSRF value")
+	}
+	b.csrf = html.UnescapeString(string(found[1]))
+	return nil
+}
+
+// open claims the session for this browser.
+func (b *browser) open(ctx context.Context) (view, error) {
+	return b.post(ctx, "/client/open", map[string]any{
+		"token": parameter(b.page.RawQuery, "token"), "state": parameter(b.page.RawQuery, "state"), "mock": true,
+	})
+}
+
+// sign starts signing and watches until there is nothing more to wait for.
+func (b *browser) sign(ctx context.Context, opened view) (view, error) {
+	v, err := b.post(ctx, "/client/sign", map[string]string{"id": opened.ID})
+	if err != nil {
+		return opened, err
+	}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		b.report(v.Signed, v.Total)
+		if over, err := v.over(); over {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-tick.C:
+		}
+		next, err := b.get(ctx, "/client/session?id="+url.QueryEscape(opened.ID))
+		if err != nil {
+			return v, err
+		}
+		v = next
+	}
+}
+
+// over tells whether the session has come to an end. One that was given back with a reason is waiting for
+// the person to try again, and nobody is here to do so.
+func (v view) over() (bool, error) {
+	switch {
+	case v.State == "signed":
+		return true, nil
+	case v.State == "created", v.State == "signing", v.State == "opened" && (v.Reason == nil || v.Reason.Code == ""):
+		return false, nil
+	}
+	end := &SessionError{State: cut(v.State, 32)}
+	if v.Reason != nil {
+		end.Code, end.Title, end.Text = cut(v.Reason.Code, 64), cut(v.Reason.Title, 200), cut(v.Reason.Text, 500)
+	}
+	return true, end
+}
+
+func (b *browser) post(ctx context.Context, path string, body any) (view, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return view{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.base+path, bytes.NewReader(encoded))
+	if err != nil {
+		return view{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-CSRF-Token", b.csrf)
+	req.Header.Set("Origin", b.page.Scheme+"://"+b.page.Host)
+	return b.view(req)
+}
+
+func (b *browser) get(ctx context.Context, path string) (view, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.base+path, nil)
+	if err != nil {
+		return view{}, err
+	}
+	return b.view(req)
+}
+
+func (b *browser) view(req *http.Request) (view, error) {
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	resp, body, err := exchange(b.http, req, maxPage)
+	if err != nil {
+		return view{}, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return view{}, errorFrom(resp, body)
+	}
+	var v view
+	if err := json.Unmarshal(body, &v); err != nil {
+		return view{}, errors.New("the signing page's answer is not the JSON it should be")
+	}
+	return v, nil
+}
+
+// parameter reads a value of a query as the service wrote it: percent-encoding is undone, a "+" is a plus.
+func parameter(rawQuery, name string) string {
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		if key, value, _ := strings.Cut(pair, "="); key == name {
+			if plain, err := url.PathUnescape(value); err == nil {
+				return plain
+			}
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/go-json-experiment/json"
+)
+
+// ErrUnreachable is what every failure to get an answer unwraps to: no connection, or one that was lost
+// half-way. The service may or may not have taken the request; the same JWT may be sent again, for it never
+// makes a second session (contract: signing-service §1).
+var ErrUnreachable = errors.New("the Signing Service did not answer")
+
+// Error is the service's own answer that it will not do what was asked.
+type Error struct {
+	Status    int    // of HTTP
+	Code      string // the service's stable word, such as "claims"; empty where it gave none
+	Message   string // its text, cut at 500 bytes; the status's own text where it gave none
+	RequestID string // what to quote to those who run the service
+}
+
+func (e *Error) Error() string {
+	code := ""
+	if e.Code != "" {
+		code = ", " + e.Code
+	}
+	return fmt.Sprintf("the Signing Service answered %d%s: %s (request %s)", e.Status, code, e.Message, e.RequestID)
+}
+
+// errorFrom reads an answer in the shape of contract: signing-service §1, or makes do with the status.
+func errorFrom(resp *http.Response, body []byte) *Error {
+	var answer struct {
+		Message   string `json:"message"`
+		Code      string `json:"code"`
+		RequestID string `json:"requestId"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
+		answer.Message = http.StatusText(resp.StatusCode)
+	}
+	if answer.RequestID == "" {
+		answer.RequestID = resp.Header.Get(headerRequestID)
+	}
+	if answer.RequestID == "" {
+		answer.RequestID = resp.Request.Header.Get(headerRequestID)
+	}
+	return &Error{
+		Status:    resp.StatusCode,
+		Code:      cut(answer.Code, 64),
+		Message:   cut(answer.Message, 500),
+		RequestID: cut(answer.RequestID, 128),
+	}
+}
+
+// unreachable leaves out the address of the request, which holds a token or a state.
+func unreachable(err error) error {
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// cut shortens a text of the service's to at most n bytes and takes control characters out of it.
+func cut(s string, n int) string {
+	clean := make([]rune, 0, min(len(s), n))
+	size := 0
+	for _, r := range s {
+		if r < ' ' || r == 0x7f {
+			r = ' '
+		}
+		if size += len(string(r)); size > n {
+			break
+		}
+		clean = append(clean, r)
+	}
+	return string(clean)
+}
