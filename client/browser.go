@@ -125,11 +125,17 @@ func (b *browser) load(ctx context.Context) error {
 	return nil
 }
 
-// open claims the session for this browser.
+// open claims the session for this browser. The page sends its whole query as it stands, since the client's
+// state is in it and must not change by a byte.
 func (b *browser) open(ctx context.Context) (view, error) {
-	return b.post(ctx, "/client/open", map[string]any{
-		"token": parameter(b.page.RawQuery, "token"), "state": parameter(b.page.RawQuery, "state"), "mock": true,
-	})
+	token := ""
+	for pair := range strings.SplitSeq(b.page.RawQuery, "&") {
+		if value, ok := strings.CutPrefix(pair, "token="); ok {
+			token = value
+			break
+		}
+	}
+	return b.post(ctx, "/client/open", map[string]string{"token": token, "query": b.page.RawQuery})
 }
 
 // sign starts signing and watches until there is nothing more to wait for.
@@ -212,17 +218,4 @@ func (b *browser) view(req *http.Request) (view, error) {
 		return view{}, errors.New("the signing page's answer is not the JSON it should be")
 	}
 	return v, nil
-}
-
-// parameter reads a value of a query as the service wrote it: percent-encoding is undone, a "+" is a plus.
-func parameter(rawQuery, name string) string {
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		if key, value, _ := strings.Cut(pair, "="); key == name {
-			if plain, err := url.PathUnescape(value); err == nil {
-				return plain
-			}
-			return value
-		}
-	}
-	return ""
 }

@@ -33,9 +33,9 @@ func newPage(t *testing.T, polls ...string) *page {
 		http.SetCookie(w, &http.Cookie{Name: "browser", Value: "b1", Path: "/s/", HttpOnly: true})
 		_, _ = io.WriteString(w, `<!doctype html><head><meta name="csrf" content="a&#34;b"></head>`)
 	})
-	post := func(want map[string]any, answer string) http.HandlerFunc {
+	post := func(want map[string]string, answer string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			var got map[string]any
+			var got map[string]string
 			if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
 				t.Error(err)
 			}
@@ -54,8 +54,8 @@ func newPage(t *testing.T, polls ...string) *page {
 			_, _ = io.WriteString(w, answer)
 		}
 	}
-	mux.HandleFunc("POST /s/client/open", post(map[string]any{"token": "t1", "mock": true}, `{"id":"v 1","state":"opened","total":2}`))
-	mux.HandleFunc("POST /s/client/sign", post(map[string]any{"id": "v 1"}, `{"id":"v 1","state":"signing","total":2}`))
+	mux.HandleFunc("POST /s/client/open", post(map[string]string{"token": "t1", "query": "token=t1&state=e30%3D&mock=true"}, `{"id":"v 1","state":"opened","total":2}`))
+	mux.HandleFunc("POST /s/client/sign", post(map[string]string{"id": "v 1"}, `{"id":"v 1","state":"signing","total":2}`))
 	mux.HandleFunc("GET /s/client/session", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := r.Cookie("browser"); err != nil || r.URL.Query().Get("id") != "v 1" {
 			t.Errorf("poll: %s, %v", r.URL, err)
