@@ -2,6 +2,8 @@ package jwks
 
 import (
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"sync"
 	"testing"
 )
@@ -31,4 +33,13 @@ func testSigner(t testing.TB, kid string) *Signer {
 		t.Fatal(err)
 	}
 	return signer
+}
+
+func publicPEM(t testing.TB, s *Signer) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(s.Key().Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }

@@ -1,0 +1,319 @@
+package jwks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// origin is where sets are published: a RoundTripper whose answer can be changed and held back.
+type origin struct {
+	mu      sync.Mutex
+	status  int
+	body    []byte
+	err     error
+	delay   time.Duration
+	fetches int
+}
+
+func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.mu.Lock()
+	o.fetches++
+	status, body, err, delay := o.status, o.body, o.err, o.delay
+	o.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: status, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+}
+
+func (o *origin) answer(body []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.status, o.body, o.err = http.StatusOK, body, nil
+}
+
+func (o *origin) fail() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err = errors.New("connection refused")
+}
+
+func (o *origin) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fetches
+}
+
+const setURL = "https://keys.example/set.json"
+
+// withCache runs a test on a clock of its own, with one client, epr, whose set is at setURL.
+func withCache(t *testing.T, test func(t *testing.T, o *origin, cache *Cache, registry *Registry)) {
+	t.Helper()
+	testSigner(t, "k0") // makes the keys on the real clock
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		cache := NewCache(&http.Client{Transport: o}, CacheOptions{})
+		defer cache.Close()
+		test(t, o, cache, eprRegistry(t, cache))
+	})
+}
+
+func eprRegistry(t *testing.T, cache *Cache) *Registry {
+	t.Helper()
+	registry, err := NewRegistry([]ClientKeys{{Client: "epr", URL: setURL}}, cache, RegistryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+func expectKey(t *testing.T, registry *Registry, kid string, want error) {
+	t.Helper()
+	key, err := registry.Key(t.Context(), "epr", kid)
+	if !errors.Is(err, want) || err == nil && key.KID() != kid {
+		t.Errorf("key %s: got %v, want %v", kid, err, want)
+	}
+}
+
+func expectFetches(t *testing.T, o *origin, want int) {
+	t.Helper()
+	synctest.Wait()
+	if got := o.count(); got != want {
+		t.Errorf("%d fetches, want %d", got, want)
+	}
+}
+
+func TestUnknownKIDsNeverAmplify(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		expectFetches(t, o, 1)
+		for range 100 {
+			expectKey(t, registry, "bogus", ErrUnknownKID)
+		}
+		expectFetches(t, o, 1)
+		pass(time.Minute)
+		for range 100 {
+			expectKey(t, registry, "bogus", ErrUnknownKID)
+		}
+		expectFetches(t, o, 2)
+		o.fail()
+		pass(time.Minute)
+		for range 100 {
+			expectKey(t, registry, "bogus", ErrUnknownKID)
+			expectKey(t, registry, "k0", nil)
+		}
+		expectFetches(t, o, 3)
+		if _, err := registry.Key(t.Context(), "stranger", "k0"); !errors.Is(err, ErrUnknownClient) {
+			t.Errorf("stranger: %v", err)
+		}
+		pass(time.Minute)
+		expectKey(t, registry, strings.Repeat("k", maxKID+1), ErrUnknownKID)
+		expectFetches(t, o, 3)
+	})
+}
+
+func TestRotationIsSeenWithinAMinute(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		pass(10 * time.Minute)
+		o.answer(publicSet(t, testSigner(t, "k1")))
+		expectKey(t, registry, "k0", nil)
+		expectKey(t, registry, "k1", nil)
+		expectKey(t, registry, "k0", ErrUnknownKID)
+		expectFetches(t, o, 2)
+	})
+}
+
+func TestStaleIsServedWhileItIsRefreshed(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		pass(time.Hour)
+		expectKey(t, registry, "k0", nil)
+		expectFetches(t, o, 1)
+		pass(time.Second)
+		o.delay = 5 * time.Second
+		start := time.Now()
+		expectKey(t, registry, "k0", nil)
+		if time.Since(start) != 0 {
+			t.Error("a request waited for the refresh of a stale set")
+		}
+		expectFetches(t, o, 2)
+		pass(6 * time.Second)
+		expectKey(t, registry, "k0", nil)
+		expectFetches(t, o, 2)
+	})
+}
+
+func TestBadSetNeverReplacesAGoodOne(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		for i, body := range []string{"<html>", `{"keys":[{"kty":"oct","kid":"k1","k":"AAAA"}]}`, strings.Repeat(" ", maxSetBytes+1)} {
+			o.answer([]byte(body))
+			pass(2 * time.Hour)
+			expectKey(t, registry, "k0", nil)
+			expectFetches(t, o, 2+i)
+			if s := registry.Status()[0]; s.Error == "" || len(s.Keys) != 1 || s.Age(time.Now()) < time.Hour || s.Next.IsZero() {
+				t.Errorf("status %+v", s)
+			}
+		}
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		o.status = http.StatusNotFound
+		pass(2 * time.Hour)
+		expectKey(t, registry, "k0", nil)
+		// A set that is well formed and empty is its owner's word: the keys are withdrawn.
+		o.answer([]byte(`{"keys":[]}`))
+		pass(time.Minute)
+		expectKey(t, registry, "k1", ErrUnknownKID)
+		expectKey(t, registry, "k0", ErrUnknownKID)
+		if s := registry.Status()[0]; s.Error != "" || len(s.Keys) != 0 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+func TestNeverFetchedBacksOff(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.fail()
+		expectKey(t, registry, "k0", ErrUnreachable)
+		fetches := 1
+		for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+			pass(wait*time.Second - time.Millisecond)
+			expectKey(t, registry, "k0", ErrUnreachable)
+			expectFetches(t, o, fetches)
+			pass(time.Millisecond)
+			expectKey(t, registry, "k0", ErrUnreachable)
+			fetches++
+			expectFetches(t, o, fetches)
+		}
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		pass(time.Minute)
+		expectKey(t, registry, "k0", nil)
+	})
+}
+
+func TestOneFetchForManyWaiters(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		o.delay = 2 * time.Second
+		var waiters sync.WaitGroup
+		for range 50 {
+			waiters.Go(func() { expectKey(t, registry, "k0", nil) })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := registry.Key(ctx, "epr", "k0"); !errors.Is(err, ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a request that ended: %v", err)
+		}
+		waiters.Wait()
+		expectFetches(t, o, 1)
+	})
+}
+
+func TestFetchIsBoundedInTime(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.delay = time.Hour
+		start := time.Now()
+		expectKey(t, registry, "k0", ErrUnreachable)
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestWarmRetriesByItself(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.fail()
+		registry.Warm(t.Context())
+		expectFetches(t, o, 1)
+		pass(time.Second)
+		expectFetches(t, o, 2)
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		pass(2 * time.Second)
+		expectFetches(t, o, 3)
+		expectKey(t, registry, "k0", nil)
+		registry.Warm(t.Context())
+		pass(10 * time.Minute)
+		expectFetches(t, o, 3)
+	})
+}
+
+func TestWarmEndsWithItsContext(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.fail()
+		ctx, cancel := context.WithCancel(t.Context())
+		registry.Warm(ctx)
+		expectFetches(t, o, 1)
+		cancel()
+		pass(time.Hour)
+		expectFetches(t, o, 1)
+	})
+}
+
+func TestCacheOutlivesTheRegistry(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, cache *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		o.fail()
+		pass(2 * time.Hour)
+		expectKey(t, eprRegistry(t, cache), "k0", nil)
+	})
+}
+
+func TestCloseEndsFetchesAndKeepsSets(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, cache *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		pass(2 * time.Minute)
+		o.delay = 9 * time.Second
+		start := time.Now()
+		go func() {
+			pass(time.Second)
+			cache.Close()
+		}()
+		expectKey(t, registry, "k1", ErrUnknownKID)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("Close let a fetch run on for %v", took)
+		}
+		pass(2 * time.Hour)
+		expectKey(t, registry, "k0", nil)
+		registry.Warm(t.Context())
+		expectFetches(t, o, 2)
+	})
+}
+
+func TestFetchLogNamesClientAndURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{}
+		o.fail()
+		var logged bytes.Buffer
+		cache := NewCache(&http.Client{Transport: o}, CacheOptions{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+		expectKey(t, eprRegistry(t, cache), "k0", ErrUnreachable)
+		cache.Close()
+		for _, part := range []string{"level=WARN", "client=epr", "url=" + setURL, "connection refused"} {
+			if !strings.Contains(logged.String(), part) {
+				t.Errorf("%q does not say %q", logged.String(), part)
+			}
+		}
+	})
+}
+
+// pass lets time pass on the clock of the test's bubble. Nobody waits for it in real time.
+func pass(d time.Duration) { <-time.After(d) }
