@@ -139,15 +139,7 @@ func (m *Mock) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Strea
 		if err != nil {
 			return err
 		}
-		if item.damaged {
-			sig[len(sig)-1] ^= 1
-		}
-		if item.lie {
-			err = out.Line(smartcard.Event{ID: item.id, Signature: sig}.Line())
-		} else {
-			err = out.Signature(item.id, sig)
-		}
-		if err != nil {
+		if err := item.send(out, sig); err != nil {
 			return err
 		}
 	}

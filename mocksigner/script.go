@@ -35,6 +35,17 @@ type item struct {
 	lie     bool   // an honest stream would not take it
 }
 
+// send tells out the item's signature, altered if it is to be.
+func (i item) send(out *smartcard.Stream, sig []byte) error {
+	if i.damaged {
+		sig[len(sig)-1] ^= 1
+	}
+	if i.lie {
+		return out.Line(smartcard.Event{ID: i.id, Signature: sig}.Line())
+	}
+	return out.Signature(i.id, sig)
+}
+
 // script writes the play of a fault. Without one, or with one of the card's, it is each payload in turn.
 func script(fault string, payloads []smartcard.Payload) play {
 	p := play{items: make([]item, len(payloads))}

@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/fips140"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // RS1 is what many prescriptions still ask for; it is used for nothing else
+	"crypto/sha1" // for RS1 alone, which many prescriptions still ask for
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,7 +20,7 @@ func sign(algorithm string, key *rsa.PrivateKey, payload []byte, random io.Reade
 		if fips140.Enforced() {
 			return nil, errors.New("RS1 needs SHA-1, which FIPS-only mode forbids")
 		}
-		sum := sha1.Sum(payload) //nolint:gosec // as above
+		sum := sha1.Sum(payload)
 		return rsa.SignPKCS1v15(nil, key, crypto.SHA1, sum[:])
 	case smartcard.RS256:
 		sum := sha256.Sum256(payload)

@@ -139,7 +139,7 @@ func (a *Agent) sign(ctx context.Context, job Job, heard func(Event)) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end, or given up
+	defer resp.Body.Close()
 	return readAnswer(resp.Body, job, heard)
 }
 
@@ -148,7 +148,7 @@ func (a *Agent) health(ctx context.Context) (Health, error) {
 	if err != nil {
 		return Health{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // as above
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxShort))
 	if err != nil {
 		return Health{}, err

@@ -188,8 +188,13 @@ func (s *Server) serveSign(w http.ResponseWriter, r *http.Request, client string
 	if err == nil {
 		err = out.send(Event{Done: &out.settled})
 	}
-	s.log.InfoContext(r.Context(), "smartcard job", "job", job.Job, "client", client, "algorithm", job.Algorithm, "items", len(job.Payloads),
-		"signed", out.settled.Signed, "failed", out.settled.Failed, "took", s.now().Sub(began), "error", err)
+	log := s.log.With("job", job.Job, "client", client, "algorithm", job.Algorithm, "items", len(job.Payloads),
+		"signed", out.settled.Signed, "failed", out.settled.Failed, "took", s.now().Sub(began))
+	if err != nil {
+		log.WarnContext(ctx, "smartcard job not completed", "error", err)
+	} else {
+		log.InfoContext(ctx, "smartcard job done")
+	}
 	s.end(w, out, err)
 }
 

@@ -1,0 +1,520 @@
+package smartcard_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/smartcardtest"
+)
+
+const gateway = "gateway.example.internal"
+
+// signer is a smartcard.Signer made of a function.
+type signer func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error
+
+func (s signer) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	return s(ctx, job, out)
+}
+
+func (s signer) Health(context.Context) (smartcard.Health, error) {
+	return smartcard.Health{Ready: true, Card: "present", Subject: "CN=555086689106_TEST"}, nil
+}
+
+// honest signs each payload as "signed " and itself, last item first.
+func honest(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	if err := out.Certificate([]byte("certificate of " + job.Sub)); err != nil {
+		return err
+	}
+	for _, p := range slices.Backward(job.Payloads) {
+		if err := out.Signature(p.ID, append([]byte("signed "), p.Payload...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newServer(t *testing.T, o smartcard.ServerOptions) *smartcard.Server {
+	t.Helper()
+	if o.AllowClients == nil {
+		o.AllowClients = []string{gateway}
+	}
+	s, err := smartcard.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newAgent(t *testing.T, url string, transport http.RoundTripper) *smartcard.Agent {
+	t.Helper()
+	a, err := smartcard.NewAgent(smartcard.AgentOptions{URL: url, Transport: transport, Timeout: 20 * time.Second, Idle: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// connect serves the signer and returns an agent that may ask it.
+func connect(t *testing.T, s smartcard.Signer) *smartcard.Agent {
+	t.Helper()
+	ca := smartcardtest.NewCA(t)
+	url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{Signer: s}))
+	return newAgent(t, url, smartcardtest.Transport(t, ca, ca.Leaf(t, gateway)))
+}
+
+func newJob(n int) smartcard.Job {
+	job := smartcard.Job{Job: "0b5c5fd8-8a5f-4b46-8a5b-3d8de2d0a1f7", Sub: "555086689106", Client: "Acme EPR", Algorithm: smartcard.RS256}
+	for i := range n {
+		job.Payloads = append(job.Payloads, smartcard.Payload{ID: fmt.Sprintf("id <%d> é", i), Payload: fmt.Appendf(nil, "payload %d", i)})
+	}
+	return job
+}
+
+// wantCode fails unless err is an *Error of that code.
+func wantCode(t *testing.T, err error, code string) *smartcard.Error {
+	t.Helper()
+	var e *smartcard.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got error %v, want one with code %s", err, code)
+	}
+	if e.Code != code {
+		t.Fatalf("got code %s (%v), want %s", e.Code, err, code)
+	}
+	return e
+}
+
+func TestRoundTrip(t *testing.T) {
+	ca := smartcardtest.NewCA(t)
+	url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{Signer: signer(honest)}))
+	for _, h2 := range []bool{false, true} {
+		transport := smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))
+		transport.ForceAttemptHTTP2 = h2
+		agent := newAgent(t, url+"/", transport)
+		for _, n := range []int{1, 2, 250} {
+			t.Run(fmt.Sprintf("h2=%v n=%d", h2, n), func(t *testing.T) {
+				job := newJob(n)
+				var heard []string
+				result, err := agent.Sign(t.Context(), job, func(id string) { heard = append(heard, id) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(result.Certificate) != "certificate of "+job.Sub || len(result.Signatures) != n || len(heard) != n {
+					t.Fatalf("certificate %q, %d signatures, %d heard", result.Certificate, len(result.Signatures), len(heard))
+				}
+				for i, p := range job.Payloads {
+					if string(result.Signatures[i]) != "signed "+string(p.Payload) {
+						t.Errorf("signature %d is %q", i, result.Signatures[i])
+					}
+					if heard[n-1-i] != p.ID {
+						t.Errorf("item %d was told out of its order of arrival", i)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Progress must be told while the job is under way, not at its end.
+func TestProgressIsTimely(t *testing.T) {
+	heard := make(chan struct{})
+	agent := connect(t, signer(func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+		if err := out.Certificate([]byte("c")); err != nil {
+			return err
+		}
+		for _, p := range job.Payloads {
+			if err := out.Signature(p.ID, []byte("s")); err != nil {
+				return err
+			}
+			select {
+			case <-heard:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}))
+	if _, err := agent.Sign(t.Context(), newJob(3), func(string) { heard <- struct{}{} }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCancelReachesTheSigner(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		t.Run(fmt.Sprintf("h2=%v", h2), func(t *testing.T) {
+			stopped := make(chan error, 1)
+			ca := smartcardtest.NewCA(t)
+			url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{
+				Signer: signer(func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+					_ = out.Certificate([]byte("c"))
+					_ = out.Signature(job.Payloads[0].ID, []byte("s"))
+					<-ctx.Done()
+					stopped <- out.Signature(job.Payloads[1].ID, []byte("s"))
+					return ctx.Err()
+				}),
+			}))
+			transport := smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))
+			transport.ForceAttemptHTTP2 = h2
+			agent := newAgent(t, url, transport)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			_, err := agent.Sign(ctx, newJob(2), func(string) { cancel() })
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, want the caller's own cancellation", err)
+			}
+			select {
+			case err := <-stopped:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("the stream took another item after the gateway had gone: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("the signer never learnt that the job was cancelled")
+			}
+		})
+	}
+}
+
+func TestMutualTLS(t *testing.T) {
+	ours, others := smartcardtest.NewCA(t), smartcardtest.NewCA(t)
+	called := signer(func(context.Context, smartcard.Job, *smartcard.Stream) error {
+		t.Error("the signer was asked")
+		return nil
+	})
+	server := newServer(t, smartcard.ServerOptions{Signer: called, AllowClients: []string{gateway, "spiffe://example/gw", "gw@example.org", "192.0.2.7"}})
+	tests := []struct {
+		name  string
+		auth  tls.ClientAuthType
+		certs []tls.Certificate
+		code  string
+	}{
+		{"no certificate", tls.RequireAndVerifyClientCert, nil, smartcard.CodeUnreachable},
+		{"another CA", tls.RequireAndVerifyClientCert, []tls.Certificate{others.Leaf(t, gateway)}, smartcard.CodeUnreachable},
+		{"no certificate, not asked for", tls.NoClientCert, nil, smartcard.CodeRefused},
+		{"no certificate, optional", tls.VerifyClientCertIfGiven, nil, smartcard.CodeRefused},
+		{"any certificate, not verified", tls.RequireAnyClientCert, []tls.Certificate{ours.Leaf(t, gateway)}, smartcard.CodeRefused},
+		{"another leaf", tls.RequireAndVerifyClientCert, []tls.Certificate{ours.Leaf(t, "www.example.internal")}, smartcard.CodeRefused},
+		{"a leaf below", tls.RequireAndVerifyClientCert, []tls.Certificate{ours.Leaf(t, "x."+gateway)}, smartcard.CodeRefused},
+		{"a wildcard leaf", tls.RequireAndVerifyClientCert, []tls.Certificate{ours.Leaf(t, "*.example.internal")}, smartcard.CodeRefused},
+		{"another URI", tls.RequireAndVerifyClientCert, []tls.Certificate{ours.Leaf(t, "spiffe://example/gw2")}, smartcard.CodeRefused},
+		{"another address", tls.RequireAndVerifyClientCert, []tls.Certificate{ours.Leaf(t, "192.0.2.8", "GW@example.com")}, smartcard.CodeRefused},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			agent := newAgent(t, smartcardtest.Serve(t, ours, test.auth, server), smartcardtest.Transport(t, ours, test.certs...))
+			_, err := agent.Sign(t.Context(), newJob(1), nil)
+			wantCode(t, err, test.code)
+			_, err = agent.Health(t.Context())
+			wantCode(t, err, test.code)
+		})
+	}
+
+	url := smartcardtest.Serve(t, ours, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{
+		Signer: signer(honest), AllowClients: []string{gateway, "spiffe://example/gw", "gw@example.org", "192.0.2.7"},
+	}))
+	for _, san := range []string{strings.ToUpper(gateway), "spiffe://example/gw", "gw@example.org", "192.0.2.7"} {
+		t.Run("allowed "+san, func(t *testing.T) {
+			agent := newAgent(t, url, smartcardtest.Transport(t, ours, ours.Leaf(t, "other.example", san)))
+			if _, err := agent.Sign(t.Context(), newJob(1), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	t.Run("an agent of another CA", func(t *testing.T) {
+		agent := newAgent(t, url, smartcardtest.Transport(t, others, ours.Leaf(t, gateway)))
+		_, err := agent.Sign(t.Context(), newJob(1), nil)
+		wantCode(t, err, smartcard.CodeUnreachable)
+	})
+	t.Run("an agent that nobody verified", func(t *testing.T) {
+		careless := smartcardtest.Transport(t, ours, ours.Leaf(t, gateway))
+		careless.TLSClientConfig.InsecureSkipVerify = true
+		_, err := newAgent(t, url, careless).Sign(t.Context(), newJob(1), nil)
+		wantCode(t, err, smartcard.CodeUnreachable)
+	})
+}
+
+func TestRequests(t *testing.T) {
+	ca := smartcardtest.NewCA(t)
+	url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{
+		Signer: signer(honest), Users: []string{"5550*", "1*9*1"}, MaxBody: 4096,
+	}))
+	client := http.Client{Transport: smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))}
+	const one = `{"job":"0b5c5fd8-8a5f-4b46-8a5b-3d8de2d0a1f7","sub":"555086689106","client":"Acme","algorithm":"RS256","payloads":[{"id":"a","payload":"YQ=="}]}`
+	swap := func(old, new string) string {
+		if !strings.Contains(one, old) {
+			t.Fatalf("%q is not in the job", old)
+		}
+		return strings.Replace(one, old, new, 1)
+	}
+	items := strings.Repeat(`{"id":"a","payload":"YQ=="},`, 1)
+	tests := []struct {
+		name, method, path, media, body string
+		status                          int
+		code                            string
+	}{
+		{"good", "POST", "/sign", "application/json", one, 200, ""},
+		{"good, charset", "POST", "/sign", "application/json; charset=UTF-8", one, 200, ""},
+		{"user by the second pattern", "POST", "/sign", "application/json", swap("555086689106", "1x9y1"), 200, ""},
+		{"user outside", "POST", "/sign", "application/json", swap("555086689106", "555186689106"), 403, "no_card"},
+		{"GET", "GET", "/sign", "", "", 405, "method"},
+		{"POST health", "POST", "/health", "", "", 405, "method"},
+		{"elsewhere", "POST", "/sign/", "application/json", one, 404, "not_found"},
+		{"media type", "POST", "/sign", "text/plain", one, 415, "media_type"},
+		{"no media type", "POST", "/sign", "", one, 415, "media_type"},
+		{"charset", "POST", "/sign", "application/json; charset=latin1", one, 415, "media_type"},
+		{"too large", "POST", "/sign", "application/json", one + strings.Repeat(" ", 4096), 413, "too_large"},
+		{"empty", "POST", "/sign", "application/json", "", 400, "bad_request"},
+		{"not JSON", "POST", "/sign", "application/json", one[1:], 400, "bad_request"},
+		{"two values", "POST", "/sign", "application/json", one + one, 400, "bad_request"},
+		{"unknown member", "POST", "/sign", "application/json", swap(`"sub"`, `"x":1,"sub"`), 400, "bad_request"},
+		{"case-folded twin", "POST", "/sign", "application/json", swap(`"sub"`, `"SUB":"5550","sub"`), 400, "bad_request"},
+		{"duplicate member", "POST", "/sign", "application/json", swap(`"sub"`, `"sub":"5550","sub"`), 400, "bad_request"},
+		{"invalid UTF-8", "POST", "/sign", "application/json", swap("Acme", "\xff"), 400, "bad_request"},
+		{"job", "POST", "/sign", "application/json", swap("0b5c5fd8", "0b5c5fd"), 400, "bad_request"},
+		{"no sub", "POST", "/sign", "application/json", swap("555086689106", ""), 400, "bad_request"},
+		{"sub with underscore", "POST", "/sign", "application/json", swap("555086689106", "555086689106_X"), 400, "bad_request"},
+		{"sub with line end", "POST", "/sign", "application/json", swap("555086689106", `555086689106\n`), 400, "bad_request"},
+		{"client with control", "POST", "/sign", "application/json", swap("Acme", `\u202e`), 400, "bad_request"},
+		{"algorithm", "POST", "/sign", "application/json", swap("RS256", "RS512"), 400, "bad_request"},
+		{"no payloads", "POST", "/sign", "application/json", swap(`{"id":"a","payload":"YQ=="}`, ""), 400, "bad_request"},
+		{"null payloads", "POST", "/sign", "application/json", swap(`[{"id":"a","payload":"YQ=="}]`, "null"), 400, "bad_request"},
+		{"duplicate id", "POST", "/sign", "application/json", swap(`[`, `[`+items), 400, "bad_request"},
+		{"empty id", "POST", "/sign", "application/json", swap(`"a"`, `""`), 400, "bad_request"},
+		{"empty payload", "POST", "/sign", "application/json", swap("YQ==", ""), 400, "bad_request"},
+		{"base64url", "POST", "/sign", "application/json", swap("YQ==", "-_-_"), 400, "bad_request"},
+		{"health", "GET", "/health", "", "", 200, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), test.method, url+test.path, strings.NewReader(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.media != "" {
+				req.Header.Set("Content-Type", test.media)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != test.status || test.code != "" && !bytes.Contains(body, []byte(`{"code":"`+test.code+`","message":"`)) {
+				t.Errorf("got %d %s, want %d %s", resp.StatusCode, body, test.status, test.code)
+			}
+		})
+	}
+}
+
+func TestLargestJob(t *testing.T) {
+	job := newJob(250)
+	for i := range job.Payloads {
+		job.Payloads[i].Payload = bytes.Repeat([]byte("x"), 6000)
+	}
+	if _, err := connect(t, signer(honestShort)).Sign(t.Context(), job, nil); err != nil {
+		t.Error(err)
+	}
+	job.Payloads[0].Payload = make([]byte, 1<<20)
+	_, err := connect(t, signer(honestShort)).Sign(t.Context(), job, nil)
+	wantCode(t, err, smartcard.CodeRefused)
+}
+
+func honestShort(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	if err := out.Certificate(make([]byte, smartcard.MaxCertificate)); err != nil {
+		return err
+	}
+	for _, p := range job.Payloads {
+		if err := out.Signature(p.ID, make([]byte, smartcard.MaxSignature)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestSignersErrors(t *testing.T) {
+	begin := func(out *smartcard.Stream) { _ = out.Certificate([]byte("c")) }
+	tests := []struct {
+		name string
+		sign signer
+		code string
+	}{
+		{"a coded error before anything", func(context.Context, smartcard.Job, *smartcard.Stream) error {
+			return &smartcard.Error{Code: smartcard.CodeWrongPIN, Message: "two tries left", Final: true}
+		}, smartcard.CodeWrongPIN},
+		{"an error before anything", func(context.Context, smartcard.Job, *smartcard.Stream) error {
+			return errors.New("broken")
+		}, smartcard.CodeUnreachable},
+		{"a coded error in the middle", func(_ context.Context, _ smartcard.Job, out *smartcard.Stream) error {
+			begin(out)
+			return &smartcard.Error{Code: smartcard.CodeWrongPIN}
+		}, smartcard.CodeUnreachable},
+		{"silence before anything", func(context.Context, smartcard.Job, *smartcard.Stream) error {
+			return nil
+		}, smartcard.CodeUnreachable},
+		{"an item left out", func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+			begin(out)
+			return out.Signature(job.Payloads[0].ID, []byte("s"))
+		}, smartcard.CodeUnreachable},
+		{"an item failed", func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+			begin(out)
+			return out.Fail(job.Payloads[1].ID, smartcard.Failure{Code: "0x53494705", Message: "No \x1b[1msmartcard\u202e\n in the reader", Final: true})
+		}, smartcard.CodeNoCard},
+		{"an item failed for a reason of its own", func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+			return out.Fail(job.Payloads[1].ID, smartcard.Failure{Code: "E77"})
+		}, smartcard.CodeRefused},
+		{"reset", func(_ context.Context, _ smartcard.Job, out *smartcard.Stream) error {
+			begin(out)
+			return smartcard.ErrReset
+		}, smartcard.CodeUnreachable},
+		{"ended without done", func(_ context.Context, _ smartcard.Job, out *smartcard.Stream) error {
+			begin(out)
+			return smartcard.ErrEnded
+		}, smartcard.CodeGarbage},
+		{"a panic", func(context.Context, smartcard.Job, *smartcard.Stream) error {
+			panic("of the signer")
+		}, smartcard.CodeUnreachable},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			result, err := connect(t, test.sign).Sign(t.Context(), newJob(2), nil)
+			e := wantCode(t, err, test.code)
+			if result != nil {
+				t.Error("a result besides the error")
+			}
+			switch test.name {
+			case "a coded error before anything":
+				if !e.Final || e.Message != "two tries left" {
+					t.Errorf("got %#v", e)
+				}
+			case "an item failed":
+				if e.Wire != "0x53494705" || e.Item != newJob(2).Payloads[1].ID || !e.Final || e.Retryable() || e.Message != "No [1msmartcard in the reader" {
+					t.Errorf("got %#v", e)
+				}
+			case "an item failed for a reason of its own":
+				if e.Wire != "E77" || !e.Retryable() {
+					t.Errorf("got %#v", e)
+				}
+			}
+		})
+	}
+}
+
+// What a Stream refuses, whatever the signer is up to.
+func TestStreamKeepsTheWire(t *testing.T) {
+	refusals := make(chan string, 16)
+	agent := connect(t, signer(func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
+		a := job.Payloads[0].ID
+		must := func(what string, err error) {
+			if err == nil {
+				refusals <- what
+			}
+		}
+		must("signature before certificate", out.Signature(a, []byte("s")))
+		must("empty certificate", out.Certificate(nil))
+		must("huge certificate", out.Certificate(make([]byte, smartcard.MaxCertificate+1)))
+		err := out.Certificate([]byte("c"))
+		must("second certificate", out.Certificate([]byte("c")))
+		must("unknown id", out.Signature("unknown", []byte("s")))
+		must("empty signature", out.Signature(a, nil))
+		must("huge signature", out.Signature(a, make([]byte, smartcard.MaxSignature+1)))
+		must("failure without code", out.Fail(a, smartcard.Failure{}))
+		if err == nil {
+			err = out.Signature(a, []byte("s"))
+		}
+		must("second signature", out.Signature(a, []byte("s")))
+		must("failure after signature", out.Fail(a, smartcard.Failure{Code: "x"}))
+		return err
+	}))
+	if _, err := agent.Sign(t.Context(), newJob(1), nil); err != nil {
+		t.Error(err)
+	}
+	close(refusals)
+	for what := range refusals {
+		t.Errorf("the stream took: %s", what)
+	}
+}
+
+func TestBusy(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	ca := smartcardtest.NewCA(t)
+	url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{MaxJobs: 1, Signer: signer(
+		func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+			close(entered)
+			<-leave
+			return honest(ctx, job, out)
+		})}))
+	agent := newAgent(t, url, smartcardtest.Transport(t, ca, ca.Leaf(t, gateway)))
+	first := make(chan error, 1)
+	go func() {
+		_, err := agent.Sign(t.Context(), newJob(1), nil)
+		first <- err
+	}()
+	<-entered
+	_, err := agent.Sign(t.Context(), newJob(1), nil)
+	if e := wantCode(t, err, smartcard.CodeUnreachable); e.Wire != "busy" || !e.Retryable() {
+		t.Errorf("got %#v", e)
+	}
+	close(leave)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServerTimeout(t *testing.T) {
+	ca := smartcardtest.NewCA(t)
+	url := smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, newServer(t, smartcard.ServerOptions{Timeout: 50 * time.Millisecond, Signer: signer(
+		func(ctx context.Context, _ smartcard.Job, out *smartcard.Stream) error {
+			_ = out.Certificate([]byte("c"))
+			<-ctx.Done()
+			return nil // even if it thinks that all is well
+		})}))
+	_, err := newAgent(t, url, smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))).Sign(t.Context(), newJob(1), nil)
+	wantCode(t, err, smartcard.CodeUnreachable)
+}
+
+func TestHealth(t *testing.T) {
+	health, err := connect(t, signer(honest)).Health(t.Context())
+	if want := (smartcard.Health{Ready: true, Card: "present", Subject: "CN=555086689106_TEST"}); err != nil || health != want {
+		t.Errorf("got %+v, %v", health, err)
+	}
+}
+
+func TestServerOptions(t *testing.T) {
+	good := smartcard.ServerOptions{Signer: signer(honest), AllowClients: []string{gateway}}
+	tests := map[string]func(*smartcard.ServerOptions){
+		"no signer":         func(o *smartcard.ServerOptions) { o.Signer = nil },
+		"no clients":        func(o *smartcard.ServerOptions) { o.AllowClients = nil },
+		"an empty client":   func(o *smartcard.ServerOptions) { o.AllowClients = []string{""} },
+		"a wildcard":        func(o *smartcard.ServerOptions) { o.AllowClients = []string{"*.example.internal"} },
+		"a star":            func(o *smartcard.ServerOptions) { o.AllowClients = []string{"*"} },
+		"a host with port":  func(o *smartcard.ServerOptions) { o.AllowClients = []string{"gateway:8443"} },
+		"an empty user":     func(o *smartcard.ServerOptions) { o.Users = []string{""} },
+		"a glob class":      func(o *smartcard.ServerOptions) { o.Users = []string{"[0-9]*"} },
+		"a body too large":  func(o *smartcard.ServerOptions) { o.MaxBody = smartcard.MaxBody + 1 },
+		"a negative timing": func(o *smartcard.ServerOptions) { o.Timeout = -1 },
+	}
+	if _, err := smartcard.NewServer(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			spoil(&o)
+			if _, err := smartcard.NewServer(o); err == nil {
+				t.Error("was accepted")
+			}
+		})
+	}
+}
