@@ -1,3 +1,18 @@
-// Package caddymodule is where Countersign meets Caddy, and the only package (with those below it) that
-// imports Caddy.
+// Package caddymodule is where Countersign meets Caddy, and the only package (with those below it) that imports
+// Caddy. It turns a Caddyfile or JSON into the options of the domain packages, owns what outlives a reload, and
+// holds no rule of its own about requests, keys or signatures.
+//
+//	app.go              the app "countersign": environment, store, clients, own keys
+//	clients.go          what is configured of a client system
+//	pool.go             what outlives a reload: the open store, the running jobs, the key sets
+//	stores.go           the engines a store can be: memory, badger
+//	vault.go            Caddy's storage, for keys
+//	signing.go          the directive signing_service
+//	agentclient.go      how a gateway reaches an agent: mutual TLS by Caddy's own http transport
+//	smartcard_agent.go  the directive smartcard_agent: who may ask an agent
+//	jwks.go             the directive countersign_jwks
+//	*_caddyfile.go      the syntax of each
+//
+// Opt-in modules are packages below this one, each one more --with of a build, so that a gateway carries what it
+// uses: caddymodule/mock adds the mock smartcard agent and the demo client system.
 package caddymodule

@@ -1,2 +1,18 @@
-// Package mock adds the mock smartcard agent and the demo client system to a Caddy build.
+// Package mock adds to a Caddy build what stands in for the real world: a mock smartcard agent, and a demo client
+// system to try the gateway with. It is a package of its own so that a production build need not contain it; both
+// refuse to run in production.
 package mock
+
+import (
+	"fmt"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+)
+
+// outsideProduction refuses what production must not have.
+func outsideProduction(app *caddymodule.App, what string) error {
+	if app.Environment == caddymodule.Production {
+		return fmt.Errorf("%s is refused in production; take it out of the configuration", what)
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+)
+
+// AgentClient is how the gateway reaches a smartcard agent: an https address, and Caddy's own http transport with
+// the gateway's client certificate and the pool that vouches for the agent.
+type AgentClient struct {
+	// URL is the agent's address.
+	URL string `json:"url"`
+
+	// Users are the users it serves, as patterns such as 5550*. Default: every user.
+	Users []string `json:"users,omitempty"`
+
+	// Timeout bounds one job. Default 5 minutes.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Idle bounds the agent's silence, a person typing a PIN included. Default 1 minute.
+	Idle caddy.Duration `json:"idle,omitempty"`
+
+	// Transport is Caddy's http transport. tls.client_certificate_automate or client_certificate_file, and tls.ca,
+	// are mandatory.
+	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
+}
+
+// route makes the way to the agent. It connects to nothing.
+func (a *AgentClient) route(ctx caddy.Context) (signing.Route, error) {
+	if err := a.check(); err != nil {
+		return signing.Route{}, fmt.Errorf("agent %s: %w", a.URL, err)
+	}
+	// An agent is reached directly, whatever proxy the environment names.
+	a.Transport.NetworkProxyRaw = json.RawMessage(`{"from":"none"}`)
+	if err := a.Transport.Provision(ctx); err != nil {
+		return signing.Route{}, fmt.Errorf("agent %s: %w", a.URL, err)
+	}
+	agent, err := smartcard.NewAgent(smartcard.AgentOptions{
+		URL: a.URL, Transport: a.Transport.Transport,
+		Timeout: time.Duration(a.Timeout), Idle: time.Duration(a.Idle), Logger: ctx.Slogger(),
+	})
+	if err != nil {
+		return signing.Route{}, err
+	}
+	return signing.Route{Name: a.URL, Users: a.Users, Agent: agent}, nil
+}
+
+func (a *AgentClient) check() error {
+	u, err := url.Parse(a.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return errors.New("the address must be an https URL")
+	}
+	if a.Transport == nil || a.Transport.TLS == nil {
+		return errors.New("has no TLS; add tls_client_auth with the gateway's certificate and tls_trust_pool with who vouches for the agent's")
+	}
+	tls := a.Transport.TLS
+	switch {
+	case tls.InsecureSkipVerify:
+		return errors.New("tls_insecure_skip_verify is refused: the agent's certificate is always verified")
+	case tls.ClientCertificateAutomate == "" && tls.ClientCertificateFile == "":
+		return errors.New("has no client certificate; add tls_client_auth with a name that Caddy manages, or with a certificate and a key file")
+	case tls.CARaw == nil && len(tls.RootCAPEMFiles) == 0 && len(tls.RootCAPool) == 0:
+		return errors.New("has no tls_trust_pool; say who vouches for the agent's certificate, since the system's roots are never used")
+	case strings.Contains(tls.ServerName, "{"):
+		return errors.New("tls_server_name cannot be a placeholder here")
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/outbound"
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App is what all Countersign handlers of a gateway share: the environment, the store of sessions, the clients
+// and their keys, and the gateway's own keys.
+type App struct {
+	// Environment is "sandbox", "int" or "prod". It is mandatory; a handler may override it for its site.
+	Environment Environment `json:"environment,omitempty"`
+
+	// Store is the engine that keeps sessions. Default: badger, under Caddy's data directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=countersign.stores inline_key=engine"`
+
+	// Clients are the systems that may ask for signatures, by their client id (the iss of their JWTs).
+	Clients map[string]*Client `json:"clients,omitempty"`
+
+	// Keys says how the gateway's own keys change.
+	Keys OwnKeys `json:"keys,omitzero"`
+
+	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from. Addresses in private
+	// ranges are refused otherwise.
+	AllowNetworks []string `json:"allow_networks,omitempty"`
+
+	logger   *slog.Logger
+	engine   Engine
+	pooled   pooled
+	keys     *jwks.Registry
+	keySets  *keySets
+	ring     *jwks.Ring
+	vault    vault
+	needed   bool // whether any handler keeps sessions
+	starts   []func(context.Context)
+	now      func() time.Time
+	approved map[string]signing.Client
+}
+
+// OwnKeys says how the gateway's own signing keys (Ed25519) change. They live in Caddy's storage, so that the
+// nodes of a cluster share them as they share certificates.
+type OwnKeys struct {
+	Rotate  caddy.Duration `json:"rotate,omitempty"`  // how long a key signs; default 90 days
+	Overlap caddy.Duration `json:"overlap,omitempty"` // how long it is published before and after; default 7 days
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision makes everything that needs no I/O but reading clients' key files: no store is opened and nothing is
+// fetched, since `caddy validate` provisions too, beside a running server.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger, a.now, a.vault = ctx.Slogger(), time.Now, vault{ctx.Storage()}
+	if err := a.Environment.check(); err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
+	if err := a.provisionStore(ctx); err != nil {
+		return err
+	}
+	networks, err := parseNetworks(a.AllowNetworks)
+	if err != nil {
+		return err
+	}
+	a.keySets, err = acquireKeySets(a.outboundOptions(networks), a.logger)
+	if err != nil {
+		return err
+	}
+	if err := a.provisionClients(); err != nil {
+		return err
+	}
+	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
+		Name: "countersign/keys/own.json", Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap), Now: a.now,
+	})
+	return nil
+}
+
+func (a *App) provisionStore(ctx caddy.Context) error {
+	if a.StoreRaw == nil {
+		a.engine = &Badger{}
+		return a.engine.(*Badger).Provision(ctx)
+	}
+	loaded, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("countersign store: %w", err)
+	}
+	a.engine = loaded.(Engine)
+	return nil
+}
+
+func (a *App) provisionClients() error {
+	a.approved = make(map[string]signing.Client, len(a.Clients))
+	var sources []jwks.ClientKeys
+	for id, client := range a.Clients {
+		if err := client.check(a.Environment); err != nil {
+			return fmt.Errorf("client %s: %w", id, err)
+		}
+		if client.Status == statusRevoked {
+			continue
+		}
+		a.approved[id] = client.forSigning(id)
+		sources = append(sources, client.keySources(id))
+	}
+	registry, err := jwks.NewRegistry(sources, a.keySets.cache, jwks.RegistryOptions{Now: a.now, Logger: a.logger})
+	if err != nil {
+		return err
+	}
+	a.keys = registry
+	return nil
+}
+
+func (a *App) outboundOptions(networks []netip.Prefix) outbound.Options {
+	return outbound.Options{AllowNetworks: networks, AllowLocalhost: a.Environment != Production}
+}
+
+func parseNetworks(texts []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
+		}
+		networks[i] = network.Masked()
+	}
+	return networks, nil
+}
+
+// Validate checks what only the whole configuration shows.
+func (a *App) Validate() error {
+	if o := a.Keys; o.Rotate < 0 || o.Overlap < 0 || (o.Rotate > 0 && o.Overlap > 0 && o.Rotate < 2*o.Overlap) {
+		return errors.New("countersign: keys: rotate must be at least twice as long as overlap")
+	}
+	return nil
+}
+
+// Start opens the store, if a handler keeps anything in it, and fetches clients' key sets in the background. An
+// address that cannot be reached does not stop the gateway from starting.
+func (a *App) Start() error {
+	if a.needed {
+		if _, err := a.pooled.acquire(a); err != nil {
+			return fmt.Errorf("countersign: %w", err)
+		}
+	}
+	a.keys.Warm(context.Background())
+	for _, start := range a.starts {
+		start(context.Background())
+	}
+	return nil
+}
+
+// OnStart has a handler's work begin when the configuration starts, which is never when it is only validated.
+// Handlers call it in Provision; what begins must return at once and be owned by what outlives a reload.
+func (a *App) OnStart(begin func(context.Context)) { a.starts = append(a.starts, begin) }
+
+// Stop has nothing to do: what is under way goes on, and what was acquired is released by Cleanup.
+func (a *App) Stop() error { return nil }
+
+// Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
+// the running configuration's.
+func (a *App) Cleanup() error {
+	err := a.pooled.release()
+	if a.keySets != nil {
+		err = errors.Join(err, releaseKeySets(a.keySets))
+		a.keySets = nil
+	}
+	return err
+}
+
+// Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.
+func (a *App) Store() store.Store {
+	a.needed = true
+	return lazyStore{a}
+}
+
+// Vault is Caddy's storage, where keys are kept.
+func (a *App) Vault() Vault { return a.vault }
+
+// app returns the gateway's Countersign app, or says that it is not configured.
+func app(ctx caddy.Context) (*App, error) {
+	found, err := ctx.AppIfConfigured("countersign")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, errors.New("the global option countersign is missing; add countersign { environment int } to the global options")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.(*App), nil
+}
+
+// FromContext is app for the packages below this one.
+func FromContext(ctx caddy.Context) (*App, error) { return app(ctx) }
+
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,184 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"net/url"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("countersign", parseApp)
+}
+
+// parseApp reads the global option:
+//
+//	countersign {
+//		environment    sandbox|int|prod
+//		store          badger [<path>] | memory
+//		keys {
+//			rotate  <duration>
+//			overlap <duration>
+//		}
+//		allow_networks <cidr...>
+//		client <id> {
+//			name       <text>
+//			jwks       <url or file>
+//			key        <kid> <pem file>
+//			callback   <url>
+//			algorithms RS1|RS256|PS256...
+//			status     approved|revoked
+//		}
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next() // countersign
+	if existing != nil {
+		return nil, d.Err("countersign is configured twice; put everything into one block")
+	}
+	a := &App{Clients: map[string]*Client{}}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		if err := a.parseOption(d); err != nil {
+			return nil, err
+		}
+	}
+	return httpcaddyfile.App{Name: "countersign", Value: caddyconfig.JSON(a, nil)}, nil
+}
+
+func (a *App) parseOption(d *caddyfile.Dispenser) error {
+	switch option := d.Val(); option {
+	case "environment":
+		return one(d, (*string)(&a.Environment))
+	case "store":
+		if a.StoreRaw != nil {
+			return d.Err("store is given twice")
+		}
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		engine := d.Val()
+		module, err := caddyfile.UnmarshalModule(d, "countersign.stores."+engine)
+		if err != nil {
+			return err
+		}
+		a.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+		return nil
+	case "keys":
+		return a.Keys.parse(d)
+	case "allow_networks":
+		networks := d.RemainingArgs()
+		if len(networks) == 0 {
+			return d.ArgErr()
+		}
+		a.AllowNetworks = append(a.AllowNetworks, networks...)
+		return nil
+	case "client":
+		return a.parseClient(d)
+	default:
+		return d.Errf("unrecognized option %q of countersign", option)
+	}
+}
+
+func (k *OwnKeys) parse(d *caddyfile.Dispenser) error {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch option := d.Val(); option {
+		case "rotate":
+			err = duration(d, &k.Rotate)
+		case "overlap":
+			err = duration(d, &k.Overlap)
+		default:
+			err = d.Errf("unrecognized option %q of keys", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) parseClient(d *caddyfile.Dispenser) error {
+	var id string
+	if err := one(d, &id); err != nil {
+		return err
+	}
+	if a.Clients[id] != nil {
+		return d.Errf("client %s is configured twice", id)
+	}
+	client := &Client{}
+	a.Clients[id] = client
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := client.parseOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) parseOption(d *caddyfile.Dispenser) error {
+	switch option := d.Val(); option {
+	case "name":
+		return one(d, &c.Name)
+	case "jwks":
+		var where string
+		if err := one(d, &where); err != nil {
+			return err
+		}
+		if u, err := url.Parse(where); err != nil || u.Host == "" {
+			c.JWKSFiles = append(c.JWKSFiles, where)
+			return nil
+		}
+		if c.JWKS != "" {
+			return d.Err("a client has one key set URL")
+		}
+		c.JWKS = where
+		return nil
+	case "key":
+		args := d.RemainingArgs()
+		if len(args) != 2 {
+			return d.Err("key takes a kid and a PEM file: key demo-epr-1 keys/demo-epr-1.pem")
+		}
+		c.Keys = append(c.Keys, ClientKey{KID: args[0], Path: args[1]})
+		return nil
+	case "callback":
+		return one(d, &c.Callback)
+	case "algorithms":
+		c.Algorithms = d.RemainingArgs()
+		if len(c.Algorithms) == 0 {
+			return d.ArgErr()
+		}
+		return nil
+	case "status":
+		return one(d, &c.Status)
+	default:
+		return d.Errf("unrecognized option %q of a client", option)
+	}
+}
+
+// one reads exactly one argument.
+func one(d *caddyfile.Dispenser, into *string) error {
+	if *into != "" {
+		return d.Errf("%s is given twice", d.Val())
+	}
+	if !d.AllArgs(into) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// duration reads exactly one duration, such as 30m or 7d.
+func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	var text string
+	if err := one(d, &text); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(text)
+	if err != nil || parsed <= 0 {
+		return d.Errf("%q is not a duration such as 30s, 15m or 7d", text)
+	}
+	*into = caddy.Duration(parsed)
+	return nil
+}

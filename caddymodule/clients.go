@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+// Client is a system that may use this gateway.
+type Client struct {
+	// Name is what people read, on the signing page for one. Default: the client id.
+	Name string `json:"name,omitempty"`
+
+	// JWKS is where the client publishes its key set: one https URL (outside production also http on localhost).
+	JWKS string `json:"jwks,omitempty"`
+
+	// JWKSFiles are files with key sets.
+	JWKSFiles []string `json:"jwks_files,omitempty"`
+
+	// Keys are single public keys. Files are read again when they change.
+	Keys []ClientKey `json:"keys,omitempty"`
+
+	// Callback is where the browser goes when a session is over.
+	Callback string `json:"callback,omitempty"`
+
+	// Algorithms of payload signatures: RS1, RS256, PS256. Default: RS256.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// Status is "approved" (the default) or "revoked".
+	Status string `json:"status,omitempty"`
+}
+
+// ClientKey is one public key of a client: its kid and a file in PEM.
+type ClientKey struct {
+	KID  string `json:"kid"`
+	Path string `json:"path"`
+}
+
+const (
+	statusApproved = "approved"
+	statusRevoked  = "revoked"
+)
+
+// check says what is wrong with a client and how to mend it.
+func (c *Client) check(environment Environment) error {
+	if c.JWKS != "" {
+		if err := environment.checkAddress("jwks", c.JWKS); err != nil {
+			return err
+		}
+	}
+	if c.JWKS == "" && len(c.JWKSFiles) == 0 && len(c.Keys) == 0 && environment != Sandbox {
+		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
+	}
+	if c.Callback != "" {
+		if err := environment.checkAddress("callback", c.Callback); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
+		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)
+	}
+	return nil
+}
+
+func (c *Client) forSigning(id string) signing.Client {
+	name := c.Name
+	if name == "" {
+		name = id
+	}
+	return signing.Client{Name: name, Callback: c.Callback, Algorithms: c.Algorithms}
+}
+
+func (c *Client) keySources(id string) jwks.ClientKeys {
+	sources := jwks.ClientKeys{Client: id, URL: c.JWKS, SetFiles: c.JWKSFiles}
+	for _, key := range c.Keys {
+		sources.Keys = append(sources.Keys, jwks.KeyFile{KID: key.KID, Path: key.Path})
+	}
+	return sources
+}

@@ -1,0 +1,128 @@
+package mock
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/mocksigner"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+)
+
+func init() {
+	caddy.RegisterModule(Agent{})
+}
+
+// Agent holds a mock smartcard for everybody, issued by a CA that is made for this installation and kept in
+// Caddy's storage.
+type Agent struct {
+	// Faults happen to jobs, each with its rate: names are those of package mocksigner, such as no_card.
+	Faults []mocksigner.Fault `json:"faults,omitempty"`
+
+	// Delay is the wait before each signature, as a real card takes its time. Default none.
+	Delay caddy.Duration `json:"delay,omitempty"`
+
+	vault  caddymodule.Vault
+	logger *slog.Logger
+
+	mu     sync.Mutex
+	signer *mocksigner.Mock
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (Agent) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.agents.mock", New: func() caddy.Module { return new(Agent) }}
+}
+
+// Provision refuses production and notes what the first job needs; the CA is read or made then.
+func (a *Agent) Provision(ctx caddy.Context) error {
+	app, err := caddymodule.FromContext(ctx)
+	if err != nil {
+		return err
+	}
+	a.vault, a.logger = app.Vault(), ctx.Slogger()
+	return outsideProduction(app, "smartcard_agent mock")
+}
+
+// ready returns the mock, which it makes once the CA can be had.
+func (a *Agent) ready(ctx context.Context) (*mocksigner.Mock, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.signer != nil {
+		return a.signer, nil
+	}
+	ca, err := mocksigner.LoadCA(ctx, a.vault, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	a.signer, err = mocksigner.New(mocksigner.Options{
+		CA: ca, Faults: a.Faults, Delay: time.Duration(a.Delay), Logger: a.logger,
+	})
+	return a.signer, err
+}
+
+// Sign signs a job with the mock card of its user.
+func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	signer, err := a.ready(ctx)
+	if err != nil {
+		return err
+	}
+	return signer.Sign(ctx, job, out)
+}
+
+// Health is the mock's.
+func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
+	signer, err := a.ready(ctx)
+	if err != nil {
+		return smartcard.Health{}, err
+	}
+	return signer.Health(ctx)
+}
+
+// UnmarshalCaddyfile reads, among the options of smartcard_agent:
+//
+//	smartcard_agent mock {
+//		fault <name> [<rate>] [<delay>]
+//		delay <duration>
+//	}
+func (a *Agent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // mock
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		switch option := d.Val(); option {
+		case "fault":
+			fault, err := mocksigner.ParseFault(d.RemainingArgs()...)
+			if err != nil {
+				return d.Err(err.Error())
+			}
+			a.Faults = append(a.Faults, fault)
+		case "delay":
+			var text string
+			if !d.AllArgs(&text) {
+				return d.ArgErr()
+			}
+			delay, err := caddy.ParseDuration(text)
+			if err != nil || delay < 0 {
+				return d.Errf("%q is not a duration such as 300ms", text)
+			}
+			a.Delay = caddy.Duration(delay)
+		default:
+			return d.Errf("unrecognized option %q of smartcard_agent mock", option)
+		}
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner     = (*Agent)(nil)
+	_ caddyfile.Unmarshaler = (*Agent)(nil)
+	_ smartcard.Signer      = (*Agent)(nil)
+)

@@ -1,0 +1,137 @@
+package mock
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/demo"
+)
+
+func init() {
+	caddy.RegisterModule(Demo{})
+	httpcaddyfile.RegisterHandlerDirective("countersign_demo", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		d := &Demo{}
+		return d, d.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("countersign_demo", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// demos holds the demos that run, so that one survives a reload with the batches in its memory.
+var demos = caddy.NewUsagePool()
+
+// Demo is a demo client system at the path it is mounted at: a real client of the Signing Service, with its own key
+// and its own pages.
+type Demo struct {
+	// Client is the id it is registered under. Default: demo-epr.
+	Client string `json:"client,omitempty"`
+	// KID names its key. Default: demo-epr-1.
+	KID string `json:"kid,omitempty"`
+	// Name stands on its pages. Default: Demo EPR.
+	Name string `json:"name,omitempty"`
+	// PublicURL is where browsers find it. May be left out on loopback.
+	PublicURL string `json:"public_url,omitempty"`
+	// Service is where it finds the Signing Service. Default: /signing-service beside it.
+	Service string `json:"service,omitempty"`
+
+	key string // in the pool, once acquired
+	run *running
+}
+
+// running is a demo in the pool.
+type running struct{ *demo.Demo }
+
+// Destruct waits for a key that is being made.
+func (r *running) Destruct() error {
+	r.Close()
+	return nil
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (Demo) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.countersign_demo", New: func() caddy.Module { return new(Demo) }}
+}
+
+// Provision makes the demo, or joins the one that runs. Its key is made when the configuration starts.
+func (d *Demo) Provision(ctx caddy.Context) error {
+	app, err := caddymodule.FromContext(ctx)
+	if err != nil {
+		return fmt.Errorf("countersign_demo: %w", err)
+	}
+	if err := outsideProduction(app, "countersign_demo"); err != nil {
+		return err
+	}
+	key := strings.Join([]string{d.Client, d.KID, d.Name, d.PublicURL, d.Service}, "\x00")
+	value, _, err := demos.LoadOrNew(key, func() (caddy.Destructor, error) {
+		made, err := demo.New(demo.Options{
+			ClientID: d.Client, KID: d.KID, Name: d.Name, PublicURL: d.PublicURL, ServiceURL: d.Service,
+			Vault: app.Vault(), Logger: ctx.Slogger(),
+		})
+		return &running{made}, err
+	})
+	if err != nil {
+		return fmt.Errorf("countersign_demo: %w", err)
+	}
+	d.key, d.run = key, value.(*running)
+	app.OnStart(d.run.Start)
+	return nil
+}
+
+// Cleanup lets go of the demo.
+func (d *Demo) Cleanup() error {
+	if d.run == nil {
+		return nil
+	}
+	d.run = nil
+	_, err := demos.Delete(d.key)
+	return err
+}
+
+// ServeHTTP answers everything below the demo's path.
+func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	d.run.ServeHTTP(w, r)
+	return nil
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	countersign_demo {
+//		client     <id>
+//		kid        <kid>
+//		name       <text>
+//		public_url <url>
+//		service    <url>
+//	}
+func (d *Demo) UnmarshalCaddyfile(c *caddyfile.Dispenser) error {
+	c.Next() // countersign_demo
+	if c.NextArg() {
+		return c.ArgErr()
+	}
+	options := map[string]*string{
+		"client": &d.Client, "kid": &d.KID, "name": &d.Name, "public_url": &d.PublicURL, "service": &d.Service,
+	}
+	for c.NextBlock(0) {
+		into, known := options[c.Val()]
+		if !known {
+			return c.Errf("unrecognized option %q of countersign_demo", c.Val())
+		}
+		if !c.AllArgs(into) {
+			return c.ArgErr()
+		}
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Demo)(nil)
+	_ caddy.CleanerUpper          = (*Demo)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Demo)(nil)
+	_ caddyfile.Unmarshaler       = (*Demo)(nil)
+)

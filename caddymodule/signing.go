@@ -1,0 +1,285 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+func init() {
+	caddy.RegisterModule(SigningService{})
+}
+
+// SigningService is a Signing Service at the path it is mounted at (by handle_path, or with that path stripped in
+// another way).
+type SigningService struct {
+	// PublicURL is the service's public address: the audience of signing requests, the base of redirects, and the
+	// origin of the page. It may be left out only where every listener is loopback.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// Access is "open", which is for the sandbox and for loopback listeners alone.
+	Access string `json:"access,omitempty"`
+
+	// Environment overrides the global one for this site.
+	Environment Environment `json:"environment,omitempty"`
+
+	// Agents are the ways to real smartcards; the first that serves the user is asked.
+	Agents []*AgentClient `json:"agents,omitempty"`
+
+	// Mock is the mock smartcard agent, for mock=true and where there are no Agents. Refused in production.
+	Mock *AgentClient `json:"mock,omitempty"`
+
+	// Certificates says whose certificates may stand behind a signature.
+	Certificates Certificates `json:"certificates,omitzero"`
+
+	// StatusKey is what /_status wants in the header apikey; without one nobody may read it. May be a placeholder
+	// such as {env.STATUS_KEY}.
+	StatusKey string `json:"status_key,omitempty"`
+
+	SignWithin caddy.Duration `json:"sign_within,omitempty"` // from request to signature; default 30m
+	KeepResult caddy.Duration `json:"keep_result,omitempty"` // how long signatures can be fetched; default 1h
+	Lease      caddy.Duration `json:"lease,omitempty"`       // how long a dead node holds a session in signing; default 30s
+	ClockSkew  caddy.Duration `json:"clock_skew,omitempty"`  // tolerated clock difference; default 1m
+	Tries      int            `json:"tries,omitempty"`       // runs of an agent before a session fails; default 5
+	Once       bool           `json:"once,omitempty"`        // signatures can be fetched once only
+
+	app     *App
+	handler http.Handler
+}
+
+// Certificates says whose certificates may stand behind a signature (contract: signing-service §5).
+type Certificates struct {
+	// Issuers are PEM files with the certificates of accepted issuers.
+	Issuers []string `json:"issuers,omitempty"`
+	// TrustMock accepts this installation's own mock CA, for mock sessions. Refused in production.
+	TrustMock bool `json:"trust_mock,omitempty"`
+	// AnyUser accepts a certificate of another person than the one the request names.
+	AnyUser bool `json:"any_user,omitempty"`
+	// MinBits is the smallest accepted RSA key of a card. Default: 1024, in production 2048.
+	MinBits int `json:"min_bits,omitempty"`
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (SigningService) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.signing_service", New: func() caddy.Module { return new(SigningService) }}
+}
+
+// Provision makes the service. It opens and connects nothing.
+func (s *SigningService) Provision(ctx caddy.Context) error {
+	var err error
+	if s.app, err = app(ctx); err != nil {
+		return fmt.Errorf("signing_service: %w", err)
+	}
+	if s.Environment == "" {
+		s.Environment = s.app.Environment
+	}
+	if err := s.check(); err != nil {
+		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
+	}
+	if s.Environment == Sandbox {
+		s.handler, err = signing.NewSandbox(signing.SandboxOptions{
+			BaseURL: s.baseURL, Clients: s.app.approved, Version: version(), Logger: ctx.Slogger(),
+		})
+		return err
+	}
+	options, err := s.options(ctx)
+	if err != nil {
+		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
+	}
+	s.handler, err = signing.New(options)
+	if err != nil {
+		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
+	}
+	return nil
+}
+
+// check refuses what the environment does not allow, and what cannot be meant.
+func (s *SigningService) check() error {
+	if err := s.Environment.check(); err != nil {
+		return err
+	}
+	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
+	if err := s.checkPublicURL(); err != nil {
+		return err
+	}
+	if s.Access != "open" {
+		return fmt.Errorf("access %q is not known; write access open", s.Access)
+	}
+	if s.Environment == Sandbox {
+		return nil
+	}
+	if s.Mock == nil && len(s.Agents) == 0 {
+		return errors.New("has no way to a smartcard; add agent with the address of one, or outside production mock")
+	}
+	if !s.Certificates.TrustMock && len(s.Certificates.Issuers) == 0 {
+		return errors.New("trusts no issuer, so no signature could be released; add certificates { trust mock } or { trust <pem file> }")
+	}
+	if s.Environment != Production {
+		return nil
+	}
+	switch {
+	case s.Access == "open":
+		return errors.New("access open is refused in production")
+	case s.Mock != nil:
+		return errors.New("mock is refused in production; take it out")
+	case s.Certificates.TrustMock:
+		return errors.New("trust mock is refused in production; take it out")
+	}
+	return nil
+}
+
+func (s *SigningService) checkPublicURL() error {
+	if s.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(s.PublicURL)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("public_url %q is not an absolute http or https URL", s.PublicURL)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("public_url %q may have neither query, fragment nor user in it", s.PublicURL)
+	case u.Scheme == "http" && s.Environment == Production:
+		return fmt.Errorf("public_url %q is plain http, which production refuses", s.PublicURL)
+	}
+	return nil
+}
+
+func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
+	statusKey, err := caddy.NewReplacer().ReplaceOrErr(s.StatusKey, true, true)
+	if err != nil {
+		return signing.Options{}, fmt.Errorf("status_key: %w", err)
+	}
+	trust, err := s.trust()
+	if err != nil {
+		return signing.Options{}, err
+	}
+	sessions := s.app.Store().(lazyStore)
+	options := signing.Options{
+		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access,
+		Clients: s.app.approved, Keys: s.app.keys, Store: sessions, Runner: sessions, Trust: trust,
+		Durations: signing.Durations{
+			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
+			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
+		},
+		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
+		Now: s.app.now, Logger: ctx.Slogger(),
+	}
+	for _, agent := range s.Agents {
+		route, err := agent.route(ctx)
+		if err != nil {
+			return signing.Options{}, err
+		}
+		options.Agents = append(options.Agents, route)
+	}
+	if s.Mock != nil {
+		route, err := s.Mock.route(ctx)
+		if err != nil {
+			return signing.Options{}, fmt.Errorf("mock: %w", err)
+		}
+		options.Mock = &route
+	}
+	return options, nil
+}
+
+func (s *SigningService) trust() (signing.Trust, error) {
+	trust := signing.Trust{AnyUser: s.Certificates.AnyUser, MinBits: s.Certificates.MinBits}
+	if trust.MinBits == 0 && s.Environment == Production {
+		trust.MinBits = 2048
+	}
+	for _, path := range s.Certificates.Issuers {
+		issuers, err := readCertificates(path)
+		if err != nil {
+			return trust, fmt.Errorf("certificates: trust %s: %w", path, err)
+		}
+		trust.Issuers = append(trust.Issuers, issuers...)
+	}
+	if s.Certificates.TrustMock {
+		trust.Mock = s.mockCA
+	}
+	return trust, nil
+}
+
+// mockCA reads the mock's own CA from Caddy's storage, where the mock has put it by the time that it has signed.
+func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) {
+	text, err := s.app.vault.Load(ctx, MockCACertificate)
+	if err != nil {
+		return nil, fmt.Errorf("the mock's CA is not in Caddy's storage (%s): is the mock agent part of this installation? %w", MockCACertificate, err)
+	}
+	found, err := parseCertificates(text)
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseCertificates(text)
+}
+
+func parseCertificates(text []byte) ([]*x509.Certificate, error) {
+	var found []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("a PEM block of type %s has no place among issuers' certificates", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, certificate)
+	}
+	if len(found) == 0 {
+		return nil, errors.New("there is no PEM certificate in it")
+	}
+	return found, nil
+}
+
+// access lets everybody in who comes from this machine.
+func (s *SigningService) access(r *http.Request) (signing.Caller, error) {
+	if !loopback(r) {
+		return signing.Caller{}, &signing.Error{Status: http.StatusForbidden, Code: "access_open",
+			Message: "This service has access open, which holds for loopback listeners alone; its operator must require tokens to serve others"}
+	}
+	return signing.Caller{}, nil
+}
+
+// baseURL is the public URL, or, for a service on loopback without one, what the request came to.
+func (s *SigningService) baseURL(r *http.Request) (string, error) {
+	if s.PublicURL != "" {
+		return s.PublicURL, nil
+	}
+	return loopbackBase(r)
+}
+
+// ServeHTTP answers everything below the service's path.
+func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	s.handler.ServeHTTP(w, r)
+	return nil
+}
+
+func version() signing.Version {
+	simple, full := caddy.Version()
+	return signing.Version{Version: simple, Revision: full, ReleaseID: simple, CommitID: full}
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*SigningService)(nil)
+	_ caddyhttp.MiddlewareHandler = (*SigningService)(nil)
+)

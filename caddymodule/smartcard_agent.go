@@ -1,0 +1,119 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/smartcard"
+)
+
+func init() {
+	caddy.RegisterModule(SmartcardAgent{})
+	httpcaddyfile.RegisterHandlerDirective("smartcard_agent", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		a := &SmartcardAgent{}
+		return a, a.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("smartcard_agent", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// SmartcardAgent is a smartcard agent behind mutual TLS (contract: smartcard-agent, way A). Its site must demand
+// client certificates; it then says which of them may ask, since others of the same CA may have one too.
+type SmartcardAgent struct {
+	// AllowClients are the subject alternative names of the gateways' client certificates. Mandatory.
+	AllowClients []string `json:"allow_clients,omitempty"`
+
+	// Users are the users whose cards it serves, as patterns such as 5550*. Default: every user.
+	Users []string `json:"users,omitempty"`
+
+	// Signer is what holds the cards: a module of the namespace countersign.agents.
+	SignerRaw json.RawMessage `json:"signer,omitempty" caddy:"namespace=countersign.agents inline_key=kind"`
+
+	server http.Handler
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (SmartcardAgent) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.smartcard_agent", New: func() caddy.Module { return new(SmartcardAgent) }}
+}
+
+// Provision makes the agent's server.
+func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
+	if a.SignerRaw == nil {
+		return errors.New("smartcard_agent: has no signer; name a kind, as in smartcard_agent mock")
+	}
+	loaded, err := ctx.LoadModule(a, "SignerRaw")
+	if err != nil {
+		return fmt.Errorf("smartcard_agent: %w", err)
+	}
+	signer, ok := loaded.(smartcard.Signer)
+	if !ok {
+		return errors.New("smartcard_agent: the module does not sign")
+	}
+	a.server, err = smartcard.NewServer(smartcard.ServerOptions{
+		Signer: signer, AllowClients: a.AllowClients, Users: a.Users, Logger: ctx.Slogger(),
+	})
+	if err != nil {
+		return fmt.Errorf("smartcard_agent: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers the agent's wire.
+func (a *SmartcardAgent) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	a.server.ServeHTTP(w, r)
+	return nil
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	smartcard_agent <kind> {
+//		allow_client <subject alternative name...>
+//		users        <pattern...>
+//		<options of the kind>
+//	}
+func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // smartcard_agent
+	var kind string
+	if err := one(d, &kind); err != nil {
+		return err
+	}
+	rest, err := splitBlock(d, kind, map[string]func(*caddyfile.Dispenser) error{
+		"allow_client": func(d *caddyfile.Dispenser) error { return list(d, &a.AllowClients) },
+		"users":        func(d *caddyfile.Dispenser) error { return list(d, &a.Users) },
+	})
+	if err != nil {
+		return err
+	}
+	rest.Next()
+	signer, err := caddyfile.UnmarshalModule(rest, "countersign.agents."+kind)
+	if err != nil {
+		return d.Errf("smartcard_agent %s: %v", kind, err)
+	}
+	a.SignerRaw = caddyconfig.JSONModuleObject(signer, "kind", kind, nil)
+	return nil
+}
+
+// list reads one or more arguments.
+func list(d *caddyfile.Dispenser, into *[]string) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	*into = append(*into, args...)
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*SmartcardAgent)(nil)
+	_ caddyhttp.MiddlewareHandler = (*SmartcardAgent)(nil)
+	_ caddyfile.Unmarshaler       = (*SmartcardAgent)(nil)
+)

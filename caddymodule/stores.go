@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/badger"
+	"github.com/seed-dd2befc3/countersign/store/memory"
+)
+
+func init() {
+	caddy.RegisterModule(Badger{})
+	caddy.RegisterModule(Memory{})
+}
+
+// Engine is what a module of the namespace countersign.stores offers. Identity says which store it is: two
+// configurations with the same identity share one open store, whatever else differs.
+type Engine interface {
+	Identity() string
+	Open(ctx context.Context) (store.Store, error)
+}
+
+// Badger is the embedded store, in a directory of its own that one process at a time can open.
+type Badger struct {
+	// Path is the store's directory. Default: countersign/store under Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	logger *slog.Logger
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (Badger) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.stores.badger", New: func() caddy.Module { return new(Badger) }}
+}
+
+// Provision finds the directory; it does not touch it.
+func (b *Badger) Provision(ctx caddy.Context) error {
+	b.logger = ctx.Slogger()
+	path, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
+	if err != nil {
+		return fmt.Errorf("store badger: path: %w", err)
+	}
+	if path == "" {
+		path = filepath.Join(caddy.AppDataDir(), "countersign", "store")
+	}
+	b.Path, err = filepath.Abs(path)
+	return err
+}
+
+// Identity is the directory alone, since it can be opened once only.
+func (b *Badger) Identity() string { return "badger " + filepath.Clean(b.Path) }
+
+// Open opens the directory.
+func (b *Badger) Open(ctx context.Context) (store.Store, error) {
+	return badger.Open(ctx, badger.Options{Dir: b.Path, Logger: b.logger})
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	store badger [<path>]
+func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the engine's name
+	if d.NextArg() {
+		b.Path = d.Val()
+	}
+	return noMore(d)
+}
+
+// Memory is a store that forgets everything when the process ends: for tests and trials.
+type Memory struct{}
+
+// CaddyModule returns the module's name for Caddy.
+func (Memory) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.stores.memory", New: func() caddy.Module { return new(Memory) }}
+}
+
+// Identity is the same for all: a process has one.
+func (*Memory) Identity() string { return "memory" }
+
+// Open makes an empty store.
+func (*Memory) Open(context.Context) (store.Store, error) { return memory.New(memory.Options{}), nil }
+
+// UnmarshalCaddyfile reads:
+//
+//	store memory
+func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the engine's name
+	return noMore(d)
+}
+
+// noMore refuses arguments and blocks that nobody has asked for.
+func noMore(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("unrecognized subdirective %q", d.Val())
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ Engine                = (*Badger)(nil)
+	_ caddy.Provisioner     = (*Badger)(nil)
+	_ caddyfile.Unmarshaler = (*Badger)(nil)
+	_ Engine                = (*Memory)(nil)
+	_ caddyfile.Unmarshaler = (*Memory)(nil)
+)

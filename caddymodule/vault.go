@@ -1,0 +1,32 @@
+package caddymodule
+
+import (
+	"context"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// Vault is where keys are kept: Caddy's storage, which a cluster shares. Load gives fs.ErrNotExist for what is not
+// there.
+type Vault interface {
+	Load(ctx context.Context, name string) ([]byte, error)
+	Save(ctx context.Context, name string, data []byte) error
+	Lock(ctx context.Context, name string) error
+	Unlock(ctx context.Context, name string) error
+}
+
+// MockCACertificate is where the mock smartcard agent keeps its CA's certificate, and where `trust mock` finds it.
+const MockCACertificate = "countersign/mock/ca.crt"
+
+type vault struct{ storage certmagic.Storage }
+
+func (v vault) Load(ctx context.Context, name string) ([]byte, error) {
+	return v.storage.Load(ctx, name)
+}
+
+func (v vault) Save(ctx context.Context, name string, data []byte) error {
+	return v.storage.Store(ctx, name, data)
+}
+
+func (v vault) Lock(ctx context.Context, name string) error   { return v.storage.Lock(ctx, name) }
+func (v vault) Unlock(ctx context.Context, name string) error { return v.storage.Unlock(ctx, name) }

@@ -1,0 +1,153 @@
+package signing
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// The browser holds two kinds of cookie, both host-only and HttpOnly:
+//
+//   - one for the page itself, from which the page's CSRF value derives. It is Lax, so that a link from a client
+//     system does not replace it while another tab is in use.
+//   - one for each session that this browser opened, with the session's token and the secret that proves the
+//     claim. It is Strict: only the page's own calls need it.
+const (
+	pageCookie    = "countersign-page"
+	sessionCookie = "countersign-session-" // and the beginning of the session's id
+	headerCSRF    = "X-CSRF-Token"
+	maxCall       = 16 << 10 // bytes of one call from the page
+	secretSize    = 32
+)
+
+// call is what the page sends.
+type call struct {
+	ID    string `json:"id"`
+	Token string `json:"token"`
+	Query string `json:"query"` // the page's own query, as it came
+}
+
+// readCall reads a call of the page, if it is a call of the page: same origin, and with the page's CSRF value
+// (contract: signing-service §2, Who may open it).
+func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (read call, base *url.URL, err error) {
+	if base, err = s.parsedBase(r); err != nil {
+		return call{}, nil, err
+	}
+	if err = sameOrigin(r, base); err != nil {
+		return call{}, nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(r.Header.Get(headerCSRF)), []byte(csrfOf(cookieValue(r, pageCookie)))) != 1 {
+		return call{}, nil, failure(http.StatusForbidden, "csrf",
+			"This call does not come from the signing page as it was last loaded; reload the page")
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return call{}, nil, failure(http.StatusUnsupportedMediaType, "content_type", "The page's calls are application/json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
+	if err != nil {
+		return call{}, nil, failure(http.StatusRequestEntityTooLarge, "too_large", "A call of the page has at most %d bytes", maxCall)
+	}
+	if err := json.Unmarshal(body, &read, json.RejectUnknownMembers(true)); err != nil {
+		return call{}, nil, badRequest("malformed", "A call of the page is one JSON object with id, or token and query")
+	}
+	return read, base, nil
+}
+
+func (s *Service) parsedBase(r *http.Request) (*url.URL, error) {
+	text, err := s.BaseURL(r)
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(text)
+}
+
+// sameOrigin refuses what another site has caused. Browsers send Origin with every POST.
+func sameOrigin(r *http.Request, base *url.URL) error {
+	origin := base.Scheme + "://" + base.Host
+	site := r.Header.Get("Sec-Fetch-Site")
+	if r.Header.Get("Origin") != origin || (site != "" && site != "same-origin") {
+		return failure(http.StatusForbidden, "origin",
+			"Only the signing page itself may make this call, from the address that is configured as its public URL").
+			withDetail("expected Origin %s", origin)
+	}
+	return nil
+}
+
+// csrfOf derives the page's CSRF value from the page's cookie; without a cookie none fits.
+func csrfOf(secret string) string {
+	if secret == "" {
+		return "\x00"
+	}
+	return keyedHash(secret, "csrf")
+}
+
+func keyedHash(secret, purpose string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("countersign " + purpose))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+func (s *Service) newSecret() (string, error) {
+	secret := make([]byte, secretSize)
+	if _, err := io.ReadFull(s.Rand, secret); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(secret), nil
+}
+
+func cookieValue(r *http.Request, name string) string {
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+func newCookie(name, value string, base *url.URL, sameSite http.SameSite) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: base.Path + "/client", HttpOnly: true,
+		Secure: base.Scheme == "https", SameSite: sameSite,
+	}
+}
+
+// claim is this browser's hold on a session: the token, and the secret whose hash the session keeps.
+type claim struct {
+	token  uuid.UUID
+	secret string
+}
+
+func (c claim) cookie(id string, base *url.URL, gone, now time.Time) *http.Cookie {
+	cookie := newCookie(sessionCookieName(id), c.secret+"."+c.token.String(), base, http.SameSiteStrictMode)
+	cookie.MaxAge = max(int(gone.Sub(now)/time.Second), 1)
+	return cookie
+}
+
+func sessionCookieName(id string) string {
+	return sessionCookie + id[:min(len(id), 16)]
+}
+
+// claimOf reads the claim on a session from the browser's cookie; without one it holds nothing.
+func claimOf(r *http.Request, id string) claim {
+	secret, token, _ := strings.Cut(cookieValue(r, sessionCookieName(id)), ".")
+	parsed, err := uuid.Parse(token)
+	if err != nil || sessionID(parsed) != id {
+		return claim{}
+	}
+	return claim{token: parsed, secret: secret}
+}
+
+// holds says whether the claim is on this session.
+func (c claim) holds(of *session) bool {
+	return c.secret != "" && of.Browser != "" &&
+		subtle.ConstantTimeCompare([]byte(keyedHash(c.secret, "browser")), []byte(of.Browser)) == 1
+}

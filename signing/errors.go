@@ -1,0 +1,104 @@
+package signing
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// Error is an answer other than success. Code is a stable machine word; Message tells the caller what to do
+// (contract: signing-service §1, Errors).
+type Error struct {
+	Status     int
+	Code       string
+	Message    string
+	RetryAfter time.Duration // sent as Retry-After when not zero
+	Reason     *Reason       // what became of a session that ended without signatures
+	detail     string        // for the log alone: which check refused, what it expected, what it got
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// withDetail adds what only the operator should read.
+func (e *Error) withDetail(format string, args ...any) *Error {
+	e.detail = fmt.Sprintf(format, args...)
+	return e
+}
+
+func failure(status int, code, format string, args ...any) *Error {
+	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func badRequest(code, format string, args ...any) *Error {
+	return failure(http.StatusBadRequest, code, format, args...)
+}
+
+// unavailable is the answer while the service cannot keep what it would have to acknowledge.
+func unavailable(detail string) *Error {
+	e := failure(http.StatusServiceUnavailable, "unavailable",
+		"The service cannot take this request at the moment; send it again, unchanged, after the time in Retry-After")
+	e.RetryAfter = 5 * time.Second
+	e.detail = detail
+	return e
+}
+
+// asError is the one place where what went wrong becomes an answer.
+func asError(err error) *Error {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, store.ErrUnavailable):
+		return unavailable(err.Error())
+	default:
+		return failure(http.StatusInternalServerError, "internal",
+			"Something went wrong in the service; quote the request id to its operator").withDetail("%s", err.Error())
+	}
+}
+
+// errorBody is the shape of every error answer. The first three members are the real service's.
+type errorBody struct {
+	StatusCode int    `json:"statusCode"`
+	Error      string `json:"error"`
+	Message    string `json:"message"`
+	Code       string `json:"code"`
+	RequestID  string `json:"requestId"`
+	Reason     *struct {
+		Code string `json:"code"`
+		Text string `json:"text"`
+	} `json:"reason,omitempty"`
+}
+
+func writeError(w http.ResponseWriter, e *Error) {
+	body := errorBody{
+		StatusCode: e.Status, Error: http.StatusText(e.Status), Message: e.Message, Code: e.Code,
+		RequestID: w.Header().Get(headerRequestID),
+	}
+	if e.Reason != nil {
+		body.Reason = &struct {
+			Code string `json:"code"`
+			Text string `json:"text"`
+		}{e.Reason.Code, e.Reason.Text}
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	writeJSON(w, e.Status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil { // only our own types come here; a failure is a defect
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a caller that has gone needs no answer
+}

@@ -1,0 +1,217 @@
+package signing
+
+import (
+	"context"
+	"crypto/fips140"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// Limits of a request (contract: signing-service §1).
+const (
+	MaxBody     = 2 << 20 // bytes of a signing request
+	MaxPayloads = 250     // payloads of one request
+	MaxState    = 1 << 10 // bytes of the caller's state, as it came
+)
+
+// Client is a system that may ask for signatures.
+type Client struct {
+	Name       string   // what the page calls it
+	Callback   string   // where the browser goes when it is over
+	Algorithms []string // of payload signatures; empty: RS256
+}
+
+// KeySource finds the key that a client registered under a kid.
+type KeySource interface {
+	Key(ctx context.Context, client, kid string) (*jwks.Key, error)
+}
+
+// Agent signs with smartcards. It is never trusted: what it returns is verified.
+type Agent interface {
+	Sign(ctx context.Context, job smartcard.Job, signed func(id string)) (*smartcard.Result, error)
+	Health(ctx context.Context) (smartcard.Health, error)
+}
+
+// Runner runs the jobs of agents, and owns them: they outlive the call, and even the Service, that began them.
+// Jobs is one.
+type Runner interface {
+	Run(job func(ctx context.Context)) error
+}
+
+// Route is an agent and the users it serves, as patterns such as 5550*; no pattern means every user.
+type Route struct {
+	Name  string // for logs and /_status
+	Users []string
+	Agent Agent
+}
+
+func (r Route) serves(sub string) bool {
+	return len(r.Users) == 0 || slices.ContainsFunc(r.Users, func(pattern string) bool {
+		ok, err := path.Match(pattern, sub)
+		return err == nil && ok
+	})
+}
+
+// Caller is who makes a call, as far as the access check knows. Open access knows nobody.
+type Caller struct {
+	Client string
+	User   string
+}
+
+// Trust says whose certificates may stand behind a signature (contract: signing-service §5).
+type Trust struct {
+	Issuers []*x509.Certificate
+	// Mock returns the certificate of the installation's own mock CA; nil: it is not trusted. It counts only
+	// in sessions opened with mock=true, or where no real way to a card is configured.
+	Mock func(ctx context.Context) (*x509.Certificate, error)
+	// AnyUser lifts the rule that the certificate's CN begins with the request's sub.
+	AnyUser bool
+	// MinBits is the smallest accepted RSA key of a card; default 1024 (with a warning below 2048).
+	MinBits int
+}
+
+// Durations of a session. Zero means the default.
+type Durations struct {
+	Sign      time.Duration // from request to signature; default 30 minutes
+	Result    time.Duration // how long signatures can be fetched; default 1 hour
+	Lease     time.Duration // how long a silent node keeps a session in signing; default 30 seconds
+	Skew      time.Duration // tolerated clock difference; default 60 seconds
+	ReadBody  time.Duration // for the whole body of a request to arrive; default 30 seconds
+	Heartbeat time.Duration // shortest time between two writes of progress; default 250 ms
+}
+
+// Options are everything a Service needs. Store, Keys, Runner and BaseURL are mandatory.
+type Options struct {
+	Environment string // "int" or "prod"; what each refuses is refused in the configuration
+	// BaseURL is the service's public URL without a trailing slash: the one source of audiences, redirects
+	// and Origin checks. It is asked for each request, since an installation that is loopback only may leave
+	// it to the request.
+	BaseURL func(r *http.Request) (string, error)
+	// Access names the caller or refuses it, before anything of the body is read.
+	Access func(r *http.Request) (Caller, error)
+
+	Clients map[string]Client
+	Keys    KeySource
+	Store   store.Store
+	Runner  Runner
+	Agents  []Route // real cards; the first that serves the user
+	Mock    *Route  // for mock=true, and for everything where Agents is empty
+	Trust   Trust
+
+	Durations Durations
+	Tries     int  // runs of an agent before a session fails; default 5
+	Once      bool // signatures can be fetched once only
+
+	PublicKeys func(ctx context.Context) ([]byte, error) // the gateway's own key set, as JSON
+	Version    Version
+	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it
+
+	Now    func() time.Time
+	Rand   io.Reader
+	Logger *slog.Logger
+}
+
+// Version is what /_ping tells of the build.
+type Version struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	ReleaseID string `json:"releaseId"`
+	CommitID  string `json:"commitId"`
+}
+
+// complete fills in defaults and refuses what can never work.
+func (o *Options) complete() error {
+	if o.Store == nil || o.Keys == nil || o.Runner == nil || o.BaseURL == nil || o.Access == nil {
+		return errors.New("a signing service needs a store, keys, a runner, an access check and a base URL")
+	}
+	for id, client := range o.Clients {
+		if err := client.check(); err != nil {
+			return fmt.Errorf("client %s: %w", id, err)
+		}
+	}
+	for i := range o.Agents {
+		for _, pattern := range o.Agents[i].Users {
+			if _, err := path.Match(pattern, ""); err != nil {
+				return fmt.Errorf("agent %s: users pattern %q: %w", o.Agents[i].Name, pattern, err)
+			}
+		}
+	}
+	o.setDefaults()
+	return nil
+}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.Durations.Sign, 30*time.Minute)
+	setDefault(&o.Durations.Result, time.Hour)
+	setDefault(&o.Durations.Lease, 30*time.Second)
+	setDefault(&o.Durations.Skew, time.Minute)
+	setDefault(&o.Durations.ReadBody, 30*time.Second)
+	setDefault(&o.Durations.Heartbeat, 250*time.Millisecond)
+	if o.Tries <= 0 {
+		o.Tries = 5
+	}
+	if o.Trust.MinBits <= 0 {
+		o.Trust.MinBits = 1024
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// check says what is wrong with a client's part of the configuration, and how to mend it.
+func (c Client) check() error {
+	for _, algorithm := range c.Algorithms {
+		switch algorithm {
+		case RS256, PS256:
+		case RS1:
+			if fips140.Enforced() {
+				return errors.New("RS1 signs with SHA-1, which this FIPS-only process refuses; take RS1 out of algorithms")
+			}
+		default:
+			return fmt.Errorf("algorithm %q is not known; use RS1, RS256 or PS256", algorithm)
+		}
+	}
+	if c.Callback == "" {
+		return errors.New("has no callback; give the URL the browser returns to")
+	}
+	u, err := url.Parse(c.Callback)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return fmt.Errorf("callback %q is not an absolute http or https URL", c.Callback)
+	}
+	if u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("callback %q may have neither a fragment nor a user in it", c.Callback)
+	}
+	return nil
+}
+
+func (c Client) allows(algorithm string) bool {
+	if len(c.Algorithms) == 0 {
+		return algorithm == RS256
+	}
+	return slices.Contains(c.Algorithms, algorithm)
+}

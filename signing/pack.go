@@ -1,0 +1,93 @@
+package signing
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// chunkSize is the most that one record holds of a session's items.
+const chunkSize = 256 << 10
+
+// maxUnpacked bounds what a session's records may unpack to: more than any request can hold.
+const maxUnpacked = 4 << 20
+
+// The payloads of one request are nearly the same text, so together they compress to a fraction.
+var (
+	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
+		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
+			zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	})
+	decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxUnpacked),
+			zstd.WithDecoderLowmem(true))
+	})
+)
+
+var errPacked = errors.New("the items kept of a session are damaged")
+
+// pack writes items one after the other, each with the length of its id and of its payload, compresses the
+// whole, and cuts it into chunks.
+func pack(items []item) ([][]byte, error) {
+	size := 0
+	for _, it := range items {
+		size += len(it.ID) + len(it.Payload) + 2*binary.MaxVarintLen32
+	}
+	plain := make([]byte, 0, size)
+	for _, it := range items {
+		plain = binary.AppendUvarint(plain, uint64(len(it.ID)))
+		plain = append(plain, it.ID...)
+		plain = binary.AppendUvarint(plain, uint64(len(it.Payload)))
+		plain = append(plain, it.Payload...)
+	}
+	zip, err := encoder()
+	if err != nil {
+		return nil, err
+	}
+	packed := zip.EncodeAll(plain, make([]byte, 0, len(plain)/4))
+	var chunks [][]byte
+	for len(packed) > chunkSize {
+		chunks = append(chunks, packed[:chunkSize])
+		packed = packed[chunkSize:]
+	}
+	return append(chunks, packed), nil
+}
+
+func unpack(chunks [][]byte) ([]item, error) {
+	var packed []byte
+	for _, chunk := range chunks {
+		packed = append(packed, chunk...)
+	}
+	zip, err := decoder()
+	if err != nil {
+		return nil, err
+	}
+	plain, err := zip.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errPacked, err)
+	}
+	var items []item
+	for len(plain) > 0 {
+		var id, payload []byte
+		if id, plain, err = cutField(plain); err != nil {
+			return nil, err
+		}
+		if payload, plain, err = cutField(plain); err != nil {
+			return nil, err
+		}
+		items = append(items, item{ID: string(id), Payload: payload})
+	}
+	return items, nil
+}
+
+func cutField(plain []byte) (field, rest []byte, err error) {
+	length, n := binary.Uvarint(plain)
+	if n <= 0 || length > uint64(len(plain)-n) {
+		return nil, nil, errPacked
+	}
+	end := n + int(length) //nolint:gosec // bounded by the line above
+	return plain[n:end:end], plain[end:], nil
+}

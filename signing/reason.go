@@ -1,0 +1,87 @@
+package signing
+
+import "github.com/seed-dd2befc3/countersign/smartcard"
+
+// Reason says why a session is not signed: a stable code, and what the person is told. Retry says that the
+// same session can be tried again.
+type Reason struct {
+	Code  string `json:"code"`
+	Title string `json:"title"`
+	Text  string `json:"text"`
+	Retry bool   `json:"retry"`
+}
+
+// Codes of reasons that do not come from the agent.
+const (
+	reasonInterrupted      = "interrupted"
+	reasonCancelled        = "cancelled_by_person"
+	reasonExpired          = "expired"
+	reasonTooManyTries     = "too_many_tries"
+	reasonNoAgent          = "no_agent"
+	reasonSignature        = "signature_invalid"
+	reasonCertUnreadable   = "certificate_unreadable"
+	reasonCertUntrusted    = "certificate_untrusted"
+	reasonCertExpired      = "certificate_expired"
+	reasonCertNotYet       = "certificate_not_yet_valid"
+	reasonCertNotForSigner = "certificate_usage"
+	reasonCertKey          = "certificate_key"
+	reasonCertUser         = "certificate_user"
+)
+
+// reasons holds every sentence a person can meet. What only an operator needs is in the log.
+var reasons = map[string]Reason{
+	reasonInterrupted: {Title: "Signing was interrupted", Retry: true,
+		Text: "The service stopped while your card was signing. Nothing was kept of it. Try again."},
+	reasonCancelled: {Title: "You cancelled this request",
+		Text: "Nothing was signed. Start again from the system that sent you here if you want to sign after all."},
+	reasonExpired: {Title: "This request is too old",
+		Text: "It was not signed in time, so nothing was signed. Start again from the system that sent you here."},
+	reasonTooManyTries: {Title: "Signing did not work",
+		Text: "It was tried too often without success. Nothing was signed. Start again from the system that sent you here, and ask your service desk if it goes wrong again."},
+	reasonNoAgent: {Title: "No smartcard service is set up for you",
+		Text: "This site has no smartcard service for your user. Nothing was signed. Ask your service desk to add you."},
+	reasonSignature: {Title: "A signature was not right",
+		Text: "The smartcard service returned a signature that does not fit what was to be signed. Nothing was released. Tell your service desk before you try again."},
+	reasonCertUnreadable: {Title: "The card's certificate cannot be read",
+		Text: "The smartcard service returned something that is not a certificate. Nothing was released. Tell your service desk."},
+	reasonCertUntrusted: {Title: "The card is not from an accepted issuer",
+		Text: "The certificate on the card was not issued by an authority that this service accepts. Nothing was released. Use your NHS smartcard, or ask your service desk."},
+	reasonCertExpired: {Title: "The card's certificate has expired",
+		Text: "Nothing was released. Renew the certificate on your smartcard, then start again from the system that sent you here."},
+	reasonCertNotYet: {Title: "The card's certificate is not valid yet",
+		Text: "Nothing was released. Check with your service desk when your smartcard becomes valid, and that the clock of this computer is right."},
+	reasonCertNotForSigner: {Title: "The card's certificate is not for signing",
+		Text: "The certificate may not be used for signatures. Nothing was released. Ask your service desk for a smartcard with a signing certificate."},
+	reasonCertKey: {Title: "The card's key is not accepted",
+		Text: "The key on the card is of a kind or size that this service does not accept. Nothing was released. Ask your service desk for a newer smartcard."},
+	reasonCertUser: {Title: "This is someone else's card",
+		Text: "The request is for another user than the one the card belongs to. Nothing was released. Sign with your own card: start again from the system that sent you here."},
+
+	smartcard.CodeNoCard: {Title: "No smartcard found", Retry: true,
+		Text: "Put your smartcard into the reader, wait until its light is steady, and try again."},
+	smartcard.CodeWrongPIN: {Title: "The PIN was not right", Retry: true,
+		Text: "Try again with the right PIN. After a few wrong PINs the card locks itself; if you are unsure, ask your service desk first."},
+	smartcard.CodeCancelled: {Title: "Signing was cancelled at the card", Retry: true,
+		Text: "Nothing was signed. Try again when you are ready."},
+	smartcard.CodeUnreachable: {Title: "The smartcard service does not answer", Retry: true,
+		Text: "Nothing was signed. Wait a minute and try again; if it stays like this, tell your service desk."},
+	smartcard.CodeRefused: {Title: "The smartcard service refused the request", Retry: true,
+		Text: "Nothing was signed. Your service desk has to look at the set-up of the smartcard service before it can work."},
+	smartcard.CodeTimeout: {Title: "The smartcard service took too long", Retry: true,
+		Text: "Nothing was signed. Check that no window is asking for your PIN, and try again."},
+	smartcard.CodeGarbage: {Title: "The smartcard service broke off", Retry: true,
+		Text: "Its answer was incomplete or made no sense, so nothing was kept of it. Try again; if it happens twice, tell your service desk."},
+	smartcard.CodeMismatch: {Title: "The smartcard service signed something else",
+		Text: "Its answer does not fit what was to be signed. Nothing was released. Tell your service desk before you try again."},
+}
+
+// reasonFor returns the sentences of a code. A code that the table does not know is a defect of ours and is
+// told as an interruption, never as success.
+func reasonFor(code string) *Reason {
+	reason, known := reasons[code]
+	if !known {
+		reason = reasons[reasonInterrupted]
+	}
+	reason.Code = code
+	return &reason
+}

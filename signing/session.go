@@ -1,0 +1,102 @@
+package signing
+
+import (
+	"time"
+)
+
+// State is where a session stands; package documentation shows the ways between states.
+type State string
+
+// The states of a session (contract: signing-service §2).
+const (
+	StateCreated   State = "created"
+	StateOpened    State = "opened"
+	StateSigning   State = "signing"
+	StateSigned    State = "signed"
+	StateFailed    State = "failed"
+	StateCancelled State = "cancelled"
+	StateExpired   State = "expired" // never stored: it follows from the clock
+)
+
+// Over says that nothing will change the state any more.
+func (s State) Over() bool {
+	return s == StateSigned || s == StateFailed || s == StateCancelled || s == StateExpired
+}
+
+// session is what is kept of an accepted request, but for its payloads and its signatures, which stand in
+// records of their own.
+type session struct {
+	ID        string `json:"id"`
+	Client    string `json:"client"`
+	Sub       string `json:"sub"`
+	Algorithm string `json:"algorithm"`
+	State     State  `json:"state"`
+	Carried   string `json:"carried,omitempty"` // the caller's "state=…", byte for byte
+
+	Created  time.Time `json:"created"`
+	Deadline time.Time `json:"deadline"`        // to be signed before
+	Until    time.Time `json:"until,omitzero"`  // once it is over: how long its outcome can be fetched
+	Gone     time.Time `json:"gone"`            // when all of its records vanish
+	Signed   time.Time `json:"signed,omitzero"` // when its signatures were verified
+
+	Total    int  `json:"total"`
+	Payloads int  `json:"payloads"`          // records that hold the payloads
+	Result   int  `json:"result,omitempty"`  // records that hold certificate and signatures
+	Fetched  bool `json:"fetched,omitempty"` // with Once: they have been handed out
+
+	Browser string `json:"browser,omitempty"` // hash of the secret of the browser that opened it
+	Mock    bool   `json:"mock,omitempty"`    // opened with mock=true
+
+	Job    string    `json:"job,omitempty"` // the run that holds the lease
+	Lease  time.Time `json:"lease,omitzero"`
+	Tries  int       `json:"tries,omitempty"`
+	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
+	Reason string    `json:"reason,omitempty"`
+}
+
+const (
+	markPending = '.'
+	markSigned  = 's'
+)
+
+// settle applies what time alone has changed, so that a record reads the same on every node.
+func (s *session) settle(now time.Time) {
+	if s.State == StateSigning && !now.Before(s.Lease) {
+		s.State, s.Job, s.Marks, s.Reason = StateOpened, "", "", reasonInterrupted
+	}
+	if (s.State == StateCreated || s.State == StateOpened) && !now.Before(s.Deadline) {
+		s.State, s.Reason = StateExpired, reasonExpired
+	}
+}
+
+// end moves the session to a state that is over, from which it can be asked about until the time given.
+func (s *session) end(state State, reason string, until time.Time) {
+	s.State, s.Reason, s.Until = state, reason, earliest(until, s.Gone)
+	s.Job, s.Lease = "", time.Time{}
+	if state != StateSigned {
+		s.Marks = ""
+	}
+}
+
+// vanished says that the outcome can no longer be fetched.
+func (s *session) vanished(now time.Time) bool {
+	return !s.Until.IsZero() && !now.Before(s.Until)
+}
+
+// signedItems counts the items done in the present run.
+func (s *session) signedItems() int {
+	n := 0
+	for i := range len(s.Marks) {
+		if s.Marks[i] == markSigned {
+			n++
+		}
+	}
+	return n
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,37 @@
+package signing
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+)
+
+// newToken makes a session's token, a UUID v4 (contract: signing-service §1).
+func newToken(random io.Reader) (uuid.UUID, error) {
+	return uuid.NewRandomFromReader(random)
+}
+
+// sessionID names a session where its token must not stand: in the store, in logs, in the page's address.
+// It is the first half of the token's SHA-256.
+func sessionID(token uuid.UUID) string {
+	sum := sha256.Sum256([]byte(token.String()))
+	return hex.EncodeToString(sum[:16])
+}
+
+// seal hides a token from whoever reads the store and opens it again for whoever holds the JWT: the pad comes
+// from the JWT's signature, which is 512 bytes long, is kept nowhere, and stands for one token only. Sealing
+// a sealed token opens it.
+func seal(token uuid.UUID, jws *jwks.Token) uuid.UUID {
+	mac := hmac.New(sha256.New, jws.Signature())
+	mac.Write([]byte("countersign session token"))
+	pad := mac.Sum(nil)
+	for i := range token {
+		token[i] ^= pad[i]
+	}
+	return token
+}

@@ -1,0 +1,91 @@
+package signing
+
+import (
+	"net/url"
+	"strings"
+	"time"
+)
+
+// view is a session as the page sees it.
+type view struct {
+	ID          string     `json:"id"`
+	State       State      `json:"state"`
+	Client      string     `json:"client"`
+	Sub         string     `json:"sub"`
+	Algorithm   string     `json:"algorithm"`
+	Mock        bool       `json:"mock"`
+	Environment string     `json:"environment"`
+	Autostart   bool       `json:"autostart"` // only a mock session signs without a press
+	Total       int        `json:"total"`
+	Signed      int        `json:"signed"`
+	Marks       string     `json:"marks"` // one character an item: "." pending, "s" signed
+	Items       []itemView `json:"items,omitempty"`
+	Expires     time.Time  `json:"expires"`
+	Tries       int        `json:"tries"`
+	TriesLeft   int        `json:"triesLeft"`
+	Reason      *Reason    `json:"reason,omitempty"`
+	RedirectURI string     `json:"redirectUri,omitempty"` // once it is over
+}
+
+type itemView struct {
+	ID     string `json:"id"`
+	Digest string `json:"digest"`
+}
+
+func (s *Service) viewOf(of *session, token string) view {
+	_, mock, _ := s.routeFor(of)
+	seen := view{
+		ID: of.ID, State: of.State, Client: s.clientName(of.Client), Sub: of.Sub, Algorithm: of.Algorithm,
+		Mock: mock, Environment: s.Environment, Autostart: of.Mock,
+		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
+		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
+	}
+	if seen.Marks == "" {
+		seen.Marks = pendingMarks(of.Total)
+	}
+	if of.Reason != "" {
+		seen.Reason = reasonFor(of.Reason)
+	}
+	if of.State.Over() {
+		seen.RedirectURI = s.wayBack(of, token)
+	}
+	return seen
+}
+
+func itemViews(items []item) []itemView {
+	views := make([]itemView, len(items))
+	for i, it := range items {
+		views[i] = itemView{ID: it.ID, Digest: digestOf(it.Payload)}
+	}
+	return views
+}
+
+// oauthErrors tells the client system what became of a session that is not signed, in the words OAuth has for
+// it where it has some (RFC 6749 §4.1.2.1).
+var oauthErrors = map[State]string{
+	StateCancelled: "access_denied",
+	StateFailed:    "server_error",
+	StateExpired:   "request_expired",
+}
+
+// wayBack is the client's callback with the token and the state as it came, and with what went wrong where
+// something did (contract: signing-service §3). Without a client, which a changed configuration can bring
+// about, there is none.
+func (s *Service) wayBack(of *session, token string) string {
+	callback := s.Clients[of.Client].Callback
+	if callback == "" {
+		return ""
+	}
+	joint := "?"
+	if strings.Contains(callback, "?") {
+		joint = "&"
+	}
+	back := callback + joint + "token=" + token
+	if of.Carried != "" {
+		back += "&" + of.Carried
+	}
+	if code := oauthErrors[of.State]; code != "" {
+		back += "&error=" + code + "&error_description=" + url.QueryEscape(of.Reason)
+	}
+	return back
+}
