@@ -1,0 +1,180 @@
+package jwks
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+)
+
+// Vault keeps the ring's private keys, shared by all nodes of a gateway. Caddy's storage is one.
+type Vault interface {
+	// Load returns what was saved under name, or an error that is fs.ErrNotExist.
+	Load(ctx context.Context, name string) ([]byte, error)
+	Save(ctx context.Context, name string, data []byte) error
+	// Lock waits for the lock called name, among all nodes, and takes it.
+	Lock(ctx context.Context, name string) error
+	Unlock(ctx context.Context, name string) error
+}
+
+// RingOptions say where the keys of a ring are and how they change. The zero value is fine.
+type RingOptions struct {
+	Name    string           // of the vault's entry; default countersign/keys.json
+	Rotate  time.Duration    // how long a key signs; default 90 days
+	Overlap time.Duration    // how long a key is published before and after it signs; default 7 days, least 5 minutes
+	Now     func() time.Time // default time.Now
+	Rand    io.Reader        // default crypto/rand
+	Logger  *slog.Logger     // default: nothing is logged
+}
+
+const (
+	ringMemory = time.Minute     // how long a ring believes what it read in the vault
+	minOverlap = 5 * time.Minute // well over ringMemory, so that every node knows a key before it signs
+)
+
+// Ring is the gateway's own Ed25519 keys, for webhooks and receipts. Each key goes
+//
+//	next ──overlap──▶ signing ──rotate──▶ former ──overlap──▶ gone
+//
+// and is published in the first three states. Keys are made when they are needed, under the vault's lock;
+// nodes that share a vault agree within a minute. An entry of the vault that cannot be read is an error and is
+// never replaced: receivers would meet signatures whose keys were never published.
+type Ring struct {
+	vault Vault
+	RingOptions
+
+	turn chan struct{} // holds one token; who takes it may use the fields below
+	keys ringKeys
+	read time.Time // when keys were read
+}
+
+// NewRing makes a ring. It touches the vault at first use.
+func NewRing(vault Vault, options RingOptions) *Ring {
+	if options.Name == "" {
+		options.Name = "countersign/keys.json"
+	}
+	options.Rotate = orDefault(options.Rotate, 90*24*time.Hour)
+	options.Overlap = max(orDefault(options.Overlap, 7*24*time.Hour), minOverlap)
+	options.Now = orTimeNow(options.Now)
+	options.Logger = orDiscard(options.Logger)
+	if options.Rand == nil {
+		options.Rand = rand.Reader
+	}
+	r := &Ring{vault: vault, RingOptions: options, turn: make(chan struct{}, 1)}
+	r.turn <- struct{}{}
+	return r
+}
+
+// Sign signs a message with the key that signs now, and says which that is.
+func (r *Ring) Sign(ctx context.Context, message []byte) (kid string, sig []byte, err error) {
+	keys, err := r.current(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	key := keys[keys.signing(r.Now())]
+	return key.KID, ed25519.Sign(key.private, message), nil
+}
+
+// PublicSet returns the next, the signing and the former keys as a JWK set, each with kid, alg and use.
+func (r *Ring) PublicSet(ctx context.Context) ([]byte, error) {
+	keys, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var public []published
+	for _, key := range keys.published(r.Now(), r.Overlap) {
+		public = append(public, published{kid: key.KID, alg: jwa.EdDSA, public: key.private.Public()})
+	}
+	return publish(public)
+}
+
+// current returns the keys, read from the vault in the last minute, and sees to it that there is a next one
+// when it is time.
+func (r *Ring) current(ctx context.Context) (ringKeys, error) {
+	select {
+	case <-r.turn:
+		defer func() { r.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the gateway's keys: %w", context.Cause(ctx))
+	}
+	now := r.Now()
+	if age := now.Sub(r.read); r.keys != nil && age >= 0 && age < ringMemory {
+		return r.keys, nil
+	}
+	keys, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if keys.due(now, r.Rotate, r.Overlap) {
+		switch renewed, err := r.renew(ctx); {
+		case err == nil:
+			keys = renewed
+		case len(keys) == 0:
+			return nil, err
+		default:
+			r.Logger.Warn("the gateway's next key could not be made; the present one goes on signing: mend the storage",
+				"entry", r.Name, "error", err)
+		}
+	}
+	r.keys, r.read = keys, now
+	return keys, nil
+}
+
+// load reads the vault's entry. That there is none yet is no error.
+func (r *Ring) load(ctx context.Context) (ringKeys, error) {
+	data, err := r.vault.Load(ctx, r.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading the gateway's keys, %s: %w", r.Name, err)
+	}
+	keys, err := parseRing(data)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's keys, %s in its storage, are damaged: %w; restore the entry from a backup, "+
+			"or remove it to have new keys made, which receivers must then fetch", r.Name, err)
+	}
+	return keys, nil
+}
+
+// renew makes the next key under the vault's lock, unless another node was quicker.
+func (r *Ring) renew(ctx context.Context) (_ ringKeys, err error) {
+	if err := r.vault.Lock(ctx, r.Name); err != nil {
+		return nil, fmt.Errorf("locking the gateway's keys, %s: %w", r.Name, err)
+	}
+	defer func() {
+		// The lock is given back also when the request that was served has ended.
+		if unlockErr := r.vault.Unlock(context.WithoutCancel(ctx), r.Name); unlockErr != nil {
+			r.Logger.Warn("the lock of the gateway's keys could not be given back", "entry", r.Name, "error", unlockErr)
+		}
+	}()
+	keys, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	if !keys.due(now, r.Rotate, r.Overlap) {
+		return keys, nil
+	}
+	keys, err = keys.grown(now, r.Rotate, r.Overlap, r.Rand)
+	if err != nil {
+		return nil, err
+	}
+	data, err := keys.encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.vault.Save(ctx, r.Name, data); err != nil {
+		return nil, fmt.Errorf("saving the gateway's keys, %s: %w", r.Name, err)
+	}
+	last := keys[len(keys)-1]
+	r.Logger.Info("the gateway has made a key of its own", "kid", last.KID, "signs_from", last.From)
+	return keys, nil
+}

@@ -1,0 +1,240 @@
+package jwks
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// memoryVault is a Vault whose operations can be made to fail.
+type memoryVault struct {
+	lock sync.Mutex // the vault's own lock
+
+	mu             sync.Mutex
+	entries        map[string][]byte
+	saves          int
+	loadErr, saErr error
+}
+
+func (v *memoryVault) Load(_ context.Context, name string) ([]byte, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	data, ok := v.entries[name]
+	if v.loadErr != nil {
+		return nil, v.loadErr
+	}
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return slices.Clone(data), nil
+}
+
+func (v *memoryVault) Save(_ context.Context, name string, data []byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.saErr != nil {
+		return v.saErr
+	}
+	if v.entries == nil {
+		v.entries = make(map[string][]byte)
+	}
+	v.entries[name] = slices.Clone(data)
+	v.saves++
+	return nil
+}
+
+func (v *memoryVault) Lock(context.Context, string) error   { v.lock.Lock(); return nil }
+func (v *memoryVault) Unlock(context.Context, string) error { v.lock.Unlock(); return nil }
+
+const (
+	day     = 24 * time.Hour
+	rotate  = 90 * day
+	overlap = 7 * day
+)
+
+// clock is set by hand.
+type clock struct{ now time.Time }
+
+func (c *clock) time() time.Time { return c.now }
+
+// published returns the ring's public keys by kid, checking what is always there.
+func publishedBy(t *testing.T, r *Ring) map[string]ed25519.PublicKey {
+	t.Helper()
+	data, err := r.PublicSet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]string }
+	if err := json.Unmarshal(data, &set); err != nil {
+		t.Fatal(err)
+	}
+	keys := make(map[string]ed25519.PublicKey)
+	for _, k := range set.Keys {
+		x, err := base64.RawURLEncoding.DecodeString(k["x"])
+		if err != nil || len(x) != ed25519.PublicKeySize || k["kty"] != "OKP" || k["crv"] != "Ed25519" || k["alg"] != "EdDSA" || k["use"] != "sig" {
+			t.Fatalf("published key %v", k)
+		}
+		if _, private := k["d"]; private {
+			t.Fatal("a private key was published")
+		}
+		keys[k["kid"]] = x
+	}
+	return keys
+}
+
+// signs has the ring sign, checks the signature against what verifier publishes, and returns the kid.
+func signs(t *testing.T, r, verifier *Ring) string {
+	t.Helper()
+	kid, sig, err := r.Sign(t.Context(), []byte("message"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, ok := publishedBy(t, verifier)[kid]
+	if !ok || !ed25519.Verify(public, []byte("message"), sig) {
+		t.Fatalf("the signature by %s does not hold under what is published", kid)
+	}
+	return kid
+}
+
+func TestRingOverItsLife(t *testing.T) {
+	vault, clock := &memoryVault{}, &clock{now: time.Unix(1700000000, 0)}
+	options := RingOptions{Rotate: rotate, Overlap: overlap, Now: clock.time}
+	a, b := NewRing(vault, options), NewRing(vault, options)
+	start := clock.now
+	at := func(d time.Duration) { clock.now = start.Add(d) }
+
+	first := signs(t, a, b)
+	if n := len(publishedBy(t, a)); n != 1 {
+		t.Fatalf("%d keys at first, want 1", n)
+	}
+	at(rotate - overlap - time.Minute)
+	if signs(t, b, a) != first || len(publishedBy(t, b)) != 1 {
+		t.Error("something changed before its time")
+	}
+	// The next key is published for overlap before it signs.
+	at(rotate - overlap)
+	if signs(t, a, b) != first || len(publishedBy(t, a)) != 2 || len(publishedBy(t, b)) != 2 {
+		t.Error("the next key must be published and not sign yet")
+	}
+	at(rotate - time.Second)
+	if signs(t, a, b) != first || signs(t, b, a) != first {
+		t.Error("the first key must sign for all of its time")
+	}
+	at(rotate)
+	second := signs(t, a, b)
+	if second == first || signs(t, b, a) != second {
+		t.Error("both nodes must sign with the second key now")
+	}
+	at(rotate + overlap - time.Second)
+	if _, there := publishedBy(t, b)[first]; !there {
+		t.Error("the former key must stay published for overlap")
+	}
+	at(rotate + overlap + time.Minute)
+	if keys := publishedBy(t, b); len(keys) != 1 || keys[second] == nil {
+		t.Errorf("after the overlap there are %d keys, want the second alone", len(keys))
+	}
+	if vault.saves != 2 {
+		t.Errorf("%d saves, want one for each key", vault.saves)
+	}
+
+	// Nobody used it for a year: the next key is published for overlap all the same.
+	at(rotate + 365*day)
+	if signs(t, a, b) != second || len(publishedBy(t, b)) != 2 {
+		t.Error("a late next key must not sign before it was published for overlap")
+	}
+	at(rotate + 365*day + overlap)
+	third := signs(t, a, b)
+	if third == second || signs(t, b, a) != third {
+		t.Error("the third key must sign now")
+	}
+	// What is gone leaves the vault when the next key is made.
+	at(rotate + 365*day + overlap + rotate)
+	signs(t, a, b)
+	if strings.Contains(string(vault.entries["countersign/keys.json"]), first) {
+		t.Error("a key that is gone is still in the vault")
+	}
+}
+
+func TestRingsMakeOneKeyTogether(t *testing.T) {
+	vault := &memoryVault{}
+	var wg sync.WaitGroup
+	kids := make([]string, 20)
+	for i := range kids {
+		wg.Go(func() {
+			kid, _, err := NewRing(vault, RingOptions{}).Sign(t.Context(), nil)
+			if err != nil {
+				t.Error(err)
+			}
+			kids[i] = kid
+		})
+	}
+	wg.Wait()
+	if len(slices.Compact(kids)) != 1 || vault.saves != 1 {
+		t.Errorf("%d saves, kids %v", vault.saves, kids)
+	}
+}
+
+func TestRingRemembersForAMinute(t *testing.T) {
+	vault, clock := &memoryVault{}, &clock{now: time.Unix(1700000000, 0)}
+	ring := NewRing(vault, RingOptions{Now: clock.time})
+	signs(t, ring, ring)
+	vault.loadErr = errors.New("storage is away")
+	clock.now = clock.now.Add(59 * time.Second)
+	signs(t, ring, ring)
+	clock.now = clock.now.Add(time.Second)
+	if _, _, err := ring.Sign(t.Context(), nil); !errors.Is(err, vault.loadErr) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRingSignsOnWhereTheNextKeyCannotBeSaved(t *testing.T) {
+	vault, clock := &memoryVault{}, &clock{now: time.Unix(1700000000, 0)}
+	vault.saErr = errors.New("read-only")
+	ring := NewRing(vault, RingOptions{Rotate: rotate, Overlap: overlap, Now: clock.time})
+	if _, _, err := ring.Sign(t.Context(), nil); !errors.Is(err, vault.saErr) {
+		t.Errorf("a first key that was not saved signed: %v", err)
+	}
+	vault.saErr = nil
+	first := signs(t, ring, ring)
+	vault.saErr = errors.New("read-only")
+	clock.now = clock.now.Add(rotate + day)
+	if signs(t, ring, ring) != first || len(publishedBy(t, ring)) != 1 {
+		t.Error("the present key must go on signing alone")
+	}
+}
+
+func TestDamagedVaultIsAnErrorAndStays(t *testing.T) {
+	good := &memoryVault{}
+	ring := NewRing(good, RingOptions{})
+	signs(t, ring, ring)
+	entry := string(good.entries["countersign/keys.json"])
+	var parsed struct{ Keys []struct{ Seed string } }
+	if err := json.Unmarshal([]byte(entry), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	seed := parsed.Keys[0].Seed
+	for name, damaged := range map[string]string{
+		"empty": "", "null": "null", "no keys": `{"version":1,"keys":[]}`, "cut off": entry[:len(entry)/2],
+		"version": strings.Replace(entry, `"version":1`, `"version":2`, 1), "unknown member": strings.Replace(entry, `"version"`, `"x":1,"version"`, 1),
+		"another seed": strings.Replace(entry, seed, base64.StdEncoding.EncodeToString(make([]byte, 32)), 1),
+		"short seed":   strings.Replace(entry, seed, "AAAA", 1), "trailing": entry + "x",
+		"same key twice": strings.Replace(entry, `"keys":[`, `"keys":[`+entry[strings.Index(entry, "[")+1:strings.Index(entry, "]")]+",", 1),
+	} {
+		vault := &memoryVault{entries: map[string][]byte{"countersign/keys.json": []byte(damaged)}}
+		_, _, err := NewRing(vault, RingOptions{}).Sign(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), "damaged") || strings.Contains(err.Error(), seed) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if string(vault.entries["countersign/keys.json"]) != damaged {
+			t.Errorf("%s: the entry was replaced", name)
+		}
+	}
+}
