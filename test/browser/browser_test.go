@@ -1,0 +1,280 @@
+// Package browser_test holds the proofs in a real browser: headless Chromium on the signing page and the demo.
+//
+//	page_*_test.go      the page alone, over a fake service of the same wire: what a real one does too seldom
+//	journey_*_test.go   the built binary, from the demo's button to its verified signatures, and everything
+//	                    that depends on a browser: cookies between sites, frames, prefetching, two browsers
+//
+// Every tab that a test opens is watched: an uncaught exception, a console error or a violation of the content
+// security policy fails the test that caused it. BROWSER_SHOTS=<folder> keeps a picture of each look.
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// patience is how long a test waits for something to show. It is long because the machine may be busy; a test
+// that passes never waits for it.
+const patience = 30 * time.Second
+
+// chrome is the one browser process of this test binary; every test gets cookies of its own in it.
+var chrome context.Context
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	profile, err := os.MkdirTemp("", "countersign-browser-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(profile) }()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("chromium"),
+		chromedp.UserDataDir(profile),
+		chromedp.NoSandbox, // the tests may run as root
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	defer stop()
+	var quit context.CancelFunc
+	chrome, quit = chromedp.NewContext(allocator)
+	defer quit()
+	if err := chromedp.Do(chrome); err != nil {
+		fmt.Fprintln(os.Stderr, "Chromium does not start (Debian: apt-get install chromium; or run `make test`):", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// tab is one tab of a browser, watched for errors.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu        sync.Mutex
+	faults    []string
+	expecting []string // parts of faults that the test provokes
+}
+
+// newBrowser opens a tab in a browser of its own: no cookie of any other.
+func newBrowser(t *testing.T) *tab {
+	t.Helper()
+	return open(t, chrome, chromedp.WithNewBrowserContext())
+}
+
+// newTab opens another tab of the same browser.
+func (b *tab) newTab() *tab {
+	b.t.Helper()
+	return open(b.t, b.ctx)
+}
+
+func open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	b := &tab{t: t}
+	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.watch))...)
+	b.ctx = ctx
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.shot("failed-" + strings.ReplaceAll(t.Name(), "/", "-"))
+		}
+		cancel()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, fault := range b.faults {
+			t.Errorf("the browser complained: %s", fault)
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as the context of its first use
+		t.Fatal(err)
+	}
+	b.viewport(1200, 900)
+	return b
+}
+
+// watch keeps what the page or the browser complains of. That an address answered with an error is no
+// complaint: the tests of refusals live on it.
+func (b *tab) watch(event any) {
+	var fault string
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		fault = "exception: " + e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			fault += " " + e.ExceptionDetails.Exception.Description
+		}
+	case *runtime.EventConsoleAPICalled:
+		if e.Type != "error" && e.Type != "warning" {
+			return
+		}
+		fault = fmt.Sprintf("console %s: %v", e.Type, e.Args)
+	case *log.EventEntryAdded:
+		if e.Entry.Level != "error" || e.Entry.Source == "network" {
+			return
+		}
+		fault = fmt.Sprintf("%s: %s", e.Entry.Source, e.Entry.Text)
+	default:
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, part := range b.expecting {
+		if strings.Contains(fault, part) {
+			return
+		}
+	}
+	b.faults = append(b.faults, fault)
+}
+
+// expectFault lets complaints pass that hold the given text.
+func (b *tab) expectFault(part string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expecting = append(b.expecting, part)
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := b.try(steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) try(steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
+
+func (b *tab) goTo(address string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(address))
+}
+
+// eval is the value of a JavaScript expression in the page; a promise is waited for.
+func eval[T any](b *tab, expression string) T {
+	b.t.Helper()
+	value, err := tryEval[T](b, expression)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+func tryEval[T any](b *tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// waitFor waits until a JavaScript expression is true, also across a navigation.
+func (b *tab) waitFor(what, expression string) {
+	b.t.Helper()
+	var last error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(25 * time.Millisecond) {
+		var ok bool
+		if ok, last = tryEval[bool](b, "Boolean("+expression+")"); ok {
+			return
+		}
+	}
+	seen, _ := tryEval[string](b, `location.href + "\n" + document.title + "\n" + document.body.innerText`)
+	b.t.Fatalf("%s: not within %s (%v); the page shows:\n%s", what, patience, last, seen)
+}
+
+// waitHeading waits for the main heading.
+func (b *tab) waitHeading(text string) {
+	b.t.Helper()
+	b.waitFor("heading "+text, fmt.Sprintf("document.querySelector('h1')?.textContent === %q", text))
+}
+
+// waitText waits until the page shows a text.
+func (b *tab) waitText(text string) {
+	b.t.Helper()
+	b.waitFor("text "+text, fmt.Sprintf("document.body?.innerText.includes(%q)", text))
+}
+
+// waitAt waits until the tab is at an address that begins like this.
+func (b *tab) waitAt(address string) {
+	b.t.Helper()
+	b.waitFor("address "+address, fmt.Sprintf("location.href.startsWith(%q) && document.readyState === 'complete'", address))
+}
+
+// shows tells whether a text is visible now.
+func (b *tab) shows(text string) bool {
+	b.t.Helper()
+	return eval[bool](b, fmt.Sprintf("document.body.innerText.includes(%q)", text))
+}
+
+// press clicks the button or link that is called so.
+func (b *tab) press(name string) {
+	b.t.Helper()
+	find := fmt.Sprintf(`[...document.querySelectorAll("button, a, summary")].find((e) => e.textContent.trim() === %q && e.checkVisibility())`, name)
+	b.waitFor("button "+name, find)
+	eval[bool](b, find+".click() || true")
+}
+
+// keys types on the keyboard.
+func (b *tab) keys(keys string, options ...chromedp.KeyOption) {
+	b.t.Helper()
+	b.do(chromedp.KeyEvent(keys, options...))
+}
+
+// tabTo presses Tab until the focus is on the element that is called so, as a person without a mouse does, and
+// fails when it is not reachable or not visible while focused.
+func (b *tab) tabTo(name string) {
+	b.t.Helper()
+	const focused = `(() => { const e = document.activeElement; return (e.getAttribute("aria-label") ?? e.textContent).trim(); })()`
+	for range 40 {
+		if eval[string](b, focused) == name {
+			return
+		}
+		b.keys(kb.Tab)
+	}
+	b.t.Fatalf("%q cannot be reached with the Tab key", name)
+}
+
+func (b *tab) viewport(width, height int64) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(width, height))
+}
+
+// forcedColours switches on what Windows calls a contrast theme.
+func (b *tab) forcedColours() {
+	b.t.Helper()
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
+		})
+		return chromedp.Void{}, err
+	})
+}
+
+// shot keeps a picture of the whole page where BROWSER_SHOTS names a folder.
+func (b *tab) shot(name string) {
+	folder := os.Getenv("BROWSER_SHOTS")
+	if folder == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, name+".png"), shot, 0o600)
+	}
+	if err != nil {
+		b.t.Logf("no picture %s: %v", name, err)
+	}
+}
