@@ -76,8 +76,8 @@ type Store interface {
 	// Claim takes up to n records of the queue that are due, soonest first, and hands each to one caller
 	// only: their Due moves to now + lease, and they get the new Version that is returned. Whoever is done
 	// with one commits its removal (or a new Due) with a check on that Version. A lease that runs out makes
-	// the record due again. Fewer than n come back when their values together would exceed MaxBatch, so only
-	// an empty answer says that nothing is due.
+	// the record due again. Fewer than n come back when together they would exceed MaxBatch or MaxOps, so
+	// only an empty answer says that nothing is due.
 	Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]Record, error)
 
 	// List returns up to limit records under the index with keys greater than after, in order of their keys.

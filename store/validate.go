@@ -11,13 +11,18 @@ func (r *Record) ExpiredAt(now time.Time) bool {
 	return !r.Expires.IsZero() && !now.Before(r.Expires)
 }
 
-// Size is what the batch counts against MaxBatch: the bytes of all keys, values, index and queue names of its Ops.
+// Size is what the record counts against MaxBatch: the bytes of its key, its value and its names.
+func (r *Record) Size() int {
+	return len(r.Key) + len(r.Value) + len(r.Index) + len(r.Queue)
+}
+
+// Size is what the batch counts against MaxBatch: its records, and the keys that it deletes.
 func (b Batch) Size() int {
 	size := 0
 	for _, op := range b.Then {
 		size += len(op.Delete)
 		if op.Put != nil {
-			size += len(op.Put.Key) + len(op.Put.Value) + len(op.Put.Index) + len(op.Put.Queue)
+			size += op.Put.Size()
 		}
 	}
 	return size

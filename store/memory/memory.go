@@ -109,8 +109,8 @@ func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Durat
 	size := 0
 	for _, p := range s.queues[queue] {
 		e := s.records[p.key]
-		size += len(e.Value)
-		if p.at.After(now) || len(claimed) == n || size > store.MaxBatch {
+		size += e.Size()
+		if p.at.After(now) || len(claimed) == min(n, store.MaxOps) || size > store.MaxBatch {
 			break
 		}
 		claimed = append(claimed, e.copy())

@@ -1,0 +1,318 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	engine "github.com/dgraph-io/badger/v4"
+
+	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/storetest"
+)
+
+// TestMain lets the test binary be the process that TestKilled kills.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(victimDir); dir != "" {
+		victim(dir)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store {
+		return open(t, Options{Dir: t.TempDir(), Now: now})
+	})
+}
+
+func TestDurable(t *testing.T) {
+	storetest.Durable(t, func(t *testing.T, dir string, now func() time.Time) store.Store {
+		return open(t, Options{Dir: dir, Now: now})
+	})
+}
+
+// open opens a store that is closed with the test, and quiet unless it brings a logger.
+func open(t testing.TB, o Options) *Store {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+func put(key string, value []byte) store.Batch {
+	return store.Batch{Then: []store.Op{{Put: &store.Record{Key: key, Value: value}}}}
+}
+
+// 64 writers share transactions, and so fsyncs.
+func TestGroups(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			for n := range 8 {
+				if err := s.Commit(t.Context(), put(fmt.Sprint(i, "/", n), []byte("v"))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	st := s.Stats()
+	if st.Batches != 64*8 || st.Transactions > st.Batches/2 {
+		t.Errorf("%d batches took %d transactions, want 512 and at most half as many", st.Batches, st.Transactions)
+	}
+}
+
+// What fits into no one transaction is split, and every batch of it happens.
+func TestSplitsLargeGroups(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	var all sync.WaitGroup
+	for i := range 24 {
+		all.Go(func() {
+			if err := s.Commit(t.Context(), put(fmt.Sprint(i), bytes.Repeat([]byte{byte(i)}, store.MaxValue))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for i := range 24 {
+		r, err := s.Get(t.Context(), fmt.Sprint(i))
+		if err != nil || len(r[0].Value) != store.MaxValue || r[0].Value[0] != byte(i) {
+			t.Errorf("record %d: %d bytes, %v", i, len(r[0].Value), err)
+		}
+	}
+}
+
+// One batch of a group that is refused takes nothing from the others, which see each other's changes.
+func TestGroupSeesItself(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	ctx := t.Context()
+	first := put("k", []byte("1"))
+	first.If = []store.Check{{Key: "k"}}
+	second := put("k", []byte("2"))
+	second.If = []store.Check{{Key: "k"}}
+	third := put("other", nil)
+	third.Then = append(third.Then, store.Op{Put: &store.Record{Key: "job", Queue: "q"}})
+	jobs := &claim{queue: "q", n: 1, lease: time.Minute}
+	var requests []*request
+	for _, w := range []work{newCommit(first), newCommit(second), newCommit(third), jobs} {
+		requests = append(requests, &request{ctx: ctx, work: w, done: make(chan error, 1)})
+	}
+	before := s.Stats().Transactions
+	if rest := s.settle(requests); len(rest) != 0 { // the writer is idle
+		t.Fatalf("%d requests left", len(rest))
+	}
+	if n := s.Stats().Transactions - before; n != 1 {
+		t.Errorf("%d transactions, want 1", n)
+	}
+	for i, want := range []bool{true, false, true, true} {
+		err := <-requests[i].done
+		if conflict := (*store.Conflict)(nil); want != (err == nil) || !want && !errors.As(err, &conflict) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	r, err := s.Get(ctx, "k", "other", "job")
+	if err != nil || string(r[0].Value) != "1" || r[1].Version == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if len(jobs.claimed) != 1 || jobs.claimed[0].Version != r[2].Version {
+		t.Errorf("claimed %+v, stored %+v", jobs.claimed, r[2])
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	var free atomic.Uint64
+	free.Store(1 << 40)
+	s := open(t, Options{Dir: t.TempDir(), free: func(string) (uint64, error) { return free.Load(), nil }})
+	if err := s.Commit(t.Context(), put("before", nil)); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(DefaultMinFree - 1)
+	err := s.Commit(t.Context(), put("during", nil))
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "make room") || !strings.Contains(err.Error(), s.dir) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if _, err = s.Claim(t.Context(), "q", 1, time.Minute); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a claim on a full disk: %v", err)
+	}
+	r, err := s.Get(t.Context(), "before", "during")
+	if err != nil || r[0].Version == 0 || r[1].Version != 0 {
+		t.Errorf("reading on a full disk: %+v, %v", r, err)
+	}
+	free.Store(DefaultMinFree)
+	if err := s.Commit(t.Context(), put("after", nil)); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+	if _, err := Open(t.Context(), Options{Dir: t.TempDir(), MinFree: 1 << 62}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("opening on a full disk: %v", err)
+	}
+}
+
+// After a write that failed within Badger, nothing is served that might not be on the disk.
+func TestFailedWriteIsTheLastWord(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	if err := s.Commit(t.Context(), put("k", nil)); err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("input/output error")
+	if err := s.fail(cause); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	if err := s.Commit(t.Context(), put("l", nil)); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Commit: %v", err)
+	}
+	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Get: %v", err)
+	}
+}
+
+func TestSecondOpener(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, Options{Dir: dir})
+	o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 200 * time.Millisecond}
+	_, err := Open(t.Context(), o)
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "in use by another") || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("a second opener is told: %v", err)
+	}
+
+	// One that comes while the first is ending waits for it.
+	second := make(chan error)
+	go func() {
+		s, err := Open(t.Context(), Options{Dir: dir, Logger: o.Logger, Wait: time.Minute})
+		if err == nil {
+			err = s.Close()
+		}
+		second <- err
+	}()
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("after the first had ended: %v", err)
+	}
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	open(t, Options{Dir: dir})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: time.Hour}); !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	parent := t.TempDir()
+	perm := func(dir string) os.FileMode {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	made := filepath.Join(parent, "made", "store")
+	open(t, Options{Dir: made})
+	loose := filepath.Join(parent, "loose")
+	if err := os.Mkdir(loose, 0o755); err != nil { //nolint:gosec // to be tightened
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	open(t, Options{Dir: loose, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if runtime.GOOS != "windows" && (perm(made) != 0o700 || perm(loose) != 0o700) {
+		t.Errorf("modes %o and %o, want 700", perm(made), perm(loose))
+	}
+	if !strings.Contains(log.String(), "only its owner") || strings.Contains(log.String(), "badger:") {
+		t.Errorf("the log: %s", log.String())
+	}
+
+	theirs := filepath.Join(parent, "theirs")
+	if err := os.MkdirAll(filepath.Join(theirs, "documents"), 0o755); err != nil { //nolint:gosec // not to be touched
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Dir: theirs}); err == nil || perm(theirs) != 0o755 {
+		t.Errorf("somebody else's directory: %v, mode %o", err, perm(theirs))
+	}
+	file := filepath.Join(parent, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"", file} {
+		if _, err := Open(t.Context(), Options{Dir: dir}); err == nil {
+			t.Errorf("opened %q", dir)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	write := func(key []byte, n uint64) string {
+		dir := t.TempDir()
+		db, err := engine.Open(tuned(dir, slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Update(func(txn *engine.Txn) error { return txn.Set(key, binary.BigEndian.AppendUint64(nil, n)) })
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	for _, c := range []struct {
+		name, dir, want string
+	}{
+		{"newer", write(aboutKey(aboutSchema), Schema+1), "newer version of this program (schema 2, this one knows 1)"},
+		{"foreign", write([]byte("someone's"), 1), "holds something else"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // the first attempt neither changes nor keeps it
+				_, err := Open(t.Context(), Options{Dir: c.dir, Logger: slog.New(slog.DiscardHandler)})
+				if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("%v, want %q", err, c.want)
+				}
+			}
+		})
+	}
+}
+
+// No value ever goes to the value log, where a failed write would go unseen.
+func TestValueLogStaysEmpty(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	if err := s.Commit(t.Context(), put("k", make([]byte, store.MaxValue))); err != nil {
+		t.Fatal(err)
+	}
+	if _, vlog := s.db.Size(); vlog > 4<<20 {
+		t.Errorf("the value log is %d bytes", vlog)
+	}
+	if limit := s.db.Opts().ValueThreshold; limit <= headSize+2*store.MaxKey+store.MaxValue {
+		t.Errorf("values from %d bytes on would go to the value log", limit)
+	}
+	item, err := s.db.NewTransaction(false).Get(recordKey("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if item.EstimatedSize() < store.MaxValue {
+		t.Error("the value does not stand beside its key")
+	}
+}

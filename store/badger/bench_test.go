@@ -1,0 +1,72 @@
+package badger
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// BenchmarkCommit measures durable commits of 2 KB, grouped, and reports how many times as fast they are as with a
+// transaction for each.
+func BenchmarkCommit(b *testing.B) {
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			grouped := rate(b, writers, b.N, false)
+			alone := rate(b, writers, max(b.N/8, writers), true)
+			b.ReportMetric(grouped, "commits/s")
+			b.ReportMetric(alone, "ungrouped/s")
+			b.ReportMetric(grouped/alone, "ratio")
+		})
+	}
+}
+
+// rate returns commits a second.
+func rate(b *testing.B, writers, commits int, alone bool) float64 {
+	b.Helper()
+	s := open(b, Options{Dir: b.TempDir(), alone: alone})
+	value := bytes.Repeat([]byte("two KB of something "), 100)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	start := time.Now()
+	for range writers {
+		all.Go(func() {
+			for n := next.Add(1); n <= int64(commits); n = next.Add(1) {
+				r := store.Record{Key: fmt.Sprintf("session/%08d", n), Value: value, Expires: start.Add(time.Hour)}
+				if err := s.Commit(b.Context(), store.Batch{If: []store.Check{{Key: r.Key}}, Then: []store.Op{{Put: &r}}}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return float64(commits) / time.Since(start).Seconds()
+}
+
+// BenchmarkClaim measures a claim of nothing, at the head of a queue from which much was taken.
+func BenchmarkClaim(b *testing.B) {
+	s := open(b, Options{Dir: b.TempDir()})
+	for range 40 {
+		var puts, deletes store.Batch
+		for i := range store.MaxOps {
+			key := fmt.Sprint(i)
+			puts.Then = append(puts.Then, store.Op{Put: &store.Record{Key: key, Queue: "q", Due: time.Now()}})
+			deletes.Then = append(deletes.Then, store.Op{Delete: key})
+		}
+		for _, batch := range []store.Batch{puts, deletes} {
+			if err := s.Commit(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for b.Loop() {
+		if r, err := s.Claim(b.Context(), "q", 1, time.Minute); err != nil || len(r) != 0 {
+			b.Fatal(len(r), err)
+		}
+	}
+}

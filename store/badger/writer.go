@@ -1,0 +1,126 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+
+	engine "github.com/dgraph-io/badger/v4"
+)
+
+const (
+	maxGroup    = 256  // bounds the queue to the writer, and with it how much work one answer may wait for
+	maxHorizons = 1024 // bounds the queues whose horizon is remembered
+)
+
+// work is what the writer does for one caller.
+type work interface {
+	// stage checks the work against the transaction, and stages what it changes. It is called again, with the next
+	// transaction, if this one has no room left.
+	stage(t *transaction) error
+}
+
+// request is one caller's work and where its outcome goes.
+type request struct {
+	ctx  context.Context
+	work work
+	err  error
+	done chan error // has room for the outcome, for a caller who has left
+}
+
+// write is the writer: it takes what is waiting, settles it, and so on until the queue is closed.
+func (s *Store) write() {
+	defer close(s.done)
+	group := make([]*request, 0, maxGroup)
+	for r := range s.queue {
+		group = append(group[:0], r)
+		for !s.alone && len(group) < maxGroup && len(s.queue) > 0 {
+			group = append(group, <-s.queue)
+		}
+		for waiting := group; len(waiting) > 0; {
+			waiting = s.settle(waiting)
+		}
+	}
+}
+
+// settle does the first requests, as many as fit, in one Badger transaction, tells their callers, and returns the
+// others.
+func (s *Store) settle(requests []*request) []*request {
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	taken, changes, err := s.fill(txn, requests)
+	if err == nil && changes > 0 {
+		err = s.commit(txn, changes)
+	}
+	for _, r := range requests[:taken] {
+		// Even a check that did not hold may have failed on what was then not kept.
+		if err != nil {
+			r.err = err
+		}
+		r.done <- r.err
+	}
+	return requests[taken:]
+}
+
+// fill puts as many requests into the transaction as fit, at least one. It returns their number, and how many of them
+// change something. An error is that of all of them.
+func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes uint64, err error) {
+	if err := s.writable(); err != nil {
+		return len(requests), 0, err
+	}
+	now := s.now()
+	bytes, entries := s.db.MaxBatchSize()-1024, s.db.MaxBatchCount()-8 // less what the store adds about itself
+	for i, r := range requests {
+		if r.err = r.ctx.Err(); r.err != nil {
+			continue
+		}
+		t := &transaction{txn: txn, now: now, version: s.last + 1, horizon: s.horizon}
+		if r.err = r.work.stage(t); r.err != nil {
+			continue
+		}
+		size, count := t.footprint()
+		if changes > 0 && (size > bytes || count > entries) {
+			return i, changes, nil
+		}
+		if count == 0 {
+			continue
+		}
+		if err := t.keep(); err != nil {
+			return i + 1, 0, s.fail(err)
+		}
+		s.last++
+		changes++
+		bytes, entries = bytes-size, entries-count
+	}
+	return len(requests), changes, nil
+}
+
+// commit makes the transaction durable. With it goes the latest version, which no record may be left to tell.
+func (s *Store) commit(txn *engine.Txn, changes uint64) error {
+	if err := txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last))); err != nil {
+		return s.fail(err)
+	}
+	if err := txn.Commit(); err != nil {
+		return s.fail(err)
+	}
+	s.batches.Add(changes)
+	s.txns.Add(1)
+	return nil
+}
+
+// writable says why the writer cannot write just now, if so.
+func (s *Store) writable() error {
+	if fault := s.fault.Load(); fault != nil {
+		return *fault
+	}
+	return s.space.check()
+}
+
+// fail makes an error of Badger's the last word of this store: some of what was being written may be on the disk or
+// in Badger's tables, and some not.
+func (s *Store) fail(cause error) error {
+	err := unavailable("writing to %s failed; nothing is served from it until it is opened again: %w", s.dir, cause)
+	s.fault.Store(&err)
+	s.log.Error("the store failed and must be opened again", slog.String("dir", s.dir), slog.Any("error", cause))
+	return err
+}
