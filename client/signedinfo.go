@@ -18,7 +18,7 @@ func SignedInfo(algorithm string, document []byte) (payload []byte, digest strin
 // document that the signature stands in, "#id" for an element of it. Generic verifiers of XML signatures
 // need that; the Electronic Prescription Service leaves it out.
 func SignedInfoFor(algorithm string, document []byte, uri string) (payload []byte, digest string, err error) {
-	return signedInfo(algorithm, document, `<Reference URI="`+attribute(uri)+`">`)
+	return signedInfo(algorithm, document, `<Reference URI="`+EscapeAttribute(uri)+`">`)
 }
 
 // Canonical XML: no declaration, no white space of our own, end tags always, and only the five escapes of
@@ -44,8 +44,9 @@ func signedInfo(name string, document []byte, reference string) ([]byte, string,
 		infoTransforms + infoTransform + infoDigest + a.digestMethod + infoDigestValue + digest + infoClose), digest, nil
 }
 
-// attribute escapes an attribute's value the way canonical XML does (Canonical XML 1.0 §2.3).
-func attribute(value string) string {
+// EscapeAttribute escapes an attribute's value the way canonical XML does (Canonical XML 1.0 §2.3), for who
+// makes a document that is to be digested.
+func EscapeAttribute(value string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;").
 		Replace(value)
 }

@@ -1,0 +1,135 @@
+package demo
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/client"
+)
+
+// Options of a Demo. Vault is mandatory.
+type Options struct {
+	ClientID string // as the service knows it; default demo-epr
+	KID      string // of its key; default demo-epr-1
+	Name     string // shown on its pages; default Demo EPR
+
+	// PublicURL is where browsers find the demo, such as https://host/demo. Empty: it is taken from each
+	// request, which is done only where the connection ended at a loopback address.
+	PublicURL string
+	// ServiceURL is where the demo finds the Signing Service. Empty: /signing-service at the origin of
+	// PublicURL.
+	ServiceURL string
+	// Audience is the service's own public URL, where that is not ServiceURL.
+	Audience string
+
+	HTTP   *http.Client     // for calls to the service; nil: one with a timeout of 30 s
+	Vault  Vault            // keeps the key
+	Now    func() time.Time // nil: time.Now
+	Rand   io.Reader        // nil: crypto/rand
+	Logger *slog.Logger     // nil: nothing is logged
+}
+
+// Demo is the demo client system. It is an http.Handler that can serve from the beginning; until its key is
+// there it says so.
+type Demo struct {
+	options Options
+	origin  string // of PublicURL; empty: from the request
+	pages   pages
+	mux     *http.ServeMux
+	log     *slog.Logger
+	batches batches
+
+	key     atomic.Pointer[key]
+	keyBits int
+	start   sync.Once
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New checks the options and makes a Demo. It does no work yet: see Start.
+func New(o Options) (*Demo, error) {
+	o.ClientID = cmp.Or(o.ClientID, "demo-epr")
+	o.KID = cmp.Or(o.KID, "demo-epr-1")
+	o.Name = cmp.Or(o.Name, "Demo EPR")
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	// The id is part of a file's and of a cookie's name.
+	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`).MatchString(o.ClientID) {
+		return nil, errors.New("the demo's client id may have letters, digits, dots, dashes and underscores, at most 64")
+	}
+	if o.Vault == nil {
+		return nil, errors.New("the demo needs a vault for its key")
+	}
+	d := &Demo{options: o, log: o.Logger, keyBits: realBits, cancel: func() {}}
+	d.batches.now = o.Now
+	var err error
+	if d.origin, err = checkURLs(o); err != nil {
+		return nil, err
+	}
+	if d.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	d.mux = d.routes()
+	return d, nil
+}
+
+func (d *Demo) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", d.index)
+	mux.HandleFunc("POST /sign", d.sign)
+	mux.HandleFunc("GET /sign", toIndex)
+	mux.HandleFunc("GET /signed", d.signed)
+	mux.HandleFunc("GET /jwks.json", d.keySet)
+	mux.Handle("GET /assets/{file}", assets())
+	return mux
+}
+
+// ServeHTTP implements http.Handler. The path is relative to the mount.
+func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	d.mux.ServeHTTP(w, r)
+}
+
+// Start makes the key or loads it, in the background. It ends with ctx or with Close.
+func (d *Demo) Start(ctx context.Context) {
+	d.start.Do(func() {
+		ctx, d.cancel = context.WithCancel(ctx)
+		d.running.Go(func() { d.keepTrying(ctx) })
+	})
+}
+
+// Close stops what Start began and waits for it: a key that is being made is finished and saved first,
+// which takes seconds.
+func (d *Demo) Close() {
+	d.start.Do(func() {}) // a Start that comes later does nothing
+	d.cancel()
+	d.running.Wait()
+}
+
+// client makes the demo a client of the service at a place.
+func (d *Demo) client(k *key, at place) *client.Client {
+	return &client.Client{
+		ID:       d.options.ClientID,
+		Signer:   k.signer,
+		BaseURL:  at.service,
+		Audience: d.options.Audience,
+		HTTP:     d.options.HTTP,
+		Now:      d.options.Now,
+	}
+}

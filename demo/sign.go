@@ -1,0 +1,177 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/client"
+)
+
+const (
+	maxForm      = 4 << 10 // bytes
+	retryAfter   = "2"     // seconds: a key is made in about that
+	exchangeTime = 30 * time.Second
+	exampleSub   = "555086689106" // the specification's example of an SDS user id
+)
+
+// order is what the person asked for.
+type order struct {
+	Sub       string // SDS user id of the signer
+	Algorithm string
+	Mock      bool // complete without a click
+	size      int
+}
+
+// orderForm is the body of the first page.
+type orderForm struct {
+	order
+	Sizes    []int
+	SubError string
+	Errors   []string // that belong to no field
+}
+
+func sizes() []int { return []int{1, 3, 25, 250} }
+
+// index answers GET /.
+func (d *Demo) index(w http.ResponseWriter, _ *http.Request) {
+	if d.key.Load() == nil {
+		d.wait(w, http.StatusOK)
+		return
+	}
+	d.showForm(w, http.StatusOK, orderForm{order: order{Sub: exampleSub, Algorithm: client.RS256}})
+}
+
+// wait says that the key is being made. The page has nothing to lose by being loaded again. The header does
+// what a meta element would do.
+func (d *Demo) wait(w http.ResponseWriter, status int) {
+	w.Header().Set("Refresh", retryAfter+"; url=./")
+	w.Header().Set("Retry-After", retryAfter)
+	d.show(w, status, d.pages.waiting, "Getting ready", nil)
+}
+
+func (d *Demo) showForm(w http.ResponseWriter, status int, form orderForm) {
+	form.Sizes = sizes()
+	title := "Sign example prescriptions"
+	if form.SubError != "" || len(form.Errors) > 0 {
+		title = "Error: " + title
+	}
+	d.show(w, status, d.pages.index, title, form)
+}
+
+// sign answers POST /sign.
+func (d *Demo) sign(w http.ResponseWriter, r *http.Request) {
+	at, err := d.placeOf(r)
+	if err != nil {
+		d.showProblem(w, http.StatusMisdirectedRequest, "This demo is not set up for this address", problem{Text: err.Error()})
+		return
+	}
+	if !sameOrigin(r, at.origin) {
+		d.showProblem(w, http.StatusForbidden, "This request came from another site",
+			problem{Text: "Nothing was signed. Start from the demo's own page."})
+		return
+	}
+	k := d.key.Load()
+	if k == nil {
+		d.wait(w, http.StatusServiceUnavailable)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	form := readOrder(r)
+	if form.SubError != "" || len(form.Errors) > 0 {
+		d.showForm(w, http.StatusBadRequest, form)
+		return
+	}
+	b, address, err := d.request(r.Context(), d.client(k, at), form.order)
+	if err != nil {
+		d.serviceProblem(r.Context(), w, "The Signing Service did not take the request", err)
+		return
+	}
+	d.batches.add(b)
+	http.SetCookie(w, &http.Cookie{
+		Name:     d.cookieName(b.state),
+		Value:    b.secret,
+		MaxAge:   int(batchLife / time.Second),
+		Secure:   strings.HasPrefix(at.origin, "https:"),
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, // it must come along on the way back from the signing page's site
+	})
+	w.Header().Set("Location", address)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// readOrder reads the form; what is wrong with it stands in the result, with what was typed.
+func readOrder(r *http.Request) orderForm {
+	if err := r.ParseForm(); err != nil {
+		return orderForm{order: order{Algorithm: client.RS256}, Errors: []string{"The form could not be read. Try again."}}
+	}
+	form := orderForm{order: order{
+		Sub:       strings.ReplaceAll(r.PostForm.Get("sub"), " ", ""),
+		Algorithm: r.PostForm.Get("algorithm"),
+		Mock:      r.PostForm.Get("mock") == "true",
+	}}
+	if !regexp.MustCompile(`^[0-9]{12}$`).MatchString(form.Sub) {
+		form.Sub = form.Sub[:min(len(form.Sub), 64)]
+		form.SubError = "Enter a user id of 12 digits, such as " + exampleSub
+	}
+	if form.Algorithm != client.RS256 && form.Algorithm != client.RS1 {
+		form.Algorithm = client.RS256
+		form.Errors = append(form.Errors, "Choose RS256 or RS1")
+	}
+	size, err := strconv.Atoi(r.PostForm.Get("count"))
+	if err != nil || !slices.Contains(sizes(), size) {
+		form.Errors = append(form.Errors, "Choose how many prescriptions to sign")
+	}
+	form.size = size
+	return form
+}
+
+// request makes a batch and hands it to the service. It returns where the browser goes to sign.
+func (d *Demo) request(ctx context.Context, c *client.Client, o order) (*batch, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+	defer cancel()
+	b, err := newBatch(d.options.Rand, o, d.options.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	items, err := b.items()
+	if err != nil {
+		return nil, "", err
+	}
+	jwt, err := c.Prepare(b.sub, b.algorithm, payloads(items))
+	if err != nil {
+		return nil, "", err
+	}
+	ticket, err := c.Send(ctx, jwt, b.state)
+	if errors.Is(err, client.ErrUnreachable) && ctx.Err() == nil {
+		// The service may have taken it. The same JWT gives the same token (contract: signing-service §1).
+		ticket, err = c.Send(ctx, jwt, b.state)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	b.token = ticket.Token
+	if o.Mock {
+		ticket.RedirectURI += "&mock=true" // its query has the token at least
+	}
+	return b, ticket.RedirectURI, nil
+}
+
+// serviceProblem says that the service refused, or that there was no answer.
+func (d *Demo) serviceProblem(ctx context.Context, w http.ResponseWriter, title string, err error) {
+	d.log.LogAttrs(ctx, slog.LevelWarn, "the demo's call to the Signing Service failed", slog.Any("error", err))
+	body := problem{Text: "Nothing was signed. Try again; if it stays like this, tell those who run this site."}
+	switch {
+	case errors.As(err, &body.Service):
+		body.Text = "The Signing Service answered:"
+	case errors.Is(err, client.ErrUnreachable):
+		body.Text = "The Signing Service did not answer. Try again in a minute."
+	}
+	d.showProblem(w, http.StatusBadGateway, title, body)
+}
