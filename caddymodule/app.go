@@ -18,7 +18,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(&App{})
 }
 
 // App is what all Countersign handlers of a gateway share: the environment, the store of sessions, the clients
@@ -61,7 +61,7 @@ type OwnKeys struct {
 }
 
 // CaddyModule returns the module's name for Caddy.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign", New: func() caddy.Module { return new(App) }}
 }
 

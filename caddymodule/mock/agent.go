@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(Agent{})
+	caddy.RegisterModule(&Agent{})
 }
 
 // Agent holds a mock smartcard for everybody, issued by a CA that is made for this installation and kept in
@@ -35,7 +35,7 @@ type Agent struct {
 }
 
 // CaddyModule returns the module's name for Caddy.
-func (Agent) CaddyModule() caddy.ModuleInfo {
+func (*Agent) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.agents.mock", New: func() caddy.Module { return new(Agent) }}
 }
 

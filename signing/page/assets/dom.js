@@ -16,8 +16,7 @@ export function el(tag, attributes = {}, ...children) {
 // icon draws a sign beside words that say the same, so it is hidden from screen readers.
 const shapes = {
   tick: "M4 13l5 5L20 6",
-  cross: "M6 6l12 12M18 6L6 18",
-  bang: "M12 4v10M12 19v1",
+  bang: "M12 2a10 10 0 1 0 .01 0M12 7v6M12 17v.2",
 };
 
 export function icon(name) {

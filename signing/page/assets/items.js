@@ -9,10 +9,11 @@ export class Items {
     this.marks = "";
     this.statuses = view.items.map(() => el("span", { class: "status" }));
     const rows = view.items.map((item, i) =>
-      el("li", { class: "item" },
-        el("div", {}, el("span", { class: "unseen" }, "Id "), el("code", {}, item.id)),
-        el("div", { class: "digest" }, el("span", { class: "label" }, "Digest "), el("code", {}, item.digest)),
-        this.statuses[i]));
+      el("li", { class: "item" }, el("div", { class: "row" },
+        el("div", {},
+          el("div", {}, el("span", { class: "unseen" }, "Id "), el("code", {}, item.id)),
+          el("div", { class: "digest" }, "Digest ", el("code", {}, item.digest))),
+        this.statuses[i])));
     this.element = el("details", { class: "details" },
       el("summary", {}, el("span", {}, `${view.total === 1 ? "The item and its digest" : `The ${words.items(view.total)} and their digests`}`)),
       el("p", { class: "small" }, "A digest is a fingerprint of what is signed. It comes from the request itself, so you can compare it with what your system shows."),

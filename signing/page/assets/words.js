@@ -35,13 +35,12 @@ export function story(view) {
     return { heading: `Sign ${items(view.total)} for ${view.client}`, text: [`${view.client} asks you to sign ${items(view.total)}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
   }
   const general = ended[view.state](view);
-  return told && view.state === "failed" ? { ...general, ...told } : general;
+  return told && view.state === "failed" ? { ...told, next: `${view.client} is told that nothing was signed.` } : general;
 }
 
 function again(view) {
-  if (!view.reason.retry) return "Nothing was signed.";
-  if (view.triesLeft === undefined) return "Nothing was signed. You can try again.";
-  return `Nothing was signed. You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
+  if (!view.reason.retry || view.triesLeft === undefined) return null;
+  return `You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
 }
 
 // title is the tab's: what matters first, since a tab shows little of it.
