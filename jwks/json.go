@@ -42,12 +42,13 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return refuse(CodeJSON, "is not valid JSON (at byte %d)", syntax.ByteOffset)
 	}
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+	// Reading stops at the first wrong type; only valid JSON deserves that answer.
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok && jsontext.Value(data).IsValid() {
 		e := refuse(CodeType, "has a member of an unexpected type or value")
 		e.Member = string(semantic.JSONPointer)
 		return e
 	}
-	return refuse(CodeJSON, "cannot be read")
+	return refuse(CodeJSON, "is not valid JSON")
 }
 
 // knownName is a member name with those known in the objects below it.

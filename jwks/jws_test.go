@@ -205,6 +205,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"comment":                     {`{/**/}`, CodeJSON, ""},
 		"unclosed string":             {`{"iss":"abc`, CodeJSON, ""},
 		"only closers":                {`{}}}]]`, CodeJSON, ""},
+		"sub a number, then garbage":  {`{"sub":5,}`, CodeJSON, ""},
+		"sub a number, then folded":   {`{"sub":5,"SUB":5}`, CodeJSON, ""},
 		"sub a number":                {`{"sub":5}`, CodeType, "/sub"},
 		"payload id a number":         {`{"payloads":[{"id":"1"},{"id":1}]}`, CodeType, "/payloads/1/id"},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -68,7 +69,7 @@ func ParseSet(data []byte) (*Set, error) {
 	var raw struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := checkNames(data, nil); err != nil {
+	if err := checkNames(data, []knownName{{name: "keys"}}); err != nil {
 		return nil, fmt.Errorf("the key set %w", err)
 	}
 	switch err := json.Unmarshal(data, &raw); {
@@ -83,7 +84,7 @@ func ParseSet(data []byte) (*Set, error) {
 	for i, value := range raw.Keys {
 		label := fmt.Sprintf("key %d of the set", i+1)
 		var m member
-		if err := json.Unmarshal(value, &m); err != nil {
+		if err := json.Unmarshal(value, &m); err != nil || value.Kind() != jsontext.KindBeginObject {
 			return nil, fmt.Errorf("%s is not a JSON object", label)
 		}
 		kid, _ := StringValue(m.KID)
@@ -118,8 +119,10 @@ func refuseSecrets(value jsontext.Value, m *member) error {
 	if err := json.Unmarshal(value, &names); err != nil {
 		return errors.New("is not a JSON object")
 	}
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if _, there := names[private]; there {
+	for name := range names {
+		// In any case: who reads names without regard to it would find the secret.
+		private := strings.ToLower(name)
+		if slices.Contains([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, private) {
 			return fmt.Errorf("holds the private member %q: withdraw this key, it is known to everyone, "+
 				"and publish only kty, kid, n and e of a new one", private)
 		}
