@@ -26,8 +26,11 @@ const (
 	caLockName = "countersign/mock/ca"
 )
 
-// organisation stands in every subject that this package makes.
-const organisation = "Countersign MOCK - not for clinical use"
+// subject is the name of whatever this package makes: it says what it is.
+func subject(commonName string) pkix.Name {
+	//nolint:misspell // the package spells it so
+	return pkix.Name{CommonName: commonName, Organization: []string{"Countersign MOCK - not for clinical use"}}
+}
 
 // caLife is how long a mock CA is valid. It is backdated by more than its leaves are.
 const (
@@ -133,10 +136,7 @@ func createCA(ctx context.Context, vault Vault, now time.Time, random io.Reader)
 	if _, err := io.ReadFull(random, suffix); err != nil {
 		return nil, fmt.Errorf("mock CA: %w", err)
 	}
-	ca, err := newCA(pkix.Name{
-		CommonName:   "Countersign mock CA " + hex.EncodeToString(suffix),
-		Organization: []string{organisation},
-	}, nil, now, random)
+	ca, err := newCA(subject("Countersign mock CA "+hex.EncodeToString(suffix)), nil, now, random)
 	if err != nil {
 		return nil, fmt.Errorf("mock CA: %w", err)
 	}

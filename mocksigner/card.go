@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
 	"strconv"
 	"strings"
@@ -81,7 +80,7 @@ func (ca *CA) issue(sub string, kind cardKind, key *rsa.PublicKey, crlURL string
 	keyID := sha256.Sum256(x509.MarshalPKCS1PublicKey(key)) // RFC 7093 §2, method 1
 	card := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: sub + "_MOCK_CARD", Organization: []string{organisation}},
+		Subject:               subject(sub + "_MOCK_CARD"),
 		NotBefore:             now.Add(-cardBackdate),
 		NotAfter:              now.Add(cardLife),
 		KeyUsage:              x509.KeyUsageContentCommitment | x509.KeyUsageDigitalSignature,

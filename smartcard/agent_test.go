@@ -146,6 +146,10 @@ func TestHostileAgents(t *testing.T) {
 			_, _ = io.WriteString(zip, certLine+itemLine+doneLine+strings.Repeat(" ", 1<<20))
 			_ = zip.Close()
 		}, garbage},
+		{"a content encoding by name alone", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "br")
+			answer(certLine+itemLine+doneLine)(w, r)
+		}, garbage},
 		{"another media type", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, certLine+itemLine+doneLine)
@@ -180,11 +184,15 @@ func TestHostileAgents(t *testing.T) {
 			t.Parallel()
 			transport := smartcardtest.Transport(t, ca, leaf)
 			transport.ForceAttemptHTTP2 = false // raw needs HTTP/1.1
+			idle := 20 * time.Second            // a slow machine must not look like a silent agent
+			if test.code == timeout {
+				idle = 300 * time.Millisecond
+			}
 			agent, err := smartcard.NewAgent(smartcard.AgentOptions{
 				URL:       smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, unread(test.agent)),
 				Transport: transport,
-				Timeout:   10 * time.Second,
-				Idle:      2 * time.Second,
+				Timeout:   20 * time.Second,
+				Idle:      idle,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -244,10 +252,11 @@ func TestBoundsOfAJob(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct {
-		agent http.HandlerFunc
-		code  string
+		agent   http.HandlerFunc
+		code    string
+		timeout time.Duration
 	}{
-		"slow but never idle": {slowly, smartcard.CodeTimeout},
+		"slow but never idle": {slowly, smartcard.CodeTimeout, time.Second},
 		"padded lines": {func(w http.ResponseWriter, r *http.Request) {
 			pad := strings.Repeat(" ", smartcard.MaxLine-1024)
 			answer(certLine)(w, r)
@@ -256,13 +265,13 @@ func TestBoundsOfAJob(t *testing.T) {
 				_, _ = w.Write(smartcard.Event{ID: p.ID, Signature: []byte("s")}.Line())
 			}
 			_, _ = w.Write(smartcard.Event{Done: &smartcard.Done{Signed: 250}}.Line())
-		}, smartcard.CodeGarbage},
+		}, smartcard.CodeGarbage, 20 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			agent, err := smartcard.NewAgent(smartcard.AgentOptions{
 				URL:       smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, unread(test.agent)),
 				Transport: smartcardtest.Transport(t, ca, ca.Leaf(t, gateway)),
-				Timeout:   time.Second,
+				Timeout:   test.timeout,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -25,11 +25,11 @@ type Signer interface {
 }
 
 var (
-	// ErrReset, returned by a Signer, breaks the connection at once.
+	// ErrReset is for a Signer to return: it breaks the connection at once.
 	ErrReset = errors.New("smartcard: the signer broke the connection")
 
-	// ErrEnded, returned by a Signer, ends the answer without a done line: the signer has written its own by
-	// Stream.Line, or wants none. It is a mock's way to lie.
+	// ErrEnded is for a Signer to return: it ends the answer without a done line, because the signer has written
+	// its own by Stream.Line, or wants none. It is a mock's way to lie.
 	ErrEnded = errors.New("smartcard: the signer ended the answer itself")
 )
 
@@ -237,5 +237,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	w.Header().Set("Content-Type", mediaJob)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // nobody is left to tell
+	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON by media type and nosniff; and nobody is left to tell of an error
 }

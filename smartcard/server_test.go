@@ -57,7 +57,7 @@ func newServer(t *testing.T, o smartcard.ServerOptions) *smartcard.Server {
 
 func newAgent(t *testing.T, url string, transport http.RoundTripper) *smartcard.Agent {
 	t.Helper()
-	a, err := smartcard.NewAgent(smartcard.AgentOptions{URL: url, Transport: transport, Timeout: 20 * time.Second, Idle: 10 * time.Second})
+	a, err := smartcard.NewAgent(smartcard.AgentOptions{URL: url, Transport: transport, Timeout: time.Minute, Idle: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,11 +249,11 @@ func TestRequests(t *testing.T) {
 	}))
 	client := http.Client{Transport: smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))}
 	const one = `{"job":"0b5c5fd8-8a5f-4b46-8a5b-3d8de2d0a1f7","sub":"555086689106","client":"Acme","algorithm":"RS256","payloads":[{"id":"a","payload":"YQ=="}]}`
-	swap := func(old, new string) string {
+	swap := func(old, other string) string {
 		if !strings.Contains(one, old) {
 			t.Fatalf("%q is not in the job", old)
 		}
-		return strings.Replace(one, old, new, 1)
+		return strings.Replace(one, old, other, 1)
 	}
 	items := strings.Repeat(`{"id":"a","payload":"YQ=="},`, 1)
 	tests := []struct {

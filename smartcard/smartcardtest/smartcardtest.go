@@ -56,17 +56,18 @@ func (ca *CA) Leaf(tb testing.TB, sans ...string) tls.Certificate {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
 	for _, san := range sans {
-		if ip := net.ParseIP(san); ip != nil {
+		switch ip := net.ParseIP(san); {
+		case ip != nil:
 			leaf.IPAddresses = append(leaf.IPAddresses, ip)
-		} else if strings.Contains(san, "://") {
+		case strings.Contains(san, "://"):
 			u, err := url.Parse(san)
 			if err != nil {
 				tb.Fatal(err)
 			}
 			leaf.URIs = append(leaf.URIs, u)
-		} else if strings.Contains(san, "@") {
+		case strings.Contains(san, "@"):
 			leaf.EmailAddresses = append(leaf.EmailAddresses, san)
-		} else {
+		default:
 			leaf.DNSNames = append(leaf.DNSNames, san)
 		}
 	}
