@@ -273,11 +273,6 @@ func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	return nil
 }
 
-func version() signing.Version {
-	simple, full := caddy.Version()
-	return signing.Version{Version: simple, Revision: full, ReleaseID: simple, CommitID: full}
-}
-
 // Interface guards.
 var (
 	_ caddy.Provisioner           = (*SigningService)(nil)
