@@ -36,11 +36,14 @@ func (b *tab) violations() []violation {
 			Nodes: v.nodes.slice(0, 5).map((n) => n.html + " — " + n.failureSummary)})))`)
 }
 
-// fits fails when the page has to be scrolled sideways at the present width (WCAG 1.4.10).
+// fits fails when the page has to be scrolled sideways at the present width (WCAG 1.4.10), or down past its end.
 func (b *tab) fits() {
 	b.t.Helper()
 	if over := eval[int](b, "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
 		wide := eval[[]string](b, `[...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 120))`)
 		b.t.Errorf("the page is %d pixels too wide:\n\t%s", over, strings.Join(wide, "\n\t"))
+	}
+	if past := eval[int](b, "document.scrollingElement.scrollHeight - Math.max(innerHeight, Math.ceil(document.body.getBoundingClientRect().bottom + scrollY))"); past > 0 {
+		b.t.Errorf("the page can be scrolled %d pixels past its end", past)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,7 @@ type tab struct {
 	mu        sync.Mutex
 	faults    []string
 	expecting []string // parts of faults that the test provokes
+	provoked  []string
 }
 
 // newBrowser opens a tab in a browser of its own: no cookie of any other.
@@ -133,6 +135,7 @@ func (b *tab) watch(event any) {
 	defer b.mu.Unlock()
 	for _, part := range b.expecting {
 		if strings.Contains(fault, part) {
+			b.provoked = append(b.provoked, fault)
 			return
 		}
 	}
@@ -144,6 +147,13 @@ func (b *tab) expectFault(part string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.expecting = append(b.expecting, part)
+}
+
+// excused are the faults that the test provoked.
+func (b *tab) excused() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.provoked)
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -192,6 +202,16 @@ func (b *tab) waitFor(what, expression string) {
 	}
 	seen, _ := tryEval[string](b, `location.href + "\n" + document.title + "\n" + document.body.innerText`)
 	b.t.Fatalf("%s: not within %s (%v); the page shows:\n%s", what, patience, last, seen)
+}
+
+// waitUntil waits for something outside the page.
+func (b *tab) waitUntil(what string, ok func() bool) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(25 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
 }
 
 // waitHeading waits for the main heading.
@@ -258,6 +278,14 @@ func (b *tab) forcedColours() {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
 		})
+		return chromedp.Void{}, err
+	})
+}
+
+func (b *tab) withoutJavaScript() {
+	b.t.Helper()
+	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return chromedp.Void{}, err
 	})
 }

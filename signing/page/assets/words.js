@@ -3,39 +3,21 @@
 export const items = (n) => (n === 1 ? "1 item" : `${n} items`);
 export const progressed = (view) => `${view.signed} of ${view.total} signed`;
 
-const ended = {
-  signed: (view) => ({
-    heading: "Signed",
-    text: [`${view.total === 1 ? "The item is" : `All ${view.total} items are`} signed. Taking you back to ${view.client}…`],
-  }),
-  failed: (view) => ({
-    heading: "Nothing was signed",
-    text: ["The signatures could not be accepted, so none was released."],
-    next: `Return to ${view.client} and send the ${view.total === 1 ? "item" : "items"} again. If it happens again, tell your IT support.`,
-  }),
-  cancelled: (view) => ({
-    heading: "Cancelled",
-    text: [`You cancelled this request. Nothing was signed for ${view.client}.`],
-    next: `Return to ${view.client} if you want to sign later.`,
-  }),
-  expired: (view) => ({
-    heading: "The time to sign has run out",
-    text: ["Nothing was signed."],
-    next: `Return to ${view.client} and send the ${view.total === 1 ? "item" : "items"} again.`,
-  }),
-};
-
-// story tells a view: {heading, text[], next?}. The service's own reason comes before our general words.
+// story tells a view: {heading, text[], next?}. Why something is not signed is told in the service's own words,
+// which know more than this page does.
 export function story(view) {
-  const reason = view.reason;
-  const told = reason ? { heading: reason.title || "Not signed", text: [reason.text].filter(Boolean) } : null;
-  if (view.state === "signing") return { heading: `Signing ${items(view.total)} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
-  if (view.state === "opened") {
-    if (told) return { ...told, next: again(view) };
-    return { heading: `Sign ${items(view.total)} for ${view.client}`, text: [`${view.client} asks you to sign ${items(view.total)}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
+  const count = items(view.total);
+  if (view.state === "signing") {
+    return { heading: `Signing ${count} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
   }
-  const general = ended[view.state](view);
-  return told && view.state === "failed" ? { ...told, next: `${view.client} is told that nothing was signed.` } : general;
+  if (view.state === "signed") {
+    return { heading: "Signed", text: [`${view.total === 1 ? "The item is" : `All ${count} are`} signed. Taking you back to ${view.client}…`] };
+  }
+  if (view.state === "opened" && !view.reason) {
+    return { heading: `Sign ${count} for ${view.client}`, text: [`${view.client} asks you to sign ${count}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
+  }
+  const told = view.reason ?? { title: "Nothing was signed", text: "This request has come to its end without a signature." };
+  return { heading: told.title, text: [told.text], next: view.state === "opened" ? again(view) : `${view.client} is told that nothing was signed.` };
 }
 
 function again(view) {
