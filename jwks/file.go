@@ -55,7 +55,7 @@ func (f *file) first(now time.Time) error {
 }
 
 // current returns the keys as they are now, looking at the file if that was not done in the last second.
-func (f *file) current(now time.Time, logger *slog.Logger) *Set {
+func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now.Sub(f.checked) < recheck && !now.Before(f.checked) {
@@ -75,10 +75,10 @@ func (f *file) current(now time.Time, logger *slog.Logger) *Set {
 	}
 	if f.err != nil {
 		logger.Warn("a key file is not usable; the keys it held before stay in use until it is mended",
-			"file", f.path, "error", f.err)
+			"client", client, "file", f.path, "error", f.err)
 		return f.set
 	}
-	logger.Info("a key file was read again", "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
+	logger.Info("a key file was read again", "client", client, "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
 	return f.set
 }
 

@@ -36,7 +36,7 @@ var canonical = base64.RawURLEncoding.Strict()
 func Parse(compact []byte) (*Token, error) {
 	first := bytes.IndexByte(compact, '.')
 	last := bytes.LastIndexByte(compact, '.')
-	if first == last || bytes.ContainsAny(compact, "\r\n") {
+	if first == last || bytes.IndexByte(compact, '\n') >= 0 || bytes.IndexByte(compact, '\r') >= 0 {
 		return nil, malformed()
 	}
 	var parts [3][]byte

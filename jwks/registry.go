@@ -137,7 +137,7 @@ func (r *Registry) Key(ctx context.Context, client, kid string) (*Key, error) {
 		return nil, ErrUnknownKID
 	}
 	for _, f := range sources.files {
-		if key, ok := f.current(r.now(), r.logger.With("client", client)).Key(kid); ok {
+		if key, ok := f.current(r.now(), client, r.logger).Key(kid); ok {
 			return r.finish(key), nil
 		}
 	}
@@ -199,7 +199,7 @@ func (r *Registry) Status() []SourceStatus {
 	var all []SourceStatus
 	for client, sources := range r.clients {
 		for _, f := range sources.files {
-			f.current(r.now(), r.logger.With("client", client))
+			f.current(r.now(), client, r.logger)
 			all = append(all, f.status(client))
 		}
 		if sources.url != "" {
