@@ -50,8 +50,10 @@ type Demo struct {
 
 	key     atomic.Pointer[key]
 	keyBits int
-	start   sync.Once
-	cancel  context.CancelFunc
+
+	mu      sync.Mutex // guards stops and closed
+	stops   []context.CancelFunc
+	closed  bool
 	running sync.WaitGroup
 }
 
@@ -76,7 +78,7 @@ func New(o Options) (*Demo, error) {
 	if o.Vault == nil {
 		return nil, errors.New("the demo needs a vault for its key")
 	}
-	d := &Demo{options: o, log: o.Logger, keyBits: realBits, cancel: func() {}}
+	d := &Demo{options: o, log: o.Logger, keyBits: realBits}
 	d.batches.now = o.Now
 	var err error
 	if d.origin, err = checkURLs(o); err != nil {
@@ -106,19 +108,31 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
-// Start makes the key or loads it, in the background. It ends with ctx or with Close.
+// Start makes the key or loads it, in the background. It ends with ctx or with Close. It may be called again,
+// as a reload of the configuration around it does, whose first context ends while the demo lives on.
 func (d *Demo) Start(ctx context.Context) {
-	d.start.Do(func() {
-		ctx, d.cancel = context.WithCancel(ctx)
-		d.running.Go(func() { d.keepTrying(ctx) })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.key.Load() != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	d.stops = append(d.stops, stop)
+	d.running.Go(func() {
+		defer stop()
+		d.keepTrying(ctx)
 	})
 }
 
 // Close stops what Start began and waits for it: a key that is being made is finished and saved first,
-// which takes seconds.
+// which takes seconds. Afterwards Start does nothing.
 func (d *Demo) Close() {
-	d.start.Do(func() {}) // a Start that comes later does nothing
-	d.cancel()
+	d.mu.Lock()
+	d.closed = true
+	for _, stop := range d.stops {
+		stop()
+	}
+	d.mu.Unlock()
 	d.running.Wait()
 }
 

@@ -143,6 +143,25 @@ func TestUnreadableKeyIsLeftAlone(t *testing.T) {
 	})
 }
 
+// TestStartAgain: the first context ends while the vault is away, as in a reload.
+func TestStartAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDemo(t, Options{Vault: &memoryVault{fail: 2}})
+		first, end := context.WithCancel(t.Context())
+		d.Start(first)
+		synctest.Wait()
+		d.Start(t.Context())
+		synctest.Wait()
+		end()
+		time.Sleep(lastPause)
+		synctest.Wait()
+		if d.key.Load() == nil {
+			t.Error("the key did not come after the first context's end")
+		}
+		d.Close()
+	})
+}
+
 func TestCloseWithoutStart(t *testing.T) {
 	d := newDemo(t, Options{Vault: &memoryVault{}})
 	d.Close()
