@@ -127,7 +127,7 @@ func (c *Cache) key(ctx context.Context, client, url, kid string) (*Key, error) 
 		r.mu.Unlock()
 		return key, nil
 	}
-	flight := c.fetch(r, client)
+	flight := c.fetch(r, client) //nolint:contextcheck // a fetch is the cache's, not the request's
 	r.mu.Unlock()
 	if err == nil || flight == nil {
 		return key, err
@@ -258,7 +258,7 @@ func (c *Cache) warm(ctx context.Context, client, url string) {
 				r.mu.Unlock()
 				return
 			}
-			flight := c.fetch(r, client)
+			flight := c.fetch(r, client) //nolint:contextcheck // a fetch is the cache's, not the caller's
 			var retry <-chan time.Time
 			if flight == nil {
 				retry = time.After(r.next.Sub(c.Now()))

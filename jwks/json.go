@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,8 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 		return refuse(CodeJSON, "is not a JSON object")
 	}
 	names := namesOf(reflect.TypeOf(into), maxDepth)
-	for _, name := range known {
-		names = append(names, knownName{name: name})
+	for _, path := range known {
+		names = addName(names, path)
 	}
 	if err := checkNames(data, names); err != nil {
 		return refuse(CodeJSON, "%v", err)
@@ -55,6 +56,20 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 type knownName struct {
 	name  string
 	below []knownName
+}
+
+// addName adds a name, or a path such as payloads/id, to those that are known.
+func addName(names []knownName, path string) []knownName {
+	name, rest, deeper := strings.Cut(path, "/")
+	i := slices.IndexFunc(names, func(k knownName) bool { return k.name == name })
+	if i < 0 {
+		i = len(names)
+		names = append(names, knownName{name: name})
+	}
+	if deeper {
+		names[i].below = addName(names[i].below, rest)
+	}
+	return names
 }
 
 // namesOf lists the JSON names of a struct's fields, through pointers, slices and arrays, depth levels deep.
@@ -90,27 +105,22 @@ func checkNames(data []byte, top []knownName) error {
 		known []knownName // of the objects in here: this object's own, or those of an array's elements
 		array bool
 	}
-	var levels [maxDepth]level
-	depth, next := 0, top // next: what is known of the value that comes next
+	levels := make([]level, 1, maxDepth+1) // the first one stands for what is around the text
+	next := top                            // what is known of the value that comes next
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '{', '[':
-			if depth == maxDepth {
+			if len(levels) == cap(levels) {
 				return fmt.Errorf("has more than %d levels", maxDepth)
 			}
-			levels[depth] = level{known: next, array: data[i] == '['}
-			depth++
+			levels = append(levels, level{known: next, array: data[i] == '['})
 		case '}', ']':
-			depth = max(0, depth-1)
+			levels = levels[:max(1, len(levels)-1)]
 		case '"':
 			end := stringEnd(data, i)
-			if !isName(data, end) {
-				i = end - 1
-				continue
-			}
-			if depth > 0 {
+			if isName(data, end) {
 				var err error
-				if next, err = lookUp(levels[depth-1].known, data[i:end]); err != nil {
+				if next, err = lookUp(levels[len(levels)-1].known, data[i:end]); err != nil {
 					return err
 				}
 			}
@@ -120,8 +130,8 @@ func checkNames(data []byte, top []knownName) error {
 		default:
 			continue
 		}
-		if depth > 0 && levels[depth-1].array {
-			next = levels[depth-1].known
+		if inside := levels[len(levels)-1]; inside.array {
+			next = inside.known
 		}
 	}
 	return nil

@@ -100,8 +100,8 @@ func parseHeader(data []byte) (Header, error) {
 
 // Decode reads the payload into a struct as strict JSON: one object, valid UTF-8, no duplicate names, at
 // most 16 levels, and no name that equals a known one only when case is ignored, such as SUB. Known are the
-// names of the struct's fields, also below the top level, and those given besides (top level only). Other
-// members are ignored.
+// names of the struct's fields, also below the top level, and those given besides; payloads/id is a name in the
+// objects of payloads, for a struct that takes those as a jsontext.Value. Other members are ignored.
 //
 // A field of type jsontext.Value takes any JSON; its Kind tells what came: 0 means missing. A null leaves a
 // field of another type at its zero value. Errors are *Error, with CodeJSON or CodeType.

@@ -225,6 +225,24 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func TestNamesBelowRawMembersCanBeKnown(t *testing.T) {
+	for payload, want := range map[string]Code{
+		`{"payloads":[{"id":"1"}]}`: "", `{"payloads":[{"id":"1","ID":"2"}]}`: CodeJSON, `{"payloads":{"a":[{"ID":"2"}]}}`: "", `{"ID":1}`: "",
+		`{"PAYLOADS":[]}`: CodeJSON,
+	} {
+		token, err := Parse(compact(goodHeader, payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var raw struct {
+			Payloads jsontext.Value `json:"payloads"`
+		}
+		if err := token.Decode(&raw, "payloads/id", "payloads/payload"); CodeOf(err) != want {
+			t.Errorf("%s: got %v, want code %q", payload, err, want)
+		}
+	}
+}
+
 func TestErrorsHoldNothingOfTheToken(t *testing.T) {
 	const secret = "AKWRDSECRETVALUE"
 	for _, payload := range []string{

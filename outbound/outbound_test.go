@@ -67,6 +67,7 @@ func get(t *testing.T, client *http.Client, address string) (int, string, error)
 	if err != nil {
 		return 0, "", err
 	}
+	defer func() { _ = response.Body.Close() }() // ReadBody did; the linter cannot see it
 	body, err := ReadBody(response, 1<<10)
 	return response.StatusCode, string(body), err
 }
