@@ -3,7 +3,7 @@ package client
 import (
 	"crypto"
 	"crypto/rsa"
-	_ "crypto/sha1" //nolint:gosec // RS1 is what the specification names; payload signatures only
+	_ "crypto/sha1" // RS1 is what the specification names; payload signatures only
 	_ "crypto/sha256"
 	"fmt"
 	"slices"

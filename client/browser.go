@@ -110,14 +110,14 @@ func (b *browser) load(ctx context.Context) error {
 		return err
 	}
 	req.Header.Set("Accept", "text/html")
-	resp, body, err := exchange(b.http, req, maxPage)
+	got, err := exchange(b.http, req, maxPage)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return errorFrom(resp, body)
+	if got.status != http.StatusOK {
+		return got.failure()
 	}
-	found := regexp.MustCompile(`<meta name="csrf" content="([^"]*)">`).FindSubmatch(body)
+	found := regexp.MustCompile(`<meta name="csrf" content="([^"]*)">`).FindSubmatch(got.body)
 	if found == nil {
 		return errors.New("the signing page has no CSRF value")
 	}
@@ -206,15 +206,15 @@ func (b *browser) get(ctx context.Context, path string) (view, error) {
 func (b *browser) view(req *http.Request) (view, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	resp, body, err := exchange(b.http, req, maxPage)
+	got, err := exchange(b.http, req, maxPage)
 	if err != nil {
 		return view{}, err
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return view{}, errorFrom(resp, body)
+	if got.status < 200 || got.status > 299 {
+		return view{}, got.failure()
 	}
 	var v view
-	if err := json.Unmarshal(body, &v); err != nil {
+	if err := json.Unmarshal(got.body, &v); err != nil {
 		return view{}, errors.New("the signing page's answer is not the JSON it should be")
 	}
 	return v, nil

@@ -146,42 +146,52 @@ func (c *Client) do(req *http.Request, limit int64, answer any) error {
 			return fmt.Errorf("authorising the request: %w", err)
 		}
 	}
-	resp, body, err := exchange(direct(c.HTTP), req, limit)
+	got, err := exchange(direct(c.HTTP), req, limit)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return errorFrom(resp, body)
+	if got.status != http.StatusOK {
+		return got.failure()
 	}
-	if err := json.Unmarshal(body, answer); err != nil {
+	if err := json.Unmarshal(got.body, answer); err != nil {
 		// The library's error may quote the answer.
 		return errors.New("the Signing Service's answer is not the JSON it should be")
 	}
 	return nil
 }
 
+// reply is a whole answer.
+type reply struct {
+	status    int
+	requestID string // the service's, or else the one that was sent
+	body      []byte
+}
+
 // exchange sends a request and reads its whole answer, up to limit bytes. Of an error that is longer than
 // 64 KiB only the status is kept.
-func exchange(client *http.Client, req *http.Request, limit int64) (*http.Response, []byte, error) {
+func exchange(client *http.Client, req *http.Request, limit int64) (reply, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, nil, unreachable(err)
+		return reply{}, unreachable(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
-	if resp.StatusCode != http.StatusOK {
+	defer resp.Body.Close()
+	got := reply{status: resp.StatusCode, requestID: resp.Header.Get(headerRequestID)}
+	if got.requestID == "" {
+		got.requestID = req.Header.Get(headerRequestID)
+	}
+	if got.status != http.StatusOK {
 		limit = maxTicket
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, nil, unreachable(err)
-	}
-	switch long := int64(len(body)) > limit; {
-	case long && resp.StatusCode != http.StatusOK:
-		return resp, nil, nil
+	got.body, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	switch long := int64(len(got.body)) > limit; {
+	case err != nil:
+		return reply{}, unreachable(err)
+	case long && got.status != http.StatusOK:
+		got.body = nil
 	case long:
-		return nil, nil, fmt.Errorf("the Signing Service's answer is longer than %d bytes", limit)
+		return reply{}, fmt.Errorf("the Signing Service's answer is longer than %d bytes", limit)
 	}
-	return resp, body, nil
+	return got, nil
 }
 
 // direct is the caller's client, or a default, that follows no redirect.

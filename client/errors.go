@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,27 +31,21 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the Signing Service answered %d%s: %s (request %s)", e.Status, code, e.Message, e.RequestID)
 }
 
-// errorFrom reads an answer in the shape of contract: signing-service §1, or makes do with the status.
-func errorFrom(resp *http.Response, body []byte) *Error {
+// failure reads an answer in the shape of contract: signing-service §1, or makes do with the status.
+func (r reply) failure() *Error {
 	var answer struct {
 		Message   string `json:"message"`
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.Message == "" {
-		answer.Message = http.StatusText(resp.StatusCode)
-	}
-	if answer.RequestID == "" {
-		answer.RequestID = resp.Header.Get(headerRequestID)
-	}
-	if answer.RequestID == "" {
-		answer.RequestID = resp.Request.Header.Get(headerRequestID)
+	if json.Unmarshal(r.body, &answer) != nil || answer.Message == "" {
+		answer.Message = http.StatusText(r.status)
 	}
 	return &Error{
-		Status:    resp.StatusCode,
+		Status:    r.status,
 		Code:      cut(answer.Code, 64),
 		Message:   cut(answer.Message, 500),
-		RequestID: cut(answer.RequestID, 128),
+		RequestID: cut(cmp.Or(answer.RequestID, r.requestID), 128),
 	}
 }
 

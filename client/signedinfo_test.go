@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"io"
 	"os/exec"
 	"strings"
@@ -150,7 +151,7 @@ func FuzzParseSignedInfo(f *testing.F) {
 func wellFormed(data []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(data))
 	for {
-		if _, err := decoder.Token(); err == io.EOF {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

@@ -115,7 +115,7 @@ func newService(t *testing.T) *service {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "555086689106_MOCK", Organization: []string{"Mock <card>"}},
+		Subject:      pkix.Name{CommonName: "555086689106_MOCK", Locality: []string{"Mock <card>"}},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(time.Hour),
 	}
@@ -316,8 +316,12 @@ func newBrowser(t *testing.T) *http.Client {
 
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ready(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(30 * time.Second); !ready(); {
+		select {
+		case <-tick.C:
+		case <-late:
 			t.Fatal("it did not come about in 30 s")
 		}
 	}
@@ -358,7 +362,7 @@ func (s *site) do(t *testing.T, req *http.Request) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)

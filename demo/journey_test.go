@@ -36,7 +36,7 @@ func TestJourney(t *testing.T) {
 			}
 			expect(t, page,
 				fmt.Sprintf(`data-verified="%d" data-total="%d">%d of %d signatures verified<`, c.size, c.size, c.size, c.size),
-				"CN=555086689106_MOCK,O=Mock \\&lt;card\\&gt;", "<dd>"+c.algorithm+"</dd>", "RSA, 2048 bits", "NHS number 999 ")
+				"CN=555086689106_MOCK,L=Mock \\&lt;card\\&gt;", "<dd>"+c.algorithm+"</dd>", "RSA, 2048 bits", "NHS number 999 ")
 			if n := strings.Count(page, ">Verified<"); n != c.size {
 				t.Errorf("%d rows say Verified", n)
 			}

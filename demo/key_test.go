@@ -95,12 +95,12 @@ func TestVaultThatIsAway(t *testing.T) {
 		d.keyBits = 2048
 		begin := time.Now()
 		d.Start(t.Context())
-		time.Sleep(14 * time.Second)
+		<-time.After(14 * time.Second)
 		synctest.Wait()
 		if d.key.Load() != nil {
 			t.Error("the key came too early")
 		}
-		time.Sleep(2 * time.Second) // 1 + 2 + 4 + 8 s after the four failures
+		<-time.After(2 * time.Second) // 1 + 2 + 4 + 8 s after the four failures
 		synctest.Wait()
 		if d.key.Load() == nil {
 			t.Errorf("no key after %v", time.Since(begin))
@@ -117,7 +117,7 @@ func TestUnreadableKeyIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Start(t.Context())
-		time.Sleep(3 * time.Minute)
+		<-time.After(3 * time.Minute)
 		synctest.Wait()
 		if d.key.Load() != nil || vault.saves != 0 {
 			t.Error("a key was made over what was there")
@@ -133,7 +133,7 @@ func TestUnreadableKeyIsLeftAlone(t *testing.T) {
 		vault.mu.Lock()
 		vault.files["countersign/demo/demo-epr.pem"] = signer.MarshalPEM()
 		vault.mu.Unlock()
-		time.Sleep(lastPause)
+		<-time.After(lastPause)
 		synctest.Wait()
 		if d.key.Load() == nil {
 			t.Error("the repaired key was not loaded")
@@ -153,7 +153,7 @@ func TestStartAgain(t *testing.T) {
 		d.Start(t.Context())
 		synctest.Wait()
 		end()
-		time.Sleep(lastPause)
+		<-time.After(lastPause)
 		synctest.Wait()
 		if d.key.Load() == nil {
 			t.Error("the key did not come after the first context's end")

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -76,7 +77,7 @@ func TestDocumentsAreCanonical(t *testing.T) {
 	var again strings.Builder
 	for {
 		token, err := decoder.RawToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

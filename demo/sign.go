@@ -94,7 +94,7 @@ func (d *Demo) sign(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.batches.add(b)
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the demo is reached by https
 		Name:     d.cookieName(b.state),
 		Value:    b.secret,
 		MaxAge:   int(batchLife / time.Second),
