@@ -296,7 +296,23 @@ func TestCloseEndsFetchesAndKeepsSets(t *testing.T) {
 		expectKey(t, registry, "k0", nil)
 		registry.Warm(t.Context())
 		expectFetches(t, o, 2)
+		if s := registry.Status()[0]; s.Error != "" {
+			t.Errorf("Close was taken for a failure of the URL: %s", s.Error)
+		}
 	})
+}
+
+func TestFetchIsBoundedInSize(t *testing.T) {
+	body := publicSet(t, testSigner(t, "k0"))
+	for spare, want := range map[int]error{0: nil, -1: ErrUnreachable} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &origin{}
+			o.answer(body)
+			cache := NewCache(&http.Client{Transport: o}, CacheOptions{MaxBody: int64(len(body) + spare)})
+			defer cache.Close()
+			expectKey(t, eprRegistry(t, cache), "k0", want)
+		})
+	}
 }
 
 func TestFetchLogNamesClientAndURL(t *testing.T) {

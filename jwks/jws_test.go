@@ -205,6 +205,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"comment":                     {`{/**/}`, CodeJSON, ""},
 		"unclosed string":             {`{"iss":"abc`, CodeJSON, ""},
 		"only closers":                {`{}}}]]`, CodeJSON, ""},
+		"escaped quotes":              {`{"x":"\",\"SUB\":1,\"y\":\"","z":1}`, "", ""},
+		"folded after a backslash":    {`{"x":"\\","SUB":"\\\\"}`, CodeJSON, ""},
 		"sub a number, then garbage":  {`{"sub":5,}`, CodeJSON, ""},
 		"sub a number, then folded":   {`{"sub":5,"SUB":5}`, CodeJSON, ""},
 		"sub a number":                {`{"sub":5}`, CodeType, "/sub"},

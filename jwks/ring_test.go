@@ -16,7 +16,8 @@ import (
 
 // memoryVault is a Vault whose operations can be made to fail.
 type memoryVault struct {
-	lock sync.Mutex // the vault's own lock
+	lock  sync.Mutex      // the vault's own lock
+	crowd *sync.WaitGroup // if there is one, who wants the lock waits for all the others who do
 
 	mu             sync.Mutex
 	entries        map[string][]byte
@@ -51,7 +52,15 @@ func (v *memoryVault) Save(_ context.Context, name string, data []byte) error {
 	return nil
 }
 
-func (v *memoryVault) Lock(context.Context, string) error   { v.lock.Lock(); return nil }
+func (v *memoryVault) Lock(context.Context, string) error {
+	if v.crowd != nil {
+		v.crowd.Done()
+		v.crowd.Wait()
+	}
+	v.lock.Lock()
+	return nil
+}
+
 func (v *memoryVault) Unlock(context.Context, string) error { v.lock.Unlock(); return nil }
 
 const (
@@ -164,9 +173,10 @@ func TestRingOverItsLife(t *testing.T) {
 }
 
 func TestRingsMakeOneKeyTogether(t *testing.T) {
-	vault := &memoryVault{}
-	var wg sync.WaitGroup
 	kids := make([]string, 20)
+	vault := &memoryVault{crowd: &sync.WaitGroup{}}
+	vault.crowd.Add(len(kids)) // all of them have seen an empty vault before the first makes a key
+	var wg sync.WaitGroup
 	for i := range kids {
 		wg.Go(func() {
 			kid, _, err := NewRing(vault, RingOptions{}).Sign(t.Context(), nil)

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -193,7 +194,11 @@ func TestRedirects(t *testing.T) {
 	var elsewhere string
 	mux := http.NewServeMux()
 	mux.Handle("/end", hello())
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
+	var rounds atomic.Int32
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) {
+		rounds.Add(1)
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	})
 	mux.HandleFunc("/near", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/end", http.StatusFound) })
 	mux.HandleFunc("/post", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/end", http.StatusTemporaryRedirect)
@@ -201,14 +206,14 @@ func TestRedirects(t *testing.T) {
 	mux.HandleFunc("/far", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere, http.StatusFound) })
 	addr, roots := tlsServer(t, mux)
 	resolver := names{"example.com": {{"127.0.0.1"}}, "other.example.com": {{"127.0.0.1"}}}
-	client := New(Options{AllowNetworks: loopback, Resolver: resolver, RootCAs: roots, AllowLocalhost: true})
+	client := New(Options{AllowNetworks: loopback, Resolver: resolver, RootCAs: roots, AllowLocalhost: true, PlainHTTP: []string{"example.com"}})
 	defer client.CloseIdleConnections()
 	base := "https://example.com:" + portOf(t, addr)
 	if _, body, err := get(t, client, base+"/near"); err != nil || body != "hello" {
 		t.Errorf("within the host: %q %v", body, err)
 	}
-	if _, _, err := get(t, client, base+"/loop"); !errors.Is(err, ErrRefused) {
-		t.Errorf("a loop: %v", err)
+	if _, _, err := get(t, client, base+"/loop"); !errors.Is(err, ErrRefused) || rounds.Load() != 4 {
+		t.Errorf("a loop, after %d requests: %v", rounds.Load(), err)
 	}
 	for _, elsewhere = range []string{
 		"https://other.example.com:" + portOf(t, addr) + "/end", "http://example.com:" + portOf(t, addr) + "/end",
@@ -232,15 +237,10 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// The standard library reads the environment once per process, so a test cannot set it: it looks inside.
 func TestNoProxyOfTheEnvironment(t *testing.T) {
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
-		t.Setenv(name, "http://127.0.0.1:1")
-	}
-	addr, roots := tlsServer(t, hello())
-	client := New(Options{AllowNetworks: loopback, Resolver: names{"example.com": {{"127.0.0.1"}}}, RootCAs: roots})
-	defer client.CloseIdleConnections()
-	if _, _, err := get(t, client, "https://example.com:"+portOf(t, addr)); err != nil {
-		t.Error(err)
+	if New(Options{}).Transport.(*transport).base.Proxy != nil {
+		t.Error("a proxy may be used")
 	}
 }
 
