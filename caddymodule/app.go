@@ -40,6 +40,7 @@ type App struct {
 	// ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
+	life     context.Context // ends with this configuration
 	logger   *slog.Logger
 	engine   Engine
 	pooled   pooled
@@ -68,7 +69,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision makes everything that needs no I/O but reading clients' key files: no store is opened and nothing is
 // fetched, since `caddy validate` provisions too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.now, a.vault = ctx.Slogger(), time.Now, vault{ctx.Storage()}
+	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), time.Now, vault{ctx.Storage()}
 	if err := a.Environment.check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
@@ -87,7 +88,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
-		Name: "countersign/keys/own.json", Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap), Now: a.now,
+		Name: "countersign/keys/own.json", Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
+		Now: a.now, Logger: a.logger,
 	})
 	return nil
 }
@@ -158,7 +160,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("countersign: %w", err)
 		}
 	}
-	a.keys.Warm(context.Background())
+	a.keys.Warm(a.life)
 	for _, start := range a.starts {
 		start(context.Background())
 	}
