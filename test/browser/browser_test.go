@@ -256,7 +256,7 @@ func (b *tab) keys(keys string, options ...chromedp.KeyOption) {
 // fails when it is not reachable or not visible while focused.
 func (b *tab) tabTo(name string) {
 	b.t.Helper()
-	const focused = `(() => { const e = document.activeElement; return (e.getAttribute("aria-label") ?? e.textContent).trim(); })()`
+	const focused = `(() => { const e = document.activeElement; return e.tabIndex < 0 ? "" : (e.getAttribute("aria-label") ?? e.textContent).trim(); })()`
 	for range 40 {
 		if eval[string](b, focused) == name {
 			return
