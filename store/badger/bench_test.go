@@ -16,17 +16,18 @@ import (
 func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			grouped := rate(b, writers, b.N, false)
-			alone := rate(b, writers, max(b.N/8, writers), true)
+			grouped, group := rate(b, writers, b.N, false)
+			alone, _ := rate(b, writers, max(b.N/8, writers), true)
 			b.ReportMetric(grouped, "commits/s")
 			b.ReportMetric(alone, "ungrouped/s")
 			b.ReportMetric(grouped/alone, "ratio")
+			b.ReportMetric(group, "commits/fsync")
 		})
 	}
 }
 
-// rate returns commits a second.
-func rate(b *testing.B, writers, commits int, alone bool) float64 {
+// rate returns commits a second, and how many went into one transaction.
+func rate(b *testing.B, writers, commits int, alone bool) (perSecond, group float64) {
 	b.Helper()
 	s := open(b, Options{Dir: b.TempDir(), alone: alone})
 	value := bytes.Repeat([]byte("two KB of something "), 100)
@@ -45,7 +46,9 @@ func rate(b *testing.B, writers, commits int, alone bool) float64 {
 		})
 	}
 	all.Wait()
-	return float64(commits) / time.Since(start).Seconds()
+	perSecond = float64(commits) / time.Since(start).Seconds()
+	st := s.Stats()
+	return perSecond, float64(st.Batches) / float64(st.Transactions)
 }
 
 // BenchmarkClaim measures a claim of nothing, at the head of a queue from which much was taken.

@@ -70,23 +70,26 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// tuned are Badger's settings for few and small records, kept durably, by a process that does other things too.
+// tuned are Badger's settings for small records, kept durably, by a process that does other things too.
 func tuned(dir string, log *slog.Logger) engine.Options {
-	return engine.DefaultOptions(dir).
+	o := engine.DefaultOptions(dir).
 		WithLogger(bridge{log}).
 		WithMetricsEnabled(false).
 		WithSyncWrites(true).
-		WithDetectConflicts(false).                       // the writer is alone
-		WithMemTableSize(36 << 20).                       // 15 % of it bounds a transaction: MaxBatch and the places of MaxOps
-		WithNumMemtables(1).                              // beside the one being written and the one being flushed
-		WithNumLevelZeroTables(2).                        // each is a flushed memtable: merging few needs little room on the disk
-		WithNumLevelZeroTablesStall(8).                   //
-		WithNumCompactors(2).                             // the fewest that Badger takes
-		WithCompression(tables.Snappy).                   //
-		WithBlockCacheSize(16 << 20).                     //
-		WithIndexCacheSize(16 << 20).                     // otherwise the indices of all tables stay in memory
-		WithChecksumVerificationMode(tables.OnBlockRead). // a flipped bit is an error, not a value
-		WithValueLogFileSize(1 << 20)                     // never written: all values are below the threshold of 1 MiB
+		WithDetectConflicts(false). // the writer is alone
+		// A flipped bit in a table is an error, not a value.
+		WithChecksumVerificationMode(tables.OnBlockRead).
+		// The value log is never written, for all values are below the threshold of 1 MiB.
+		WithValueLogFileSize(1 << 20)
+	// Memory: 15 % of a memtable bounds a transaction, which must hold MaxBatch and the places of MaxOps. Beside the
+	// one being written and the one being flushed only one may wait. Compressing them doubles what a flush takes, and
+	// gains little on what the callers have compressed. The indices of all tables would otherwise stay in memory.
+	o = o.WithMemTableSize(36 << 20).WithNumMemtables(1).
+		WithCompression(tables.None).
+		WithBlockCacheSize(16 << 20).WithIndexCacheSize(16 << 20)
+	// Disk: each table of level zero is a flushed memtable, and merging few needs little room (see DefaultMinFree).
+	// Two compactors are the fewest that Badger takes.
+	return o.WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(8).WithNumCompactors(2)
 }
 
 // openEngine opens Badger, with patience.

@@ -88,7 +88,7 @@ func (c *claim) stage(t *transaction) error {
 				return err
 			}
 		}
-		if r.ExpiredAt(t.now) || r.Queue != c.queue {
+		if r.ExpiredAt(t.now) || r.Queue != c.queue || ticks(r.Due) != due {
 			continue
 		}
 		if size += r.Size(); size > store.MaxBatch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"runtime"
 
 	engine "github.com/dgraph-io/badger/v4"
 )
@@ -34,6 +35,7 @@ func (s *Store) write() {
 	group := make([]*request, 0, maxGroup)
 	for r := range s.queue {
 		group = append(group[:0], r)
+		runtime.Gosched() // those who were just answered come back at once, and can share this fsync
 		for !s.alone && len(group) < maxGroup && len(s.queue) > 0 {
 			group = append(group, <-s.queue)
 		}

@@ -54,7 +54,7 @@ func concurrentTests() []test {
 			var mu sync.Mutex
 			claims := map[string]int{}
 			s.each(8, func(int) error {
-				for {
+				for range records + 1 {
 					claimed, err := s.Claim(s.Context(), "q", 3, time.Minute)
 					if err != nil || len(claimed) == 0 {
 						return err
@@ -65,6 +65,7 @@ func concurrentTests() []test {
 					}
 					mu.Unlock()
 				}
+				return errors.New("there is always more to claim")
 			})
 			for key, n := range claims {
 				if n != 1 {
