@@ -1,0 +1,90 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// The error codes of the token service (contract: api-m-token, Order of checks).
+const (
+	codeInvalidRequest = "invalid_request"
+	codeGrantType      = "unsupported_grant_type"
+	codePublicKey      = "public_key error"
+	codeUnauthorized   = "unauthorized_client" //nolint:misspell // spelt so in the protocol
+	codeRate           = "too_many_requests"   // the table leaves row 19 without words
+	codeUnknown        = "unknown_error"       // whatever the table does not foresee
+)
+
+// Error is an answer of the token service other than a token. An empty Code has an empty body.
+type Error struct {
+	Status      int
+	Code        string        // the member error
+	Description string        // the member error_description
+	RetryAfter  time.Duration // sent as Retry-After when not zero
+	detail      string        // for the log alone
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Description }
+
+// withDetail is the error with what only the operator should read.
+func (e *Error) withDetail(detail string) *Error {
+	with := *e
+	with.detail = detail
+	return &with
+}
+
+// unforeseen is an answer that the table does not have.
+func unforeseen(status int, format string, args ...any) *Error {
+	return &Error{Status: status, Code: codeUnknown, Description: fmt.Sprintf(format, args...)}
+}
+
+// asError is the one place where what went wrong becomes an answer.
+func asError(err error) *Error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, errContended) {
+		e := unforeseen(http.StatusServiceUnavailable, "The token service cannot keep a token at the moment; try again after the time in Retry-After")
+		e.RetryAfter = 5 * time.Second
+		return e.withDetail(err.Error())
+	}
+	return unforeseen(http.StatusInternalServerError, "Something went wrong in the token service; quote the message_id to its operator").
+		withDetail(err.Error())
+}
+
+// failure is the body of every error.
+type failure struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	MessageID   string `json:"message_id"`
+}
+
+func writeError(w http.ResponseWriter, e *Error, messageID string) {
+	if e.RetryAfter > 0 {
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	if e.Code == "" {
+		w.WriteHeader(e.Status)
+		return
+	}
+	writeJSON(w, e.Status, failure{e.Code, e.Description, messageID})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil { // only our own types come here; a failure is a defect
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a caller that has gone needs no answer
+}

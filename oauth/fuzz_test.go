@@ -1,0 +1,63 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Whatever a stranger posts, the answer is a row, and never a token.
+func FuzzTokenRequest(f *testing.F) {
+	w := newWorld(f)
+	good := forge(f, map[string]any{"alg": "RS512", "typ": "JWT", "kid": "acme-1"}, w.claimsOf("acme"))
+	f.Add(form(good).Encode())
+	f.Add(form("a.b.").Encode())
+	f.Add("grant_type=client_credentials&grant_type=x&client_assertion=%00")
+	f.Add("grant_type=client_credentials;client_assertion=x")
+	f.Fuzz(func(t *testing.T, body string) {
+		r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		a := w.do(r)
+		if a.status < 400 || a.status > 429 || len(a.fields) != 3 || a.fields["error"] == "" || a.fields["error_description"] == "" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	})
+}
+
+// Whatever stands in an assertion, reading it neither panics nor finds a date in what is no number.
+func FuzzAssertion(f *testing.F) {
+	f.Add(`{"alg":"RS512","kid":"k","typ":"JWT"}`, `{"iss":"a","sub":"a","aud":"x","jti":"j","exp":1}`)
+	f.Add(`{"alg":"none"}`, `{"exp":"1e5"}`)
+	f.Add(`{}`, `{"exp":-1e999}`)
+	f.Fuzz(func(t *testing.T, header, claims string) {
+		for _, signature := range []string{"", "AAAA"} {
+			a, err := parseAssertion(encoded(header) + "." + encoded(claims) + "." + signature)
+			if err != nil {
+				continue
+			}
+			seconds, ok := a.seconds()
+			if seconds != seconds || !ok && seconds != 0 {
+				t.Errorf("exp of %q is %v", claims, seconds)
+			}
+			if a.jws == nil && a.alg != "none" {
+				t.Errorf("an unsigned JWT with alg %q", a.alg)
+			}
+		}
+	})
+}
+
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// Whatever stands in the Authorization header, it is no token of ours.
+func FuzzAuthorization(f *testing.F) {
+	w := newWorld(f)
+	f.Add("Bearer 0000000000000000000000000000")
+	f.Add("bearer\t x")
+	f.Fuzz(func(t *testing.T, authorization string) {
+		if code := BearerCodeOf(func() error { _, err := w.check.Check(t.Context(), authorization); return err }()); code != BearerMissing && code != BearerUnknown {
+			t.Errorf("%q: code %q", authorization, code)
+		}
+	})
+}

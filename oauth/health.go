@@ -1,0 +1,59 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// healthTimeout bounds each check of /_status.
+const healthTimeout = 5 * time.Second
+
+// ping says which build answers (contract: signing-service §6).
+func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, s.Version)
+	return nil
+}
+
+// health is the answer of /_status.
+type health struct {
+	Version
+	Status string                 `json:"status"` // pass or fail
+	Checks map[string]healthCheck `json:"checks"`
+}
+
+type healthCheck struct {
+	Status       string `json:"status"`
+	Timeout      string `json:"timeout"` // "true" when the check took too long
+	ResponseCode int    `json:"responseCode"`
+	Outcome      string `json:"outcome"`
+	Links        struct {
+		Self string `json:"self"`
+	} `json:"links"`
+}
+
+// status tells whoever holds the operator's key whether tokens can be kept.
+func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
+	if !sameSecret(r.Header.Get("apikey"), s.StatusKey) {
+		w.Header().Set("WWW-Authenticate", `apikey realm="status"`)
+		return &Error{Status: http.StatusUnauthorized, Code: codeInvalidRequest, Description: "Send the operator's status key in the header apikey"}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+	defer cancel()
+	kept := healthCheck{Status: "pass", ResponseCode: http.StatusOK, Outcome: "OK"}
+	if _, err := s.Store.Get(ctx, "token/health"); err != nil {
+		kept.Status, kept.ResponseCode, kept.Outcome = "fail", http.StatusServiceUnavailable, "unavailable"
+	}
+	kept.Timeout = strconv.FormatBool(ctx.Err() != nil)
+	writeJSON(w, http.StatusOK, health{Version: s.Version, Status: kept.Status, Checks: map[string]healthCheck{"store": kept}})
+	return nil
+}
+
+// sameSecret compares in constant time, also in the lengths. An empty secret is never right.
+func sameSecret(got, want string) bool {
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return want != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}

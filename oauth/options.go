@@ -1,0 +1,74 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// ScopePrefix begins the scopes that an application may hold without a user
+// (contract: api-m-token, Product scopes).
+const ScopePrefix = "urn:nhsd:apim:app:level3:"
+
+// Client is a client system that may ask for tokens. One that is revoked is not among them.
+type Client struct {
+	Scopes   []string // the union of its products'; those with ScopePrefix go into its tokens
+	Products []string // the names of its products
+	Rate     int      // tokens a minute; 0: no limit
+}
+
+// KeySource finds the key that a client registered under a kid. Its errors unwrap to those of package jwks.
+type KeySource interface {
+	Key(ctx context.Context, client, kid string) (*jwks.Key, error)
+}
+
+// Options are everything a Service needs. BaseURL, Keys and Store are mandatory.
+type Options struct {
+	// BaseURL is the service's public URL without a trailing slash; with "/token" it is the audience of
+	// assertions. It is asked for each request, since an installation that is loopback only may leave it to
+	// the request. An error of type *Error is the answer.
+	BaseURL func(r *http.Request) (string, error)
+
+	Clients map[string]Client // by client id
+	Keys    KeySource
+	Store   store.Store
+
+	Version   Version
+	StatusKey string // what /_status wants in the header apikey; empty: nobody may read it
+
+	Now    func() time.Time // default time.Now
+	Rand   io.Reader        // default crypto/rand
+	Logger *slog.Logger     // default: nothing is logged
+}
+
+// Version is what /_ping tells of the build.
+type Version struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	ReleaseID string `json:"releaseId"`
+	CommitID  string `json:"commitId"`
+}
+
+// complete fills in defaults and refuses what can never work.
+func (o *Options) complete() error {
+	if o.BaseURL == nil || o.Keys == nil || o.Store == nil {
+		return errors.New("a token service needs a base URL, keys and a store")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
