@@ -23,7 +23,6 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 )
 
 // patience is how long a test waits for something to show. It is long because the machine may be busy; a test
@@ -76,16 +75,16 @@ type tab struct {
 // newBrowser opens a tab in a browser of its own: no cookie of any other.
 func newBrowser(t *testing.T) *tab {
 	t.Helper()
-	return open(t, chrome, chromedp.WithNewBrowserContext())
+	return open(chrome, t, chromedp.WithNewBrowserContext())
 }
 
 // newTab opens another tab of the same browser.
 func (b *tab) newTab() *tab {
 	b.t.Helper()
-	return open(b.t, b.ctx)
+	return open(b.ctx, b.t)
 }
 
-func open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+func open(parent context.Context, t *testing.T, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	b := &tab{t: t}
 	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(b.watch))...)
@@ -190,82 +189,6 @@ func tryEval[T any](b *tab, expression string) (T, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// waitFor waits until a JavaScript expression is true, also across a navigation.
-func (b *tab) waitFor(what, expression string) {
-	b.t.Helper()
-	var last error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(25 * time.Millisecond) {
-		var ok bool
-		if ok, last = tryEval[bool](b, "Boolean("+expression+")"); ok {
-			return
-		}
-	}
-	seen, _ := tryEval[string](b, `location.href + "\n" + document.title + "\n" + document.body.innerText`)
-	b.t.Fatalf("%s: not within %s (%v); the page shows:\n%s", what, patience, last, seen)
-}
-
-// waitUntil waits for something outside the page.
-func (b *tab) waitUntil(what string, ok func() bool) {
-	b.t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(25 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
-}
-
-// waitHeading waits for the main heading.
-func (b *tab) waitHeading(text string) {
-	b.t.Helper()
-	b.waitFor("heading "+text, fmt.Sprintf("document.querySelector('h1')?.textContent === %q", text))
-}
-
-// waitText waits until the page shows a text.
-func (b *tab) waitText(text string) {
-	b.t.Helper()
-	b.waitFor("text "+text, fmt.Sprintf("document.body?.innerText.includes(%q)", text))
-}
-
-// waitAt waits until the tab is at an address that begins like this.
-func (b *tab) waitAt(address string) {
-	b.t.Helper()
-	b.waitFor("address "+address, fmt.Sprintf("location.href.startsWith(%q) && document.readyState === 'complete'", address))
-}
-
-// shows tells whether a text is visible now.
-func (b *tab) shows(text string) bool {
-	b.t.Helper()
-	return eval[bool](b, fmt.Sprintf("document.body.innerText.includes(%q)", text))
-}
-
-// press clicks the button or link that is called so.
-func (b *tab) press(name string) {
-	b.t.Helper()
-	find := fmt.Sprintf(`[...document.querySelectorAll("button, a, summary")].find((e) => e.textContent.trim() === %q && e.checkVisibility())`, name)
-	b.waitFor("button "+name, find)
-	eval[bool](b, find+".click() || true")
-}
-
-// keys types on the keyboard.
-func (b *tab) keys(keys string, options ...chromedp.KeyOption) {
-	b.t.Helper()
-	b.do(chromedp.KeyEvent(keys, options...))
-}
-
-// tabTo presses Tab until the focus is on the element that is called so, as a person without a mouse does, and
-// fails when it is not reachable or not visible while focused.
-func (b *tab) tabTo(name string) {
-	b.t.Helper()
-	const focused = `(() => { const e = document.activeElement; return e.tabIndex < 0 ? "" : (e.getAttribute("aria-label") ?? e.textContent).trim(); })()`
-	for range 40 {
-		if eval[string](b, focused) == name {
-			return
-		}
-		b.keys(kb.Tab)
-	}
-	b.t.Fatalf("%q cannot be reached with the Tab key", name)
-}
-
 func (b *tab) viewport(width, height int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, height))
@@ -276,7 +199,7 @@ func (b *tab) forcedColours() {
 	b.t.Helper()
 	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
+			Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}, //nolint:misspell // CSS's own spelling
 		})
 		return chromedp.Void{}, err
 	})
