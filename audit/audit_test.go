@@ -1,0 +1,359 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/audit"
+)
+
+// signer is a gateway's own keys, reduced to what a log needs.
+type signer struct {
+	mu   sync.Mutex
+	keys []ed25519.PrivateKey
+	fail error
+}
+
+func newSigner(t *testing.T) *signer {
+	t.Helper()
+	s := &signer{}
+	s.rotate(t)
+	return s
+}
+
+func (s *signer) rotate(t *testing.T) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys = append(s.keys, key)
+}
+
+func (s *signer) Sign(_ context.Context, message []byte) (string, []byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return "", nil, s.fail
+	}
+	return fmt.Sprintf("key-%d", len(s.keys)), ed25519.Sign(s.keys[len(s.keys)-1], message), nil
+}
+
+func (s *signer) PublicSet(context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []map[string]string
+	for i, key := range s.keys {
+		keys = append(keys, map[string]string{
+			"kty": "OKP", "crv": "Ed25519", "kid": fmt.Sprintf("key-%d", i+1),
+			"x": base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)),
+		})
+	}
+	return json.Marshal(map[string]any{"keys": keys})
+}
+
+func (s *signer) set(t *testing.T) []byte {
+	t.Helper()
+	set, err := s.PublicSet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func open(t *testing.T, dir string, s *signer, change func(*audit.Options)) *audit.Log {
+	t.Helper()
+	o := audit.Options{Dir: dir, Signer: s}
+	if change != nil {
+		change(&o)
+	}
+	log, err := audit.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func fill(t *testing.T, log *audit.Log, n int) {
+	t.Helper()
+	for i := range n {
+		if err := log.Append(t.Context(), "signing", map[string]int{"n": i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func closeLog(t *testing.T, log *audit.Log) {
+	t.Helper()
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWrittenIsVerified(t *testing.T) {
+	dir, s := filepath.Join(t.TempDir(), "audit"), newSigner(t)
+	log := open(t, dir, s, func(o *audit.Options) { o.HeadEvery = 10 })
+	fill(t, log, 25)
+	closeLog(t, log)
+	log = open(t, dir, s, nil) // goes on where it stood
+	fill(t, log, 5)
+	closeLog(t, log)
+	report, err := audit.Verify(dir, s.set(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 30 entries, 4 heads, 1 key.
+	if report.Entries != 35 || report.Heads != 4 || report.Unsigned != 0 || len(report.Unknown) != 0 {
+		t.Errorf("report: %+v", report)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory is open to others: %v %v", info.Mode(), err)
+	}
+}
+
+func TestManyWritersOneChain(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, func(o *audit.Options) { o.FileSize = 4 << 10 })
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range 50 {
+				if err := log.Append(t.Context(), "signing", i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	closeLog(t, log)
+	if err := log.Append(t.Context(), "signing", 0); !errors.Is(err, audit.ErrClosed) {
+		t.Errorf("a closed log answers %v", err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
+	if len(files) < 3 {
+		t.Errorf("%d files; a new one is begun beyond 4 KiB", len(files))
+	}
+	counted := 0
+	if err := audit.Read(dir, func(e audit.Entry) error {
+		if e.Kind == "signing" {
+			counted++
+		}
+		return nil
+	}); err != nil || counted != 800 {
+		t.Errorf("%d entries of 800: %v", counted, err)
+	}
+	if _, err := audit.Verify(dir, s.set(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever is done to a log afterwards is found, and said where.
+func TestTampering(t *testing.T) {
+	first := func(text []byte) []byte { return bytes.Replace(text, []byte(`"n":3`), []byte(`"n":4`), 1) }
+	lines := func(text []byte) [][]byte { return bytes.SplitAfter(text, []byte("\n")) }
+	for name, damage := range map[string]func([]byte) []byte{
+		"a value changed":       first,
+		"a line taken out":      func(text []byte) []byte { l := lines(text); return bytes.Join(append(l[:4:4], l[5:]...), nil) },
+		"two lines exchanged":   func(text []byte) []byte { l := lines(text); l[4], l[5] = l[5], l[4]; return bytes.Join(l, nil) },
+		"a line doubled":        func(text []byte) []byte { l := lines(text); return bytes.Join(append(l[:5:5], l[4:]...), nil) },
+		"the beginning cut off": func(text []byte) []byte { return bytes.Join(lines(text)[2:], nil) },
+		"a member added": func(text []byte) []byte {
+			return bytes.Replace(text, []byte(`{"seq":4,`), []byte(`{"seq":4,"x":1,`), 1)
+		},
+		"not JSON any more":      func(text []byte) []byte { return append([]byte("{\n"), text...) },
+		"chained anew, unsigned": func(text []byte) []byte { return rechain(t, first(text)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, s := t.TempDir(), newSigner(t)
+			log := open(t, dir, s, nil)
+			fill(t, log, 10)
+			closeLog(t, log)
+			file := filepath.Join(dir, "audit-000001.jsonl")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, damage(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := audit.Verify(dir, s.set(t)); err == nil || !strings.Contains(err.Error(), "line ") {
+				t.Errorf("found %v", err)
+			}
+			if _, err := audit.Verify(dir, nil); err == nil {
+				t.Error("not found without trusted keys")
+			}
+		})
+	}
+}
+
+// rechain gives every line a hash that fits again, as whoever can write to the directory could, but without the
+// gateway's key.
+func rechain(t *testing.T, text []byte) []byte {
+	t.Helper()
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, func(o *audit.Options) { o.HeadEvery = 1 << 20 })
+	var head []byte
+	for line := range bytes.Lines(text) {
+		var e audit.Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == "head" {
+			head = e.Data
+		}
+		if err := log.Append(t.Context(), e.Kind, e.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if head == nil {
+		t.Fatal("the log had no head")
+	}
+	s.fail = errors.New("the forger has no key")
+	closeLog(t, log)
+	forged, err := os.ReadFile(filepath.Join(dir, "audit-000001.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return forged
+}
+
+func TestKeyRotation(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, nil)
+	fill(t, log, 3)
+	closeLog(t, log)
+	s.rotate(t)
+	log = open(t, dir, s, nil)
+	fill(t, log, 3)
+	closeLog(t, log)
+	report, err := audit.Verify(dir, s.set(t))
+	if err != nil || len(report.KIDs) != 2 || len(report.Unknown) != 0 {
+		t.Errorf("%+v %v", report, err)
+	}
+	stranger := newSigner(t) // its key-1 is another key
+	if _, err := audit.Verify(dir, stranger.set(t)); err == nil {
+		t.Error("a log by another gateway's key of the same name is accepted")
+	}
+}
+
+// A head that cannot be signed does not stop the log, and is made up for.
+func TestSignerAway(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	s.fail = errors.New("storage is away")
+	var told bytes.Buffer
+	log := open(t, dir, s, func(o *audit.Options) {
+		o.HeadEvery, o.Logger = 2, slog.New(slog.NewTextHandler(&told, nil))
+	})
+	fill(t, log, 3)
+	s.mu.Lock()
+	s.fail = nil
+	s.mu.Unlock()
+	fill(t, log, 1)
+	closeLog(t, log)
+	if report, err := audit.Verify(dir, s.set(t)); err != nil || report.Unsigned != 0 {
+		t.Errorf("%+v %v", report, err)
+	}
+	if !strings.Contains(told.String(), "storage is away") {
+		t.Errorf("the log does not say that the head was not signed: %s", told.String())
+	}
+}
+
+func TestTornLineIsTakenOff(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, nil)
+	fill(t, log, 3)
+	closeLog(t, log)
+	file := filepath.Join(dir, "audit-000001.jsonl")
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"seq":6,"ti`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log = open(t, dir, s, nil)
+	fill(t, log, 1)
+	closeLog(t, log)
+	recovered := false
+	if err := audit.Read(dir, func(e audit.Entry) error {
+		recovered = recovered || (e.Kind == "recovered" && string(e.Data) == `{"dropped_bytes":12}`)
+		return nil
+	}); err != nil || !recovered {
+		t.Errorf("recovered %v, %v", recovered, err)
+	}
+	if _, err := audit.Verify(dir, s.set(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusedAtOpen(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, func(o *audit.Options) { o.FileSize = 1 })
+	if _, err := audit.Open(audit.Options{Dir: dir, Signer: s}); err == nil || !strings.Contains(err.Error(), "another process has it open") {
+		t.Errorf("a second opener is told %v", err)
+	}
+	fill(t, log, 3)
+	closeLog(t, log)
+	if err := os.Remove(filepath.Join(dir, "audit-000002.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Open(audit.Options{Dir: dir, Signer: s}); err == nil || !strings.Contains(err.Error(), "audit-000002.jsonl is missing") {
+		t.Errorf("a missing file is told as %v", err)
+	}
+}
+
+// A disk that takes nothing refuses the entry and leaves the chain as it was.
+func TestWriteFails(t *testing.T) {
+	dir, s := t.TempDir(), newSigner(t)
+	log := open(t, dir, s, nil)
+	fill(t, log, 2)
+	if err := log.Append(t.Context(), "signing", strings.Repeat("x", 2<<20)); err == nil {
+		t.Error("an entry over the bound was taken")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := log.Append(ctx, "signing", make(chan int)); err == nil {
+		t.Error("what is not JSON was taken")
+	}
+	fill(t, log, 2)
+	closeLog(t, log)
+	if report, err := audit.Verify(dir, s.set(t)); err != nil || report.Entries != 6 {
+		t.Errorf("%+v %v", report, err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"seq":1,"time":"2026-11-22T00:00:00Z","prev":"","kind":"a","data":1,"hash":"0"}` + "\n"))
+	f.Add([]byte("\n\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "audit-000001.jsonl"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seq := uint64(0)
+		_ = audit.Read(dir, func(e audit.Entry) error {
+			if seq++; e.Seq != seq {
+				t.Fatalf("entry %d was read in place %d", e.Seq, seq)
+			}
+			return nil
+		})
+		_, _ = audit.Verify(dir, nil)
+	})
+}

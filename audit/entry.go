@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Kinds of entries that the log writes itself; all others are the caller's.
+const (
+	kindHead      = "head"      // signs the chain before it
+	kindKey       = "key"       // the public key of the heads that follow
+	kindRecovered = "recovered" // a torn last line, never acknowledged, was taken off at start
+)
+
+// Entry is one line of a log.
+type Entry struct {
+	Seq  uint64          `json:"seq"` // counts from 1
+	Time time.Time       `json:"time"`
+	Prev string          `json:"prev"` // hash of the entry before; of the first: empty
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data"`
+	Hash string          `json:"hash"` // SHA-256 of the line before this member, in hex
+}
+
+// hashMark begins the last member of a line. What stands before it is what is hashed.
+const hashMark = `,"hash":"`
+
+// line writes the entry, with the hash that it gets by that.
+func (e *Entry) line() ([]byte, error) {
+	e.Hash = ""
+	text, err := json.Marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	hashed, found := bytes.CutSuffix(text, []byte(hashMark+`"}`))
+	if !found {
+		return nil, errors.New("audit: an entry was not written as it must be")
+	}
+	e.Hash = hashOf(hashed)
+	line := append(bytes.Clone(hashed), hashMark...)
+	line = append(line, e.Hash...)
+	return append(line, "\"}\n"...), nil
+}
+
+func hashOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// parse reads one line and checks that its hash is its own.
+func parse(line []byte) (Entry, error) {
+	var e Entry
+	at := bytes.LastIndex(line, []byte(hashMark))
+	if at < 0 {
+		return e, errors.New("the line has no hash")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e); err != nil {
+		return e, fmt.Errorf("the line is not an entry: %w", err)
+	}
+	if !bytes.Equal(line[at:], []byte(hashMark+e.Hash+`"}`)) {
+		return e, errors.New("the hash is not the last member of the line")
+	}
+	if hashOf(line[:at]) != e.Hash {
+		return e, errors.New("the line was changed: its hash does not fit")
+	}
+	return e, nil
+}
+
+// follows checks that the entry stands right behind another; the zero Entry stands before the first.
+func (e Entry) follows(before Entry) error {
+	if e.Seq != before.Seq+1 || e.Prev != before.Hash {
+		return fmt.Errorf("entry %d does not follow entry %d: something was taken out or put in between", e.Seq, before.Seq)
+	}
+	return nil
+}
+
+// headMessage is what a head signs: everything up to the entry before it.
+func headMessage(seq uint64, hash string) []byte {
+	return []byte("countersign audit head\n" + strconv.FormatUint(seq, 10) + "\n" + hash)
+}
+
+type head struct {
+	KID       string `json:"kid"`
+	Signature []byte `json:"signature"`
+}
+
+type publicKey struct {
+	KID string          `json:"kid"`
+	JWK json.RawMessage `json:"jwk"`
+}

@@ -1,0 +1,13 @@
+//go:build windows
+
+package audit
+
+import "os"
+
+// lockFile opens the file that marks the log as in use. Windows has no flock; a second process is not noticed.
+func lockFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+}
+
+// ignoreUnsupported is for directories, which Windows cannot sync.
+func ignoreUnsupported(error) error { return nil }
