@@ -90,7 +90,7 @@ func Open(o Options) (*Log, error) {
 	}
 	l := &Log{Options: o, queue: make(chan *pending, queueLength), done: make(chan struct{}), known: map[string]bool{}}
 	if err := l.open(); err != nil {
-		l.closeFiles()
+		_ = l.closeFiles() // the first error is the one to tell
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
 	}
 	go l.write()
