@@ -3,20 +3,15 @@ package badger
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	engine "github.com/dgraph-io/badger/v4"
 
 	"github.com/seed-dd2befc3/countersign/store"
 	"github.com/seed-dd2befc3/countersign/store/storetest"
@@ -185,114 +180,6 @@ func TestFailedWriteIsTheLastWord(t *testing.T) {
 	}
 	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Get: %v", err)
-	}
-}
-
-func TestSecondOpener(t *testing.T) {
-	dir := t.TempDir()
-	first := open(t, Options{Dir: dir})
-	o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 200 * time.Millisecond}
-	_, err := Open(t.Context(), o)
-	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "in use by another") || !strings.Contains(err.Error(), dir) {
-		t.Fatalf("a second opener is told: %v", err)
-	}
-
-	// One that comes while the first is ending waits for it.
-	second := make(chan error)
-	go func() {
-		s, err := Open(t.Context(), Options{Dir: dir, Logger: o.Logger, Wait: time.Minute})
-		if err == nil {
-			err = s.Close()
-		}
-		second <- err
-	}()
-	if err := first.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-second; err != nil {
-		t.Errorf("after the first had ended: %v", err)
-	}
-}
-
-func TestOpenEndsWithItsContext(t *testing.T) {
-	dir := t.TempDir()
-	open(t, Options{Dir: dir})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := Open(ctx, Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: time.Hour}); !errors.Is(err, store.ErrUnavailable) {
-		t.Error(err)
-	}
-}
-
-func TestDirectory(t *testing.T) {
-	parent := t.TempDir()
-	perm := func(dir string) os.FileMode {
-		info, err := os.Stat(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.Mode().Perm()
-	}
-	made := filepath.Join(parent, "made", "store")
-	open(t, Options{Dir: made})
-	loose := filepath.Join(parent, "loose")
-	if err := os.Mkdir(loose, 0o755); err != nil { //nolint:gosec // to be tightened
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	open(t, Options{Dir: loose, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if runtime.GOOS != "windows" && (perm(made) != 0o700 || perm(loose) != 0o700) {
-		t.Errorf("modes %o and %o, want 700", perm(made), perm(loose))
-	}
-	if !strings.Contains(log.String(), "only its owner") || strings.Contains(log.String(), "badger:") {
-		t.Errorf("the log: %s", log.String())
-	}
-
-	theirs := filepath.Join(parent, "theirs")
-	if err := os.MkdirAll(filepath.Join(theirs, "documents"), 0o755); err != nil { //nolint:gosec // not to be touched
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), Options{Dir: theirs}); err == nil || perm(theirs) != 0o755 {
-		t.Errorf("somebody else's directory: %v, mode %o", err, perm(theirs))
-	}
-	file := filepath.Join(parent, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{"", file} {
-		if _, err := Open(t.Context(), Options{Dir: dir}); err == nil {
-			t.Errorf("opened %q", dir)
-		}
-	}
-}
-
-func TestSchema(t *testing.T) {
-	write := func(key []byte, n uint64) string {
-		dir := t.TempDir()
-		db, err := engine.Open(tuned(dir, slog.New(slog.DiscardHandler)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = db.Update(func(txn *engine.Txn) error { return txn.Set(key, binary.BigEndian.AppendUint64(nil, n)) })
-		if err := errors.Join(err, db.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
-	for _, c := range []struct {
-		name, dir, want string
-	}{
-		{"newer", write(aboutKey(aboutSchema), Schema+1), "newer version of this program (schema 2, this one knows 1)"},
-		{"foreign", write([]byte("someone's"), 1), "holds something else"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			for range 2 { // the first attempt neither changes nor keeps it
-				_, err := Open(t.Context(), Options{Dir: c.dir, Logger: slog.New(slog.DiscardHandler)})
-				if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("%v, want %q", err, c.want)
-				}
-			}
-		})
 	}
 }
 

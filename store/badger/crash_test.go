@@ -53,11 +53,11 @@ func victimValue(key string) []byte { return bytes.Repeat([]byte(key), 300) }
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	var kept []string
-	for _, enough := range []int{0, 1, 400} { // the next victim opens what the last one left
+	for _, enough := range []int{0, 1, 200} { // the next victim opens what the last one left
 		kept = append(kept, kill(t, dir, enough)...)
 	}
 	s := open(t, Options{Dir: dir})
-	if len(kept) < 400 {
+	if len(kept) < 200 {
 		t.Fatalf("only %d batches were acknowledged", len(kept))
 	}
 	for _, name := range kept {

@@ -167,13 +167,15 @@ func expiryTests() []test {
 			s.absent("k")
 		}},
 		{"much that expired", func(s *suite) {
-			for i := range 600 {
-				r := store.Record{Key: fmt.Sprintf("%03d", i), Index: "i", Queue: "q", Expires: s.in(time.Minute)}
-				if i == 599 {
-					r.Expires = s.in(time.Hour)
+			for hundreds := range 6 {
+				b := many(100)
+				for i := range b.Then {
+					r := b.Then[i].Put
+					r.Key, r.Index, r.Expires = fmt.Sprintf("%d%02d", hundreds, i), "i", s.in(time.Minute)
 				}
-				s.commit(store.Batch{Then: []store.Op{{Put: &r}}})
+				s.commit(b)
 			}
+			s.put(store.Record{Key: "599", Index: "i", Queue: "q"})
 			s.clock.pass(time.Minute)
 			s.keys(s.list("i", "", 1), "599")
 			s.keys(s.claim("q", 1, time.Minute), "599")
