@@ -46,16 +46,17 @@ func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (read call, b
 	if err = sameOrigin(r, base); err != nil {
 		return call{}, nil, err
 	}
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get(headerCSRF)), []byte(csrfOf(cookieValue(r, pageCookie)))) != 1 {
+	secret := cookieValue(r, pageCookie)
+	if secret == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get(headerCSRF)), []byte(csrfOf(secret))) != 1 {
 		return call{}, nil, failure(http.StatusForbidden, "csrf",
 			"This call does not come from the signing page as it was last loaded; reload the page")
 	}
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		return call{}, nil, failure(http.StatusUnsupportedMediaType, "content_type", "The page's calls are application/json")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
+	body, err := s.readAll(w, r, maxCall)
 	if err != nil {
-		return call{}, nil, failure(http.StatusRequestEntityTooLarge, "too_large", "A call of the page has at most %d bytes", maxCall)
+		return call{}, nil, err
 	}
 	if err := json.Unmarshal(body, &read, json.RejectUnknownMembers(true)); err != nil {
 		return call{}, nil, badRequest("malformed", "A call of the page is one JSON object with id, or token and query")
@@ -73,7 +74,7 @@ func (s *Service) parsedBase(r *http.Request) (*url.URL, error) {
 
 // sameOrigin refuses what another site has caused. Browsers send Origin with every POST.
 func sameOrigin(r *http.Request, base *url.URL) error {
-	origin := base.Scheme + "://" + base.Host
+	origin := originOf(base)
 	site := r.Header.Get("Sec-Fetch-Site")
 	if r.Header.Get("Origin") != origin || (site != "" && site != "same-origin") {
 		return failure(http.StatusForbidden, "origin",
@@ -83,13 +84,20 @@ func sameOrigin(r *http.Request, base *url.URL) error {
 	return nil
 }
 
-// csrfOf derives the page's CSRF value from the page's cookie; without a cookie none fits.
-func csrfOf(secret string) string {
-	if secret == "" {
-		return "\x00"
+// originOf writes the origin of an address as browsers do (RFC 6454 §6.1): in lower case, without a default port.
+func originOf(base *url.URL) string {
+	host := strings.ToLower(base.Host)
+	switch base.Scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
 	}
-	return keyedHash(secret, "csrf")
+	return base.Scheme + "://" + host
 }
+
+// csrfOf derives the page's CSRF value from the page's cookie.
+func csrfOf(secret string) string { return keyedHash(secret, "csrf") }
 
 func keyedHash(secret, purpose string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -126,6 +134,12 @@ type claim struct {
 	secret string
 }
 
+// newClaim derives the secret from the page's cookie, so that a browser that lost the answer to its claim makes
+// the same one again.
+func newClaim(r *http.Request, token uuid.UUID) claim {
+	return claim{token: token, secret: keyedHash(cookieValue(r, pageCookie), "claim "+sessionID(token))}
+}
+
 func (c claim) cookie(id string, base *url.URL, gone, now time.Time) *http.Cookie {
 	cookie := newCookie(sessionCookieName(id), c.secret+"."+c.token.String(), base, http.SameSiteStrictMode)
 	cookie.MaxAge = max(int(gone.Sub(now)/time.Second), 1)
@@ -146,8 +160,11 @@ func claimOf(r *http.Request, id string) claim {
 	return claim{token: parsed, secret: secret}
 }
 
+// none says that the browser claims nothing.
+func (c claim) none() bool { return c.secret == "" }
+
 // holds says whether the claim is on this session.
 func (c claim) holds(of *session) bool {
-	return c.secret != "" && of.Browser != "" &&
+	return !c.none() && of.Browser != "" &&
 		subtle.ConstantTimeCompare([]byte(keyedHash(c.secret, "browser")), []byte(of.Browser)) == 1
 }

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"bytes"
 	"encoding/base64"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // maxAhead is how far ahead of now a JWT's exp may lie (contract: signing-service §1).
 const maxAhead = 10 * time.Minute
 
-// maxID bounds a payload's id in bytes.
+// maxID bounds a payload's id and a user's, in bytes.
 const maxID = 256
 
 // claims is a JWT's payload. Until its signature holds only iss is looked at.
@@ -45,19 +46,14 @@ func badClaims(code, format string, args ...any) *Error {
 	return badRequest(code, claimsPrefix+format, args...)
 }
 
-// readClaims takes the payload apart and finds out who it says it is from.
+// readClaims takes the payload apart.
 func readClaims(jws *jwks.Token) (*claims, error) {
 	read := &claims{}
-	err := jws.Decode(&read.raw, "iss", "sub", "aud", "iat", "exp", "algorithm", "payloads")
-	if err != nil {
+	if err := jws.Decode(&read.raw, "payloads/id", "payloads/payload"); err != nil {
 		return nil, asMalformed(err)
 	}
-	if read.iss, err = requiredString("iss", read.raw.Iss); err != nil {
-		return nil, err
-	}
-	// Both are wanted by the access check that follows the signature; what is wrong with them is told later.
-	read.sub, _ = requiredString("sub", read.raw.Sub)
-	read.algorithm, _ = requiredString("algorithm", read.raw.Algorithm)
+	// Wanted by the access check that follows the signature; what is wrong with it is told later.
+	read.sub, _ = jwks.StringValue(read.raw.Sub)
 	return read, nil
 }
 
@@ -70,14 +66,14 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 	if c.exp, err = requiredDate("exp", c.raw.Exp); err != nil {
 		return err
 	}
-	if _, err = requiredString("sub", c.raw.Sub); err != nil {
+	if c.sub, err = requiredString("sub", c.raw.Sub); err != nil {
 		return err
 	}
 	aud, err := requiredString("aud", c.raw.Aud)
 	if err != nil {
 		return err
 	}
-	if _, err = requiredString("algorithm", c.raw.Algorithm); err != nil {
+	if c.algorithm, err = requiredString("algorithm", c.raw.Algorithm); err != nil {
 		return err
 	}
 	if missing(c.raw.Payloads) {
@@ -92,6 +88,8 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 		return badClaims("claims", `"exp" is more than 10 minutes ahead`)
 	case iat.After(now.Add(skew)):
 		return badClaims("claims", `"iat" is in the future; check the clock of the machine that makes the JWT`)
+	case len(c.sub) > maxID:
+		return badClaims("claims", `"sub" must be a string of 1 to %d bytes`, maxID)
 	case bound && !twelveDigits(c.sub):
 		return badClaims("claims", `"sub" must be the SDS user id of the person who signs, twelve digits`)
 	case !client.allows(c.algorithm):
@@ -101,64 +99,78 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 	return nil
 }
 
-// decodePayloads reads the payloads and holds each to the rules (contract: signing-service §1, Errors).
+// decodePayloads reads the payloads one by one, so that it never holds more than a request may have, and holds each
+// to the rules (contract: signing-service §1, Errors).
 func (c *claims) decodePayloads() ([]item, error) {
-	var raw []struct {
-		ID      jsontext.Value `json:"id"`
-		Payload jsontext.Value `json:"payload"`
-	}
 	if c.raw.Payloads.Kind() != '[' {
 		return nil, badClaims("payloads", `"payloads" must be an array`)
 	}
-	if err := json.Unmarshal(c.raw.Payloads, &raw); err != nil {
-		return nil, badClaims("payloads", `"payloads" must be an array of objects with "id" and "payload"`)
+	// That it is JSON without duplicate names is known.
+	reader := jsontext.NewDecoder(bytes.NewBuffer(c.raw.Payloads), jsontext.AllowDuplicateNames(true))
+	if _, err := reader.ReadToken(); err != nil {
+		return nil, badClaims("payloads", `"payloads" must be an array`)
 	}
-	switch {
-	case len(raw) == 0:
-		return nil, badClaims("payloads", `"payloads" must contain at least 1 items`)
-	case len(raw) > MaxPayloads:
-		return nil, badClaims("payloads", `"payloads" must contain less than or equal to %d items`, MaxPayloads)
-	}
-	items := make([]item, len(raw))
-	seen := make(map[string]bool, len(raw))
-	for i := range raw {
-		id, ok := jwks.StringValue(raw[i].ID)
-		switch {
-		case missing(raw[i].ID):
-			return nil, badClaims("payloads", `"payloads[%d].id" is required`, i)
-		case !ok || id == "" || len(id) > maxID:
-			return nil, badClaims("payloads", `"payloads[%d].id" must be a string of 1 to %d bytes`, i, maxID)
-		case seen[id]:
-			return nil, badClaims("payloads", `"payloads[%d]" contains a duplicate value`, i)
+	var items []item
+	var raw rawItem
+	seen := map[string]bool{}
+	for reader.PeekKind() != ']' {
+		i := len(items)
+		if i == MaxPayloads {
+			return nil, badClaims("payloads", `"payloads" must contain less than or equal to %d items`, MaxPayloads)
 		}
-		seen[id] = true
-		payload, err := c.decodePayload(i, raw[i].Payload)
+		raw.ID, raw.Payload = raw.ID[:0], raw.Payload[:0]
+		if err := json.UnmarshalDecode(reader, &raw); err != nil {
+			return nil, badClaims("payloads", `"payloads[%d]" must be an object with "id" and "payload"`, i)
+		}
+		it, err := raw.decode(i, c.algorithm)
 		if err != nil {
 			return nil, err
 		}
-		items[i] = item{ID: id, Payload: payload}
+		if seen[it.ID] {
+			return nil, badClaims("payloads", `"payloads[%d]" contains a duplicate value`, i)
+		}
+		seen[it.ID] = true
+		items = append(items, it)
+	}
+	if len(items) == 0 {
+		return nil, badClaims("payloads", `"payloads" must contain at least 1 items`)
 	}
 	return items, nil
 }
 
-func (c *claims) decodePayload(i int, raw jsontext.Value) ([]byte, error) {
-	text, ok := jwks.StringValue(raw)
+// rawItem is one of the payloads as it came.
+type rawItem struct {
+	ID      jsontext.Value `json:"id"`
+	Payload jsontext.Value `json:"payload"`
+	text    []byte         // space for the payload's base64
+}
+
+func (r *rawItem) decode(i int, algorithm string) (item, error) {
+	id, ok := jwks.StringValue(r.ID)
 	switch {
-	case missing(raw):
-		return nil, badClaims("payloads", `"payloads[%d].payload" is required`, i)
-	case !ok:
-		return nil, badClaims("payloads", `"payloads[%d].payload" must be a string`, i)
-	case text == "":
-		return nil, badClaims("payloads", `"payloads[%d].payload" is not allowed to be empty`, i)
+	case missing(r.ID):
+		return item{}, badClaims("payloads", `"payloads[%d].id" is required`, i)
+	case !ok || id == "" || len(id) > maxID:
+		return item{}, badClaims("payloads", `"payloads[%d].id" must be a string of 1 to %d bytes`, i, maxID)
+	case missing(r.Payload):
+		return item{}, badClaims("payloads", `"payloads[%d].payload" is required`, i)
+	case r.Payload.Kind() != '"':
+		return item{}, badClaims("payloads", `"payloads[%d].payload" must be a string`, i)
 	}
-	payload, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || base64.StdEncoding.EncodedLen(len(payload)) != len(text) { // the decoder skips line breaks
-		return nil, badClaims("payloads", `"payloads[%d].payload" must be a valid base64 string`, i)
+	var err error
+	if r.text, err = jsontext.AppendUnquote(r.text[:0], r.Payload); err == nil && len(r.text) == 0 {
+		return item{}, badClaims("payloads", `"payloads[%d].payload" is not allowed to be empty`, i)
 	}
-	if uri, named := methodOf(payload); named && signatureMethods[uri] != c.algorithm {
-		return nil, badClaims("algorithm", `"payloads[%d].payload" names another SignatureMethod than "algorithm"`, i)
+	payload := make([]byte, base64.StdEncoding.DecodedLen(len(r.text)))
+	n, err := base64.StdEncoding.Strict().Decode(payload, r.text)
+	if err != nil || base64.StdEncoding.EncodedLen(n) != len(r.text) { // the decoder skips line breaks
+		return item{}, badClaims("payloads", `"payloads[%d].payload" must be a valid base64 string`, i)
 	}
-	return payload, nil
+	payload = payload[:n]
+	if uri, named := methodOf(payload); named && signatureMethods[uri] != algorithm {
+		return item{}, badClaims("algorithm", `"payloads[%d].payload" names another SignatureMethod than "algorithm"`, i)
+	}
+	return item{ID: id, Payload: payload}, nil
 }
 
 func missing(raw jsontext.Value) bool { return len(raw) == 0 }

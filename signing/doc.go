@@ -7,7 +7,7 @@
 //	request.go   POST /signaturerequest: who sent it, is it whole, is it new
 //	session.go   what is kept of it, and the state it is in
 //	page.go      the page: claimed by one browser, started, watched, cancelled
-//	job.go       one run of a smartcard agent over a session
+//	job.go       one run of a smartcard agent over a session; progress.go tells how far it is
 //	verify.go    nothing is released before it holds
 //	response.go  GET /signatureresponse/{token}
 //
@@ -19,8 +19,10 @@
 //	   │                │  │              │
 //	   │                └──┼── lease ran out, no card, wrong PIN, agent away
 //	   │                   │              │
-//	   └───────────────────┴──────────────┴─ the person cancels ─▶ cancelled
-//	   not signed in time ─▶ expired
+//	   │                   └──────────────┴─ the person cancels ─▶ cancelled
+//	   └── not signed in time, from here or from opened ─▶ expired
+//
+// A run that began in time may end within one lease past the deadline.
 //
 // A state that time alone changes (expired; signing whose lease ran out) is not written but read: it follows
 // from the record and the clock, so it is the same on every node and after every restart.

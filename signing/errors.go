@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,10 +52,12 @@ func unavailable(detail string) *Error {
 // asError is the one place where what went wrong becomes an answer.
 func asError(err error) *Error {
 	var known *Error
+	var conflict *store.Conflict
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrUnavailable), errors.As(err, &conflict),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded): // a caller that has gone reads no answer
 		return unavailable(err.Error())
 	default:
 		return failure(http.StatusInternalServerError, "internal",
@@ -85,6 +88,9 @@ func writeError(w http.ResponseWriter, e *Error) {
 			Code string `json:"code"`
 			Text string `json:"text"`
 		}{e.Reason.Code, e.Reason.Text}
+	}
+	if e.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="signing-service"`)
 	}
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))

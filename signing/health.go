@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -36,43 +38,74 @@ type check struct {
 }
 
 // status tells whoever holds the operator's key how the store and the agents are: fail without the store, warn
-// without an agent.
+// without an agent. All are asked at the same time.
 func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
 	if !sameSecret(r.Header.Get("apikey"), s.StatusKey) {
 		w.Header().Set("WWW-Authenticate", `apikey realm="status"`)
 		return failure(http.StatusUnauthorized, "apikey", "Send the operator's status key in the header apikey")
 	}
 	body := statusBody{Version: s.Version, Status: "pass", Checks: map[string]check{}}
-	note := func(name, self string, failed string, ask func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
-		defer cancel()
-		done := check{Status: "pass", ResponseCode: http.StatusOK, Outcome: "OK"}
-		if err := ask(ctx); err != nil {
-			done.Status, done.ResponseCode, done.Outcome = failed, http.StatusServiceUnavailable, asRefusal(err).code
-			if body.Status != "fail" {
-				body.Status = failed
+	var asking sync.WaitGroup
+	var mu sync.Mutex // guards body
+	note := func(name, self, failed string, ask func(context.Context) (outcome string)) {
+		asking.Go(func() {
+			done := examine(r.Context(), self, failed, ask)
+			mu.Lock()
+			defer mu.Unlock()
+			body.Checks[name] = done
+			if done.Status != "pass" && body.Status != "fail" {
+				body.Status = done.Status
 			}
-		}
-		done.Timeout = strconv.FormatBool(ctx.Err() != nil)
-		done.Links.Self = self
-		body.Checks[name] = done
+		})
 	}
-	note("store", "", "fail", func(ctx context.Context) error {
-		_, err := s.Store.Get(ctx, sessionKey("health"))
-		return err
-	})
+	if s.Store != nil { // a sandbox has none
+		note("store", "", "fail", s.storeOutcome)
+	}
 	routes := s.Agents
 	if s.Mock != nil {
 		routes = append([]Route{*s.Mock}, routes...)
 	}
 	for _, route := range routes {
-		note("agent:"+route.Name, route.Name, "warn", func(ctx context.Context) error {
-			_, err := route.Agent.Health(ctx)
-			return err
-		})
+		note("agent:"+route.Name, route.Name, "warn", route.outcome)
 	}
+	asking.Wait()
 	writeJSON(w, http.StatusOK, body)
 	return nil
+}
+
+// outcomeOK is what a check finds where nothing is wrong.
+const outcomeOK = "OK"
+
+// examine makes one check, within its time.
+func examine(ctx context.Context, self, failed string, ask func(context.Context) string) check {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	done := check{Status: "pass", ResponseCode: http.StatusOK, Outcome: ask(ctx)}
+	if done.Outcome != outcomeOK {
+		done.Status, done.ResponseCode = failed, http.StatusServiceUnavailable
+	}
+	done.Timeout = strconv.FormatBool(errors.Is(ctx.Err(), context.DeadlineExceeded))
+	done.Links.Self = self
+	return done
+}
+
+func (s *Service) storeOutcome(ctx context.Context) string {
+	if _, err := s.Store.Get(ctx, sessionKey("health")); err != nil {
+		return "unavailable"
+	}
+	return outcomeOK
+}
+
+// outcome tells how a route's agent is. An agent that answers but could not sign now is not well either.
+func (r Route) outcome(ctx context.Context) string {
+	health, err := r.Agent.Health(ctx)
+	switch {
+	case err != nil:
+		return asRefusal(err).code
+	case !health.Ready:
+		return "not_ready"
+	}
+	return outcomeOK
 }
 
 // sameSecret compares in constant time, also in the lengths. An empty secret is never right.

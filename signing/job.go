@@ -3,7 +3,9 @@ package signing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -23,20 +25,22 @@ var errLost = errors.New("the session is no longer this run's")
 // agent is at work, whether or not items arrive, since a person may be typing a PIN.
 type job struct {
 	service *Service
-	id      string // of the session
-	run     string // of this run: what the lease is held by
+	session *session // as it was when the run began
 	route   Route
 
 	mu    sync.Mutex
 	index map[string]int // where an item's mark stands
 	marks []byte
-	dirty bool
 }
 
 // routeFor chooses the agent for a session: the mock for those that were opened for it and where there is
-// nothing else, or else the first that serves the user.
+// nothing else, or else the first that serves the user. A session that was opened for the mock never goes to a card,
+// also where a changed configuration has no mock any more.
 func (s *Service) routeFor(of *session) (route Route, mock, found bool) {
-	if s.Mock != nil && (of.Mock || len(s.Agents) == 0) {
+	if of.Mock || len(s.Agents) == 0 {
+		if s.Mock == nil {
+			return Route{}, false, false
+		}
 		return *s.Mock, true, true
 	}
 	for _, route := range s.Agents {
@@ -47,8 +51,11 @@ func (s *Service) routeFor(of *session) (route Route, mock, found bool) {
 	return Route{}, false, false
 }
 
-// begin takes the lease of a session for a new run and starts it.
+// begin takes the lease of a session for a new run and starts it. It does so to the end even when the browser has
+// gone meanwhile, since nobody would run a session whose lease was taken and told to nobody.
 func (s *Service) begin(ctx context.Context, id string, mine func(*session) error) (*session, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeWithin)
+	defer cancel()
 	run := uuid.NewString()
 	var route Route
 	taken, err := s.sessions.change(ctx, id, func(current *session) ([]store.Op, error) {
@@ -56,7 +63,7 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 			return nil, err
 		}
 		if current.State != StateOpened {
-			return nil, errNotOpened
+			return nil, errUnchanged
 		}
 		var found bool
 		if route, _, found = s.routeFor(current); !found {
@@ -64,25 +71,25 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 			return nil, nil
 		}
 		current.State, current.Job, current.Reason = StateSigning, run, ""
-		current.Lease = s.Now().Add(s.Durations.Lease)
+		s.renew(current)
 		current.Tries++
 		current.Marks = pendingMarks(current.Total)
 		return nil, nil
 	})
-	if errors.Is(err, errNotOpened) {
+	if errors.Is(err, errUnchanged) {
 		return taken, nil // pressed twice, or over already: the page sees how it stands
 	}
 	if err != nil || taken.State != StateSigning {
 		return taken, err
 	}
-	j := &job{service: s, id: id, run: run, route: route}
+	j := &job{service: s, session: taken, route: route}
 	if err := s.Runner.Run(j.work); err != nil {
 		_, giveBack := s.sessions.change(ctx, id, func(current *session) ([]store.Op, error) {
 			if current.Job != run {
 				return nil, errLost
 			}
-			current.State, current.Job, current.Marks = StateOpened, "", ""
 			current.Tries--
+			current.giveBack("", s.Tries)
 			return nil, nil
 		})
 		return nil, unavailable(errors.Join(err, giveBack).Error())
@@ -90,43 +97,44 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 	return taken, nil
 }
 
-var errNotOpened = errors.New("the session is not waiting to be signed")
-
-// work asks the agent and concludes with what came of it.
+// work asks the agent, and keeps what came of it.
 func (j *job) work(ctx context.Context) {
-	s, began := j.service, j.service.Now()
-	current, _, err := s.sessions.get(ctx, j.id)
+	began := j.service.Now()
+	released, err := j.attempt(ctx)
+	if !errors.Is(err, errLost) {
+		err = errors.Join(err, j.conclude(ctx, released, asRefusal(err)))
+	}
+	j.log(ctx, began, err)
+}
+
+// attempt asks the agent and verifies what it returns. What an agent sends must not stop the whole service, so a
+// panic is an interruption like any other.
+func (j *job) attempt(ctx context.Context) (released []item, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			released, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	items, err := j.service.sessions.payloads(ctx, j.session)
 	if err != nil {
-		j.log(ctx, nil, began, err.Error(), err)
-		return // the lease runs out, and the person can try again
+		return nil, err
 	}
-	items, err := s.sessions.payloads(ctx, current)
+	result, err := j.ask(ctx, items)
 	if err != nil {
-		j.log(ctx, current, began, err.Error(), err)
-		return
+		return nil, err
 	}
-	result, err := j.ask(ctx, current, items)
-	if errors.Is(err, errLost) {
-		j.log(ctx, current, began, "lost", nil)
-		return
+	released, refused := j.service.verify(ctx, j.session, items, result)
+	if refused != nil {
+		return nil, refused
 	}
-	refusal := asRefusal(err)
-	var released []item
-	if refusal == nil {
-		released, refusal = s.verify(ctx, current, items, result)
-	}
-	err = j.conclude(ctx, released, refusal)
-	outcome := "signed"
-	if refusal != nil {
-		outcome, err = refusal.code, errors.Join(refusal, err)
-	}
-	j.log(ctx, current, began, outcome, err)
+	return released, nil
 }
 
 // ask runs the agent while the lease is kept. It returns errLost when the session was taken away.
-func (j *job) ask(ctx context.Context, current *session, items []item) (*smartcard.Result, error) {
+func (j *job) ask(ctx context.Context, items []item) (*smartcard.Result, error) {
+	of := j.session
 	order := smartcard.Job{
-		Job: j.run, Sub: current.Sub, Client: j.service.clientName(current.Client), Algorithm: current.Algorithm,
+		Job: of.Job, Sub: of.Sub, Client: j.service.clientName(of.Client), Algorithm: of.Algorithm,
 		Payloads: make([]smartcard.Payload, len(items)),
 	}
 	j.index, j.marks = make(map[string]int, len(items)), []byte(pendingMarks(len(items)))
@@ -135,74 +143,15 @@ func (j *job) ask(ctx context.Context, current *session, items []item) (*smartca
 		j.index[it.ID] = i
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var keeping sync.WaitGroup
 	keeping.Go(func() { j.keep(ctx, cancel) })
+	defer keeping.Wait()
+	defer cancel(nil)
 	result, err := j.route.Agent.Sign(ctx, order, j.mark)
-	lost := context.Cause(ctx)
-	cancel(nil)
-	keeping.Wait()
-	if errors.Is(lost, errLost) {
+	if errors.Is(context.Cause(ctx), errLost) {
 		return nil, errLost
 	}
 	return result, err
-}
-
-// mark notes that an item is done. It is called as signatures arrive and never waits for the store.
-func (j *job) mark(id string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if i, known := j.index[id]; known {
-		j.marks[i], j.dirty = markSigned, true
-	}
-}
-
-// keep writes progress and renews the lease until ctx ends, at most four times a second by default, and ends
-// the run when the session is taken away.
-func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
-	s := j.service
-	tick := time.NewTicker(s.Durations.Heartbeat)
-	defer tick.Stop()
-	renewed := s.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		j.mu.Lock()
-		marks, dirty := string(j.marks), j.dirty
-		j.dirty = false
-		j.mu.Unlock()
-		due := s.Now().Sub(renewed) >= s.Durations.Lease/3
-		_, err := s.sessions.change(ctx, j.id, func(current *session) ([]store.Op, error) {
-			switch {
-			case current.State != StateSigning || current.Job != j.run:
-				return nil, errLost
-			case !dirty && !due:
-				return nil, errUnchanged
-			}
-			current.Marks, current.Lease = marks, s.Now().Add(s.Durations.Lease)
-			return nil, nil
-		})
-		switch {
-		case err == nil:
-			renewed = s.Now()
-		case errors.Is(err, errLost), isGone(err):
-			cancel(errLost)
-			return
-		case !errors.Is(err, errUnchanged):
-			s.Logger.LogAttrs(ctx, slog.LevelWarn, "progress not kept",
-				slog.String("session", j.id), slog.String("error", err.Error()))
-		}
-	}
-}
-
-var errUnchanged = errors.New("nothing to write")
-
-func isGone(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Code == "not_found"
 }
 
 // conclude keeps the outcome: every signature with the state in one commit, or the reason why there is none. It
@@ -212,20 +161,23 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 	s := j.service
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeWithin)
 	defer cancel()
-	chunks, err := pack(released)
-	if err != nil {
-		return err
+	var chunks [][]byte
+	if refused == nil {
+		chunks = s.sessions.pack(released)
 	}
 	for {
-		_, err := s.sessions.change(ctx, j.id, func(current *session) ([]store.Op, error) {
-			if current.State != StateSigning || current.Job != j.run {
+		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
+			switch {
+			case !j.holds(current):
 				return nil, errLost
+			case refused == nil:
+				return s.release(current, chunks), nil
+			case refused.final:
+				current.end(StateFailed, refused.code, current.Gone)
+			default:
+				current.giveBack(refused.code, s.Tries)
 			}
-			if refused != nil {
-				s.giveBack(current, refused)
-				return nil, nil
-			}
-			return s.release(current, chunks), nil
+			return nil, nil
 		})
 		if !errors.Is(err, store.ErrUnavailable) {
 			return err
@@ -255,32 +207,19 @@ func (s *Service) release(current *session, chunks [][]byte) []store.Op {
 	return ops
 }
 
-// giveBack moves a session that was not signed to where the person can try again, or to failed.
-func (s *Service) giveBack(current *session, refused *refusal) {
+func (j *job) log(ctx context.Context, began time.Time, err error) {
+	level, outcome, detail := slog.LevelInfo, "signed", ""
 	switch {
-	case refused.final:
-		current.end(StateFailed, refused.code, current.Gone)
-	case current.Tries >= s.Tries:
-		current.end(StateFailed, reasonTooManyTries, current.Gone)
-	default:
-		current.State, current.Reason = StateOpened, refused.code
-		current.Job, current.Lease, current.Marks = "", time.Time{}, ""
+	case errors.Is(err, errLost):
+		outcome = "lost"
+	case err != nil:
+		level, outcome, detail = slog.LevelWarn, asRefusal(err).code, err.Error()
 	}
-}
-
-func (j *job) log(ctx context.Context, of *session, began time.Time, outcome string, err error) {
-	level, detail := slog.LevelInfo, ""
-	if err != nil {
-		level, detail = slog.LevelWarn, err.Error()
-	}
-	attrs := []slog.Attr{
-		slog.String("session", j.id), slog.String("job", j.run), slog.String("agent", j.route.Name),
-		slog.String("outcome", outcome), slog.Duration("duration", j.service.Now().Sub(began)), slog.String("detail", detail),
-	}
-	if of != nil {
-		attrs = append(attrs, slog.String("client", of.Client), slog.Int("items", of.Total), slog.Int("try", of.Tries))
-	}
-	j.service.Logger.LogAttrs(ctx, level, "signing run ended", attrs...)
+	of := j.session
+	j.service.Logger.LogAttrs(ctx, level, "signing run ended",
+		slog.String("session", of.ID), slog.String("job", of.Job), slog.String("agent", j.route.Name),
+		slog.String("client", of.Client), slog.Int("items", of.Total), slog.Int("try", of.Tries),
+		slog.String("outcome", outcome), slog.Duration("duration", j.service.Now().Sub(began)), slog.String("detail", detail))
 }
 
 func (s *Service) clientName(id string) string {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
@@ -93,9 +94,9 @@ type Durations struct {
 	Heartbeat time.Duration // shortest time between two writes of progress; default 250 ms
 }
 
-// Options are everything a Service needs. Store, Keys, Runner and BaseURL are mandatory.
+// Options are everything a Service needs. Store, Keys, Runner, Access and BaseURL are mandatory.
 type Options struct {
-	Environment string // "int" or "prod"; what each refuses is refused in the configuration
+	Environment string // "int" or "prod", which refuses mocks and plain-http callbacks
 	// BaseURL is the service's public URL without a trailing slash: the one source of audiences, redirects
 	// and Origin checks. It is asked for each request, since an installation that is loopback only may leave
 	// it to the request.
@@ -138,8 +139,14 @@ func (o *Options) complete() error {
 		return errors.New("a signing service needs a store, keys, a runner, an access check and a base URL")
 	}
 	for id, client := range o.Clients {
+		if len(id) > maxID {
+			return fmt.Errorf("client %.20s…: the id has more than %d bytes", id, maxID)
+		}
 		if err := client.check(); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
+		}
+		if o.production() && strings.HasPrefix(client.Callback, "http:") {
+			return fmt.Errorf("client %s: callback %q is plain http, which production refuses", id, client.Callback)
 		}
 	}
 	for i := range o.Agents {
@@ -149,9 +156,18 @@ func (o *Options) complete() error {
 			}
 		}
 	}
+	if o.production() && (o.Mock != nil || o.Trust.Mock != nil) {
+		return errors.New("production refuses a mock, and trust in one")
+	}
 	o.setDefaults()
+	if o.Durations.Lease < 4*o.Durations.Heartbeat {
+		return fmt.Errorf("a lease of %s is too short: it is renewed every %s at the soonest; make it at least four times that",
+			o.Durations.Lease, o.Durations.Heartbeat)
+	}
 	return nil
 }
+
+func (o *Options) production() bool { return o.Environment == "prod" }
 
 func (o *Options) setDefaults() {
 	setDefault(&o.Durations.Sign, 30*time.Minute)

@@ -1,10 +1,10 @@
 package signing
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -15,23 +15,29 @@ const chunkSize = 256 << 10
 // maxUnpacked bounds what a session's records may unpack to: more than any request can hold.
 const maxUnpacked = 4 << 20
 
-// The payloads of one request are nearly the same text, so together they compress to a fraction.
-var (
-	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
-			zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
-	})
-	decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxUnpacked),
-			zstd.WithDecoderLowmem(true))
-	})
-)
+// packer turns items into what is kept of them and back. The payloads of one request are nearly the same text, so
+// together they compress to a fraction.
+type packer struct {
+	zip   *zstd.Encoder
+	unzip *zstd.Decoder
+}
+
+func newPacker() (packer, error) {
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20),
+		zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return packer{}, err
+	}
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxUnpacked),
+		zstd.WithDecoderLowmem(true))
+	return packer{zip: zip, unzip: unzip}, err
+}
 
 var errPacked = errors.New("the items kept of a session are damaged")
 
 // pack writes items one after the other, each with the length of its id and of its payload, compresses the
 // whole, and cuts it into chunks.
-func pack(items []item) ([][]byte, error) {
+func (p packer) pack(items []item) [][]byte {
 	size := 0
 	for _, it := range items {
 		size += len(it.ID) + len(it.Payload) + 2*binary.MaxVarintLen32
@@ -43,29 +49,17 @@ func pack(items []item) ([][]byte, error) {
 		plain = binary.AppendUvarint(plain, uint64(len(it.Payload)))
 		plain = append(plain, it.Payload...)
 	}
-	zip, err := encoder()
-	if err != nil {
-		return nil, err
-	}
-	packed := zip.EncodeAll(plain, make([]byte, 0, len(plain)/4))
+	packed := p.zip.EncodeAll(plain, make([]byte, 0, len(plain)/4))
 	var chunks [][]byte
 	for len(packed) > chunkSize {
 		chunks = append(chunks, packed[:chunkSize])
 		packed = packed[chunkSize:]
 	}
-	return append(chunks, packed), nil
+	return append(chunks, packed)
 }
 
-func unpack(chunks [][]byte) ([]item, error) {
-	var packed []byte
-	for _, chunk := range chunks {
-		packed = append(packed, chunk...)
-	}
-	zip, err := decoder()
-	if err != nil {
-		return nil, err
-	}
-	plain, err := zip.DecodeAll(packed, nil)
+func (p packer) unpack(chunks [][]byte) ([]item, error) {
+	plain, err := p.unzip.DecodeAll(bytes.Join(chunks, nil), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPacked, err)
 	}

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -62,16 +63,13 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	id := sessionID(token)
 	held := claimOf(r, id)
-	if held.secret == "" {
-		if held.secret, err = s.newSecret(); err != nil {
-			return err
-		}
-		held.token = token
+	if held.none() {
+		held = newClaim(r, token)
 	}
 	found, err := s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
 		return nil, opening.apply(current, held)
 	})
-	if err != nil && err != errNothingToOpen { //nolint:errorlint // our own value, never wrapped
+	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
 	http.SetCookie(w, held.cookie(id, base, found.Gone, s.Now()))
@@ -98,19 +96,16 @@ func (s *Service) readOpening(query string) (opening, error) {
 	return opening{mock: mock == "true", carried: carried}, err
 }
 
-// errNothingToOpen says that the session was opened by this browser before, or is over.
-var errNothingToOpen = failure(http.StatusConflict, "opened", "The session was opened before")
-
 // apply makes the session this browser's, if it is nobody's yet.
 func (o opening) apply(current *session, held claim) error {
 	switch {
 	case held.holds(current):
-		return errNothingToOpen
+		return errUnchanged
 	case current.Browser != "":
 		return failure(http.StatusConflict, "opened_elsewhere",
 			"This signature request is open in another browser; go on there, or start again from the system that sent you here")
 	case current.State == StateExpired:
-		return errNothingToOpen
+		return errUnchanged
 	}
 	current.State, current.Browser, current.Mock = StateOpened, keyedHash(held.secret, "browser"), o.mock
 	if current.Carried == "" { // what the client system posted stands; else what it put into the address itself
@@ -134,25 +129,23 @@ func (s *Service) writeOpened(w http.ResponseWriter, r *http.Request, found *ses
 // held returns a session that this browser has claimed.
 func (s *Service) held(r *http.Request, id string) (*session, claim, error) {
 	held := claimOf(r, id)
-	if held.secret == "" {
+	if held.none() {
 		return nil, claim{}, errNoSession()
 	}
 	found, _, err := s.sessions.get(r.Context(), id)
 	if err != nil {
 		return nil, claim{}, err
 	}
-	return found, held, mineOnly(held)(found)
+	return found, held, held.check(found)
 }
 
-// mineOnly is the check that every change of a session by the page begins with. A session that expired before
-// anybody opened it belongs to nobody and may be looked at.
-func mineOnly(held claim) func(*session) error {
-	return func(current *session) error {
-		if held.holds(current) || (current.Browser == "" && current.State == StateExpired) {
-			return nil
-		}
-		return errNoSession().withDetail("session %s is another browser's", current.ID)
+// check is what every call of the page begins with that names a session. One that expired before anybody opened it
+// belongs to nobody, and may be looked at by whoever has its token.
+func (c claim) check(current *session) error {
+	if c.holds(current) || (!c.none() && current.Browser == "" && current.State == StateExpired) {
+		return nil
 	}
+	return errNoSession().withDetail("session %s is another browser's", current.ID)
 }
 
 // watchSession tells how a session stands.
@@ -176,7 +169,10 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	held := claimOf(r, call.ID)
-	found, err := s.begin(r.Context(), call.ID, mineOnly(held))
+	if held.none() {
+		return errNoSession()
+	}
+	found, err := s.begin(r.Context(), call.ID, held.check)
 	if err != nil {
 		return err
 	}
@@ -191,22 +187,27 @@ func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	held := claimOf(r, call.ID)
-	mine := mineOnly(held)
+	if held.none() {
+		return errNoSession()
+	}
 	found, err := s.sessions.change(r.Context(), call.ID, func(current *session) ([]store.Op, error) {
-		if err := mine(current); err != nil {
+		if err := held.check(current); err != nil {
 			return nil, err
 		}
 		if current.State.Over() {
-			return nil, errNothingToOpen
+			return nil, errUnchanged
 		}
 		current.end(StateCancelled, reasonCancelled, current.Gone)
 		return nil, nil
 	})
-	if err != nil && err != errNothingToOpen { //nolint:errorlint // our own value, never wrapped
+	switch {
+	case err == nil:
+		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "session cancelled",
+			slog.String("session", found.ID), slog.String("client", found.Client),
+			slog.String("request_id", w.Header().Get(headerRequestID)))
+	case !errors.Is(err, errUnchanged):
 		return err
 	}
-	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "session cancelled",
-		slog.String("session", found.ID), slog.String("client", found.Client), slog.String("state", string(found.State)))
 	writeJSON(w, http.StatusOK, s.viewOf(found, held.token.String()))
 	return nil
 }

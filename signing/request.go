@@ -1,13 +1,12 @@
 package signing
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -17,9 +16,6 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
-
-// maxHeld bounds the bytes of all request bodies held at one time; above it callers are told to come back.
-const maxHeld = 256 << 20
 
 // minModulus is the least length in bytes of a client's RSA modulus: 4096 bits, and 4095-bit ones that are
 // registered as such (contract: signing-service §1, Client keys).
@@ -56,107 +52,57 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.authenticate(r, jws, read, caller)
+	client, err := s.authenticate(r.Context(), jws, read, caller)
 	if err != nil {
 		return err
 	}
-	if answer, err := s.repeated(r, jws, read.iss, state, base); answer != nil || err != nil {
-		return writeAccepted(w, answer, err)
+	arrived := &arrival{jws: jws, claims: read, key: requestKey(read.iss, jws), state: state, base: base}
+	answer, err := s.repeated(r.Context(), arrived)
+	if err == nil && answer == nil {
+		answer, err = s.accept(r.Context(), arrived, client)
 	}
-	if err := read.checkClaims(base, client, s.Now(), s.Durations.Skew, !s.Trust.AnyUser); err != nil {
-		return err
-	}
-	payloads, err := read.decodePayloads()
 	if err != nil {
 		return err
 	}
-	answer, err := s.accept(r, jws, read, payloads, state, base)
-	if err == nil {
-		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "signing request accepted",
-			slog.String("client", read.iss), slog.String("algorithm", read.algorithm),
-			slog.Int("items", len(payloads)), slog.String("session", answer.id),
-			slog.String("request_id", w.Header().Get(headerRequestID)),
-			slog.String("correlation_id", w.Header().Get(headerCorrelationID)))
-	}
-	return writeAccepted(w, answer, err)
-}
-
-type ticket struct {
-	accepted
-	id string
-}
-
-func writeAccepted(w http.ResponseWriter, answer *ticket, err error) error {
-	if err != nil {
-		return err
-	}
+	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "signing request accepted",
+		slog.String("client", read.iss), slog.String("algorithm", read.algorithm), slog.String("session", answer.session),
+		slog.Int("items", answer.items), slog.Bool("repeated", answer.items == 0),
+		slog.String("request_id", w.Header().Get(headerRequestID)),
+		slog.String("correlation_id", w.Header().Get(headerCorrelationID)))
 	writeJSON(w, http.StatusOK, answer.accepted)
 	return nil
 }
 
-// readBody reads the request's body within its bounds of size, time and memory. The caller releases the
-// memory's share when it is done with the body.
-func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
-	if r.ContentLength > MaxBody {
-		return nil, nil, tooLarge()
-	}
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "text/plain" {
-		return nil, nil, failure(http.StatusUnsupportedMediaType, "content_type",
-			"Send the request as Content-Type: text/plain, with the JWT as the whole body")
-	}
-	share := r.ContentLength
-	if share < 0 {
-		share = MaxBody
-	}
-	if s.bodies.Add(share) > maxHeld {
-		s.bodies.Add(-share)
-		return nil, nil, unavailable("bodies in flight are at their limit")
-	}
-	release = func() { s.bodies.Add(-share) }
-	// A server that cannot set a deadline has one of its own.
-	_ = http.NewResponseController(w).SetReadDeadline(s.Now().Add(s.Durations.ReadBody))
-	body, err = readAtMost(r.Body, r.ContentLength)
-	if err == nil {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-		return body, release, nil
-	}
-	release()
-	return nil, nil, err
+// arrival is a request that its client has signed.
+type arrival struct {
+	*claims
+	jws         *jwks.Token
+	key         string // where the store remembers it
+	state, base string
 }
 
-func readAtMost(body io.Reader, length int64) ([]byte, error) {
-	buffer := make([]byte, 0, max(length, 512)+1) // one more, so that a body of the declared length ends in one read
-	for {
-		n, err := body.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		switch {
-		case len(buffer) > MaxBody:
-			return nil, tooLarge()
-		case errors.Is(err, io.EOF):
-			return buffer, nil
-		case err != nil:
-			return nil, badRequest("body", "The request's body did not arrive whole").withDetail("%s", err)
-		case len(buffer) == cap(buffer):
-			buffer = append(buffer, 0)[:len(buffer)]
-		}
-	}
+// ticket is an answer, with what the log says of it.
+type ticket struct {
+	accepted
+	session string
+	items   int // of a session that was made now; zero for a request that was known
 }
 
-func tooLarge() *Error {
-	return failure(http.StatusRequestEntityTooLarge, "too_large", "A signing request has at most %d bytes", MaxBody)
-}
-
-// readJWS takes the body apart, strictly, without any cryptography.
+// readJWS takes the body apart, strictly, without any cryptography: pattern, base64url, JSON, header, and who it
+// says it is from.
 func readJWS(body []byte) (*jwks.Token, *claims, error) {
 	jws, err := jwks.Parse(body)
 	if err != nil {
 		return nil, nil, asMalformed(err)
 	}
+	read, err := readClaims(jws)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := checkHeader(jws.Header); err != nil {
 		return nil, nil, err
 	}
-	read, err := readClaims(jws)
-	if err != nil {
+	if read.iss, err = requiredString("iss", read.raw.Iss); err != nil {
 		return nil, nil, err
 	}
 	return jws, read, nil
@@ -189,9 +135,9 @@ func checkHeader(h jwks.Header) error {
 	return nil
 }
 
-// authenticate proves that the JWT was signed with a key of the client it names. A stranger learns nothing
-// of which clients there are, and costs no fetch.
-func (s *Service) authenticate(r *http.Request, jws *jwks.Token, read *claims, caller Caller) (Client, error) {
+// authenticate proves that the JWT was signed with a key of the client it names. A stranger gets one answer for
+// every client and kid that is not, and causes no fetch.
+func (s *Service) authenticate(ctx context.Context, jws *jwks.Token, read *claims, caller Caller) (Client, error) {
 	refused := func(detail string) error {
 		return failure(http.StatusUnauthorized, "kid",
 			`No key is registered for this "iss" and "kid"; check both against what the service's operator registered`).withDetail("%s", detail)
@@ -200,14 +146,14 @@ func (s *Service) authenticate(r *http.Request, jws *jwks.Token, read *claims, c
 	if !known {
 		return Client{}, refused("iss names no client")
 	}
-	key, err := s.Keys.Key(r.Context(), read.iss, jws.Header.KID)
+	key, err := s.Keys.Key(ctx, read.iss, jws.Header.KID)
 	switch {
-	case errors.Is(err, jwks.ErrUnreachable):
+	case errors.Is(err, jwks.ErrUnknownKID), errors.Is(err, jwks.ErrNoKeys), errors.Is(err, jwks.ErrUnknownClient):
+		return Client{}, refused("client " + read.iss + ": " + err.Error())
+	case err != nil:
 		e := unavailable("key set of client " + read.iss + ": " + err.Error())
 		e.Message = "The key set of this client cannot be read at the moment; check its URL, and send the request again"
 		return Client{}, e
-	case err != nil:
-		return Client{}, refused("client " + read.iss + ": " + err.Error())
 	case key.ModulusBytes() < minModulus:
 		return Client{}, refused(fmt.Sprintf("client %s: the key has %d bits and signing wants 4096", read.iss, key.Bits()))
 	}
@@ -234,8 +180,8 @@ func requestKey(client string, jws *jwks.Token) string {
 }
 
 // repeated answers a JWT that was accepted before as it was answered then, or nil for a new one.
-func (s *Service) repeated(r *http.Request, jws *jwks.Token, client, state, base string) (*ticket, error) {
-	records, err := s.Store.Get(r.Context(), requestKey(client, jws))
+func (s *Service) repeated(ctx context.Context, a *arrival) (*ticket, error) {
+	records, err := s.Store.Get(ctx, a.key)
 	if err != nil {
 		return nil, err
 	}
@@ -244,38 +190,45 @@ func (s *Service) repeated(r *http.Request, jws *jwks.Token, client, state, base
 	}
 	var remembered request
 	if err := decode(records[0].Value, &remembered); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the record of a request: %w", err)
 	}
-	if remembered.State != state {
+	if remembered.State != a.state {
 		return nil, failure(http.StatusConflict, "replayed",
-			"This JWT was accepted before with another state; make a new JWT for a new request").withDetail("client %s", client)
+			"This JWT was accepted before with another state; make a new JWT for a new request").withDetail("client %s", a.iss)
 	}
-	return newTicket(seal(remembered.Sealed, jws), state, base), nil
+	return newTicket(seal(remembered.Sealed, a.jws), a.state, a.base), nil
 }
 
-// accept keeps a new request and only then acknowledges it. Of several equal requests at the same time one is
-// kept, and all get its token.
-func (s *Service) accept(r *http.Request, jws *jwks.Token, read *claims, payloads []item, state, base string) (*ticket, error) {
+// accept holds a new request to the rules, keeps it, and only then acknowledges it. Of several equal requests at the
+// same time one is kept, and all get its token.
+func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticket, error) {
+	now := s.Now()
+	if err := a.checkClaims(a.base, client, now, s.Durations.Skew, !s.Trust.AnyUser); err != nil {
+		return nil, err
+	}
+	payloads, err := a.decodePayloads()
+	if err != nil {
+		return nil, err
+	}
 	token, err := newToken(s.Rand)
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
 	fresh := &session{
-		ID: sessionID(token), Client: read.iss, Sub: read.sub, Algorithm: read.algorithm, State: StateCreated,
-		Carried: state, Created: now, Deadline: now.Add(s.Durations.Sign), Total: len(payloads),
+		ID: sessionID(token), Client: a.iss, Sub: a.sub, Algorithm: a.algorithm, State: StateCreated,
+		Carried: a.state, Created: now, Deadline: now.Add(s.Durations.Sign), Total: len(payloads),
 	}
-	// The record of the request outlives the JWT as well as the session.
-	gone := latest(fresh.Deadline.Add(s.Durations.Lease+s.Durations.Result), read.exp.Add(s.Durations.Skew))
-	remembered, err := encode(request{Sealed: seal(token, jws), State: state})
+	// The last signature comes one lease after the deadline (see renew). The record of the request outlives the JWT
+	// as well as the session.
+	gone := latest(fresh.Deadline.Add(s.Durations.Lease+s.Durations.Result), a.exp.Add(s.Durations.Skew))
+	remembered, err := encode(request{Sealed: seal(token, a.jws), State: a.state})
 	if err != nil {
 		return nil, err
 	}
-	err = s.sessions.create(r.Context(), fresh, payloads, gone,
-		store.Record{Key: requestKey(read.iss, jws), Value: remembered, Expires: gone})
+	err = s.sessions.create(ctx, fresh, payloads, gone, store.Record{Key: a.key, Value: remembered, Expires: gone})
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) {
-		answer, err := s.repeated(r, jws, read.iss, state, base)
+		answer, err := s.repeated(ctx, a)
 		if answer == nil && err == nil {
 			err = unavailable("an equal request was kept and has gone")
 		}
@@ -284,7 +237,9 @@ func (s *Service) accept(r *http.Request, jws *jwks.Token, read *claims, payload
 	if err != nil {
 		return nil, err
 	}
-	return newTicket(token, state, base), nil
+	answer := newTicket(token, a.state, a.base)
+	answer.items = len(payloads)
+	return answer, nil
 }
 
 // request is what is remembered of a JWT for those who send it again.
@@ -298,7 +253,10 @@ func newTicket(token uuid.UUID, state, base string) *ticket {
 	if state != "" {
 		query += "&" + state
 	}
-	return &ticket{accepted{Token: token.String(), RedirectURI: base + "/client?" + query}, sessionID(token)}
+	return &ticket{
+		accepted: accepted{Token: token.String(), RedirectURI: base + "/client?" + query},
+		session:  sessionID(token),
+	}
 }
 
 func latest(a, b time.Time) time.Time {

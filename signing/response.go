@@ -1,7 +1,9 @@
 package signing
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -34,7 +36,7 @@ func (s *Service) getResponse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	found, version, err := s.sessions.get(r.Context(), sessionID(token))
+	found, _, err := s.sessions.get(r.Context(), sessionID(token))
 	if err != nil {
 		return err
 	}
@@ -48,8 +50,11 @@ func (s *Service) getResponse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if len(released) != found.Total+1 {
+		return fmt.Errorf("session %s has %d signatures for %d items", found.ID, len(released)-1, found.Total)
+	}
 	if s.Once {
-		if err := s.markFetched(r, found, version); err != nil {
+		if err := s.spend(r.Context(), found.ID); err != nil {
 			return err
 		}
 	}
@@ -99,27 +104,29 @@ func wordFor(state State) string {
 	return string(state)
 }
 
-// markFetched spends the one time that signatures can be fetched, and drops them, before they are handed out.
-func (s *Service) markFetched(r *http.Request, found *session, version store.Version) error {
-	drop := make([]store.Op, found.Result)
-	for n := range drop {
-		drop[n].Delete = resultKey(found.ID, n)
-	}
-	found.Fetched, found.Result = true, 0
-	found.Until = s.Now()
-	return s.sessions.commit(r.Context(), found, version, drop)
+// spend uses up the one time that signatures can be fetched, and drops them, before they are handed out. Of two
+// calls at one time the second finds no session any more.
+func (s *Service) spend(ctx context.Context, id string) error {
+	_, err := s.sessions.change(ctx, id, func(current *session) ([]store.Op, error) {
+		drop := make([]store.Op, current.Result)
+		for n := range drop {
+			drop[n].Delete = resultKey(id, n)
+		}
+		current.Fetched, current.Result = true, 0
+		return drop, nil
+	})
+	return err
 }
 
 // newResponse turns what is kept, the certificate first, into what is sent.
 func newResponse(released []item) Response {
-	response := Response{Signatures: []Signature{}}
-	for i, it := range released {
-		encoded := base64.StdEncoding.EncodeToString(it.Payload)
-		if i == 0 {
-			response.Certificate = encoded
-			continue
-		}
-		response.Signatures = append(response.Signatures, Signature{ID: it.ID, Signature: encoded})
+	certificate, signatures := released[0], released[1:]
+	response := Response{
+		Signatures:  make([]Signature, len(signatures)),
+		Certificate: base64.StdEncoding.EncodeToString(certificate.Payload),
+	}
+	for i, it := range signatures {
+		response.Signatures[i] = Signature{ID: it.ID, Signature: base64.StdEncoding.EncodeToString(it.Payload)}
 	}
 	return response
 }

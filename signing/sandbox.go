@@ -2,9 +2,10 @@ package signing
 
 import (
 	_ "embed"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -45,7 +46,9 @@ type SandboxOptions struct {
 	BaseURL func(r *http.Request) (string, error)
 	Clients map[string]Client // if there is one only, its callback is where the page goes back to
 	Version Version
-	Logger  *slog.Logger
+	// StatusKey is what /_status wants in the header apikey; empty: nobody may read it.
+	StatusKey string
+	Logger    *slog.Logger
 }
 
 // Sandbox answers like a Service but from a set of canned scenarios: it keeps nothing, checks no signature of a
@@ -57,21 +60,25 @@ type Sandbox struct {
 
 // NewSandbox makes a Sandbox.
 func NewSandbox(o SandboxOptions) (*Sandbox, error) {
+	if o.BaseURL == nil {
+		return nil, errors.New("a sandbox needs a base URL")
+	}
 	for id, client := range o.Clients {
 		if client.Callback != "" {
 			if err := client.check(); err != nil {
-				return nil, failure(http.StatusInternalServerError, "client", "client %s: %v", id, err)
+				return nil, fmt.Errorf("client %s: %w", id, err)
 			}
 		}
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	inner := &Service{
-		Options: Options{Environment: "sandbox", BaseURL: o.BaseURL, Clients: o.Clients, Version: o.Version, Logger: o.Logger},
-		assets:  http.StripPrefix("/page", page.Assets()),
+		Options: Options{
+			Environment: "sandbox", BaseURL: o.BaseURL, Clients: o.Clients,
+			Version: o.Version, StatusKey: o.StatusKey, Logger: o.Logger,
+		},
+		assets: http.StripPrefix("/page", page.Assets()),
 	}
 	inner.setDefaults()
+	o.Logger = inner.Logger
 	return &Sandbox{SandboxOptions: o, service: inner}, nil
 }
 
@@ -92,7 +99,9 @@ func (s *Sandbox) endpoint(path string) (handle handler, methods string) {
 		return s.show(StateSigned), "POST"
 	case "/client/cancel":
 		return s.show(StateCancelled), "POST"
-	case "/client", "/_ping":
+	case "/client/session":
+		return s.watch, "GET"
+	case "/client", "/jwks.json", "/_ping", "/_status":
 		return s.service.endpoint(path)
 	}
 	switch {
@@ -130,68 +139,8 @@ func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if _, err := read.decodePayloads(); err != nil {
 		return err
 	}
-	return writeAccepted(w, newTicket(uuid.MustParse(SandboxToken), state, base), nil)
-}
-
-// show answers the page's calls with the canned session, in the state that the call leads to.
-func (s *Sandbox) show(state State) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		call, base, err := s.service.readCall(w, r)
-		if err != nil {
-			return err
-		}
-		carried, mock := "", false
-		if call.Token != "" {
-			if call.Token != SandboxToken {
-				return errNoSession()
-			}
-			if carried, err = stateOf(call.Query); err != nil {
-				return err
-			}
-			value, _ := rawParameter(call.Query, "mock")
-			mock = value == "true"
-			http.SetCookie(w, newCookie(sandboxCookie, url.QueryEscape(carried), base, http.SameSiteStrictMode))
-		} else if carried, err = url.QueryUnescape(cookieValue(r, sandboxCookie)); err != nil || call.ID != sandboxID {
-			return errNoSession()
-		}
-		now := s.service.Now()
-		canned := &session{
-			ID: sandboxID, Client: "sandbox", Sub: "555086689106", Algorithm: RS256, Carried: carried, State: state,
-			Deadline: now.Add(s.service.Durations.Sign), Total: 1, Mock: mock,
-		}
-		status := http.StatusOK
-		switch state {
-		case StateSigned:
-			canned.Marks, status = string(markSigned), http.StatusAccepted
-		case StateCancelled:
-			canned.Reason = reasonCancelled
-		}
-		view := s.service.viewOf(canned, SandboxToken)
-		view.Mock, view.Items = true, itemViews([]item{{ID: SandboxToken, Payload: sandboxPayload}})
-		if state.Over() {
-			view.RedirectURI = s.wayBack(canned, base)
-		}
-		writeJSON(w, status, view)
-		return nil
-	}
-}
-
-const (
-	sandboxID     = "sandbox"
-	sandboxCookie = sessionCookie + sandboxID // holds the state that is carried back; the sandbox keeps nothing else
-)
-
-// wayBack is the one client's callback, or, where there is none or there are several, the answer itself.
-func (s *Sandbox) wayBack(canned *session, base *url.URL) string {
-	if len(s.Clients) == 1 {
-		for id, client := range s.Clients {
-			if client.Callback != "" {
-				canned.Client = id
-				return s.service.wayBack(canned, SandboxToken)
-			}
-		}
-	}
-	return base.String() + "/signatureresponse/" + SandboxToken
+	writeJSON(w, http.StatusOK, newTicket(uuid.MustParse(SandboxToken), state, base).accepted)
+	return nil
 }
 
 // getResponse answers with the scenario that the token stands for.
@@ -207,9 +156,6 @@ func (s *Sandbox) getResponse(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if e, asked := sandboxErrors[text]; asked {
-		if e.Status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-		}
 		return e
 	}
 	if scenario, asked := sandboxTokens[text]; asked {

@@ -31,10 +31,14 @@ func New(options Options) (*Service, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
+	packer, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
 	return &Service{
 		Options:  options,
 		assets:   http.StripPrefix("/page", page.Assets()),
-		sessions: &sessions{store: options.Store, now: options.Now},
+		sessions: &sessions{store: options.Store, now: options.Now, tries: options.Tries, packer: packer},
 	}, nil
 }
 
@@ -95,7 +99,11 @@ func serve(w http.ResponseWriter, r *http.Request, handle handler, methods strin
 		return
 	}
 	answer := asError(err)
-	logRefusal(r.Context(), logger, w, r, answer)
+	name := "none" // a path that is no endpoint's may hold anything, such as a token
+	if handle != nil {
+		name = endpointName(r.URL.Path)
+	}
+	logRefusal(r.Context(), logger, name, w.Header(), answer)
 	writeError(w, answer)
 }
 
@@ -139,7 +147,7 @@ func printable(id string) bool {
 
 // logRefusal writes who was refused what and why, without anything secret or personal: the caller's fault is
 // news, ours is a warning or an error.
-func logRefusal(ctx context.Context, logger *slog.Logger, w http.ResponseWriter, r *http.Request, e *Error) {
+func logRefusal(ctx context.Context, logger *slog.Logger, endpoint string, ids http.Header, e *Error) {
 	level := slog.LevelInfo
 	switch {
 	case e.Status == http.StatusInternalServerError:
@@ -148,16 +156,16 @@ func logRefusal(ctx context.Context, logger *slog.Logger, w http.ResponseWriter,
 		level = slog.LevelWarn
 	}
 	logger.LogAttrs(ctx, level, "request refused",
-		slog.String("endpoint", endpointName(r.URL.Path)),
+		slog.String("endpoint", endpoint),
 		slog.String("code", e.Code),
 		slog.Int("status", e.Status),
 		slog.String("detail", e.detail),
-		slog.String("request_id", w.Header().Get(headerRequestID)),
-		slog.String("correlation_id", w.Header().Get(headerCorrelationID)),
+		slog.String("request_id", ids.Get(headerRequestID)),
+		slog.String("correlation_id", ids.Get(headerCorrelationID)),
 	)
 }
 
-// endpointName is the path without what a caller put into it.
+// endpointName is the path of an endpoint without what a caller put into it.
 func endpointName(path string) string {
 	if strings.HasPrefix(path, "/signatureresponse/") {
 		return "/signatureresponse"

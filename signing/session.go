@@ -42,7 +42,7 @@ type session struct {
 	Total    int  `json:"total"`
 	Payloads int  `json:"payloads"`          // records that hold the payloads
 	Result   int  `json:"result,omitempty"`  // records that hold certificate and signatures
-	Fetched  bool `json:"fetched,omitempty"` // with Once: they have been handed out
+	Fetched  bool `json:"fetched,omitempty"` // with Once: they were handed out, and are gone
 
 	Browser string `json:"browser,omitempty"` // hash of the secret of the browser that opened it
 	Mock    bool   `json:"mock,omitempty"`    // opened with mock=true
@@ -59,10 +59,11 @@ const (
 	markSigned  = 's'
 )
 
-// settle applies what time alone has changed, so that a record reads the same on every node.
-func (s *session) settle(now time.Time) {
+// settle applies what time alone has changed, so that a record reads the same on every node. A run whose lease
+// ran out was a try like any other.
+func (s *session) settle(now time.Time, tries int) {
 	if s.State == StateSigning && !now.Before(s.Lease) {
-		s.State, s.Job, s.Marks, s.Reason = StateOpened, "", "", reasonInterrupted
+		s.giveBack(reasonInterrupted, tries)
 	}
 	if (s.State == StateCreated || s.State == StateOpened) && !now.Before(s.Deadline) {
 		s.State, s.Reason = StateExpired, reasonExpired
@@ -78,9 +79,19 @@ func (s *session) end(state State, reason string, until time.Time) {
 	}
 }
 
+// giveBack returns the session to where the person can try again, or, after the last try, ends it.
+func (s *session) giveBack(reason string, tries int) {
+	if s.Tries >= tries {
+		s.end(StateFailed, reasonTooManyTries, s.Gone)
+		return
+	}
+	s.State, s.Reason = StateOpened, reason
+	s.Job, s.Lease, s.Marks = "", time.Time{}, ""
+}
+
 // vanished says that the outcome can no longer be fetched.
 func (s *session) vanished(now time.Time) bool {
-	return !s.Until.IsZero() && !now.Before(s.Until)
+	return s.Fetched || (!s.Until.IsZero() && !now.Before(s.Until))
 }
 
 // signedItems counts the items done in the present run.

@@ -15,9 +15,14 @@ import (
 // sessions keeps sessions in a store: the session itself in one small record that changes, its payloads and
 // its signatures in records that never do.
 type sessions struct {
+	packer
 	store store.Store
 	now   func() time.Time
+	tries int // see session.settle
 }
+
+// errUnchanged is for a change that finds nothing to do: the session stays as it stands.
+var errUnchanged = errors.New("the session stays as it is")
 
 func sessionKey(id string) string         { return "session/" + id }
 func payloadKey(id string, n int) string  { return fmt.Sprintf("payloads/%s/%d", id, n) }
@@ -34,10 +39,7 @@ func errNoSession() *Error {
 // create keeps a new session with its payloads, and the record that says its request is known, in one commit.
 // A *store.Conflict says that the request is known already.
 func (s *sessions) create(ctx context.Context, fresh *session, payloads []item, gone time.Time, known store.Record) error {
-	chunks, err := pack(payloads)
-	if err != nil {
-		return err
-	}
+	chunks := s.pack(payloads)
 	fresh.Payloads, fresh.Gone = len(chunks), gone
 	value, err := encode(fresh)
 	if err != nil {
@@ -70,7 +72,7 @@ func (s *sessions) get(ctx context.Context, id string) (*session, store.Version,
 		return nil, 0, fmt.Errorf("session %s: %w", id, err)
 	}
 	now := s.now()
-	found.settle(now)
+	found.settle(now, s.tries)
 	if found.vanished(now) {
 		return nil, 0, errNoSession()
 	}
@@ -78,7 +80,8 @@ func (s *sessions) get(ctx context.Context, id string) (*session, store.Version,
 }
 
 // change reads a session, lets the caller change it, and commits it together with more operations that the
-// caller returns, if nobody changed it meanwhile; else it starts over. An error of the caller changes nothing.
+// caller returns, if nobody changed it meanwhile; else it starts over. An error of the caller changes nothing, and
+// is returned with the session as it stands.
 func (s *sessions) change(ctx context.Context, id string, apply func(*session) ([]store.Op, error)) (*session, error) {
 	for {
 		current, version, err := s.get(ctx, id)
@@ -137,5 +140,5 @@ func (s *sessions) items(ctx context.Context, id string, chunks int, key func(st
 		}
 		packed[n] = record.Value
 	}
-	return unpack(packed)
+	return s.unpack(packed)
 }

@@ -26,13 +26,16 @@ func refuse(code, format string, args ...any) *refusal {
 	return &refusal{code: code, final: true, detail: fmt.Sprintf(format, args...)}
 }
 
-// asRefusal turns an agent's error into a refusal, or nil. A run that was stopped because the service stops is
-// an interruption.
+// asRefusal says why a run came to nothing, or nil. What neither we nor the agent refused, such as a run that was
+// stopped because the service stops, is an interruption.
 func asRefusal(err error) *refusal {
+	var refused *refusal
 	var agent *smartcard.Error
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refused):
+		return refused
 	case errors.As(err, &agent):
 		return &refusal{code: agent.Code, final: agent.Final, detail: err.Error()}
 	default:
@@ -45,13 +48,12 @@ func asRefusal(err error) *refusal {
 // released, the certificate first and then the signatures in the request's order; all or nothing (contract:
 // signing-service §5).
 func (s *Service) verify(ctx context.Context, of *session, items []item, result *smartcard.Result) ([]item, *refusal) {
-	leaf, refused := s.verifyCertificate(ctx, of, result.Certificate)
+	if result == nil {
+		return nil, refuse(smartcard.CodeMismatch, "no result and no error")
+	}
+	leaf, key, refused := s.verifyCertificate(ctx, of, result.Certificate)
 	if refused != nil {
 		return nil, refused
-	}
-	key, isRSA := leaf.PublicKey.(*rsa.PublicKey)
-	if !isRSA {
-		return nil, refuse(reasonCertKey, "the card's key is not RSA")
 	}
 	if len(result.Signatures) != len(items) {
 		return nil, refuse(smartcard.CodeMismatch, "%d signatures for %d items", len(result.Signatures), len(items))

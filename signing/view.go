@@ -34,9 +34,10 @@ type itemView struct {
 
 func (s *Service) viewOf(of *session, token string) view {
 	_, mock, _ := s.routeFor(of)
+	over := of.State.Over()
 	seen := view{
 		ID: of.ID, State: of.State, Client: s.clientName(of.Client), Sub: of.Sub, Algorithm: of.Algorithm,
-		Mock: mock, Environment: s.Environment, Autostart: of.Mock,
+		Mock: mock, Environment: s.Environment, Autostart: of.Mock && mock,
 		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
 		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
 	}
@@ -45,8 +46,9 @@ func (s *Service) viewOf(of *session, token string) view {
 	}
 	if of.Reason != "" {
 		seen.Reason = reasonFor(of.Reason)
+		seen.Reason.Retry = seen.Reason.Retry && !over
 	}
-	if of.State.Over() {
+	if over {
 		seen.RedirectURI = s.wayBack(of, token)
 	}
 	return seen

@@ -1,0 +1,78 @@
+package signing
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"time"
+)
+
+// maxHeld bounds the bytes of all request bodies held at one time; above it callers are told to come back.
+const maxHeld = 256 << 20
+
+// readBody reads the request's body within its bounds of size, time and memory. The caller releases the
+// memory's share when it is done with the body.
+func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+	if r.ContentLength > MaxBody {
+		return nil, nil, tooLarge(MaxBody)
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "text/plain" {
+		return nil, nil, failure(http.StatusUnsupportedMediaType, "content_type",
+			"Send the request as Content-Type: text/plain, with the JWT as the whole body")
+	}
+	share := r.ContentLength
+	if share < 0 {
+		share = MaxBody
+	}
+	release = func() { s.bodies.Add(-share) }
+	if s.bodies.Add(share) > maxHeld {
+		release()
+		return nil, nil, unavailable("bodies in flight are at their limit")
+	}
+	if body, err = s.readAll(w, r, MaxBody); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return body, release, nil
+}
+
+// readAll reads a body of limited length, which has to arrive within a time that is the real clock's, whatever the
+// service's is.
+func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	// A server that cannot set a deadline has one of its own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.Durations.ReadBody))
+	body, err := readAtMost(r.Body, r.ContentLength, limit)
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
+	return body, err
+}
+
+func readAtMost(body io.Reader, length, limit int64) ([]byte, error) {
+	buffer := make([]byte, 0, max(length, 512)+1) // one more, so that a body of the declared length ends in one read
+	for {
+		n, err := body.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		switch {
+		case int64(len(buffer)) > limit:
+			return nil, tooLarge(limit)
+		case errors.Is(err, io.EOF):
+			return buffer, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, failure(http.StatusRequestTimeout, "body", "The request's body took too long to arrive")
+		case err != nil:
+			return nil, badRequest("body", "The request's body did not arrive whole").withDetail("%s", err)
+		case len(buffer) == cap(buffer):
+			buffer = append(buffer, 0)[:len(buffer)]
+		}
+	}
+}
+
+func tooLarge(limit int64) *Error {
+	return failure(http.StatusRequestEntityTooLarge, "too_large", "The body may have at most %d bytes here", limit)
+}

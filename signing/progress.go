@@ -1,0 +1,76 @@
+package signing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// renew lets the lease run from now. It reaches no further than one lease past the deadline, so that a run that
+// began in time may end, and what is kept of a session outlives it (see accept).
+func (s *Service) renew(current *session) {
+	current.Lease = earliest(s.Now(), current.Deadline).Add(s.Durations.Lease)
+}
+
+// mark notes that an item is done. It is called as signatures arrive and never waits for the store.
+func (j *job) mark(id string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if i, known := j.index[id]; known {
+		j.marks[i] = markSigned
+	}
+}
+
+// keep writes progress and renews the lease until ctx ends, at most four times a second by default, and ends
+// the run when the session is taken away.
+func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
+	s := j.service
+	tick := time.NewTicker(s.Durations.Heartbeat)
+	defer tick.Stop()
+	renewed, kept := s.Now(), pendingMarks(j.session.Total)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		j.mu.Lock()
+		marks := string(j.marks)
+		j.mu.Unlock()
+		due := s.Now().Sub(renewed) >= s.Durations.Lease/3
+		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
+			switch {
+			case !j.holds(current):
+				return nil, errLost
+			case marks == kept && !due:
+				return nil, errUnchanged
+			}
+			current.Marks = marks
+			s.renew(current)
+			return nil, nil
+		})
+		switch {
+		case err == nil:
+			renewed, kept = s.Now(), marks
+		case errors.Is(err, errLost), isGone(err):
+			cancel(errLost)
+			return
+		case !errors.Is(err, errUnchanged) && ctx.Err() == nil:
+			s.Logger.LogAttrs(ctx, slog.LevelWarn, "progress not kept",
+				slog.String("session", j.session.ID), slog.String("error", err.Error()))
+		}
+	}
+}
+
+// holds says whether the session is still this run's.
+func (j *job) holds(current *session) bool {
+	return current.State == StateSigning && current.Job == j.session.Job
+}
+
+func isGone(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == "not_found"
+}
