@@ -23,6 +23,7 @@ type CacheOptions struct {
 // How fetches of a URL that never gave a set are spaced, and how many run at once.
 const (
 	firstRetry = time.Second
+	evenTries  = 20 // at firstRetry, since systems that start together are soon there; then doubled each time
 	lastRetry  = time.Minute
 	maxFetches = 32
 )
@@ -33,7 +34,7 @@ const (
 //	none ──fetch──▶ fresh ──TTL──▶ stale ──background fetch──▶ fresh
 //
 // and stays as it is when a fetch fails: a stale one is served, a bad one never replaces it. With none, a
-// failed fetch is tried again after 1 s, then 2 s, up to a minute. There is one fetch per URL at a time; they
+// failed fetch is tried again each second, and after twenty times after 2 s, 4 s, up to a minute. There is one fetch per URL at a time; they
 // are owned by the cache, not by the requests that wait for them.
 type Cache struct {
 	client *http.Client
@@ -207,7 +208,7 @@ func (c *Cache) failed(r *remote, started time.Time, err error, logger *slog.Log
 		return // ended by Close, which says nothing about the URL
 	}
 	r.err = err
-	wait := min(firstRetry<<min(r.failures, 10), lastRetry)
+	wait := min(firstRetry<<min(max(r.failures-evenTries+1, 0), 10), lastRetry)
 	r.failures++
 	if r.set == nil {
 		r.next = c.Now().Add(wait)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -194,7 +195,8 @@ func TestNeverFetchedBacksOff(t *testing.T) {
 		o.fail()
 		expectKey(t, registry, "k0", ErrUnreachable)
 		fetches := 1
-		for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		waits := append(slices.Repeat([]time.Duration{1}, evenTries), 2, 4, 8, 16, 32, 60, 60)
+		for _, wait := range waits {
 			pass(wait*time.Second - time.Millisecond)
 			expectKey(t, registry, "k0", ErrUnreachable)
 			expectFetches(t, o, fetches)
