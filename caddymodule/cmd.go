@@ -30,7 +30,10 @@ and everything else to standard error. The exit status is 0 when what was asked 
 
 // commands are the constructors of all subcommands, in the order of their names; one file each.
 func commands() []func() *cobra.Command {
-	return []func() *cobra.Command{}
+	return []func() *cobra.Command{
+		signCommand,
+		verifyCommand,
+	}
 }
 
 // output is where a command puts its answer.
@@ -62,15 +65,15 @@ func newCommand(cmd *cobra.Command, run func(ctx context.Context, out output, ar
 			cmd.SilenceErrors = true
 		} else if err != nil && out.json && !*out.printed {
 			cmd.SilenceErrors = true
-			return errors.Join(err, out.print(map[string]string{"error": err.Error()}, nil))
+			return errors.Join(err, out.answer(map[string]string{"error": err.Error()}, nil))
 		}
 		return err
 	}
 	return cmd
 }
 
-// print gives the answer: as JSON where that was asked for, or else as text by the function given.
-func (o output) print(answer any, text func(w io.Writer) error) error {
+// answer prints it: as JSON where that was asked for, or else as text by the function given.
+func (o output) answer(answer any, text func(w io.Writer) error) error {
 	*o.printed = true
 	if !o.json {
 		return text(o.stdout)
