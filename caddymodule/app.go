@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/outbound"
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -33,6 +34,9 @@ type App struct {
 	// Clients are the systems that may ask for signatures, by their client id (the iss of their JWTs).
 	Clients map[string]*Client `json:"clients,omitempty"`
 
+	// Products are what clients may use, by name: scopes, and how often a client may ask for a token.
+	Products map[string]*Product `json:"products,omitempty"`
+
 	// Keys says how the gateway's own keys change.
 	Keys OwnKeys `json:"keys,omitzero"`
 
@@ -51,7 +55,9 @@ type App struct {
 	needed   bool // whether any handler keeps sessions
 	starts   []func(context.Context)
 	now      func() time.Time
-	approved map[string]signing.Client
+	approved map[string]signing.Client // every client that is not revoked
+	holders  map[string]oauth.Client   // the same, as the token service knows them
+	tokenURL string                    // of the first apim_token
 }
 
 // OwnKeys says how the gateway's own signing keys (Ed25519) change. They live in Caddy's storage, so that the
@@ -108,7 +114,11 @@ func (a *App) provisionStore(ctx caddy.Context) error {
 }
 
 func (a *App) provisionClients() error {
+	if err := a.checkProducts(); err != nil {
+		return err
+	}
 	a.approved = make(map[string]signing.Client, len(a.Clients))
+	a.holders = make(map[string]oauth.Client, len(a.Clients))
 	var sources []jwks.ClientKeys
 	for id, client := range a.Clients {
 		if err := client.check(a.Environment); err != nil {
@@ -118,6 +128,7 @@ func (a *App) provisionClients() error {
 			continue
 		}
 		a.approved[id] = client.forSigning(id)
+		a.holders[id] = a.forTokens(client)
 		sources = append(sources, client.keySources(id))
 	}
 	registry, err := jwks.NewRegistry(sources, a.keySets.cache, jwks.RegistryOptions{Now: a.now, Logger: a.logger})

@@ -28,7 +28,13 @@ func init() {
 //			key        <kid> <pem file>
 //			callback   <url>
 //			algorithms RS1|RS256|PS256...
+//			products   <name...>
+//			rate       <number>/m
 //			status     approved|revoked
+//		}
+//		product <name> {
+//			scopes <scope...>
+//			rate   <number>/m
 //		}
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -77,6 +83,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "client":
 		return a.parseClient(d)
+	case "product":
+		return a.parseProduct(d)
 	default:
 		return d.Errf("unrecognized option %q of countersign", option)
 	}
@@ -151,6 +159,10 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 		return nil
+	case "products":
+		return list(d, &c.Products)
+	case "rate":
+		return rate(d, &c.Rate)
 	case "status":
 		return one(d, &c.Status)
 	default:

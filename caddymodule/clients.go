@@ -29,6 +29,12 @@ type Client struct {
 	// Algorithms of payload signatures: RS1, RS256, PS256. Default: RS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
+	// Products are the names of the products that the client may use.
+	Products []string `json:"products,omitempty"`
+
+	// Rate is how many tokens it may get in a minute. Default: the largest rate among its products.
+	Rate int `json:"rate,omitempty"`
+
 	// Status is "approved" (the default) or "revoked".
 	Status string `json:"status,omitempty"`
 }
@@ -51,7 +57,8 @@ func (c *Client) check(environment Environment) error {
 			return err
 		}
 	}
-	if c.JWKS == "" && len(c.JWKSFiles) == 0 && len(c.Keys) == 0 && environment != Sandbox {
+	// A client of the token service may be registered before it has a key (contract: api-m-token, row 20).
+	if c.JWKS == "" && len(c.JWKSFiles) == 0 && len(c.Keys) == 0 && len(c.Products) == 0 && environment != Sandbox {
 		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
 	}
 	if c.Callback != "" {

@@ -41,3 +41,21 @@ func (e Environment) checkAddress(what, address string) error {
 	}
 	return nil
 }
+
+// checkPublicURL refuses a service's own address where it cannot be one. None is no fault: it is held to loopback
+// at run time.
+func (e Environment) checkPublicURL(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return fmt.Errorf("public_url %q is not an absolute http or https URL", address)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("public_url %q may have neither query, fragment nor user in it", address)
+	case u.Scheme == "http" && e == Production:
+		return fmt.Errorf("public_url %q is plain http, which production refuses", address)
+	}
+	return nil
+}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/seed-dd2befc3/countersign/signing"
 )
 
 // loopback says whether the request's connection came to a loopback address of this machine. It asks the
@@ -22,9 +20,12 @@ func loopback(r *http.Request) bool {
 	return err == nil && address.Addr().Unmap().IsLoopback()
 }
 
+// needsPublicURL is what a service says that cannot tell its own address.
+const needsPublicURL = "This service has no public_url, so it answers on loopback alone, as localhost, 127.0.0.1 or [::1]"
+
 // loopbackBase is the base URL of a service that has no public URL: what the request came to, if that can only be
 // this machine. The host is held to loopback names, so that another site's name that resolves here is not taken.
-func loopbackBase(r *http.Request) (string, error) {
+func loopbackBase(r *http.Request) (base string, ok bool) {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -32,14 +33,13 @@ func loopbackBase(r *http.Request) (string, error) {
 	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	local := err == nil && address.Unmap().IsLoopback()
 	if !loopback(r) || (!local && !strings.EqualFold(host, "localhost")) {
-		return "", &signing.Error{Status: http.StatusMisdirectedRequest, Code: "public_url",
-			Message: "This service has no public_url, so it answers on loopback alone, as localhost, 127.0.0.1 or [::1]"}
+		return "", false
 	}
 	scheme := "http://"
 	if r.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + r.Host + mountedAt(r), nil
+	return scheme + r.Host + mountedAt(r), true
 }
 
 // mountedAt is the path that was taken off the request's before it came to the handler.

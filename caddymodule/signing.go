@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -29,7 +28,8 @@ type SigningService struct {
 	// origin of the page. It may be left out only where every listener is loopback.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// Access is "open", which is for the sandbox and for loopback listeners alone.
+	// Access is "bearer": callers show an access token of this installation. "open" is for the sandbox and for
+	// loopback listeners alone.
 	Access string `json:"access,omitempty"`
 
 	// Environment overrides the global one for this site.
@@ -90,7 +90,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 	}
 	if s.Environment == Sandbox {
 		s.handler, err = signing.NewSandbox(signing.SandboxOptions{
-			BaseURL: s.baseURL, Clients: s.app.approved, Version: version(), Logger: ctx.Slogger(),
+			BaseURL: s.baseURL, Clients: s.app.signingClients(), Version: version(), Logger: ctx.Slogger(),
 		})
 		return err
 	}
@@ -111,11 +111,11 @@ func (s *SigningService) check() error {
 		return err
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
-	if err := s.checkPublicURL(); err != nil {
+	if err := s.Environment.checkPublicURL(s.PublicURL); err != nil {
 		return err
 	}
-	if s.Access != "open" {
-		return fmt.Errorf("access %q is not known; write access open", s.Access)
+	if s.Access != "open" && s.Access != "bearer" {
+		return fmt.Errorf("access %q is not known; write access bearer, or access open for loopback and the sandbox", s.Access)
 	}
 	if s.Environment == Sandbox {
 		return nil
@@ -140,22 +140,6 @@ func (s *SigningService) check() error {
 	return nil
 }
 
-func (s *SigningService) checkPublicURL() error {
-	if s.PublicURL == "" {
-		return nil
-	}
-	u, err := url.Parse(s.PublicURL)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return fmt.Errorf("public_url %q is not an absolute http or https URL", s.PublicURL)
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("public_url %q may have neither query, fragment nor user in it", s.PublicURL)
-	case u.Scheme == "http" && s.Environment == Production:
-		return fmt.Errorf("public_url %q is plain http, which production refuses", s.PublicURL)
-	}
-	return nil
-}
-
 func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
 	statusKey, err := caddy.NewReplacer().ReplaceOrErr(s.StatusKey, true, true)
 	if err != nil {
@@ -167,8 +151,8 @@ func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
 	}
 	sessions := s.app.Store().(lazyStore)
 	options := signing.Options{
-		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access,
-		Clients: s.app.approved, Keys: s.app.keys, Store: sessions, Runner: sessions, Trust: trust,
+		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access(),
+		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Runner: sessions, Trust: trust,
 		Durations: signing.Durations{
 			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
@@ -250,11 +234,19 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	return found, nil
 }
 
-// access lets everybody in who comes from this machine.
-func (s *SigningService) access(r *http.Request) (signing.Caller, error) {
+// access is the check of every caller.
+func (s *SigningService) access() func(*http.Request) (signing.Caller, error) {
+	if s.Access == "bearer" {
+		return signingDoor(s.app.checker())
+	}
+	return loopbackAlone
+}
+
+// loopbackAlone lets everybody in who comes from this machine.
+func loopbackAlone(r *http.Request) (signing.Caller, error) {
 	if !loopback(r) {
 		return signing.Caller{}, &signing.Error{Status: http.StatusForbidden, Code: "access_open",
-			Message: "This service has access open, which holds for loopback listeners alone; its operator must require tokens to serve others"}
+			Message: "This service has access open, which holds for loopback listeners alone; its operator must write access bearer to serve others"}
 	}
 	return signing.Caller{}, nil
 }
@@ -264,7 +256,11 @@ func (s *SigningService) baseURL(r *http.Request) (string, error) {
 	if s.PublicURL != "" {
 		return s.PublicURL, nil
 	}
-	return loopbackBase(r)
+	base, ok := loopbackBase(r)
+	if !ok {
+		return "", &signing.Error{Status: http.StatusMisdirectedRequest, Code: "public_url", Message: needsPublicURL}
+	}
+	return base, nil
 }
 
 // ServeHTTP answers everything below the service's path.

@@ -21,7 +21,7 @@ func init() {
 //
 //	signing_service {
 //		public_url  <url>
-//		access      open
+//		access      bearer|open
 //		environment sandbox|int|prod
 //		agent <https url> {
 //			users   <pattern...>

@@ -1,0 +1,67 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("apim_bearer", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		b := &Bearer{}
+		return b, b.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("apim_bearer", httpcaddyfile.After, "basic_auth")
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	apim_bearer [<matcher>] {
+//		scope   <scope...>
+//		product <name...>
+//		user
+//		level   <level...>
+//		errors  json|fhir|signing
+//	}
+//
+// One of the words of a line is enough; every line must be fulfilled.
+func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // apim_bearer
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		var err error
+		switch option := d.Val(); option {
+		case "scope":
+			err = alternatives(d, &b.Scopes)
+		case "product":
+			err = alternatives(d, &b.Products)
+		case "user":
+			b.User = true
+			err = noMore(d)
+		case "level":
+			err = list(d, &b.Levels)
+		case "errors":
+			err = one(d, (*string)(&b.Errors))
+		default:
+			err = d.Errf("unrecognized option %q of apim_bearer", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alternatives reads a line of words, one of which is enough.
+func alternatives(d *caddyfile.Dispenser, into *[][]string) error {
+	var words []string
+	if err := list(d, &words); err != nil {
+		return err
+	}
+	*into = append(*into, words)
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*Bearer)(nil)

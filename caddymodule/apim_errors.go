@@ -1,0 +1,173 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/seed-dd2befc3/countersign/oauth"
+)
+
+// Shape is how a resource words its refusals.
+type Shape string
+
+// The shapes.
+const (
+	ShapeJSON    Shape = "json"    // of a resource that has no shape of its own (contract: api-m-token, last section)
+	ShapeFHIR    Shape = "fhir"    // an OperationOutcome (contract: bars §1)
+	ShapeSigning Shape = "signing" // the Signing Service's (contract: signing-service §1, Errors)
+)
+
+func (s Shape) check() error {
+	switch s {
+	case "", ShapeJSON, ShapeFHIR, ShapeSigning:
+		return nil
+	}
+	return fmt.Errorf("errors %q is not known; use json, fhir or signing", string(s))
+}
+
+// Reasons of a refusal besides those of a *oauth.BearerError.
+const (
+	reasonInsufficient oauth.BearerCode = "insufficient"
+	reasonUnavailable  oauth.BearerCode = "unavailable"
+)
+
+// refusal is that a request is not let through.
+type refusal struct {
+	status  int
+	reason  oauth.BearerCode
+	message string
+	detail  string // for the log alone
+}
+
+// level is that of the line in the log: what a caller lacks is news, what we lack is a warning.
+func (f refusal) level() slog.Level {
+	if f.status >= http.StatusInternalServerError {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// challenge is the header WWW-Authenticate (RFC 6750 §3).
+func (f refusal) challenge() string {
+	switch f.reason {
+	case oauth.BearerMissing:
+		return `Bearer`
+	case reasonInsufficient:
+		return `Bearer error="insufficient_scope"`
+	}
+	return `Bearer error="invalid_token"`
+}
+
+// write answers in the shape.
+func (s Shape) write(w http.ResponseWriter, r *http.Request, f refusal) {
+	var body any
+	contentType := "application/json"
+	switch s {
+	case ShapeFHIR:
+		body, contentType = outcomeOf(f), "application/fhir+json"
+	case ShapeSigning:
+		body = signingOf(f, r)
+	default:
+		body = faultOf(f)
+	}
+	data, err := json.Marshal(body)
+	if err != nil { // only our own types come here; a failure is a defect
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	if f.status < http.StatusInternalServerError {
+		h.Set("WWW-Authenticate", f.challenge())
+	} else {
+		h.Set("Retry-After", "5")
+	}
+	w.WriteHeader(f.status)
+	_, _ = w.Write(data) // a caller that has gone needs no answer
+}
+
+// fault is API Management's own shape.
+type fault struct {
+	Fault struct {
+		String string `json:"faultstring"`
+		Detail struct {
+			Code string `json:"errorcode"`
+		} `json:"detail"`
+	} `json:"fault"`
+}
+
+func faultOf(f refusal) fault {
+	words := map[oauth.BearerCode][2]string{
+		oauth.BearerMissing: {"Invalid access token", "oauth.v2.InvalidAccessToken"},
+		oauth.BearerUnknown: {"Invalid Access Token", "keymanagement.service.invalid_access_token"},
+		oauth.BearerExpired: {"Access Token expired", "keymanagement.service.access_token_expired"},
+		reasonInsufficient:  {"Insufficient scope", "oauth.v2.InsufficientScope"},
+		reasonUnavailable:   {"The Service is temporarily unavailable", "messaging.adaptors.http.flow.ServiceUnavailable"},
+	}[f.reason]
+	var body fault
+	body.Fault.String, body.Fault.Detail.Code = words[0], words[1]
+	return body
+}
+
+// outcome is a FHIR OperationOutcome with one issue.
+type outcome struct {
+	ResourceType string  `json:"resourceType"`
+	Issue        []issue `json:"issue"`
+}
+
+type issue struct {
+	Severity    string  `json:"severity"`
+	Code        string  `json:"code"`
+	Details     details `json:"details"`
+	Diagnostics string  `json:"diagnostics,omitempty"`
+}
+
+type details struct {
+	Coding []coding `json:"coding"`
+}
+
+type coding struct {
+	System string `json:"system"`
+	Code   string `json:"code"`
+}
+
+func outcomeOf(f refusal) outcome {
+	code, detail, text := "security", "SEND_UNAUTHORIZED", f.message
+	switch f.reason {
+	case oauth.BearerMissing:
+		code, text = "unknown", "No Access token was provided."
+	case reasonInsufficient:
+		code, detail = "forbidden", "SEND_FORBIDDEN"
+	case reasonUnavailable:
+		code, detail = "transient", "PROXY_SERVER_ERROR"
+	}
+	return outcome{ResourceType: "OperationOutcome", Issue: []issue{{
+		Severity: "error", Code: code, Diagnostics: text,
+		Details: details{[]coding{{"https://fhir.nhs.uk/CodeSystem/http-error-codes", detail}}},
+	}}}
+}
+
+// signingError is the Signing Service's shape.
+type signingError struct {
+	StatusCode int    `json:"statusCode"`
+	Error      string `json:"error"`
+	Message    string `json:"message"`
+	Code       string `json:"code"`
+	RequestID  string `json:"requestId"`
+}
+
+func signingOf(f refusal, r *http.Request) signingError {
+	id, code := r.Header.Get("X-Request-Id"), "access_token"
+	if id == "" || len(id) > 128 {
+		id = uuid.NewString()
+	}
+	if f.reason == reasonUnavailable {
+		code = "unavailable"
+	}
+	return signingError{f.status, http.StatusText(f.status), f.message, code, id}
+}

@@ -1,0 +1,138 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/oauth"
+)
+
+func init() {
+	caddy.RegisterModule(TokenService{})
+	httpcaddyfile.RegisterHandlerDirective("apim_token", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		t := &TokenService{}
+		return t, t.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("apim_token", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// TokenService issues API-M access tokens to the countersign app's clients, at the path it is mounted at (by
+// handle_path, or with that path stripped in another way).
+type TokenService struct {
+	// PublicURL is the service's public address. With /token it is the audience of clients' assertions. It may be
+	// left out only where every listener is loopback.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// Environment overrides the global one for this site.
+	Environment Environment `json:"environment,omitempty"`
+
+	// StatusKey is what /_status wants in the header apikey; without one nobody may read it. May be a placeholder
+	// such as {env.STATUS_KEY}.
+	StatusKey string `json:"status_key,omitempty"`
+
+	service http.Handler
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (TokenService) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.apim_token", New: func() caddy.Module { return new(TokenService) }}
+}
+
+// Provision makes the service. It opens and connects nothing.
+func (t *TokenService) Provision(ctx caddy.Context) error {
+	if err := t.provision(ctx); err != nil {
+		return fmt.Errorf("apim_token %s: %w", t.PublicURL, err)
+	}
+	return nil
+}
+
+func (t *TokenService) provision(ctx caddy.Context) error {
+	app, err := app(ctx)
+	if err != nil {
+		return err
+	}
+	if t.Environment == "" {
+		t.Environment = app.Environment
+	}
+	if err := t.Environment.check(); err != nil {
+		return err
+	}
+	t.PublicURL = strings.TrimSuffix(t.PublicURL, "/")
+	if err := t.Environment.checkPublicURL(t.PublicURL); err != nil {
+		return err
+	}
+	statusKey, err := caddy.NewReplacer().ReplaceOrErr(t.StatusKey, true, true)
+	if err != nil {
+		return fmt.Errorf("status_key: %w", err)
+	}
+	if t.PublicURL != "" && app.tokenURL == "" {
+		app.tokenURL = t.PublicURL + "/token"
+	}
+	t.service, err = oauth.New(oauth.Options{
+		BaseURL: t.baseURL, Clients: app.holders, Keys: app.keys, Store: app.Store(),
+		Version: oauth.Version(version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
+	})
+	return err
+}
+
+// baseURL is the public URL, or, for a service on loopback without one, what the request came to.
+func (t *TokenService) baseURL(r *http.Request) (string, error) {
+	if t.PublicURL != "" {
+		return t.PublicURL, nil
+	}
+	base, ok := loopbackBase(r)
+	if !ok {
+		return "", &oauth.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_error", Description: needsPublicURL}
+	}
+	return base, nil
+}
+
+// ServeHTTP answers everything below the service's path.
+func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	t.service.ServeHTTP(w, r)
+	return nil
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	apim_token {
+//		public_url  <url>
+//		environment sandbox|int|prod
+//		status_key  <key>
+//	}
+func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // apim_token
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		var err error
+		switch option := d.Val(); option {
+		case "public_url":
+			err = one(d, &t.PublicURL)
+		case "environment":
+			err = one(d, (*string)(&t.Environment))
+		case "status_key":
+			err = one(d, &t.StatusKey)
+		default:
+			err = d.Errf("unrecognized option %q of apim_token", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*TokenService)(nil)
+	_ caddyhttp.MiddlewareHandler = (*TokenService)(nil)
+	_ caddyfile.Unmarshaler       = (*TokenService)(nil)
+)
