@@ -114,29 +114,29 @@ func faultOf(f refusal) fault {
 	return body
 }
 
-// outcome is a FHIR OperationOutcome with one issue.
-type outcome struct {
-	ResourceType string  `json:"resourceType"`
-	Issue        []issue `json:"issue"`
+// operationOutcome is a FHIR OperationOutcome with one issue.
+type operationOutcome struct {
+	ResourceType string         `json:"resourceType"`
+	Issue        []outcomeIssue `json:"issue"`
 }
 
-type issue struct {
-	Severity    string  `json:"severity"`
-	Code        string  `json:"code"`
-	Details     details `json:"details"`
-	Diagnostics string  `json:"diagnostics,omitempty"`
+type outcomeIssue struct {
+	Severity    string         `json:"severity"`
+	Code        string         `json:"code"`
+	Details     outcomeDetails `json:"details"`
+	Diagnostics string         `json:"diagnostics,omitempty"`
 }
 
-type details struct {
-	Coding []coding `json:"coding"`
+type outcomeDetails struct {
+	Coding []outcomeCoding `json:"coding"`
 }
 
-type coding struct {
+type outcomeCoding struct {
 	System string `json:"system"`
 	Code   string `json:"code"`
 }
 
-func outcomeOf(f refusal) outcome {
+func outcomeOf(f refusal) operationOutcome {
 	code, detail, text := "security", "SEND_UNAUTHORIZED", f.message
 	switch f.reason {
 	case oauth.BearerMissing:
@@ -146,9 +146,9 @@ func outcomeOf(f refusal) outcome {
 	case reasonUnavailable:
 		code, detail = "transient", "PROXY_SERVER_ERROR"
 	}
-	return outcome{ResourceType: "OperationOutcome", Issue: []issue{{
+	return operationOutcome{ResourceType: "OperationOutcome", Issue: []outcomeIssue{{
 		Severity: "error", Code: code, Diagnostics: text,
-		Details: details{[]coding{{"https://fhir.nhs.uk/CodeSystem/http-error-codes", detail}}},
+		Details: outcomeDetails{[]outcomeCoding{{"https://fhir.nhs.uk/CodeSystem/http-error-codes", detail}}},
 	}}}
 }
 

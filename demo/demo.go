@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/client"
+	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
 // Options of a Demo. Vault is mandatory.
@@ -30,6 +31,10 @@ type Options struct {
 	ServiceURL string
 	// Audience is the service's own public URL, where that is not ServiceURL.
 	Audience string
+
+	// Authorize adds what the service's access rules ask for, such as an access token got with the demo's key,
+	// to a call that is about to be sent. nil: nothing.
+	Authorize func(ctx context.Context, key *jwks.Signer, r *http.Request) error
 
 	HTTP   *http.Client     // for calls to the service; nil: one with a timeout of 30 s
 	Vault  Vault            // keeps the key
@@ -138,7 +143,7 @@ func (d *Demo) Close() {
 
 // client makes the demo a client of the service at a place.
 func (d *Demo) client(k *key, at place) *client.Client {
-	return &client.Client{
+	c := &client.Client{
 		ID:       d.options.ClientID,
 		Signer:   k.signer,
 		BaseURL:  at.service,
@@ -146,4 +151,8 @@ func (d *Demo) client(k *key, at place) *client.Client {
 		HTTP:     d.options.HTTP,
 		Now:      d.options.Now,
 	}
+	if d.options.Authorize != nil {
+		c.Authorize = func(ctx context.Context, r *http.Request) error { return d.options.Authorize(ctx, k.signer, r) }
+	}
+	return c
 }

@@ -1,6 +1,8 @@
 package mock
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -39,13 +41,18 @@ type Demo struct {
 	PublicURL string `json:"public_url,omitempty"`
 	// Service is where it finds the Signing Service. Default: /signing-service beside it.
 	Service string `json:"service,omitempty"`
+	// Token is where it gets its access tokens. Default: this gateway's own apim_token, where it has one.
+	Token string `json:"token,omitempty"`
 
 	key string // in the pool, once acquired
 	run *running
 }
 
 // running is a demo in the pool.
-type running struct{ *demo.Demo }
+type running struct {
+	*demo.Demo
+	tokens *tokens
+}
 
 // Destruct waits for a key that is being made.
 func (r *running) Destruct() error {
@@ -67,19 +74,27 @@ func (d *Demo) Provision(ctx caddy.Context) error {
 	if err := outsideProduction(app, "countersign_demo"); err != nil {
 		return err
 	}
+	if d.Client == "" {
+		d.Client = "demo-epr"
+	}
 	key := strings.Join([]string{d.Client, d.KID, d.Name, d.PublicURL, d.Service}, "\x00")
 	value, _, err := demos.LoadOrNew(key, func() (caddy.Destructor, error) {
+		tokens := &tokens{client: d.Client}
 		made, err := demo.New(demo.Options{
 			ClientID: d.Client, KID: d.KID, Name: d.Name, PublicURL: d.PublicURL, ServiceURL: d.Service,
+			Authorize: tokens.authorize, HTTP: &http.Client{Transport: tokens, Timeout: callTimeout},
 			Vault: app.Vault(), Logger: ctx.Slogger(),
 		})
-		return &running{made}, err
+		return &running{made, tokens}, err
 	})
 	if err != nil {
 		return fmt.Errorf("countersign_demo: %w", err)
 	}
 	d.key, d.run = key, value.(*running)
-	app.OnStart(d.run.Start)
+	app.OnStart(func(ctx context.Context) {
+		d.run.tokens.use(cmp.Or(d.Token, app.TokenURL()))
+		d.run.Start(ctx)
+	})
 	return nil
 }
 
@@ -107,6 +122,7 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Han
 //		name       <text>
 //		public_url <url>
 //		service    <url>
+//		token      <url>
 //	}
 func (d *Demo) UnmarshalCaddyfile(c *caddyfile.Dispenser) error {
 	c.Next() // countersign_demo
@@ -114,7 +130,7 @@ func (d *Demo) UnmarshalCaddyfile(c *caddyfile.Dispenser) error {
 		return c.ArgErr()
 	}
 	options := map[string]*string{
-		"client": &d.Client, "kid": &d.KID, "name": &d.Name, "public_url": &d.PublicURL, "service": &d.Service,
+		"client": &d.Client, "kid": &d.KID, "name": &d.Name, "public_url": &d.PublicURL, "service": &d.Service, "token": &d.Token,
 	}
 	for c.NextBlock(0) {
 		into, known := options[c.Val()]

@@ -1,0 +1,72 @@
+package mock
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth"
+)
+
+// callTimeout bounds the demo's calls to the service, and to the token service.
+const callTimeout = 30 * time.Second
+
+// tokens gets the demo's access tokens from this gateway's own token service, as any client would. Where the
+// gateway has none, the demo calls without.
+type tokens struct {
+	client string
+
+	mu     sync.Mutex
+	url    string // of the token service; empty: there is none
+	key    *jwks.Signer
+	source *oauth.Source
+}
+
+// use says where tokens come from, each time a configuration starts.
+func (t *tokens) use(url string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.url, t.source = url, nil
+}
+
+// authorize puts a token into a request of the demo's.
+func (t *tokens) authorize(ctx context.Context, key *jwks.Signer, r *http.Request) error {
+	source, err := t.sourceFor(key)
+	if err != nil || source == nil {
+		return err
+	}
+	return source.Authorize(ctx, r)
+}
+
+func (t *tokens) sourceFor(key *jwks.Signer) (*oauth.Source, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.url == "" || t.source != nil && t.key == key {
+		return t.source, nil
+	}
+	source, err := oauth.NewSource(oauth.SourceOptions{
+		TokenURL: t.url, ClientID: t.client,
+		Signers: func(context.Context) ([]*jwks.Signer, error) { return []*jwks.Signer{key}, nil },
+	})
+	if err == nil {
+		t.key, t.source = key, source
+	}
+	return source, err
+}
+
+// RoundTrip sends a request of the demo's, and lets go of a token that the service refused.
+func (t *tokens) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusUnauthorized {
+		t.mu.Lock()
+		source := t.source
+		t.mu.Unlock()
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && source != nil {
+			source.Invalidate(token)
+		}
+	}
+	return response, err
+}
