@@ -40,6 +40,19 @@ func (a Answer) Failure(t testing.TB) Failure {
 	return f
 }
 
+// Get fetches an address with the header fields given.
+func Get(t testing.TB, address string, header http.Header) Answer {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != nil {
+		request.Header = header
+	}
+	return do(t, newHTTP(), request)
+}
+
 // newHTTP is a client that follows nothing, goes through no proxy and keeps no connection over a restart.
 func newHTTP() *http.Client {
 	return &http.Client{

@@ -80,8 +80,7 @@ func Visit(t testing.TB, address string) *Browser {
 	client := newHTTP()
 	client.Jar = jar
 	base, query, _ := strings.Cut(address, "/client?")
-	origin := base[:strings.Index(base[len("https://"):]+"/", "/")+len("https://")]
-	b := &Browser{t: t, base: base, http: client, Origin: origin, Query: query}
+	b := &Browser{t: t, base: base, http: client, Origin: originOf(base), Query: query}
 	for pair := range strings.SplitSeq(query, "&") {
 		if token, ok := strings.CutPrefix(pair, "token="); ok {
 			b.Token = token

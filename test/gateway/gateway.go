@@ -23,8 +23,10 @@ type Gateway struct {
 	dir     string         // its home: configuration, data, everything
 	ports   map[string]int // by the name in the Caddyfile
 	process *Process
-	outputs []string // of the processes before this one
-	private []string
+
+	certificates []string // that it makes by itself
+	outputs      []string // of the processes before this one
+	private      []string
 }
 
 // portName is how a Caddyfile asks for a free port: {$PORT_GATEWAY}. The same name is the same port.
@@ -33,7 +35,8 @@ var portName = regexp.MustCompile(`\{\$PORT_([A-Z0-9_]+)\}`)
 // adminPort is the name of the port that Caddy's own admin endpoint gets, without being asked for.
 const adminPort = "ADMIN"
 
-// Start runs the Caddyfile and returns when every port in it accepts connections. In the text, {$PORT_X}
+// Start runs the Caddyfile and returns when every port in it accepts connections and every certificate that
+// Caddy makes for it is there. In the text, {$PORT_X}
 // stands for a free port below 32768, known as X.
 func Start(t testing.TB, caddyfile string) *Gateway {
 	t.Helper()
@@ -52,11 +55,12 @@ func (g *Gateway) launch() {
 		"HOME="+g.dir, "XDG_DATA_HOME="+g.path("data"), "XDG_CONFIG_HOME="+g.path("config"),
 		"CADDY_ADMIN="+g.admin(), "GORACE=halt_on_error=0")
 	g.process = Launch(g.t, cmd)
-	g.process.Await("its ports", time.Minute, g.listening)
+	g.process.Await("its ports and certificates", time.Minute, g.ready)
 }
 
-// listening says which port does not accept connections yet.
-func (g *Gateway) listening() error {
+// ready says what is not there yet: a port that accepts no connection, or a certificate of Caddy's own CA
+// that a site or an agent's client needs and that Caddy makes in the background.
+func (g *Gateway) ready() error {
 	for name, port := range g.ports {
 		conn, err := net.DialTimeout("tcp", loopback(port), time.Second)
 		if err != nil {
@@ -64,7 +68,24 @@ func (g *Gateway) listening() error {
 		}
 		conn.Close()
 	}
+	for _, name := range g.certificates {
+		if _, err := os.Stat(g.Data("certificates/local/" + name + "/" + name + ".json")); err != nil {
+			return fmt.Errorf("certificate of %s: %w", name, err)
+		}
+	}
 	return nil
+}
+
+// certificateNames finds in a Caddyfile whose certificates Caddy has to make by itself.
+func certificateNames(caddyfile string) []string {
+	var names []string
+	for _, found := range regexp.MustCompile(`(?m)^\s*tls_client_auth (\S+)$`).FindAllStringSubmatch(caddyfile, -1) {
+		names = append(names, found[1])
+	}
+	for _, found := range regexp.MustCompile(`(?m)^https://([^:\s]+):\d+ \{\n\s*tls internal`).FindAllStringSubmatch(caddyfile, -1) {
+		names = append(names, found[1])
+	}
+	return names
 }
 
 func (g *Gateway) path(name string) string { return filepath.Join(g.dir, name) }
@@ -78,6 +99,7 @@ func (g *Gateway) write(caddyfile string) string {
 	text := portName.ReplaceAllStringFunc(caddyfile, func(ask string) string {
 		return strconv.Itoa(g.port(portName.FindStringSubmatch(ask)[1]))
 	})
+	g.certificates = certificateNames(text)
 	if err := os.WriteFile(g.path("Caddyfile"), []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
@@ -149,13 +171,20 @@ func (g *Gateway) Restart() {
 	g.launch()
 }
 
+// RestartWith is Restart with another Caddyfile.
+func (g *Gateway) RestartWith(caddyfile string) {
+	g.t.Helper()
+	g.write(caddyfile)
+	g.Restart()
+}
+
 // Reload replaces the configuration of the running gateway through Caddy's admin endpoint.
 func (g *Gateway) Reload(caddyfile string) {
 	g.t.Helper()
 	if err := g.TryReload(caddyfile); err != nil {
 		g.t.Fatal(err)
 	}
-	g.process.Await("its ports after a reload", 30*time.Second, g.listening)
+	g.process.Await("what a reload brings", 30*time.Second, g.ready)
 }
 
 // TryReload is Reload for a configuration that may be refused; the error is what Caddy says.

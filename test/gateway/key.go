@@ -14,14 +14,24 @@ type Key struct {
 	Public  string // path of the PEM public key
 }
 
-// NewKey makes an RSA key of that many bits.
+// NewKey makes an RSA key of that many bits, for one test.
 func NewKey(t testing.TB, bits int) Key {
 	t.Helper()
-	dir := t.TempDir()
-	k := Key{Private: filepath.Join(dir, "key.pem"), Public: filepath.Join(dir, "public.pem")}
-	openssl(t, nil, "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:"+strconv.Itoa(bits), "-out", k.Private)
-	openssl(t, nil, "pkey", "-in", k.Private, "-pubout", "-out", k.Public)
+	k, err := MakeKey(t.TempDir(), bits)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return k
+}
+
+// MakeKey makes an RSA key of that many bits in a directory.
+func MakeKey(dir string, bits int) (Key, error) {
+	k := Key{Private: filepath.Join(dir, "key.pem"), Public: filepath.Join(dir, "public.pem")}
+	if _, err := Run(nil, "openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:"+strconv.Itoa(bits), "-out", k.Private); err != nil {
+		return Key{}, err
+	}
+	_, err := Run(nil, "openssl", "pkey", "-in", k.Private, "-pubout", "-out", k.Public)
+	return k, err
 }
 
 // JWT signs header and claims, as they are marshalled, by RSASSA-PKCS1-v1_5 with SHA-512.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -45,12 +46,13 @@ func (s System) Header() map[string]any {
 	return map[string]any{"typ": "JWT", "alg": "RS512", "kid": s.Kid}
 }
 
-// Claims are correct claims over the payloads; change what the test is about.
+// Claims are correct claims over the payloads; change what the test is about. A jti makes each request another
+// one, even within a second; the service asks for none.
 func (s System) Claims(algorithm string, payloads ...Payload) map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
 		"iss": s.ID, "sub": s.Sub, "aud": s.Base, "iat": now, "exp": now + 600,
-		"algorithm": algorithm, "payloads": payloads,
+		"algorithm": algorithm, "payloads": payloads, "jti": rand.Text(),
 	}
 }
 
@@ -104,11 +106,7 @@ func (s System) accepted(t testing.TB, answer Answer) Accepted {
 // Response asks for the signatures of a token.
 func (s System) Response(t testing.TB, token string) Answer {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodGet, s.Base+"/signatureresponse/"+token, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return do(t, newHTTP(), request)
+	return Get(t, s.Base+"/signatureresponse/"+token, nil)
 }
 
 // Fetch gets the signatures of a token, or the test ends.

@@ -41,6 +41,7 @@ func SignedInfo(algorithm, uri string, content []byte) []byte {
 
 // Document is an XML document of which one element is to be signed, referred to by its Id.
 type Document struct {
+	ID         string // of the element
 	content    string // the element, canonical
 	SignedInfo []byte // canonical: the payload of a signing request
 }
@@ -48,7 +49,7 @@ type Document struct {
 // NewDocument is a small prescription, with an id of its own, to be signed with the algorithm.
 func NewDocument(algorithm, id string) Document {
 	content := `<rx:Prescription xmlns:rx="urn:example:prescription" Id="` + id + `"><rx:Line>Amoxicillin 500mg capsules, 21</rx:Line></rx:Prescription>`
-	return Document{content: content, SignedInfo: SignedInfo(algorithm, "#"+id, []byte(content))}
+	return Document{ID: id, content: content, SignedInfo: SignedInfo(algorithm, "#"+id, []byte(content))}
 }
 
 // Signed is the whole document with a base64 signature in its place.
