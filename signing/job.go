@@ -102,9 +102,22 @@ func (j *job) work(ctx context.Context) {
 	began := j.service.Now()
 	released, err := j.attempt(ctx)
 	if !errors.Is(err, errLost) {
-		err = errors.Join(err, j.conclude(ctx, released, asRefusal(err)))
+		refused := asRefusal(err)
+		err = errors.Join(err, j.conclude(ctx, released, refused))
+		j.auditOutcome(ctx, refused, err)
 	}
-	j.log(ctx, began, err)
+	j.ended(ctx, began, err)
+}
+
+// auditOutcome completes the audit log: a release stands in it already, before it happened.
+func (j *job) auditOutcome(ctx context.Context, refused *refusal, err error) {
+	ctx = context.WithoutCancel(ctx)
+	switch {
+	case refused != nil:
+		j.service.auditEnd(ctx, j.session, j.route.Name, string(StateFailed), refused.code)
+	case err != nil:
+		j.service.auditEnd(ctx, j.session, j.route.Name, outcomeNotKept, asRefusal(err).code)
+	}
 }
 
 // attempt asks the agent and verifies what it returns. What an agent sends must not stop the whole service, so a
@@ -127,7 +140,7 @@ func (j *job) attempt(ctx context.Context) (released []item, err error) {
 	if refused != nil {
 		return nil, refused
 	}
-	return released, nil
+	return released, j.auditSigned(ctx, items, released)
 }
 
 // ask runs the agent while the lease is kept. It returns errLost when the session was taken away.
@@ -207,7 +220,8 @@ func (s *Service) release(current *session, chunks [][]byte) []store.Op {
 	return ops
 }
 
-func (j *job) log(ctx context.Context, began time.Time, err error) {
+// ended tells the log and the observer how a run went.
+func (j *job) ended(ctx context.Context, began time.Time, err error) {
 	level, outcome, detail := slog.LevelInfo, "signed", ""
 	switch {
 	case errors.Is(err, errLost):
@@ -215,11 +229,12 @@ func (j *job) log(ctx context.Context, began time.Time, err error) {
 	case err != nil:
 		level, outcome, detail = slog.LevelWarn, asRefusal(err).code, err.Error()
 	}
-	of := j.session
+	of, took := j.session, j.service.Now().Sub(began)
+	j.service.Observer.RunEnded(ctx, Run{Agent: j.route.Name, Outcome: outcome, Items: of.Total, Took: took})
 	j.service.Logger.LogAttrs(ctx, level, "signing run ended",
 		slog.String("session", of.ID), slog.String("job", of.Job), slog.String("agent", j.route.Name),
 		slog.String("client", of.Client), slog.Int("items", of.Total), slog.Int("try", of.Tries),
-		slog.String("outcome", outcome), slog.Duration("duration", j.service.Now().Sub(began)), slog.String("detail", detail))
+		slog.String("outcome", outcome), slog.Duration("duration", took), slog.String("detail", detail))
 }
 
 func (s *Service) clientName(id string) string {

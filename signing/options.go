@@ -120,6 +120,10 @@ type Options struct {
 	Version    Version
 	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it
 
+	Observer      Observer // is told what happens; nil: nobody is
+	Auditor       Auditor  // keeps a record of each batch; nil: none is kept
+	AuditOptional bool     // release signatures also when the Auditor fails
+
 	Now    func() time.Time
 	Rand   io.Reader
 	Logger *slog.Logger
@@ -181,6 +185,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Trust.MinBits <= 0 {
 		o.Trust.MinBits = 1024
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

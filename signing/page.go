@@ -202,6 +202,7 @@ func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case err == nil:
+		s.auditEnd(r.Context(), found, "", string(StateCancelled), found.Reason)
 		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "session cancelled",
 			slog.String("session", found.ID), slog.String("client", found.Client),
 			slog.String("request_id", w.Header().Get(headerRequestID)))

@@ -18,6 +18,7 @@ const (
 	reasonExpired          = "expired"
 	reasonTooManyTries     = "too_many_tries"
 	reasonNoAgent          = "no_agent"
+	reasonAudit            = "audit"
 	reasonSignature        = "signature_invalid"
 	reasonCertUnreadable   = "certificate_unreadable"
 	reasonCertUntrusted    = "certificate_untrusted"
@@ -40,6 +41,8 @@ var reasons = map[string]Reason{
 		Text: "It was tried too often without success. Nothing was signed. Start again from the system that sent you here, and ask your service desk if it goes wrong again."},
 	reasonNoAgent: {Title: "No smartcard service is set up for you",
 		Text: "This site has no smartcard service for your user. Nothing was signed. Ask your service desk to add you."},
+	reasonAudit: {Title: "Signing could not be recorded", Retry: true,
+		Text: "The service must keep a record of what is signed, and cannot at the moment. Nothing was released. Wait a minute and try again; if it stays like this, tell your service desk."},
 	reasonSignature: {Title: "A signature was not right",
 		Text: "The smartcard service returned a signature that does not fit what was to be signed. Nothing was released. Tell your service desk before you try again."},
 	reasonCertUnreadable: {Title: "The card's certificate cannot be read",

@@ -86,7 +86,7 @@ func NewSandbox(o SandboxOptions) (*Sandbox, error) {
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setCommonHeaders(w, r)
 	handle, methods := s.endpoint(r.URL.Path)
-	serve(w, r, handle, methods, s.Logger)
+	s.service.serve(w, r, handle, methods)
 }
 
 func (s *Sandbox) endpoint(path string) (handle handler, methods string) {

@@ -38,7 +38,7 @@ func New(options Options) (*Service, error) {
 	return &Service{
 		Options:  options,
 		assets:   http.StripPrefix("/page", page.Assets()),
-		sessions: &sessions{store: options.Store, now: options.Now, tries: options.Tries, packer: packer},
+		sessions: &sessions{store: options.Store, now: options.Now, tries: options.Tries, entered: options.Observer.Entered, packer: packer},
 	}, nil
 }
 
@@ -80,12 +80,13 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setCommonHeaders(w, r)
 	handle, methods := s.endpoint(r.URL.Path)
-	serve(w, r, handle, methods, s.Logger)
+	s.serve(w, r, handle, methods)
 }
 
 // serve runs a handler and turns its error into an answer and a line in the log.
-func serve(w http.ResponseWriter, r *http.Request, handle handler, methods string, logger *slog.Logger) {
+func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, methods string) {
 	var err error
+	began := o.Now()
 	switch {
 	case handle == nil:
 		err = failure(http.StatusNotFound, "no_endpoint", "There is nothing at this path of the signing service")
@@ -95,16 +96,20 @@ func serve(w http.ResponseWriter, r *http.Request, handle handler, methods strin
 	default:
 		err = handle(w, r)
 	}
-	if err == nil {
-		return
+	told := Answer{
+		Time: began, Took: o.Now().Sub(began), Endpoint: "none", Code: "ok",
+		RequestID: w.Header().Get(headerRequestID), CorrelationID: w.Header().Get(headerCorrelationID),
 	}
-	answer := asError(err)
-	name := "none" // a path that is no endpoint's may hold anything, such as a token
-	if handle != nil {
-		name = endpointName(r.URL.Path)
+	if handle != nil { // else the path may hold anything, such as a token
+		told.Endpoint = endpointName(r.URL.Path)
 	}
-	logRefusal(r.Context(), logger, name, w.Header(), answer)
-	writeError(w, answer)
+	if err != nil {
+		refused := asError(err)
+		told.Status, told.Code, told.Message, told.Detail = refused.Status, refused.Code, refused.Message, refused.detail
+		logRefusal(r.Context(), o.Logger, told)
+		writeError(w, refused)
+	}
+	o.Observer.Answered(r.Context(), told)
 }
 
 func allows(methods, method string) bool {
@@ -147,21 +152,21 @@ func printable(id string) bool {
 
 // logRefusal writes who was refused what and why, without anything secret or personal: the caller's fault is
 // news, ours is a warning or an error.
-func logRefusal(ctx context.Context, logger *slog.Logger, endpoint string, ids http.Header, e *Error) {
+func logRefusal(ctx context.Context, logger *slog.Logger, refused Answer) {
 	level := slog.LevelInfo
 	switch {
-	case e.Status == http.StatusInternalServerError:
+	case refused.Status == http.StatusInternalServerError:
 		level = slog.LevelError
-	case e.Status > http.StatusInternalServerError:
+	case refused.Status > http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
 	logger.LogAttrs(ctx, level, "request refused",
-		slog.String("endpoint", endpoint),
-		slog.String("code", e.Code),
-		slog.Int("status", e.Status),
-		slog.String("detail", e.detail),
-		slog.String("request_id", ids.Get(headerRequestID)),
-		slog.String("correlation_id", ids.Get(headerCorrelationID)),
+		slog.String("endpoint", refused.Endpoint),
+		slog.String("code", refused.Code),
+		slog.Int("status", refused.Status),
+		slog.String("detail", refused.Detail),
+		slog.String("request_id", refused.RequestID),
+		slog.String("correlation_id", refused.CorrelationID),
 	)
 }
 

@@ -19,6 +19,8 @@ type sessions struct {
 	store store.Store
 	now   func() time.Time
 	tries int // see session.settle
+
+	entered func(context.Context, State) // is told of each state that a session is brought into
 }
 
 // errUnchanged is for a change that finds nothing to do: the session stays as it stands.
@@ -55,7 +57,11 @@ func (s *sessions) create(ctx context.Context, fresh *session, payloads []item, 
 	for n, chunk := range chunks {
 		batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: payloadKey(fresh.ID, n), Value: chunk, Expires: gone}})
 	}
-	return s.store.Commit(ctx, batch)
+	if err := s.store.Commit(ctx, batch); err != nil {
+		return err
+	}
+	s.entered(ctx, fresh.State)
+	return nil
 }
 
 // get returns a session as it stands now, and the version of its record.
@@ -88,11 +94,15 @@ func (s *sessions) change(ctx context.Context, id string, apply func(*session) (
 		if err != nil {
 			return nil, err
 		}
+		before := current.State
 		more, err := apply(current)
 		if err != nil {
 			return current, err
 		}
 		err = s.commit(ctx, current, version, more)
+		if err == nil && current.State != before {
+			s.entered(ctx, current.State)
+		}
 		var conflict *store.Conflict
 		if errors.As(err, &conflict) && ctx.Err() == nil {
 			continue

@@ -1,0 +1,109 @@
+package signing
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"log/slog"
+	"time"
+)
+
+// Auditor keeps a record of each batch. It has kept it for good when it returns without an error.
+type Auditor interface {
+	Record(ctx context.Context, record AuditRecord) error
+}
+
+// AuditRecord says what became of one batch: who asked, who signed what with which certificate through which agent,
+// and when. It names a person, so it belongs into an audit log and nowhere else.
+type AuditRecord struct {
+	Session     string            `json:"session"`
+	Client      string            `json:"client"`
+	Sub         string            `json:"sub"`
+	Algorithm   string            `json:"algorithm"`
+	Outcome     string            `json:"outcome"` // signed, failed, cancelled, or not_kept after signed
+	Reason      string            `json:"reason,omitempty"`
+	Agent       string            `json:"agent,omitempty"`
+	Mock        bool              `json:"mock,omitempty"`
+	Try         int               `json:"try,omitempty"`
+	Requested   time.Time         `json:"requested"`
+	Items       []AuditItem       `json:"items,omitempty"`
+	Certificate *AuditCertificate `json:"certificate,omitempty"`
+}
+
+// AuditItem is one payload, by its id and its digests.
+type AuditItem struct {
+	ID     string `json:"id"`
+	Digest string `json:"digest"` // what the page shows: the SignedInfo's own, or else the payload's SHA-256
+	SHA256 string `json:"sha256"` // of the payload's bytes, base64
+}
+
+// AuditCertificate is the signer's certificate.
+type AuditCertificate struct {
+	Subject string `json:"subject"`
+	Issuer  string `json:"issuer"`
+	Serial  string `json:"serial"`
+	SHA256  string `json:"sha256"` // of its DER, hex
+}
+
+// outcomes of an AuditRecord beside a session's state.
+const outcomeNotKept = "not_kept" // audited as signed, but then not kept and so not released
+
+func auditRecord(of *session, outcome, reason string) AuditRecord {
+	return AuditRecord{
+		Session: of.ID, Client: of.Client, Sub: of.Sub, Algorithm: of.Algorithm, Outcome: outcome, Reason: reason,
+		Mock: of.Mock, Try: of.Tries, Requested: of.Created.UTC(),
+	}
+}
+
+// auditSigned records a batch that is about to be released, and refuses the release if that fails.
+func (j *job) auditSigned(ctx context.Context, items, released []item) error {
+	if j.service.Auditor == nil {
+		return nil
+	}
+	record := auditRecord(j.session, string(StateSigned), "")
+	record.Agent = j.route.Name
+	record.Certificate = auditCertificate(released[0].Payload)
+	for _, it := range items {
+		sum := sha256.Sum256(it.Payload)
+		record.Items = append(record.Items, AuditItem{
+			ID: it.ID, Digest: digestOf(it.Payload), SHA256: base64.StdEncoding.EncodeToString(sum[:]),
+		})
+	}
+	err := j.service.Auditor.Record(ctx, record)
+	if err == nil || j.service.AuditOptional {
+		j.service.noteUnaudited(ctx, j.session, err)
+		return nil
+	}
+	return &refusal{code: reasonAudit, detail: "the audit log did not take the record: " + err.Error()}
+}
+
+// auditEnd records what is not a release. Nothing depends on it, so a failure is told to the log alone.
+func (s *Service) auditEnd(ctx context.Context, of *session, agent, outcome, reason string) {
+	if s.Auditor == nil {
+		return
+	}
+	record := auditRecord(of, outcome, reason)
+	record.Agent = agent
+	s.noteUnaudited(ctx, of, s.Auditor.Record(ctx, record))
+}
+
+func (s *Service) noteUnaudited(ctx context.Context, of *session, err error) {
+	if err != nil {
+		s.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks a record",
+			slog.String("session", of.ID), slog.String("error", err.Error()))
+	}
+}
+
+func auditCertificate(der []byte) *AuditCertificate {
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil { // it was parsed before it was released
+		return nil
+	}
+	sum := sha256.Sum256(der)
+	return &AuditCertificate{
+		Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Serial: leaf.SerialNumber.String(),
+		SHA256: hex.EncodeToString(sum[:]),
+	}
+}
