@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -71,8 +72,11 @@ func (p *pooled) acquire(a *App) (*openStore, error) {
 		}
 		return &openStore{Store: opened, jobs: signing.NewJobs(maxJobs)}, nil
 	})
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		return nil, err
 	}
 	p.key, p.open = key, value.(*openStore)
 	return p.open, nil
