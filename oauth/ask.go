@@ -48,6 +48,11 @@ func (e *TokenError) NoMatchingKey() bool {
 	return strings.Contains(e.Description, "no matching public key")
 }
 
+// KeysUnreachable says that the token service cannot fetch the client's key set at the moment (row 21).
+func (e *TokenError) KeysUnreachable() bool {
+	return e.Status == http.StatusForbidden && strings.Contains(e.Description, "can't be reached")
+}
+
 // assertionClaims are those of an assertion (contract: bars §2: no nbf).
 type assertionClaims struct {
 	Issuer   string `json:"iss"`

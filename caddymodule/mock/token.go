@@ -2,6 +2,7 @@ package mock
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,8 +12,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// callTimeout bounds the demo's calls to the service, and to the token service.
-const callTimeout = 30 * time.Second
+const (
+	callTimeout = 30 * time.Second // of the demo's calls to the service
+	keyPatience = 20 * time.Second // for the gateway to have fetched the demo's first key set
+	keyPause    = time.Second
+)
 
 // tokens gets the demo's access tokens from this gateway's own token service, as any client would. Where the
 // gateway has none, the demo calls without.
@@ -32,13 +36,26 @@ func (t *tokens) use(url string) {
 	t.url, t.source = url, nil
 }
 
-// authorize puts a token into a request of the demo's.
+// authorize puts a token into a request of the demo's. The gateway looks for the demo's key set now and then
+// until it is there, so the first token may be a few seconds away.
 func (t *tokens) authorize(ctx context.Context, key *jwks.Signer, r *http.Request) error {
 	source, err := t.sourceFor(key)
 	if err != nil || source == nil {
 		return err
 	}
-	return source.Authorize(ctx, r)
+	patience, end := context.WithTimeout(ctx, keyPatience)
+	defer end()
+	for {
+		err := source.Authorize(ctx, r)
+		if refusal, ok := errors.AsType[*oauth.TokenError](err); !ok || !refusal.KeysUnreachable() {
+			return err
+		}
+		select {
+		case <-time.After(keyPause):
+		case <-patience.Done():
+			return err
+		}
+	}
 }
 
 func (t *tokens) sourceFor(key *jwks.Signer) (*oauth.Source, error) {
