@@ -2,6 +2,7 @@ package signing
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -20,7 +21,8 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	}
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "text/plain" {
 		return nil, nil, failure(http.StatusUnsupportedMediaType, "content_type",
-			"Send the request as Content-Type: text/plain, with the JWT as the whole body")
+			"Send the request as Content-Type: text/plain, with the JWT as the whole body").
+			because("Content-Type", "text/plain", quoted(r.Header.Get("Content-Type")))
 	}
 	share := r.ContentLength
 	if share < 0 {
@@ -74,5 +76,6 @@ func readAtMost(body io.Reader, length, limit int64) ([]byte, error) {
 }
 
 func tooLarge(limit int64) *Error {
-	return failure(http.StatusRequestEntityTooLarge, "too_large", "The body may have at most %d bytes here", limit)
+	return failure(http.StatusRequestEntityTooLarge, "too_large", "The body may have at most %d bytes here", limit).
+		because("size of the body", fmt.Sprintf("at most %d bytes", limit), "more")
 }

@@ -79,7 +79,7 @@ func sameOrigin(r *http.Request, base *url.URL) error {
 	if r.Header.Get("Origin") != origin || (site != "" && site != "same-origin") {
 		return failure(http.StatusForbidden, "origin",
 			"Only the signing page itself may make this call, from the address that is configured as its public URL").
-			withDetail("expected Origin %s", origin)
+			because("Origin", origin, quoted(r.Header.Get("Origin")))
 	}
 	return nil
 }

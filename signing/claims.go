@@ -3,6 +3,8 @@ package signing
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -77,24 +79,29 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 		return err
 	}
 	if missing(c.raw.Payloads) {
-		return badClaims("claims", `"payloads" is required`)
+		return badClaims("claims", `"payloads" is required`).because("claim payloads", "1 to 250 items", "nothing")
 	}
 	switch {
 	case aud != audience:
-		return badClaims("claims", `"aud" must be [%s]`, audience)
+		return badClaims("claims", `"aud" must be [%s]`, audience).because("claim aud", audience, quoted(aud))
 	case !c.exp.After(now.Add(-skew)):
-		return badClaims("claims", `"exp" is in the past; make a new JWT for each request`)
+		return badClaims("claims", `"exp" is in the past; make a new JWT for each request`).
+			because("claim exp", "after "+instant(now.Add(-skew)), instant(c.exp))
 	case c.exp.After(now.Add(maxAhead + skew)):
-		return badClaims("claims", `"exp" is more than 10 minutes ahead`)
+		return badClaims("claims", `"exp" is more than 10 minutes ahead`).
+			because("claim exp", "at most "+instant(now.Add(maxAhead+skew)), instant(c.exp))
 	case iat.After(now.Add(skew)):
-		return badClaims("claims", `"iat" is in the future; check the clock of the machine that makes the JWT`)
+		return badClaims("claims", `"iat" is in the future; check the clock of the machine that makes the JWT`).
+			because("claim iat", "at most "+instant(now.Add(skew)), instant(iat))
 	case len(c.sub) > maxID:
-		return badClaims("claims", `"sub" must be a string of 1 to %d bytes`, maxID)
+		return badClaims("claims", `"sub" must be a string of 1 to %d bytes`, maxID).
+			because("claim sub", fmt.Sprintf("1 to %d bytes", maxID), fmt.Sprintf("%d bytes", len(c.sub)))
 	case bound && !twelveDigits(c.sub):
-		return badClaims("claims", `"sub" must be the SDS user id of the person who signs, twelve digits`)
+		return badClaims("claims", `"sub" must be the SDS user id of the person who signs, twelve digits`).
+			because("claim sub", "twelve digits", fmt.Sprintf("%d bytes, not all of them digits or not twelve", len(c.sub)))
 	case !client.allows(c.algorithm):
 		return badClaims("algorithm", `"algorithm" is not one of those this client may use`).
-			withDetail("client %s may use %v", c.iss, client.Algorithms)
+			because("claim algorithm", "one of "+strings.Join(client.algorithms(), ", "), quoted(c.algorithm))
 	}
 	return nil
 }
@@ -168,7 +175,8 @@ func (r *rawItem) decode(i int, algorithm string) (item, error) {
 	}
 	payload = payload[:n]
 	if uri, named := methodOf(payload); named && signatureMethods[uri] != algorithm {
-		return item{}, badClaims("algorithm", `"payloads[%d].payload" names another SignatureMethod than "algorithm"`, i)
+		return item{}, badClaims("algorithm", `"payloads[%d].payload" names another SignatureMethod than "algorithm"`, i).
+			because("SignatureMethod of a payload", algorithm, quoted(uri))
 	}
 	return item{ID: id, Payload: payload}, nil
 }
@@ -176,28 +184,35 @@ func (r *rawItem) decode(i int, algorithm string) (item, error) {
 func missing(raw jsontext.Value) bool { return len(raw) == 0 }
 
 func requiredString(name string, raw jsontext.Value) (string, error) {
+	refused := func(format, got string) error {
+		return badClaims("claims", format, name).because("claim "+name, "a string", got)
+	}
 	text, ok := jwks.StringValue(raw)
 	switch {
 	case missing(raw):
-		return "", badClaims("claims", `"%s" is required`, name)
+		return "", refused(`"%s" is required`, "nothing")
 	case !ok:
-		return "", badClaims("claims", `"%s" must be a string`, name)
+		return "", refused(`"%s" must be a string`, "another type")
 	case text == "":
-		return "", badClaims("claims", `"%s" is not allowed to be empty`, name)
+		return "", refused(`"%s" is not allowed to be empty`, "an empty string")
 	}
 	return text, nil
 }
 
 func requiredDate(name string, raw jsontext.Value) (time.Time, error) {
 	if missing(raw) {
-		return time.Time{}, badClaims("claims", `"%s" is required`, name)
+		return time.Time{}, badClaims("claims", `"%s" is required`, name).because("claim "+name, "a NumericDate", "nothing")
 	}
 	date, ok := jwks.NumericDate(raw)
 	if !ok {
-		return time.Time{}, badClaims("claims", `"%s" must be a number of seconds since 1970`, name)
+		return time.Time{}, badClaims("claims", `"%s" must be a number of seconds since 1970`, name).
+			because("claim "+name, "a NumericDate", "something else")
 	}
 	return date, nil
 }
+
+// instant is a time as an operator compares it with a clock.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func twelveDigits(sub string) bool {
 	if len(sub) != 12 {

@@ -21,14 +21,14 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // sent as Retry-After when not zero
 	Reason     *Reason       // what became of a session that ended without signatures
-	detail     string        // for the log alone: which check refused, what it expected, what it got
+	finding    Finding       // for the operator alone
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // withDetail adds what only the operator should read.
 func (e *Error) withDetail(format string, args ...any) *Error {
-	e.detail = fmt.Sprintf(format, args...)
+	e.finding.Detail = fmt.Sprintf(format, args...)
 	return e
 }
 
@@ -45,7 +45,7 @@ func unavailable(detail string) *Error {
 	e := failure(http.StatusServiceUnavailable, "unavailable",
 		"The service cannot take this request at the moment; send it again, unchanged, after the time in Retry-After")
 	e.RetryAfter = 5 * time.Second
-	e.detail = detail
+	e.finding.Detail = detail
 	return e
 }
 

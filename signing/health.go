@@ -23,11 +23,17 @@ func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
 // statusBody is the answer of /_status.
 type statusBody struct {
 	Version
-	Status string           `json:"status"` // pass, warn or fail
-	Checks map[string]check `json:"checks"`
+	Health
 }
 
-type check struct {
+// Health is how the things that a Service needs are.
+type Health struct {
+	Status string           `json:"status"` // pass, warn or fail
+	Checks map[string]Check `json:"checks"` // by name: store, and agent: with its address
+}
+
+// Check is how one of them is.
+type Check struct {
 	Status       string `json:"status"`
 	Timeout      string `json:"timeout"` // "true" when the check took too long
 	ResponseCode int    `json:"responseCode"`
@@ -37,24 +43,30 @@ type check struct {
 	} `json:"links"`
 }
 
-// status tells whoever holds the operator's key how the store and the agents are: fail without the store, warn
-// without an agent. All are asked at the same time.
+// status tells whoever holds the operator's key how the service is.
 func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
 	if !sameSecret(r.Header.Get("apikey"), s.StatusKey) {
 		w.Header().Set("WWW-Authenticate", `apikey realm="status"`)
 		return failure(http.StatusUnauthorized, "apikey", "Send the operator's status key in the header apikey")
 	}
-	body := statusBody{Version: s.Version, Status: "pass", Checks: map[string]check{}}
+	writeJSON(w, http.StatusOK, statusBody{Version: s.Version, Health: s.Health(r.Context())})
+	return nil
+}
+
+// Health asks the store and every agent how they are, all at the same time: fail without the store, warn without an
+// agent.
+func (s *Service) Health(ctx context.Context) Health {
+	found := Health{Status: "pass", Checks: map[string]Check{}}
 	var asking sync.WaitGroup
-	var mu sync.Mutex // guards body
+	var mu sync.Mutex // guards found
 	note := func(name, self, failed string, ask func(context.Context) (outcome string)) {
 		asking.Go(func() {
-			done := examine(r.Context(), self, failed, ask)
+			done := examine(ctx, self, failed, ask)
 			mu.Lock()
 			defer mu.Unlock()
-			body.Checks[name] = done
-			if done.Status != "pass" && body.Status != "fail" {
-				body.Status = done.Status
+			found.Checks[name] = done
+			if done.Status != "pass" && found.Status != "fail" {
+				found.Status = done.Status
 			}
 		})
 	}
@@ -69,18 +81,17 @@ func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
 		note("agent:"+route.Name, route.Name, "warn", route.outcome)
 	}
 	asking.Wait()
-	writeJSON(w, http.StatusOK, body)
-	return nil
+	return found
 }
 
 // outcomeOK is what a check finds where nothing is wrong.
 const outcomeOK = "OK"
 
 // examine makes one check, within its time.
-func examine(ctx context.Context, self, failed string, ask func(context.Context) string) check {
+func examine(ctx context.Context, self, failed string, ask func(context.Context) string) Check {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	done := check{Status: "pass", ResponseCode: http.StatusOK, Outcome: ask(ctx)}
+	done := Check{Status: "pass", ResponseCode: http.StatusOK, Outcome: ask(ctx)}
 	if done.Outcome != outcomeOK {
 		done.Status, done.ResponseCode = failed, http.StatusServiceUnavailable
 	}

@@ -21,9 +21,9 @@ type Answer struct {
 	Status        int    // of a refusal; 0 for success
 	Code          string // of a refusal; "ok" for success
 	Message       string // what the caller was told
-	Detail        string // what the operator is told besides: expected, got
 	RequestID     string
 	CorrelationID string
+	Finding       // of a refusal
 }
 
 // Run is one run of an agent over a session.

@@ -232,9 +232,12 @@ func (c Client) check() error {
 	return nil
 }
 
-func (c Client) allows(algorithm string) bool {
+// algorithms are those that the client may use.
+func (c Client) algorithms() []string {
 	if len(c.Algorithms) == 0 {
-		return algorithm == RS256
+		return []string{RS256}
 	}
-	return slices.Contains(c.Algorithms, algorithm)
+	return c.Algorithms
 }
+
+func (c Client) allows(algorithm string) bool { return slices.Contains(c.algorithms(), algorithm) }

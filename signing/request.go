@@ -62,7 +62,7 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 		answer, err = s.accept(r.Context(), arrived, client)
 	}
 	if err != nil {
-		return err
+		return ofClient(err, read.iss)
 	}
 	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "signing request accepted",
 		slog.String("client", read.iss), slog.String("algorithm", read.algorithm), slog.String("session", answer.session),
@@ -112,9 +112,11 @@ func readJWS(body []byte) (*jwks.Token, *claims, error) {
 func asMalformed(err error) *Error {
 	var e *jwks.Error
 	if errors.As(err, &e) && e.Code != jwks.CodeMalformed {
-		return badRequest("malformed", "The request is not a JWT as it has to be: %s", e.Text)
+		return badRequest("malformed", "The request is not a JWT as it has to be: %s", e.Text).
+			because("form of the JWT", "a JWS in compact form, with strict JSON in it", e.Text)
 	}
-	return badRequest("malformed", `Invalid request payload: "value" fails to match the required pattern: /%s/`, jwks.Pattern)
+	return badRequest("malformed", `Invalid request payload: "value" fails to match the required pattern: /%s/`, jwks.Pattern).
+		because("form of the body", "a JWS in compact form: three parts in base64url, joined by dots, and nothing else", "something else")
 }
 
 // checkHeader holds the JOSE header to what is allowed (contract: signing-service §1, Errors).
@@ -122,15 +124,15 @@ func checkHeader(h jwks.Header) error {
 	const prefix = "JWT header is not valid. "
 	switch {
 	case h.Alg == "":
-		return badRequest("alg", prefix+`"alg" is required`)
+		return badRequest("alg", prefix+`"alg" is required`).because("header alg", "RS512", "nothing")
 	case h.Alg != "RS512":
-		return badRequest("alg", prefix+`"alg" must be [RS512]`)
+		return badRequest("alg", prefix+`"alg" must be [RS512]`).because("header alg", "RS512", quoted(h.Alg))
 	case h.KID == "":
-		return badRequest("kid", prefix+`"kid" is required`)
+		return badRequest("kid", prefix+`"kid" is required`).because("header kid", "the kid of a registered key", "nothing")
 	case h.Typ == "":
-		return badRequest("typ", prefix+`"typ" is required`)
+		return badRequest("typ", prefix+`"typ" is required`).because("header typ", "JWT", "nothing")
 	case !strings.EqualFold(h.Typ, "JWT"):
-		return badRequest("typ", prefix+`"typ" must be [JWT]`)
+		return badRequest("typ", prefix+`"typ" must be [JWT]`).because("header typ", "JWT", quoted(h.Typ))
 	}
 	return nil
 }
@@ -138,38 +140,55 @@ func checkHeader(h jwks.Header) error {
 // authenticate proves that the JWT was signed with a key of the client it names. A stranger gets one answer for
 // every client and kid that is not, and causes no fetch.
 func (s *Service) authenticate(ctx context.Context, jws *jwks.Token, read *claims, caller Caller) (Client, error) {
-	refused := func(detail string) error {
+	refused := func(check, expected, got string) error {
 		return failure(http.StatusUnauthorized, "kid",
-			`No key is registered for this "iss" and "kid"; check both against what the service's operator registered`).withDetail("%s", detail)
+			`No key is registered for this "iss" and "kid"; check both against what the service's operator registered`).
+			because(check, expected, got)
 	}
 	client, known := s.Clients[read.iss]
 	if !known {
-		return Client{}, refused("iss names no client")
+		return Client{}, refused("claim iss", "the id of a client that is configured and not revoked", quoted(read.iss))
 	}
-	key, err := s.Keys.Key(ctx, read.iss, jws.Header.KID)
-	switch {
-	case errors.Is(err, jwks.ErrUnknownKID), errors.Is(err, jwks.ErrNoKeys), errors.Is(err, jwks.ErrUnknownClient):
-		return Client{}, refused("client " + read.iss + ": " + err.Error())
-	case err != nil:
-		e := unavailable("key set of client " + read.iss + ": " + err.Error())
-		e.Message = "The key set of this client cannot be read at the moment; check its URL, and send the request again"
-		return Client{}, e
-	case key.ModulusBytes() < minModulus:
-		return Client{}, refused(fmt.Sprintf("client %s: the key has %d bits and signing wants 4096", read.iss, key.Bits()))
-	}
-	if err := jws.Verify(key); err != nil {
-		return Client{}, failure(http.StatusUnauthorized, "signature",
-			"The JWT's signature does not verify with the key registered for its kid").withDetail("client %s", read.iss)
-	}
-	if caller.Client != "" && caller.Client != read.iss {
-		return Client{}, failure(http.StatusUnauthorized, "access_token",
-			`The access token belongs to another client than the JWT's "iss"`).withDetail("client %s", read.iss)
-	}
-	if caller.User != "" && caller.User != read.sub {
-		return Client{}, failure(http.StatusUnauthorized, "access_token",
-			`The access token belongs to another user than the JWT's "sub"`).withDetail("client %s", read.iss)
+	if err := s.authenticateClient(ctx, jws, read, caller, refused); err != nil {
+		return Client{}, ofClient(err, read.iss)
 	}
 	return client, nil
+}
+
+// authenticateClient proves that a client that is known has signed the JWT, and has got the access token that came
+// with it.
+func (s *Service) authenticateClient(ctx context.Context, jws *jwks.Token, read *claims, caller Caller,
+	refused func(check, expected, got string) error,
+) error {
+	kid := jws.Header.KID
+	key, err := s.Keys.Key(ctx, read.iss, kid)
+	switch {
+	case errors.Is(err, jwks.ErrUnknownKID), errors.Is(err, jwks.ErrNoKeys), errors.Is(err, jwks.ErrUnknownClient):
+		return refused("header kid", "the kid of a key of this client", quoted(kid)+": "+err.Error())
+	case err != nil:
+		e := unavailable(err.Error()).because("key set of the client", "a key set that can be read", "none")
+		e.Message = "The key set of this client cannot be read at the moment; check its URL, and send the request again"
+		return e
+	case key.ModulusBytes() < minModulus:
+		return refused("size of the key", "4096 bits", fmt.Sprintf("%d bits, kid %s", key.Bits(), quoted(kid)))
+	}
+	if err := jws.Verify(key); err != nil {
+		return failure(http.StatusUnauthorized, "signature",
+			"The JWT's signature does not verify with the key registered for its kid").
+			because("signature of the JWT", "one by the key with kid "+quoted(kid)+" and the thumbprint "+key.Thumbprint(),
+				"a signature by another key, or over other bytes")
+	}
+	if caller.Client != "" && caller.Client != read.iss {
+		return failure(http.StatusUnauthorized, "access_token",
+			`The access token belongs to another client than the JWT's "iss"`).
+			because("client of the access token", read.iss, caller.Client)
+	}
+	if caller.User != "" && caller.User != read.sub {
+		return failure(http.StatusUnauthorized, "access_token",
+			`The access token belongs to another user than the JWT's "sub"`).
+			because("user of the access token", "the user who is to sign", "another user")
+	}
+	return nil
 }
 
 // requestKey is where a request is remembered, so that the same JWT never makes a second session.
@@ -194,7 +213,8 @@ func (s *Service) repeated(ctx context.Context, a *arrival) (*ticket, error) {
 	}
 	if remembered.State != a.state {
 		return nil, failure(http.StatusConflict, "replayed",
-			"This JWT was accepted before with another state; make a new JWT for a new request").withDetail("client %s", a.iss)
+			"This JWT was accepted before with another state; make a new JWT for a new request").
+			because("state", "the state of the first time", "another state")
 	}
 	return newTicket(seal(remembered.Sealed, a.jws), a.state, a.base), nil
 }

@@ -1,8 +1,6 @@
 package signing
 
 import (
-	"context"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -105,7 +103,10 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 	}
 	if err != nil {
 		refused := asError(err)
-		told.Status, told.Code, told.Message, told.Detail = refused.Status, refused.Code, refused.Message, refused.detail
+		told.Status, told.Code, told.Message, told.Finding = refused.Status, refused.Code, refused.Message, refused.finding
+		if told.Check == "" {
+			told.Check = refused.Code
+		}
 		logRefusal(r.Context(), o.Logger, told)
 		writeError(w, refused)
 	}
@@ -148,26 +149,6 @@ func printable(id string) bool {
 		}
 	}
 	return true
-}
-
-// logRefusal writes who was refused what and why, without anything secret or personal: the caller's fault is
-// news, ours is a warning or an error.
-func logRefusal(ctx context.Context, logger *slog.Logger, refused Answer) {
-	level := slog.LevelInfo
-	switch {
-	case refused.Status == http.StatusInternalServerError:
-		level = slog.LevelError
-	case refused.Status > http.StatusInternalServerError:
-		level = slog.LevelWarn
-	}
-	logger.LogAttrs(ctx, level, "request refused",
-		slog.String("endpoint", refused.Endpoint),
-		slog.String("code", refused.Code),
-		slog.Int("status", refused.Status),
-		slog.String("detail", refused.Detail),
-		slog.String("request_id", refused.RequestID),
-		slog.String("correlation_id", refused.CorrelationID),
-	)
 }
 
 // endpointName is the path of an endpoint without what a caller put into it.
