@@ -320,7 +320,7 @@ func (w *world) accept(jwt, query string) accepted {
 // fetch asks for a session's signatures.
 func (w *world) fetch(token string) *httptest.ResponseRecorder {
 	w.Helper()
-	return answer(w.Service, httptest.NewRequest(http.MethodGet, "/signatureresponse/"+token, nil))
+	return answer(w.Service, newFetch(token))
 }
 
 func read[T any](t testing.TB, from *httptest.ResponseRecorder) T {

@@ -137,3 +137,17 @@ func mustBe(t testing.TB, got *httptest.ResponseRecorder, status int) {
 		t.Fatalf("got %d %s, want %d", got.Code, got.Body, status)
 	}
 }
+
+func newFetch(token string) *http.Request {
+	return httptest.NewRequest(http.MethodGet, "/signatureresponse/"+token, nil)
+}
+
+// sessionOf is the id under which a ticket's session is kept.
+func sessionOf(t testing.TB, ticket accepted) string {
+	t.Helper()
+	token, err := tokenOf(ticket.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sessionID(token)
+}

@@ -40,7 +40,8 @@ func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 		j.mu.Lock()
 		marks := string(j.marks)
 		j.mu.Unlock()
-		due := s.Now().Sub(renewed) >= s.Durations.Lease/3
+		now := s.Now()
+		due := now.Sub(renewed) >= s.Durations.Lease/3
 		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
 			switch {
 			case !j.holds(current):
@@ -54,7 +55,7 @@ func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 		})
 		switch {
 		case err == nil:
-			renewed, kept = s.Now(), marks
+			renewed, kept = now, marks
 		case errors.Is(err, errLost), isGone(err):
 			cancel(errLost)
 			return
