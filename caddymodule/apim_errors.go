@@ -74,20 +74,24 @@ func (s Shape) write(w http.ResponseWriter, r *http.Request, f refusal) {
 	default:
 		body = faultOf(f)
 	}
-	data, err := json.Marshal(body)
-	if err != nil { // only our own types come here; a failure is a defect
-		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
-		return
-	}
 	h := w.Header()
-	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	if f.status < http.StatusInternalServerError {
 		h.Set("WWW-Authenticate", f.challenge())
 	} else {
 		h.Set("Retry-After", "5")
 	}
-	w.WriteHeader(f.status)
+	writeJSON(w, f.status, contentType, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	data, err := json.Marshal(body)
+	if err != nil { // only our own types come here; a failure is a defect
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
 	_, _ = w.Write(data) // a caller that has gone needs no answer
 }
 

@@ -1,0 +1,213 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth"
+	"github.com/seed-dd2befc3/countersign/outbound"
+)
+
+func (s *Sender) provision(ctx caddy.Context, app *App) error {
+	s.logger = ctx.Slogger()
+	if s.Environment == "" {
+		s.Environment = app.Environment
+	}
+	if s.Replay == 0 {
+		s.Replay = defaultReplay
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	var err error
+	if s.headers, err = s.fixedHeaders(); err != nil {
+		return err
+	}
+	if s.Environment == Sandbox {
+		return nil
+	}
+	networks, err := parseNetworks(app.AllowNetworks)
+	if err != nil {
+		return err
+	}
+	rules := outbound.Options{AllowNetworks: networks, AllowLocalhost: s.Environment != Production}
+	if address, err := url.Parse(s.TokenURL); err != nil {
+		return fmt.Errorf("token_url %q is not a URL", s.TokenURL)
+	} else if err := rules.CheckURL(address); err != nil {
+		return fmt.Errorf("token_url: %w", err)
+	}
+	s.http = outbound.New(rules)
+	s.sources = map[string]*oauth.Source{}
+	if len(s.Providers) == 0 {
+		s.sources[""], err = s.source(app, &s.SenderKeys)
+		return err
+	}
+	for name, keys := range s.Providers {
+		if keys.Client == "" {
+			keys.Client = s.Client
+		}
+		if s.sources[name], err = s.source(app, keys); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// source makes the source of one provider's tokens.
+func (s *Sender) source(app *App, keys *SenderKeys) (*oauth.Source, error) {
+	client, err := caddy.NewReplacer().ReplaceOrErr(keys.Client, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if keys.Key == nil {
+		return nil, errors.New("has no key; add key with a kid and a PEM file, which caddy countersign keygen makes")
+	}
+	current, err := keys.Key.signer()
+	if err != nil {
+		return nil, err
+	}
+	signers := []*jwks.Signer{current}
+	var published time.Time
+	if keys.Next != nil {
+		next, err := keys.Next.signer()
+		if err != nil {
+			return nil, fmt.Errorf("next: %w", err)
+		}
+		if next.KID() == current.KID() {
+			return nil, fmt.Errorf("next: it has the kid %s of the current key; a kid must name one key", next.KID())
+		}
+		signers, published = append(signers, next), keys.Next.Published
+	}
+	return oauth.NewSource(oauth.SourceOptions{
+		TokenURL: s.TokenURL, Audience: s.Audience, ClientID: client, NextPublished: published,
+		Signers: func(context.Context) ([]*jwks.Signer, error) { return signers, nil },
+		HTTP:    s.http, Now: app.now, Logger: s.logger,
+	})
+}
+
+// signer reads the key's file.
+func (k *SenderKey) signer() (*jwks.Signer, error) {
+	text, err := os.ReadFile(k.Path)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", k.KID, err)
+	}
+	signer, err := jwks.ParseSigner(k.KID, text)
+	if err != nil {
+		return nil, fmt.Errorf("key %s, file %s: %w", k.KID, k.Path, err)
+	}
+	return signer, nil
+}
+
+// check refuses what cannot be meant, and a mixture of environments.
+func (s *Sender) check() error {
+	if err := s.Environment.check(); err != nil {
+		return err
+	}
+	if s.Replay < 0 {
+		return fmt.Errorf("replay %d is not a number of bytes", s.Replay)
+	}
+	if s.Environment == Sandbox {
+		return nil
+	}
+	if s.TokenURL == "" {
+		s.TokenURL = "https://" + nhsHosts()[s.Environment] + "/oauth2/token"
+	}
+	if s.Audience == "" {
+		s.Audience = s.TokenURL
+	}
+	for _, named := range []struct{ what, address string }{{"token_url", s.TokenURL}, {"audience", s.Audience}} {
+		if err := s.Environment.checkAddress(named.what, named.address); err != nil {
+			return err
+		}
+		for environment, host := range nhsHosts() {
+			if environment != s.Environment && strings.EqualFold(hostOf(named.address), host) {
+				return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed",
+					named.what, named.address, environment, s.Environment)
+			}
+		}
+	}
+	switch {
+	case len(s.Providers) > 0 && s.Provider == "":
+		return errors.New("has providers and does not say whose a request is; add provider_by {header.X-Provider}, or another placeholder")
+	case len(s.Providers) == 0 && s.Provider != "":
+		return errors.New("has provider_by and no provider; add provider <name> { key … } for each")
+	case len(s.Providers) > 0 && s.Key != nil:
+		return errors.New("has a key of its own beside those of its providers, which nothing would use; move it into a provider")
+	case s.Client == "" && len(s.Providers) == 0:
+		return errors.New("has no client; add client with the application's API key")
+	}
+	for name, keys := range s.Providers {
+		if keys == nil || keys.Client == "" && s.Client == "" {
+			return fmt.Errorf("provider %s has no client; add client with the application's API key", name)
+		}
+	}
+	return nil
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// nhsHosts are NHS England's own hosts of each environment.
+func nhsHosts() map[Environment]string {
+	return map[Environment]string{
+		Sandbox:     "sandbox.api.service.nhs.uk",
+		Integration: "int.api.service.nhs.uk",
+		Production:  "api.service.nhs.uk",
+	}
+}
+
+// fixedHeaders are the headers that every request gets.
+func (s *Sender) fixedHeaders() (map[string]string, error) {
+	headers := map[string]string{}
+	if s.Accept != "" {
+		headers["Accept"] = s.Accept
+	}
+	for _, described := range []struct{ what, resource, header, value string }{
+		{"organisation", "Organization", "NHSD-End-User-Organisation", s.Organisation},
+		{"software", "Device", "NHSD-Requesting-Software", s.Software},
+	} {
+		if described.value == "" {
+			continue
+		}
+		encoded, err := resourceHeader(described.resource, described.value)
+		if err != nil {
+			return nil, fmt.Errorf("%s %w", described.what, err)
+		}
+		headers[described.header] = encoded
+	}
+	return headers, nil
+}
+
+// resourceHeader is a FHIR resource as a header has it: padded standard base64 of its JSON.
+func resourceHeader(resource, value string) (string, error) {
+	if strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file.") { // the braces of JSON are no placeholders
+		var err error
+		if value, err = caddy.NewReplacer().ReplaceOrErr(value, true, true); err != nil {
+			return "", err
+		}
+	}
+	var is struct {
+		ResourceType string `json:"resourceType"`
+	}
+	var compact bytes.Buffer
+	if json.Unmarshal([]byte(value), &is) != nil || is.ResourceType != resource || json.Compact(&compact, []byte(value)) != nil {
+		return "", fmt.Errorf("is not the JSON of a FHIR %s, such as {\"resourceType\":%q,…}, or a placeholder {file.<path>} for it", resource, resource)
+	}
+	return base64.StdEncoding.EncodeToString(compact.Bytes()), nil
+}

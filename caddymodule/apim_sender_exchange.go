@@ -1,0 +1,226 @@
+package caddymodule
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxHeldAnswer bounds a refusal that is held back to be looked at, in bytes.
+const maxHeldAnswer = 64 << 10
+
+// keptBody is a request's body, kept so that it can be sent twice.
+type keptBody struct {
+	data  []byte
+	whole bool // whether all of it is kept
+}
+
+// keepBody reads a body of at most limit bytes, and leaves a larger one as it is.
+func keepBody(r *http.Request, limit int64) (*keptBody, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return &keptBody{whole: true}, nil
+	}
+	if r.ContentLength > limit {
+		return &keptBody{}, nil
+	}
+	rest := r.Body
+	data, err := io.ReadAll(io.LimitReader(rest, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the request's body: %w", err)
+	}
+	if int64(len(data)) > limit {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(data), rest), rest}
+		return &keptBody{}, nil
+	}
+	kept := &keptBody{data: data, whole: true}
+	r.ContentLength, r.TransferEncoding = int64(len(data)), nil
+	kept.rewind(r)
+	return kept, nil
+}
+
+// rewind gives the request its body again, if all of it was kept.
+func (k *keptBody) rewind(r *http.Request) bool {
+	if k.whole && r.Body != nil && r.Body != http.NoBody {
+		r.Body = io.NopCloser(bytes.NewReader(k.data))
+	}
+	return k.whole
+}
+
+// begins says whether a request begins something, so that it may have a correlation id of its own. An update
+// carries the id of what it is about, which only the application knows (contract: bars §2); whatever is not
+// plainly new is taken for one.
+func begins(method string, body *keptBody) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return true
+	case http.MethodPost:
+	default:
+		return false
+	}
+	var message struct {
+		ResourceType string `json:"resourceType"`
+		Entry        []struct {
+			Resource struct {
+				ResourceType string `json:"resourceType"`
+				Reason       struct {
+					Coding []struct {
+						Code string `json:"code"`
+					} `json:"coding"`
+				} `json:"reason"`
+			} `json:"resource"`
+		} `json:"entry"`
+	}
+	if !body.whole || json.Unmarshal(body.data, &message) != nil {
+		return false
+	}
+	if message.ResourceType != "Bundle" {
+		return true // a POST of a resource creates it
+	}
+	isNew := false
+	for _, entry := range message.Entry {
+		if entry.Resource.ResourceType != "MessageHeader" {
+			continue
+		}
+		for _, coding := range entry.Resource.Reason.Coding {
+			if coding.Code != "new" {
+				return false
+			}
+			isNew = true
+		}
+	}
+	return isNew
+}
+
+// heldAnswer lets every answer through but a 401, which it holds back to be looked at.
+type heldAnswer struct {
+	http.ResponseWriter
+	header http.Header // of the answer, until it is let through
+	status int         // of an answer that is held back
+	body   bytes.Buffer
+	passed bool
+}
+
+// Header returns the answer's header.
+func (h *heldAnswer) Header() http.Header {
+	if h.passed {
+		return h.ResponseWriter.Header()
+	}
+	return h.header
+}
+
+// WriteHeader holds a 401 back.
+func (h *heldAnswer) WriteHeader(status int) {
+	switch {
+	case h.passed:
+		h.ResponseWriter.WriteHeader(status)
+	case h.status != 0:
+	case status == http.StatusUnauthorized:
+		h.status = status
+	case status < http.StatusOK && status != http.StatusSwitchingProtocols:
+		h.copyHeader()
+		h.ResponseWriter.WriteHeader(status)
+	default:
+		h.pass(status)
+	}
+}
+
+// Write holds a 401's body back, up to a bound.
+func (h *heldAnswer) Write(data []byte) (int, error) {
+	if !h.passed && h.status == 0 {
+		h.WriteHeader(http.StatusOK)
+	}
+	if !h.passed {
+		if h.body.Len()+len(data) <= maxHeldAnswer {
+			return h.body.Write(data)
+		}
+		if err := h.release(); err != nil {
+			return 0, err
+		}
+	}
+	return h.ResponseWriter.Write(data)
+}
+
+// FlushError sends on what is not held back.
+func (h *heldAnswer) FlushError() error {
+	if !h.passed && h.status == 0 {
+		h.WriteHeader(http.StatusOK)
+	}
+	if !h.passed {
+		return nil
+	}
+	return http.NewResponseController(h.ResponseWriter).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+func (h *heldAnswer) copyHeader() {
+	to := h.ResponseWriter.Header()
+	clear(to)
+	for name, values := range h.header {
+		to[name] = values
+	}
+}
+
+func (h *heldAnswer) pass(status int) {
+	h.copyHeader()
+	h.passed = true
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// release lets through what was held back.
+func (h *heldAnswer) release() error {
+	if h.passed {
+		return nil
+	}
+	if h.status == 0 { // nothing was answered; what was set stays set
+		h.copyHeader()
+		h.passed = true
+		return nil
+	}
+	h.pass(h.status)
+	_, err := h.ResponseWriter.Write(h.body.Bytes())
+	return err
+}
+
+// refusesToken says whether the answer is the proxy's refusal of the token, and not a receiver's own 401
+// (contract: bars §1, SEND_UNAUTHORIZED; api-m-token, last section).
+func (h *heldAnswer) refusesToken() bool {
+	if h.passed || h.status != http.StatusUnauthorized {
+		return false
+	}
+	var body io.Reader = bytes.NewReader(h.body.Bytes())
+	if h.header.Get("Content-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(body)
+		if err != nil {
+			return false
+		}
+		body = unpacked
+	}
+	text, err := io.ReadAll(io.LimitReader(body, maxHeldAnswer))
+	if err != nil {
+		return false
+	}
+	var said struct {
+		operationOutcome
+		fault
+	}
+	if json.Unmarshal(text, &said) != nil {
+		return false
+	}
+	for _, issue := range said.Issue {
+		for _, coding := range issue.Details.Coding {
+			if coding.Code == "SEND_UNAUTHORIZED" {
+				return true
+			}
+		}
+	}
+	return strings.HasPrefix(said.Fault.Detail.Code, "keymanagement.service.") && strings.Contains(said.Fault.Detail.Code, "access_token")
+}
