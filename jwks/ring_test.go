@@ -248,3 +248,38 @@ func TestDamagedVaultIsAnErrorAndStays(t *testing.T) {
 		}
 	}
 }
+
+// TestRingStatus follows a ring's keys through their states, and sees that looking makes none.
+func TestRingStatus(t *testing.T) {
+	vault, clock := &memoryVault{}, &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	ring := NewRing(vault, RingOptions{Rotate: rotate, Overlap: overlap, Now: clock.time})
+	status := func() []RingKeyStatus {
+		t.Helper()
+		all, err := ring.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if got := status(); got == nil || len(got) != 0 || vault.saves != 0 {
+		t.Fatalf("before its first use: %v, %d saves", got, vault.saves)
+	}
+	publishedBy(t, ring)
+	began := clock.now
+	if got := status(); len(got) != 1 || got[0].State != "signing" || !got[0].From.Equal(began) || !got[0].Until.Equal(began.Add(rotate)) {
+		t.Errorf("the first key: %+v", got)
+	}
+	clock.now = began.Add(rotate - overlap)
+	publishedBy(t, ring)
+	if got := status(); len(got) != 2 || got[0].State != "signing" || got[1].State != "next" || !got[0].Until.Equal(got[1].From) {
+		t.Errorf("before the change: %+v", got)
+	}
+	clock.now = began.Add(rotate)
+	if got := status(); len(got) != 2 || got[0].State != "former" || got[1].State != "signing" {
+		t.Errorf("after the change: %+v", got)
+	}
+	vault.loadErr = errors.New("away")
+	if _, err := ring.Status(t.Context()); err == nil {
+		t.Error("a vault that is away has no error")
+	}
+}
