@@ -1,0 +1,117 @@
+// Package build_test builds a gateway as its users do, with xcaddy and as a release, and looks at what came out.
+package build_test
+
+import (
+	"debug/buildinfo"
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+const module = "github.com/seed-dd2befc3/countersign"
+
+// What the default build has, and what only a build with the plugin mock has.
+var (
+	ours = []string{
+		"countersign", "countersign.stores.badger", "countersign.stores.memory",
+		"http.handlers.signing_service", "http.handlers.smartcard_agent", "http.handlers.countersign_jwks",
+	}
+	mocks = []string{"countersign.agents.mock", "http.handlers.countersign_demo"}
+)
+
+// TestXcaddy runs the command that the manifest's reader makes for this checkout, with the pinned xcaddy.
+func TestXcaddy(t *testing.T) {
+	root := gateway.Root(t)
+	run(t, root, nil, "scripts/tools", "xcaddy")
+	env := []string{
+		"PATH=" + filepath.Join(root, "bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
+		// Without xcaddy's own flags, so that nothing is compiled that the other builds have compiled already.
+		"XCADDY_GO_BUILD_FLAGS=-ldflags=-w",
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		with []string // modules that must be there
+		not  []string // … and must not
+	}{
+		{"the default build", nil, ours, mocks},
+		{"with the mock", []string{"-with", "mock"}, slices.Concat(ours, mocks), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			binary := filepath.Join(t.TempDir(), "caddy")
+			args := append([]string{"run", "./cmd/gateway", "-local", "-build", "-output", binary}, c.args...)
+			run(t, root, env, "go", args...)
+			mustBeStatic(t, binary)
+			mustHave(t, binary, c.with, c.not)
+			info, err := buildinfo.ReadFile(binary)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module && m.Replace != nil }) {
+				t.Error("it was not built from the checkout")
+			}
+		})
+	}
+}
+
+// mustHave asks a binary for its modules.
+func mustHave(t *testing.T, binary string, with, not []string) {
+	t.Helper()
+	listed := strings.Fields(run(t, t.TempDir(), nil, binary, "list-modules"))
+	for _, name := range with {
+		if !slices.Contains(listed, name) {
+			t.Errorf("%s is not in the build", name)
+		}
+	}
+	for _, name := range not {
+		if slices.Contains(listed, name) {
+			t.Errorf("%s is in the build", name)
+		}
+	}
+}
+
+// mustBeStatic looks for everything that the system would have to load beside the binary.
+func mustBeStatic(t *testing.T, binary string) {
+	t.Helper()
+	file, err := elf.Open(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, part := range file.Progs {
+		if part.Type == elf.PT_INTERP {
+			t.Error("it asks for an interpreter")
+		}
+	}
+	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("it asks for libraries: %v (%v)", libraries, err)
+	}
+	info, err := buildinfo.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "CGO_ENABLED" && s.Value == "0" }) {
+		t.Error("it was built with cgo")
+	}
+}
+
+// run runs a program and returns what it wrote to its standard output.
+func run(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	var said, complained strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &complained
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, said.String(), complained.String())
+	}
+	return said.String()
+}
