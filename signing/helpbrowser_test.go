@@ -138,9 +138,9 @@ func mustBe(t testing.TB, got *httptest.ResponseRecorder, status int) {
 	}
 }
 
-func newFetch(token string) *http.Request {
-	return httptest.NewRequest(http.MethodGet, "/signatureresponse/"+token, nil)
-}
+func newPath(path string) *http.Request { return httptest.NewRequest(http.MethodGet, path, nil) }
+
+func newFetch(token string) *http.Request { return newPath("/signatureresponse/" + token) }
 
 // sessionOf is the id under which a ticket's session is kept.
 func sessionOf(t testing.TB, ticket accepted) string {

@@ -30,7 +30,6 @@ func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 	s := j.service
 	tick := time.NewTicker(s.Durations.Heartbeat)
 	defer tick.Stop()
-	renewed, kept := s.Now(), pendingMarks(j.session.Total)
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,22 +39,21 @@ func (j *job) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 		j.mu.Lock()
 		marks := string(j.marks)
 		j.mu.Unlock()
-		now := s.Now()
-		due := now.Sub(renewed) >= s.Durations.Lease/3
 		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
-			switch {
-			case !j.holds(current):
+			if !j.holds(current) {
 				return nil, errLost
-			case marks == kept && !due:
-				return nil, errUnchanged
 			}
+			before := *current
 			current.Marks = marks
 			s.renew(current)
+			due := before.Lease.Sub(s.Now()) <= s.Durations.Lease*2/3 && current.Lease.After(before.Lease)
+			if marks == before.Marks && !due {
+				return nil, errUnchanged
+			}
 			return nil, nil
 		})
 		switch {
 		case err == nil:
-			renewed, kept = now, marks
 		case errors.Is(err, errLost), isGone(err):
 			cancel(errLost)
 			return
