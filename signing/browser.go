@@ -132,12 +132,13 @@ func newCookie(name, value string, base *url.URL, sameSite http.SameSite) *http.
 type claim struct {
 	token  uuid.UUID
 	secret string
+	caller Caller // who shows an access token besides; browsers show none
 }
 
 // newClaim derives the secret from the page's cookie, so that a browser that lost the answer to its claim makes
 // the same one again.
-func newClaim(r *http.Request, token uuid.UUID) claim {
-	return claim{token: token, secret: keyedHash(cookieValue(r, pageCookie), "claim "+sessionID(token))}
+func newClaim(r *http.Request, token uuid.UUID, caller Caller) claim {
+	return claim{token: token, secret: keyedHash(cookieValue(r, pageCookie), "claim "+sessionID(token)), caller: caller}
 }
 
 func (c claim) cookie(id string, base *url.URL, gone, now time.Time) *http.Cookie {
@@ -150,14 +151,22 @@ func sessionCookieName(id string) string {
 	return sessionCookie + id[:min(len(id), 16)]
 }
 
-// claimOf reads the claim on a session from the browser's cookie; without one it holds nothing.
-func claimOf(r *http.Request, id string) claim {
-	secret, token, _ := strings.Cut(cookieValue(r, sessionCookieName(id)), ".")
-	parsed, err := uuid.Parse(token)
-	if err != nil || sessionID(parsed) != id {
-		return claim{}
+// claimOf reads the claim on a session from the browser's cookie; without one it holds nothing. A program that
+// shows an access token with the page's call is held to its own sessions, as it is elsewhere (contract:
+// signing-service §4).
+func (s *Service) claimOf(r *http.Request, id string) (claim, error) {
+	var held claim
+	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		var err error
+		if held.caller, err = s.Access(r); err != nil {
+			return claim{}, err
+		}
 	}
-	return claim{token: parsed, secret: secret}
+	secret, token, _ := strings.Cut(cookieValue(r, sessionCookieName(id)), ".")
+	if parsed, err := uuid.Parse(token); err == nil && sessionID(parsed) == id {
+		held.token, held.secret = parsed, secret
+	}
+	return held, nil
 }
 
 // none says that the browser claims nothing.

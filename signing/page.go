@@ -62,9 +62,12 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := sessionID(token)
-	held := claimOf(r, id)
+	held, err := s.claimOf(r, id)
+	if err != nil {
+		return err
+	}
 	if held.none() {
-		held = newClaim(r, token)
+		held = newClaim(r, token, held.caller)
 	}
 	found, err := s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
 		return nil, opening.apply(current, held)
@@ -99,6 +102,8 @@ func (s *Service) readOpening(query string) (opening, error) {
 // apply makes the session this browser's, if it is nobody's yet.
 func (o opening) apply(current *session, held claim) error {
 	switch {
+	case !held.caller.mayFetch(current):
+		return errForeign(current)
 	case held.holds(current):
 		return errUnchanged
 	case current.Browser != "":
@@ -128,7 +133,10 @@ func (s *Service) writeOpened(w http.ResponseWriter, r *http.Request, found *ses
 
 // held returns a session that this browser has claimed.
 func (s *Service) held(r *http.Request, id string) (*session, claim, error) {
-	held := claimOf(r, id)
+	held, err := s.claimOf(r, id)
+	if err != nil {
+		return nil, claim{}, err
+	}
 	if held.none() {
 		return nil, claim{}, errNoSession()
 	}
@@ -142,6 +150,9 @@ func (s *Service) held(r *http.Request, id string) (*session, claim, error) {
 // check is what every call of the page begins with that names a session. One that expired before anybody opened it
 // belongs to nobody, and may be looked at by whoever has its token.
 func (c claim) check(current *session) error {
+	if !c.caller.mayFetch(current) {
+		return errForeign(current)
+	}
 	if c.holds(current) || (!c.none() && current.Browser == "" && current.State == StateExpired) {
 		return nil
 	}
@@ -168,7 +179,10 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	held := claimOf(r, call.ID)
+	held, err := s.claimOf(r, call.ID)
+	if err != nil {
+		return err
+	}
 	if held.none() {
 		return errNoSession()
 	}
@@ -186,7 +200,10 @@ func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	held := claimOf(r, call.ID)
+	held, err := s.claimOf(r, call.ID)
+	if err != nil {
+		return err
+	}
 	if held.none() {
 		return errNoSession()
 	}

@@ -41,7 +41,7 @@ func (s *Service) getResponse(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !caller.mayFetch(found) {
-		return errNoSession().withDetail("session %s belongs to another client or user", found.ID)
+		return errForeign(found)
 	}
 	if err := notReleased(found); err != nil {
 		return err
@@ -72,6 +72,11 @@ func tokenOf(text string) (uuid.UUID, error) {
 		return uuid.UUID{}, badRequest("token", `Invalid request params: "token" must be a valid base64 string`)
 	}
 	return token, nil
+}
+
+// errForeign is the answer about a session of another client or user: the same as about none.
+func errForeign(of *session) error {
+	return errNoSession().withDetail("session %s belongs to another client or user", of.ID)
 }
 
 // mayFetch holds a caller to its own sessions. Open access knows no caller.
