@@ -149,7 +149,6 @@ func (c *claims) decodePayloads() ([]item, error) {
 type rawItem struct {
 	ID      jsontext.Value `json:"id"`
 	Payload jsontext.Value `json:"payload"`
-	text    []byte         // space for the payload's base64
 }
 
 func (r *rawItem) decode(i int, algorithm string) (item, error) {
@@ -164,13 +163,16 @@ func (r *rawItem) decode(i int, algorithm string) (item, error) {
 	case r.Payload.Kind() != '"':
 		return item{}, badClaims("payloads", `"payloads[%d].payload" must be a string`, i)
 	}
-	var err error
-	if r.text, err = jsontext.AppendUnquote(r.text[:0], r.Payload); err == nil && len(r.text) == 0 {
+	text := r.Payload[1 : len(r.Payload)-1]
+	if bytes.IndexByte(text, '\\') >= 0 { // base64 needs no escapes, but may have some
+		text, _ = jsontext.AppendUnquote(nil, r.Payload)
+	}
+	if len(text) == 0 {
 		return item{}, badClaims("payloads", `"payloads[%d].payload" is not allowed to be empty`, i)
 	}
-	payload := make([]byte, base64.StdEncoding.DecodedLen(len(r.text)))
-	n, err := base64.StdEncoding.Strict().Decode(payload, r.text)
-	if err != nil || base64.StdEncoding.EncodedLen(n) != len(r.text) { // the decoder skips line breaks
+	payload := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Strict().Decode(payload, text)
+	if err != nil || base64.StdEncoding.EncodedLen(n) != len(text) { // the decoder skips line breaks
 		return item{}, badClaims("payloads", `"payloads[%d].payload" must be a valid base64 string`, i)
 	}
 	payload = payload[:n]
