@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
-	"github.com/seed-dd2befc3/countersign/outbound"
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -40,6 +38,9 @@ type App struct {
 	// Keys says how the gateway's own keys change.
 	Keys OwnKeys `json:"keys,omitzero"`
 
+	// Audit says where the record of each batch is kept.
+	Audit Audit `json:"audit,omitzero"`
+
 	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from. Addresses in private
 	// ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
@@ -47,9 +48,11 @@ type App struct {
 	life     context.Context // ends with this configuration
 	logger   *slog.Logger
 	engine   Engine
-	pooled   pooled
+	store    hold[*openStore]
 	keys     *jwks.Registry
-	keySets  *keySets
+	keySets  hold[*keySets]
+	auditLog hold[*openAudit]
+	metrics  hold[*metrics]
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions
@@ -82,15 +85,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionStore(ctx); err != nil {
 		return err
 	}
-	networks, err := parseNetworks(a.AllowNetworks)
-	if err != nil {
-		return err
-	}
-	a.keySets, err = acquireKeySets(a.outboundOptions(networks), a.logger)
-	if err != nil {
-		return err
-	}
 	if err := a.provisionClients(); err != nil {
+		return err
+	}
+	if err := a.provisionMetrics(ctx); err != nil {
 		return err
 	}
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
@@ -131,28 +129,16 @@ func (a *App) provisionClients() error {
 		a.holders[id] = a.forTokens(client)
 		sources = append(sources, client.keySources(id))
 	}
-	registry, err := jwks.NewRegistry(sources, a.keySets.cache, jwks.RegistryOptions{Now: a.now, Logger: a.logger})
+	sets, err := a.acquireKeySets()
+	if err != nil {
+		return err
+	}
+	registry, err := jwks.NewRegistry(sources, sets.cache, jwks.RegistryOptions{Now: a.now, Logger: a.logger})
 	if err != nil {
 		return err
 	}
 	a.keys = registry
 	return nil
-}
-
-func (a *App) outboundOptions(networks []netip.Prefix) outbound.Options {
-	return outbound.Options{AllowNetworks: networks, AllowLocalhost: a.Environment != Production}
-}
-
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
-	networks := make([]netip.Prefix, len(texts))
-	for i, text := range texts {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
-		}
-		networks[i] = network.Masked()
-	}
-	return networks, nil
 }
 
 // Validate checks what only the whole configuration shows.
@@ -167,7 +153,10 @@ func (a *App) Validate() error {
 // address that cannot be reached does not stop the gateway from starting.
 func (a *App) Start() error {
 	if a.needed {
-		if _, err := a.pooled.acquire(a); err != nil {
+		if _, err := a.openStore(); err != nil {
+			return fmt.Errorf("countersign: %w", err)
+		}
+		if err := a.openAudit(); err != nil {
 			return fmt.Errorf("countersign: %w", err)
 		}
 	}
@@ -188,12 +177,8 @@ func (a *App) Stop() error { return nil }
 // Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
 // the running configuration's.
 func (a *App) Cleanup() error {
-	err := a.pooled.release()
-	if a.keySets != nil {
-		err = errors.Join(err, releaseKeySets(a.keySets))
-		a.keySets = nil
-	}
-	return err
+	// Jobs end with the store, and write to the audit log until then.
+	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

@@ -21,6 +21,11 @@ func init() {
 //			rotate  <duration>
 //			overlap <duration>
 //		}
+//		audit {
+//			dir <path>
+//			optional
+//			off
+//		}
 //		allow_networks <cidr...>
 //		client <id> {
 //			name       <text>
@@ -74,6 +79,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "keys":
 		return a.Keys.parse(d)
+	case "audit":
+		return a.Audit.parse(d)
 	case "allow_networks":
 		networks := d.RemainingArgs()
 		if len(networks) == 0 {

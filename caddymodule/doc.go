@@ -4,7 +4,11 @@
 //
 //	app.go              the app "countersign": environment, store, clients, own keys
 //	clients.go          what is configured of a client system
-//	pool.go             what outlives a reload: the open store, the running jobs, the key sets
+//	hold.go             what outlives a reload, and a configuration's share in it
+//	openstore.go        … the open store with its running jobs
+//	keysets.go          … the key sets that were fetched
+//	audit.go            … the audit log
+//	metrics.go          … the counters
 //	stores.go           the engines a store can be: memory, badger
 //	vault.go            Caddy's storage, for keys
 //	signing.go          the directive signing_service

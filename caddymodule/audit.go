@@ -1,0 +1,107 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/audit"
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+// Audit says where the record of each batch is kept: who asked, who signed, what, with which certificate, and with
+// what outcome. It is a chain of hashes with signed heads, in files that are only ever added to.
+type Audit struct {
+	// Dir is the log's directory, one for each node. Default: countersign/audit under Caddy's data directory.
+	Dir string `json:"dir,omitempty"`
+	// Optional releases signatures also when their record cannot be written. Default: they are refused.
+	Optional bool `json:"optional,omitempty"`
+	// Off keeps no record.
+	Off bool `json:"off,omitempty"`
+}
+
+// parse reads the option audit of countersign.
+func (a *Audit) parse(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch option := d.Val(); option {
+		case "dir":
+			err = one(d, &a.Dir)
+		case "optional":
+			a.Optional, err = true, noMore(d)
+		case "off":
+			a.Off, err = true, noMore(d)
+		default:
+			err = d.Errf("unrecognized option %q of audit", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Audit) path() (string, error) {
+	path, err := caddy.NewReplacer().ReplaceOrErr(a.Dir, true, true)
+	if err != nil {
+		return "", fmt.Errorf("audit dir: %w", err)
+	}
+	if path == "" {
+		path = filepath.Join(caddy.AppDataDir(), "countersign", "audit")
+	}
+	return filepath.Abs(path)
+}
+
+// openAudit is an audit log in the pool.
+type openAudit struct{ *audit.Log }
+
+// Destruct signs the log's head and closes it.
+func (o *openAudit) Destruct() error { return o.Close() }
+
+// openAudit opens the audit log, unless there is to be none.
+func (a *App) openAudit() error {
+	if a.Audit.Off {
+		return nil
+	}
+	_, err := a.acquireAudit()
+	return err
+}
+
+func (a *App) acquireAudit() (*openAudit, error) {
+	dir, err := a.Audit.path()
+	if err != nil {
+		return nil, err
+	}
+	return a.auditLog.acquire("audit "+dir, func() (*openAudit, error) {
+		log, err := audit.Open(audit.Options{Dir: dir, Signer: a.ring, Now: a.now, Logger: a.logger})
+		if err != nil {
+			return nil, err
+		}
+		return &openAudit{log}, nil
+	})
+}
+
+// auditor is the audit log for services, which may be asked before the app has started; nil where there is none.
+func (a *App) auditor() signing.Auditor {
+	if a.Audit.Off {
+		return nil
+	}
+	return signingAuditor{a}
+}
+
+type signingAuditor struct{ app *App }
+
+// Record implements signing.Auditor.
+func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) error {
+	log, err := s.app.acquireAudit()
+	if err != nil {
+		return err
+	}
+	return log.Append(ctx, "signing", record)
+}

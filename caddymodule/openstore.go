@@ -1,0 +1,96 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+const (
+	maxJobs     = 256              // smartcard jobs at one time
+	jobsGrace   = 20 * time.Second // for running jobs when the process stops
+	openTimeout = 30 * time.Second // for opening a store
+)
+
+// openStore is a store that is open, and the jobs that work on it.
+type openStore struct {
+	store.Store
+	jobs *signing.Jobs
+}
+
+// Destruct runs when the last configuration lets go: first no job begins and those under way end or give their
+// sessions back, then the store waits for its callers and closes.
+func (o *openStore) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), jobsGrace)
+	defer cancel()
+	o.jobs.Close(ctx)
+	return o.Close()
+}
+
+// openStore opens the app's store, or joins those who have it open.
+func (a *App) openStore() (*openStore, error) {
+	open, err := a.store.acquire("store "+a.engine.Identity(), func() (*openStore, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		defer cancel()
+		opened, err := a.engine.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &openStore{Store: timedStore{opened, a.metrics.value}, jobs: signing.NewJobs(maxJobs)}, nil
+	})
+	if err != nil && !errors.Is(err, store.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return open, err
+}
+
+// lazyStore is the app's store for handlers, which may be asked before the app has started.
+type lazyStore struct{ app *App }
+
+func (l lazyStore) Get(ctx context.Context, keys ...string) ([]store.Record, error) {
+	open, err := l.app.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return open.Get(ctx, keys...)
+}
+
+func (l lazyStore) Commit(ctx context.Context, batch store.Batch) error {
+	open, err := l.app.openStore()
+	if err != nil {
+		return err
+	}
+	return open.Commit(ctx, batch)
+}
+
+func (l lazyStore) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
+	open, err := l.app.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return open.Claim(ctx, queue, n, lease)
+}
+
+func (l lazyStore) List(ctx context.Context, index, after string, limit int) ([]store.Record, error) {
+	open, err := l.app.openStore()
+	if err != nil {
+		return nil, err
+	}
+	return open.List(ctx, index, after, limit)
+}
+
+// Close does nothing: the app releases the store.
+func (lazyStore) Close() error { return nil }
+
+// Run starts a smartcard job beside the open store.
+func (l lazyStore) Run(job func(ctx context.Context)) error {
+	open, err := l.app.openStore()
+	if err != nil {
+		return err
+	}
+	return open.jobs.Run(job)
+}
