@@ -92,7 +92,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
-		Name: "countersign/keys/own.json", Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
+		Name: ownKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
 		Now: a.now, Logger: a.logger,
 	})
 	return nil

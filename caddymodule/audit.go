@@ -58,6 +58,9 @@ func (a *Audit) path() (string, error) {
 	return filepath.Abs(path)
 }
 
+// auditKind is the kind of the entries that records of batches are.
+const auditKind = "signing"
+
 // openAudit is an audit log in the pool.
 type openAudit struct{ *audit.Log }
 
@@ -103,5 +106,5 @@ func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) 
 	if err != nil {
 		return err
 	}
-	return log.Append(ctx, "signing", record)
+	return log.Append(ctx, auditKind, record)
 }

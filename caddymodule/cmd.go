@@ -31,6 +31,7 @@ and everything else to standard error. The exit status is 0 when what was asked 
 // commands are the constructors of all subcommands, in the order of their names; one file each.
 func commands() []func() *cobra.Command {
 	return []func() *cobra.Command{
+		auditCommand,
 		signCommand,
 		verifyCommand,
 	}

@@ -18,6 +18,9 @@ type Vault interface {
 // MockCACertificate is where the mock smartcard agent keeps its CA's certificate, and where `trust mock` finds it.
 const MockCACertificate = "countersign/mock/ca.crt"
 
+// ownKeysName is where the gateway's own keys are kept.
+const ownKeysName = "countersign/keys/own.json"
+
 type vault struct{ storage certmagic.Storage }
 
 func (v vault) Load(ctx context.Context, name string) ([]byte, error) {
