@@ -12,7 +12,6 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/signing"
-	"github.com/seed-dd2befc3/countersign/store"
 )
 
 // metrics counts what happens, for Caddy's /metrics. It is one for the process, registered anew with each
@@ -135,46 +134,4 @@ func (k keyCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	k.keySetAge.Collect(to)
 	k.keySetFails.Collect(to)
-}
-
-// timedStore measures each call of a store.
-type timedStore struct {
-	store.Store
-	metrics *metrics
-}
-
-func (t timedStore) note(verb string, began time.Time, err error) {
-	outcome := "ok"
-	var conflict *store.Conflict
-	switch {
-	case errors.As(err, &conflict):
-		outcome = "conflict"
-	case err != nil:
-		outcome = "error"
-	}
-	t.metrics.storeCalls.WithLabelValues(verb, outcome).Observe(time.Since(began).Seconds())
-}
-
-// Get implements store.Store.
-func (t timedStore) Get(ctx context.Context, keys ...string) (found []store.Record, err error) {
-	defer func(began time.Time) { t.note("get", began, err) }(time.Now())
-	return t.Store.Get(ctx, keys...)
-}
-
-// Commit implements store.Store.
-func (t timedStore) Commit(ctx context.Context, batch store.Batch) (err error) {
-	defer func(began time.Time) { t.note("commit", began, err) }(time.Now())
-	return t.Store.Commit(ctx, batch)
-}
-
-// Claim implements store.Store.
-func (t timedStore) Claim(ctx context.Context, queue string, n int, lease time.Duration) (claimed []store.Record, err error) {
-	defer func(began time.Time) { t.note("claim", began, err) }(time.Now())
-	return t.Store.Claim(ctx, queue, n, lease)
-}
-
-// List implements store.Store.
-func (t timedStore) List(ctx context.Context, index, after string, limit int) (found []store.Record, err error) {
-	defer func(began time.Time) { t.note("list", began, err) }(time.Now())
-	return t.Store.List(ctx, index, after, limit)
 }

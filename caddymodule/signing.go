@@ -158,7 +158,7 @@ func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
 		},
 		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
-		Observer: s.app.metrics.value, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Span: span, Observer: s.app.metrics.value, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.metrics.value.watchCertificates("issuer", trust.Issuers...)

@@ -27,6 +27,7 @@ type job struct {
 	service *Service
 	session *session // as it was when the run began
 	route   Route
+	asked   context.Context // of the call that began the run: the trace it stands in
 
 	mu    sync.Mutex
 	index map[string]int // where an item's mark stands
@@ -82,7 +83,7 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 	if err != nil || taken.State != StateSigning {
 		return taken, err
 	}
-	j := &job{service: s, session: taken, route: route}
+	j := &job{service: s, session: taken, route: route, asked: ctx}
 	if err := s.Runner.Run(j.work); err != nil {
 		_, giveBack := s.sessions.change(ctx, id, func(current *session) ([]store.Op, error) {
 			if current.Job != run {
@@ -100,6 +101,9 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 // work asks the agent, and keeps what came of it.
 func (j *job) work(ctx context.Context) {
 	began := j.service.Now()
+	ctx, leave := within(ctx, j.asked)
+	defer leave()
+	ctx, end := j.service.Span(ctx, "countersign run")
 	released, err := j.attempt(ctx)
 	if !errors.Is(err, errLost) {
 		refused := asRefusal(err)
@@ -107,6 +111,14 @@ func (j *job) work(ctx context.Context) {
 		j.auditOutcome(ctx, refused, err)
 	}
 	j.ended(ctx, began, err)
+	end(err)
+}
+
+// within returns a context that ends with one and has the values of another.
+func within(life, values context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(values))
+	stop := context.AfterFunc(life, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // auditOutcome completes the audit log: a release stands in it already, before it happened.
@@ -160,7 +172,9 @@ func (j *job) ask(ctx context.Context, items []item) (*smartcard.Result, error) 
 	keeping.Go(func() { j.keep(ctx, cancel) })
 	defer keeping.Wait()
 	defer cancel(nil)
-	result, err := j.route.Agent.Sign(ctx, order, j.mark)
+	asking, end := j.service.Span(ctx, "countersign smartcard agent")
+	result, err := j.route.Agent.Sign(asking, order, j.mark)
+	end(err)
 	if errors.Is(context.Cause(ctx), errLost) {
 		return nil, errLost
 	}

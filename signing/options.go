@@ -120,9 +120,12 @@ type Options struct {
 	Version    Version
 	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it
 
-	Observer      Observer // is told what happens; nil: nobody is
-	Auditor       Auditor  // keeps a record of each batch; nil: none is kept
-	AuditOptional bool     // release signatures also when the Auditor fails
+	Observer Observer // is told what happens; nil: nobody is
+	// Span begins a span of whatever trace the context stands in, and returns how to end it; nil: none is traced.
+	Span func(ctx context.Context, name string) (context.Context, func(error))
+
+	Auditor       Auditor // keeps a record of each batch; nil: none is kept
+	AuditOptional bool    // release signatures also when the Auditor fails
 
 	Now    func() time.Time
 	Rand   io.Reader
@@ -185,6 +188,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Trust.MinBits <= 0 {
 		o.Trust.MinBits = 1024
+	}
+	if o.Span == nil {
+		o.Span = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }
 	}
 	if o.Observer == nil {
 		o.Observer = nobody{}

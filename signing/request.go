@@ -52,7 +52,9 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.authenticate(r.Context(), jws, read, caller)
+	ctx, end := s.Span(r.Context(), "countersign authenticate")
+	client, err := s.authenticate(ctx, jws, read, caller)
+	end(err)
 	if err != nil {
 		return err
 	}

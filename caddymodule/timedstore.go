@@ -1,0 +1,65 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// timedStore measures each call of a store.
+type timedStore struct {
+	store.Store
+	metrics *metrics
+}
+
+// begin starts the clock and a span for one call, and returns how to end both.
+func (t timedStore) begin(ctx context.Context, verb string) (context.Context, func(error)) {
+	began := time.Now()
+	ctx, end := span(ctx, "countersign store "+verb)
+	return ctx, func(err error) {
+		end(err)
+		outcome := "ok"
+		var conflict *store.Conflict
+		switch {
+		case errors.As(err, &conflict):
+			outcome = "conflict"
+		case err != nil:
+			outcome = "error"
+		}
+		t.metrics.storeCalls.WithLabelValues(verb, outcome).Observe(time.Since(began).Seconds())
+	}
+}
+
+// Get implements store.Store.
+func (t timedStore) Get(ctx context.Context, keys ...string) ([]store.Record, error) {
+	ctx, end := t.begin(ctx, "get")
+	found, err := t.Store.Get(ctx, keys...)
+	end(err)
+	return found, err
+}
+
+// Commit implements store.Store.
+func (t timedStore) Commit(ctx context.Context, batch store.Batch) error {
+	ctx, end := t.begin(ctx, "commit")
+	err := t.Store.Commit(ctx, batch)
+	end(err)
+	return err
+}
+
+// Claim implements store.Store.
+func (t timedStore) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
+	ctx, end := t.begin(ctx, "claim")
+	claimed, err := t.Store.Claim(ctx, queue, n, lease)
+	end(err)
+	return claimed, err
+}
+
+// List implements store.Store.
+func (t timedStore) List(ctx context.Context, index, after string, limit int) ([]store.Record, error) {
+	ctx, end := t.begin(ctx, "list")
+	found, err := t.Store.List(ctx, index, after, limit)
+	end(err)
+	return found, err
+}
