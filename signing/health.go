@@ -9,13 +9,16 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/signing/openapi"
 )
 
 // healthTimeout bounds each check of /_status.
 const healthTimeout = 5 * time.Second
 
-// ping says which build answers (contract: signing-service §6).
+// ping says which build answers (contract: signing-service §6), and where the service is described.
 func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Link", openapi.Link)
 	writeJSON(w, http.StatusOK, s.Version)
 	return nil
 }

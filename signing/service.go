@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/signing/openapi"
 	"github.com/seed-dd2befc3/countersign/signing/page"
 )
 
@@ -60,6 +61,8 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.cancelSession, "POST"
 	case "/jwks.json":
 		return s.publishKeys, "GET, HEAD"
+	case "/openapi.json":
+		return s.describe, "GET, HEAD"
 	case "/_ping":
 		return s.ping, "GET, HEAD"
 	case "/_status":
@@ -165,6 +168,11 @@ func endpointName(path string) string {
 func (s *Service) serveAsset(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Del("Cache-Control") // assets say themselves how long they keep
 	s.assets.ServeHTTP(w, r)
+	return nil
+}
+
+func (s *Service) describe(w http.ResponseWriter, r *http.Request) error {
+	openapi.Serve(w, r)
 	return nil
 }
 

@@ -53,11 +53,12 @@ func Get(t testing.TB, address string, header http.Header) Answer {
 	return do(t, newHTTP(), request)
 }
 
-// newHTTP is a client that follows nothing, goes through no proxy and keeps no connection over a restart.
+// newHTTP is a client that follows nothing, goes through no proxy, keeps no connection over a restart, and takes no
+// answer that is not as it is described.
 func newHTTP() *http.Client {
 	return &http.Client{
 		Timeout:       2 * time.Minute,
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     described{&http.Transport{DisableKeepAlives: true}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
