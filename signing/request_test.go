@@ -2,15 +2,18 @@ package signing
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -314,5 +317,22 @@ func TestAcceptedForms(t *testing.T) {
 				t.Errorf("accepted with %+v", ticket)
 			}
 		})
+	}
+}
+
+// The length of the modulus in bytes decides, so that a key of 4095 bits is one of 4096 (contract: signing-service §1,
+// Client keys).
+func TestKeySizes(t *testing.T) {
+	ring := keyring{}
+	w := newWorld(t, func(o *Options) { o.Keys = ring })
+	for bits, want := range map[int]refused{2048: {401, "kid", ""}, 4088: {401, "kid", ""}, 4089: {401, "signature", ""}, 4095: {401, "signature", ""}} {
+		modulus := new(big.Int).Lsh(big.NewInt(1), uint(bits)-1)
+		modulus.Or(modulus, big.NewInt(1)) // it stands for no key, so nothing verifies under it
+		key, err := jwks.KeyOf(kid, &rsa.PublicKey{N: modulus, E: 65537})
+		if err != nil || key.Bits() != bits {
+			t.Fatal(bits, err)
+		}
+		ring[acme+"/"+kid] = key
+		t.Run(fmt.Sprint(bits), func(t *testing.T) { mustRefuse(t, w.post(w.Service, w.jwt(RS256, 1), ""), want) })
 	}
 }
