@@ -79,9 +79,9 @@ func (p packer) unpack(chunks [][]byte) ([]item, error) {
 
 func cutField(plain []byte) (field, rest []byte, err error) {
 	length, n := binary.Uvarint(plain)
-	if n <= 0 || length > uint64(len(plain)-n) {
+	if n <= 0 || length > maxUnpacked || n+int(length) > len(plain) {
 		return nil, nil, errPacked
 	}
-	end := n + int(length) //nolint:gosec // bounded by the line above
+	end := n + int(length)
 	return plain[n:end:end], plain[end:], nil
 }
