@@ -32,7 +32,11 @@ and everything else to standard error. The exit status is 0 when what was asked 
 func commands() []func() *cobra.Command {
 	return []func() *cobra.Command{
 		auditCommand,
+		clientCommand,
+		jwksCommand,
+		keygenCommand,
 		signCommand,
+		tokenCommand,
 		verifyCommand,
 	}
 }
