@@ -1,0 +1,199 @@
+// Package sight_test proves what an operator sees of the built binary: metrics, and the dashboard and the alert
+// rules that are made of them.
+package sight_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+const person = "555086689106"
+
+const caddyfile = `{
+	auto_https disable_redirects
+	grace_period 5s
+	default_bind 127.0.0.1
+	skip_install_trust
+	local_certs
+	metrics
+	countersign {
+		environment int
+		client acme {
+			key acme-1 %[1]s
+			callback http://localhost:9/signed
+		}
+		client away {
+			jwks http://localhost:9/jwks.json
+			callback http://localhost:9/signed
+		}
+	}
+}
+
+http://localhost:{$PORT_GATEWAY} {
+	handle_path /signing/* {
+		signing_service {
+			public_url http://localhost:{$PORT_GATEWAY}/signing
+			access open
+			mock https://localhost:{$PORT_AGENT} {
+				tls_client_auth gateway.countersign.internal
+				tls_trust_pool pki_root {
+					authority local
+				}
+			}
+			certificates {
+				trust mock %[1]s.crt
+			}
+			%[2]s
+		}
+	}
+}
+
+https://localhost:{$PORT_AGENT} {
+	tls internal {
+		client_auth {
+			mode require_and_verify
+			trust_pool pki_root {
+				authority local
+			}
+		}
+	}
+	smartcard_agent mock {
+		allow_client gateway.countersign.internal
+	}
+}
+`
+
+// start runs a gateway with one client, and an issuer's certificate beside the mock's.
+func start(t *testing.T) (*gateway.Gateway, gateway.System, func(more string) string) {
+	t.Helper()
+	key := gateway.NewKey(t, 4096)
+	if out, err := gateway.Run(nil, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "400",
+		"-subj", "/CN=Test issuer", "-keyout", os.DevNull, "-out", key.Public+".crt"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	text := func(more string) string { return fmt.Sprintf(caddyfile, key.Public, more) }
+	g := gateway.Start(t, text(""))
+	g.MustNotLog(person)
+	return g, gateway.System{Base: g.URL("GATEWAY", "/signing"), ID: "acme", Kid: "acme-1", Key: key, Sub: person}, text
+}
+
+// journey lets three items be signed and fetched.
+func journey(t *testing.T, s gateway.System) gateway.Accepted {
+	t.Helper()
+	accepted := s.Request(t, "RS256", "", gateway.Payloads("RS256", 3)...)
+	browser := gateway.Visit(t, accepted.RedirectURI)
+	browser.Open()
+	if view := browser.SignToEnd(); view.State != "signed" {
+		t.Fatalf("the session ended as %s", view.State)
+	}
+	s.Fetch(t, accepted.Token)
+	return accepted
+}
+
+func scrape(t *testing.T, g *gateway.Gateway) string {
+	t.Helper()
+	answer := gateway.Get(t, g.URL("ADMIN", "/metrics"), nil)
+	if answer.Status != http.StatusOK {
+		t.Fatalf("/metrics answers %d", answer.Status)
+	}
+	return string(answer.Body)
+}
+
+// value finds one sample by its name and labels, in Prometheus's own order of labels.
+func value(metrics, sample string) string {
+	for line := range strings.Lines(metrics) {
+		if rest, found := strings.CutPrefix(line, sample+" "); found {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}
+
+func TestMetrics(t *testing.T) {
+	g, system, text := start(t)
+	accepted := journey(t, system)
+	if answer := system.Post(t, "not.a.jwt", ""); answer.Status != http.StatusBadRequest {
+		t.Fatalf("a bad request is answered %d", answer.Status)
+	}
+	metrics := scrape(t, g)
+	for sample, want := range map[string]string{
+		`countersign_signing_answer_seconds_count{code="ok",endpoint="/signaturerequest"}`:        "1",
+		`countersign_signing_answer_seconds_count{code="malformed",endpoint="/signaturerequest"}`: "1",
+		`countersign_signing_sessions_total{state="signed"}`:                                      "1",
+		`countersign_signing_items_total{outcome="signed"}`:                                       "3",
+		`countersign_key_set_age_seconds{client="away",source="http://localhost:9/jwks.json"}`:    "-1",
+		`countersign_key_set_failing{client="away",source="http://localhost:9/jwks.json"}`:        "1",
+	} {
+		if got := value(metrics, sample); got != want {
+			t.Errorf("%s is %q, want %s", sample, got, want)
+		}
+	}
+	if value(metrics, `countersign_certificate_expiry_timestamp_seconds{kind="issuer",subject="CN=Test issuer"}`) == "" {
+		t.Error("the issuer's expiry is not there")
+	}
+	for _, private := range []string{person, accepted.Token} {
+		if strings.Contains(metrics, private) {
+			t.Errorf("the metrics hold %q", private)
+		}
+	}
+	// Counters go on over a reload.
+	g.Reload(text("clock_skew 50s"))
+	journey(t, system)
+	if got := value(scrape(t, g), `countersign_signing_items_total{outcome="signed"}`); got != "6" {
+		t.Errorf("after a reload %s items are counted, want 6", got)
+	}
+	if out, err := gateway.Run([]byte(ours(metrics)), "promtool", "check", "metrics"); err != nil {
+		t.Errorf("promtool on the metrics: %v\n%s", err, out)
+	}
+}
+
+// ours keeps the families that are Countersign's.
+func ours(metrics string) string {
+	var out strings.Builder
+	for line := range strings.Lines(metrics) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), "countersign_") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// Dashboard and alert rules speak of metrics that exist, by labels that they have.
+func TestDashboardAndAlerts(t *testing.T) {
+	g, system, _ := start(t)
+	journey(t, system)
+	metrics := scrape(t, g)
+	root := gateway.Root(t)
+	for _, file := range []string{"monitoring/alerts.yml", "monitoring/grafana.json"} {
+		text, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is not JSON", file)
+		}
+		names := regexp.MustCompile(`countersign_[a-z0-9_]+`).FindAllString(string(text), -1)
+		if len(names) < 8 {
+			t.Errorf("%s speaks of %d metrics only", file, len(names))
+		}
+		for _, name := range names {
+			if !strings.Contains(metrics, "\n"+name+"{") {
+				t.Errorf("%s speaks of %s, which is not scraped", file, name)
+			}
+		}
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		args[2] = filepath.Join(root, "monitoring", args[2])
+		if out, err := gateway.Run(nil, "promtool", args...); err != nil {
+			t.Errorf("promtool %v: %v\n%s", args, err, out)
+		}
+	}
+}
