@@ -137,6 +137,11 @@ func (s *Sender) check() error {
 			}
 		}
 	}
+	return s.checkProviders()
+}
+
+// checkProviders refuses keys that nothing would use, and requests that nothing would serve.
+func (s *Sender) checkProviders() error {
 	switch {
 	case len(s.Providers) > 0 && s.Provider == "":
 		return errors.New("has providers and does not say whose a request is; add provider_by {header.X-Provider}, or another placeholder")

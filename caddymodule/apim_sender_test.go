@@ -138,7 +138,7 @@ func newStage(t *testing.T) *stage {
 			t.Error(err)
 		}
 	}))
-	t.Cleanup(s.Server.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 

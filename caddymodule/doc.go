@@ -15,7 +15,11 @@
 //	agentclient.go      how a gateway reaches an agent: mutual TLS by Caddy's own http transport
 //	smartcard_agent.go  the directive smartcard_agent: who may ask an agent
 //	jwks.go             the directive countersign_jwks
+//	apim_token.go       the directive apim_token: access tokens for clients
+//	apim_bearer.go      the directive apim_bearer: who shows one may pass; one check behind it, the provider and the services
+//	apim_sender.go      the directive apim_sender: an application's own tokens and headers
 //	*_caddyfile.go      the syntax of each
+//	cmd*.go             caddy countersign …
 //
 // Opt-in modules are packages below this one, each one more --with of a build, so that a gateway carries what it
 // uses: caddymodule/mock adds the mock smartcard agent and the demo client system.
