@@ -53,6 +53,8 @@ type App struct {
 	keySets  hold[*keySets]
 	auditLog hold[*openAudit]
 	metrics  hold[*metrics]
+	refused  hold[*refusals]
+	services []*SigningService // of this configuration
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions
@@ -89,6 +91,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionMetrics(ctx); err != nil {
+		return err
+	}
+	if err := a.provisionRefusals(); err != nil {
 		return err
 	}
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
@@ -164,6 +169,7 @@ func (a *App) Start() error {
 	for _, start := range a.starts {
 		start(context.Background())
 	}
+	running.add(a)
 	return nil
 }
 
@@ -177,8 +183,9 @@ func (a *App) Stop() error { return nil }
 // Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
 // the running configuration's.
 func (a *App) Cleanup() error {
+	running.remove(a)
 	// Jobs end with the store, and write to the audit log until then.
-	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release())
+	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release(), a.refused.release())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

@@ -35,9 +35,11 @@ func commands() []func() *cobra.Command {
 		clientCommand,
 		jwksCommand,
 		keygenCommand,
+		sessionsCommand,
 		signCommand,
 		tokenCommand,
 		verifyCommand,
+		whyCommand,
 	}
 }
 

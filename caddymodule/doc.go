@@ -9,6 +9,9 @@
 //	keysets.go          … the key sets that were fetched
 //	audit.go            … the audit log
 //	metrics.go          … the counters
+//	refusals.go         … the memory of requests that were refused
+//	admin.go            what Caddy's admin endpoint tells an operator
+//	cmd.go              caddy countersign, one file cmd_*.go a subcommand
 //	stores.go           the engines a store can be: memory, badger
 //	vault.go            Caddy's storage, for keys
 //	signing.go          the directive signing_service

@@ -44,6 +44,13 @@ func (h *hold[T]) acquire(key string, make func() (T, error)) (T, error) {
 	return h.value, nil
 }
 
+// held is what was acquired and not released yet.
+func (h *hold[T]) held() (value T, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.value, h.acquired && !h.released
+}
+
 // release lets go, once. Whoever is the last to do so ends the thing.
 func (h *hold[T]) release() error {
 	h.mu.Lock()

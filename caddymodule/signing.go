@@ -56,7 +56,13 @@ type SigningService struct {
 	Once       bool           `json:"once,omitempty"`        // signatures can be fetched once only
 
 	app     *App
-	handler http.Handler
+	service signingService
+}
+
+// signingService is a signing.Service, or a signing.Sandbox.
+type signingService interface {
+	http.Handler
+	Health(ctx context.Context) signing.Health
 }
 
 // Certificates says whose certificates may stand behind a signature (contract: signing-service §5).
@@ -82,6 +88,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 	if s.app, err = app(ctx); err != nil {
 		return fmt.Errorf("signing_service: %w", err)
 	}
+	s.app.services = append(s.app.services, s)
 	if s.Environment == "" {
 		s.Environment = s.app.Environment
 	}
@@ -89,8 +96,8 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
 	if s.Environment == Sandbox {
-		s.handler, err = signing.NewSandbox(signing.SandboxOptions{
-			BaseURL: s.baseURL, Clients: s.app.signingClients(), Version: version(), Logger: ctx.Slogger(),
+		s.service, err = signing.NewSandbox(signing.SandboxOptions{
+			BaseURL: s.baseURL, Clients: s.app.signingClients(), Version: version(), Observer: s.app.observer(), Logger: ctx.Slogger(),
 		})
 		return err
 	}
@@ -98,7 +105,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
-	s.handler, err = signing.New(options)
+	s.service, err = signing.New(options)
 	if err != nil {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
@@ -158,7 +165,7 @@ func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
 		},
 		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
-		Span: span, Observer: s.app.metrics.value, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Span: span, Observer: s.app.observer(), Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.metrics.value.watchCertificates("issuer", trust.Issuers...)
@@ -267,7 +274,7 @@ func (s *SigningService) baseURL(r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	s.handler.ServeHTTP(w, r)
+	s.service.ServeHTTP(w, r)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type SandboxOptions struct {
 	Version Version
 	// StatusKey is what /_status wants in the header apikey; empty: nobody may read it.
 	StatusKey string
+	Observer  Observer // as in Options
 	Logger    *slog.Logger
 }
 
@@ -73,7 +75,7 @@ func NewSandbox(o SandboxOptions) (*Sandbox, error) {
 	inner := &Service{
 		Options: Options{
 			Environment: "sandbox", BaseURL: o.BaseURL, Clients: o.Clients,
-			Version: o.Version, StatusKey: o.StatusKey, Logger: o.Logger,
+			Version: o.Version, StatusKey: o.StatusKey, Observer: o.Observer, Logger: o.Logger,
 		},
 		assets: http.StripPrefix("/page", page.Assets()),
 	}
@@ -88,6 +90,9 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle, methods := s.endpoint(r.URL.Path)
 	s.service.serve(w, r, handle, methods)
 }
+
+// Health is always good: a sandbox needs nothing.
+func (s *Sandbox) Health(ctx context.Context) Health { return s.service.Health(ctx) }
 
 func (s *Sandbox) endpoint(path string) (handle handler, methods string) {
 	switch path {

@@ -1,0 +1,191 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// readyTimeout bounds the store's answer to a question whether it is there.
+const readyTimeout = 2 * time.Second
+
+// Admin adds to Caddy's admin endpoint what an operator may want to know of the gateway. Everything is read only, and
+// nothing of it is secret or personal:
+//
+//	GET /countersign/live                    200 while the process answers
+//	GET /countersign/ready                   200 once the gateway takes requests, else 503
+//	GET /countersign/status                  environment, store, clients and their key sets, own keys, agents
+//	GET /countersign/sessions                ?client=&state=&after=&limit=
+//	GET /countersign/sessions/{id}           one session
+//	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
+//	GET /countersign/refusals/{request id}   those of one request id or correlation id
+type Admin struct{}
+
+// CaddyModule returns the module's name for Caddy.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.countersign", New: func() caddy.Module { return new(Admin) }}
+}
+
+// Routes returns the endpoints.
+func (Admin) Routes() []caddy.AdminRoute {
+	ofApp := func(answer func(a *App, r *http.Request) (status int, body any)) caddy.AdminHandler {
+		return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			status, body := http.StatusServiceUnavailable, any(adminError{"countersign is not configured, or not started yet"})
+			if a := running.latest(); a != nil {
+				status, body = answer(a, r)
+			}
+			return adminAnswer(w, status, body)
+		})
+	}
+	return []caddy.AdminRoute{
+		{Pattern: "GET /countersign/live", Handler: caddy.AdminHandlerFunc(live)},
+		{Pattern: "GET /countersign/ready", Handler: ofApp((*App).adminReady)},
+		{Pattern: "GET /countersign/status", Handler: ofApp((*App).adminStatus)},
+		{Pattern: "GET /countersign/sessions", Handler: ofApp((*App).adminSessions)},
+		{Pattern: "GET /countersign/sessions/{id}", Handler: ofApp((*App).adminSession)},
+		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
+		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
+	}
+}
+
+// adminError is the body of an answer other than success, in the shape of Caddy's own.
+type adminError struct {
+	Error string `json:"error"`
+}
+
+func adminErrorf(format string, args ...any) adminError {
+	return adminError{fmt.Sprintf(format, args...)}
+}
+
+// adminAnswer writes an answer. An error goes out here as well, since Caddy logs those that it writes as its own.
+func adminAnswer(w http.ResponseWriter, status int, body any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(body)
+}
+
+func live(w http.ResponseWriter, _ *http.Request) error {
+	return adminAnswer(w, http.StatusOK, map[string]bool{"live": true})
+}
+
+// adminReady says whether the gateway takes requests: the app has started, and its store answers.
+func (a *App) adminReady(r *http.Request) (int, any) {
+	if found := a.storeStatus(r.Context()); found.Error != "" {
+		return http.StatusServiceUnavailable, adminError{found.Error}
+	}
+	return http.StatusOK, map[string]bool{"ready": true}
+}
+
+// gatewayStatus is the answer of /countersign/status.
+type gatewayStatus struct {
+	Environment Environment          `json:"environment"`
+	Version     signing.Version      `json:"version"`
+	Store       storeStatus          `json:"store"`
+	Clients     []clientStatus       `json:"clients"`
+	Keys        []jwks.RingKeyStatus `json:"keys"` // the gateway's own
+	KeysError   string               `json:"keysError,omitempty"`
+	Services    []serviceStatus      `json:"services"`
+}
+
+type storeStatus struct {
+	Identity string `json:"identity"`
+	Needed   bool   `json:"needed"` // whether any site keeps sessions
+	Open     bool   `json:"open"`
+	Error    string `json:"error,omitempty"`
+}
+
+type clientStatus struct {
+	ID      string         `json:"id"`
+	Name    string         `json:"name,omitempty"`
+	Status  string         `json:"status"`
+	KeySets []keySetStatus `json:"keySets"`
+}
+
+type keySetStatus struct {
+	jwks.SourceStatus
+	AgeSeconds int64 `json:"ageSeconds"` // since it was read; zero where it never was
+}
+
+type serviceStatus struct {
+	PublicURL   string      `json:"publicUrl,omitempty"`
+	Environment Environment `json:"environment"`
+	signing.Health
+}
+
+// adminStatus tells how everything is. The services are asked at the same time, each within its own time.
+func (a *App) adminStatus(r *http.Request) (int, any) {
+	ctx := r.Context()
+	status := gatewayStatus{
+		Environment: a.Environment, Version: version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
+		Services: make([]serviceStatus, len(a.services)),
+	}
+	var asking sync.WaitGroup
+	for i, site := range a.services {
+		status.Services[i] = serviceStatus{PublicURL: site.PublicURL, Environment: site.Environment}
+		asking.Go(func() { status.Services[i].Health = site.service.Health(ctx) })
+	}
+	var err error
+	if status.Keys, err = a.ring.Status(ctx); err != nil {
+		status.KeysError = err.Error()
+	}
+	asking.Wait()
+	return http.StatusOK, status
+}
+
+// storeStatus says whether the store is open and answers. One that nobody needs need not be.
+func (a *App) storeStatus(ctx context.Context) storeStatus {
+	found := storeStatus{Identity: a.engine.Identity(), Needed: a.needed}
+	open, held := a.store.held()
+	if found.Open = held; !held {
+		if a.needed {
+			found.Error = "the store is not open"
+		}
+		return found
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if _, err := open.Get(ctx, "ready"); err != nil {
+		found.Error = "the store does not answer: " + err.Error()
+	}
+	return found
+}
+
+func (a *App) clientStatus() []clientStatus {
+	now := a.now()
+	sets := map[string][]keySetStatus{}
+	for _, source := range a.keys.Status() {
+		sets[source.Client] = append(sets[source.Client], keySetStatus{source, int64(source.Age(now) / time.Second)})
+	}
+	all := make([]clientStatus, 0, len(a.Clients))
+	for _, id := range slices.Sorted(maps.Keys(a.Clients)) {
+		client := clientStatus{ID: id, Name: a.Clients[id].Name, Status: a.Clients[id].Status, KeySets: sets[id]}
+		if client.Status == "" {
+			client.Status = statusApproved
+		}
+		if client.KeySets == nil {
+			client.KeySets = []keySetStatus{}
+		}
+		all = append(all, client)
+	}
+	return all
+}
+
+// Interface guards.
+var _ caddy.AdminRouter = (*Admin)(nil)

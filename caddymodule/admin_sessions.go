@@ -1,0 +1,161 @@
+package caddymodule
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+const (
+	defaultListed = 50   // sessions or refusals of one answer
+	maxListed     = 1000 // the same, at most
+	scanPage      = 200  // records read at a time
+	maxScanned    = 5000 // records looked at for one answer
+)
+
+// sessionList is the answer of /countersign/sessions.
+type sessionList struct {
+	Sessions []signing.Summary `json:"sessions"`
+	Next     string            `json:"next,omitempty"` // after= of the next answer; empty: there are no more
+}
+
+// service is one that can read sessions. They are in the store, not in a service, so any will do.
+func (a *App) service() *signing.Service {
+	for _, site := range a.services {
+		if service, keeps := site.service.(*signing.Service); keeps {
+			return service
+		}
+	}
+	return nil
+}
+
+// adminSessions lists sessions by client and, within each, by id.
+func (a *App) adminSessions(r *http.Request) (int, any) {
+	query := r.URL.Query()
+	limit, ok := limitOf(query.Get("limit"))
+	if !ok {
+		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", maxListed)
+	}
+	state := signing.State(query.Get("state"))
+	if state != "" && !slices.Contains(states(), state) {
+		return http.StatusBadRequest, adminErrorf("there is no state of that name; there are %v", states())
+	}
+	clients := slices.Sorted(maps.Keys(a.Clients))
+	if client := query.Get("client"); client != "" {
+		clients = []string{client} // also one that is configured no more
+	}
+	list := sessionList{Sessions: []signing.Summary{}}
+	service := a.service()
+	if service == nil {
+		return http.StatusOK, list
+	}
+	if err := list.fill(r.Context(), service, clients, query.Get("after"), state, limit); err != nil {
+		return http.StatusServiceUnavailable, adminErrorf("the store does not answer: %v", err)
+	}
+	return http.StatusOK, list
+}
+
+// fill reads on after a cursor, which is a client's id, a slash and a session's id.
+func (l *sessionList) fill(ctx context.Context, service *signing.Service, clients []string, cursor string, state signing.State, limit int) error {
+	first, after := "", ""
+	if i := strings.LastIndexByte(cursor, '/'); i >= 0 {
+		first, after = cursor[:i], cursor[i+1:]
+	}
+	scanned := 0
+	for _, client := range clients {
+		if client < first {
+			continue
+		}
+		if client != first {
+			after = ""
+		}
+		for {
+			found, more, err := service.Sessions(ctx, client, after, scanPage)
+			if err != nil {
+				return err
+			}
+			for _, session := range found {
+				if state != "" && session.State != state {
+					continue
+				}
+				if len(l.Sessions) == limit {
+					last := l.Sessions[limit-1]
+					l.Next = last.Client + "/" + last.ID
+					return nil
+				}
+				l.Sessions = append(l.Sessions, session)
+			}
+			if more == "" {
+				break
+			}
+			after = more
+			if scanned += scanPage; scanned >= maxScanned {
+				l.Next = client + "/" + more
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// adminSession tells of one session.
+func (a *App) adminSession(r *http.Request) (int, any) {
+	service := a.service()
+	if service == nil {
+		return http.StatusNotFound, adminErrorf("this gateway keeps no sessions")
+	}
+	session, found, err := service.Session(r.Context(), r.PathValue("id"))
+	switch {
+	case err != nil:
+		return http.StatusServiceUnavailable, adminErrorf("the store does not answer: %v", err)
+	case !found:
+		return http.StatusNotFound, adminErrorf("there is no session with this id; its time may be over, or it was never made")
+	}
+	return http.StatusOK, session
+}
+
+// refusalList is the answer of /countersign/refusals, and of /countersign/refusals/{request id}.
+type refusalList struct {
+	Refusals []refusalReport `json:"refusals"`
+}
+
+// adminRefusals tells what was refused last.
+func (a *App) adminRefusals(r *http.Request) (int, any) {
+	limit, ok := limitOf(r.URL.Query().Get("limit"))
+	if !ok {
+		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", maxListed)
+	}
+	all := a.refused.value.latest(func(refusalReport) bool { return true })
+	return http.StatusOK, refusalList{all[:min(limit, len(all))]}
+}
+
+// adminRefusal tells what was refused under a request id, which callers choose and may use twice.
+func (a *App) adminRefusal(r *http.Request) (int, any) {
+	id := r.PathValue("id")
+	found := a.refused.value.latest(func(report refusalReport) bool { return report.RequestID == id || report.CorrelationID == id })
+	if len(found) == 0 {
+		return http.StatusNotFound, adminErrorf("no request with this id is among the %d that were refused last; look into the log", maxRefusals)
+	}
+	return http.StatusOK, refusalList{found}
+}
+
+func limitOf(text string) (limit int, ok bool) {
+	if text == "" {
+		return defaultListed, true
+	}
+	limit, err := strconv.Atoi(text)
+	return limit, err == nil && limit >= 1 && limit <= maxListed
+}
+
+// states are those that a session can be asked for by.
+func states() []signing.State {
+	return []signing.State{
+		signing.StateCreated, signing.StateOpened, signing.StateSigning, signing.StateSigned,
+		signing.StateFailed, signing.StateCancelled, signing.StateExpired,
+	}
+}

@@ -1,0 +1,382 @@
+package caddymodule
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/seed-dd2befc3/countersign/client"
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+// post is a gateway in this process, its admin endpoint, and a client that is known there.
+type post struct {
+	base   string // of the signing service
+	admin  string // address of the admin endpoint
+	client *client.Client
+}
+
+const person = "555086689106"
+
+func newPost(t *testing.T) *post {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", dir)
+	key, err := jwks.GenerateRSA(4096, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jwks.NewSigner("acme-1", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := signer.PublicSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "acme.json")
+	if err := os.WriteFile(file, set, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	listener.Close()
+	certificate, private := pair(t, dir)
+	p := &post{base: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	p.client = &client.Client{ID: "acme", Signer: signer, BaseURL: p.base}
+	load(t, fmt.Sprintf(`{
+	admin off
+	auto_https off
+	skip_install_trust
+	countersign {
+		environment int
+		store memory
+		client acme {
+			name "Acme EPR"
+			jwks %[1]s
+			callback http://localhost:9/signed
+		}
+		client gone {
+			jwks %[1]s
+			callback http://localhost:9/signed
+			status revoked
+		}
+		audit {
+			off
+		}
+	}
+}
+
+http://127.0.0.1:%[2]d {
+	signing_service {
+		access open
+		public_url %[3]s
+		mock https://127.0.0.1:9 {
+			tls_client_auth %[4]s %[5]s
+			tls_trust_pool file %[4]s
+		}
+		certificates {
+			trust mock
+		}
+	}
+}
+`, file, port, p.base, certificate, private))
+	p.admin = serveAdmin(t)
+	return p
+}
+
+// pair makes a certificate and its key, for an agent that is never reached.
+func pair(t *testing.T, dir string) (certificate, key string) {
+	t.Helper()
+	certificate, key = filepath.Join(dir, "pair.crt"), filepath.Join(dir, "pair.key")
+	made := newSignatory(t)
+	der, err := x509.MarshalPKCS8PrivateKey(made.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{
+		certificate: {Type: "CERTIFICATE", Bytes: made.certificate}, key: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certificate, key
+}
+
+// load runs a Caddyfile in this process until the test ends.
+func load(t *testing.T, caddyfile string) {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// serveAdmin is what Caddy's admin endpoint does with the routes: it mounts them on a mux.
+func serveAdmin(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	for _, route := range (Admin{}).Routes() {
+		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := route.Handler.ServeHTTP(w, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// ask gets a path of the admin endpoint.
+func (p *post) ask(t *testing.T, path string, into any) (status int, body string) {
+	t.Helper()
+	response, err := http.Get("http://" + p.admin + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(data, into); err != nil {
+			t.Fatalf("%v: %s", err, data)
+		}
+	}
+	return response.StatusCode, string(data)
+}
+
+// request has n payloads accepted, and returns the session's id by way of the list.
+func (p *post) request(t *testing.T, n int) client.Ticket {
+	t.Helper()
+	payloads := make([]client.Payload, n)
+	for i := range payloads {
+		payloads[i] = client.NewPayload(fmt.Sprint("rx-", i), []byte(t.Name()+fmt.Sprint(i)))
+	}
+	jwt, err := p.client.Prepare(person, client.RS256, payloads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket, err := p.client.Send(t.Context(), jwt, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticket
+}
+
+// refuse sends something that is refused, under a request id.
+func (p *post) refuse(t *testing.T, id, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.base+"/signaturerequest", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "text/plain")
+	request.Header.Set("X-Request-Id", id)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode < 400 {
+		t.Fatalf("not refused: %d", response.StatusCode)
+	}
+}
+
+// TestAdmin looks at a gateway through its admin endpoint, and through the commands that read it.
+func TestAdmin(t *testing.T) {
+	p := newPost(t)
+	t.Run("ready", func(t *testing.T) {
+		for _, path := range []string{"/countersign/live", "/countersign/ready"} {
+			if status, body := p.ask(t, path, nil); status != http.StatusOK {
+				t.Errorf("%s: %d %s", path, status, body)
+			}
+		}
+	})
+	t.Run("status", func(t *testing.T) {
+		var status gatewayStatus
+		p.ask(t, "/countersign/status", &status)
+		if status.Environment != Integration || !status.Store.Open || status.Store.Identity != "memory" || status.Version.Version == "" {
+			t.Errorf("%+v", status)
+		}
+		if len(status.Clients) != 2 || status.Clients[0].ID != "acme" || status.Clients[0].Status != statusApproved ||
+			len(status.Clients[0].KeySets) != 1 || status.Clients[0].KeySets[0].Keys[0].KID != "acme-1" || status.Clients[0].KeySets[0].Keys[0].Bits != 4096 {
+			t.Errorf("clients %+v", status.Clients)
+		}
+		if gone := status.Clients[1]; gone.Status != statusRevoked || len(gone.KeySets) != 0 {
+			t.Errorf("a revoked client %+v", gone)
+		}
+		if len(status.Services) != 1 || status.Services[0].Status != "warn" || status.Services[0].Checks["agent:https://127.0.0.1:9"].Status != "warn" {
+			t.Errorf("services %+v", status.Services)
+		}
+	})
+	var tokens []string
+	for i := range 3 {
+		tokens = append(tokens, p.request(t, i+1).Token)
+	}
+	p.refuse(t, "why-1", "not a jwt")
+	early, err := p.client.Fetch(t.Context(), tokens[0])
+	if err == nil {
+		t.Fatalf("signatures before anybody signed: %+v", early)
+	}
+
+	t.Run("sessions", func(t *testing.T) {
+		seen := map[string]bool{}
+		for next := ""; ; {
+			var list sessionList
+			status, body := p.ask(t, "/countersign/sessions?state=created&limit=2&after="+next, &list)
+			if status != http.StatusOK || len(list.Sessions) > 2 {
+				t.Fatal(status, body)
+			}
+			for _, session := range list.Sessions {
+				seen[session.ID] = true
+			}
+			mustHide(t, body, append(tokens, person)...)
+			if next = list.Next; next == "" {
+				break
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("%d sessions, want 3", len(seen))
+		}
+		for path, want := range map[string]int{
+			"/countersign/sessions?state=lost": 400, "/countersign/sessions?limit=0": 400, "/countersign/sessions?limit=x": 400,
+			"/countersign/sessions?client=nobody": 200, "/countersign/sessions/none": 404, "/countersign/refusals/none": 404,
+			"/countersign/refusals?limit=5000": 400, "/countersign/refusals": 200,
+		} {
+			if status, body := p.ask(t, path, nil); status != want {
+				t.Errorf("%s: %d %s, want %d", path, status, body, want)
+			}
+		}
+		t.Run("command", func(t *testing.T) {
+			said := execute(t, sessionsCommand(), "--address", p.admin)
+			if said.err != nil {
+				t.Fatal(said.err)
+			}
+			mustSay(t, said.stdout, "SESSION", "acme", "created", "3 sessions")
+			said = execute(t, sessionsCommand(), "--address", p.admin, "--json", "--limit", "1")
+			var list sessionList
+			if said.json(t, &list); said.err != nil || len(list.Sessions) != 1 || list.Next == "" {
+				t.Errorf("%v %+v", said.err, list)
+			}
+			said = execute(t, sessionsCommand(), "--address", p.admin, list.Sessions[0].ID)
+			mustSay(t, said.stdout, list.Sessions[0].ID, "nobody has opened its signing page yet", "redirectUri", "before 20")
+			mustHide(t, said.stdout, append(tokens, person)...)
+			said = execute(t, sessionsCommand(), "--address", p.admin, "--state", "signed")
+			mustSay(t, said.stdout, "no such sessions")
+			for _, args := range [][]string{{"none"}, {"--state", "lost"}, {"--address", "127.0.0.1:9"}, {"--address", "::::"}} {
+				if said := execute(t, sessionsCommand(), append([]string{"--address", p.admin}, args...)...); said.err == nil || said.stderr == "" {
+					t.Errorf("%v: %+v", args, said)
+				}
+			}
+		})
+	})
+	t.Run("refusals", func(t *testing.T) {
+		var list refusalList
+		status, body := p.ask(t, "/countersign/refusals/why-1", &list)
+		if status != http.StatusOK || len(list.Refusals) != 1 || list.Refusals[0].Check != "form of the body" || list.Refusals[0].Status != 400 {
+			t.Errorf("%d %s", status, body)
+		}
+		mustHide(t, body, "not a jwt")
+		said := execute(t, whyCommand(), "--address", p.admin, "why-1")
+		mustSay(t, said.stdout, "why-1", "/signaturerequest", "400 malformed", "form of the body", "What to do: The client sends the JWT alone")
+		said = execute(t, whyCommand(), "--address", p.admin, "why-1", "--json")
+		if said.json(t, &list); said.err != nil || list.Refusals[0].Code != "malformed" {
+			t.Errorf("%v %+v", said.err, list)
+		}
+		said = execute(t, whyCommand(), "--address", p.admin, "why-2")
+		if said.err == nil {
+			t.Error("found what never was")
+		}
+		mustSay(t, said.stderr, "no request with this id is among the 1000", "--log FILE")
+	})
+}
+
+// mustHide fails when any of the texts is in what was said.
+func mustHide(t *testing.T, said string, private ...string) {
+	t.Helper()
+	for _, text := range private {
+		if strings.Contains(said, text) {
+			t.Errorf("tells %q:\n%s", text, said)
+		}
+	}
+}
+
+// TestAdminWithoutApp: nothing is ready while Countersign does not run.
+func TestAdminWithoutApp(t *testing.T) {
+	p := &post{admin: serveAdmin(t)}
+	if status, _ := p.ask(t, "/countersign/live", nil); status != http.StatusOK {
+		t.Errorf("live: %d", status)
+	}
+	for _, path := range []string{"ready", "status", "sessions", "sessions/a", "refusals", "refusals/a"} {
+		if status, body := p.ask(t, "/countersign/"+path, nil); status != http.StatusServiceUnavailable || !strings.Contains(body, "not started") {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}
+
+// TestRefusalsAreBounded: the oldest is forgotten first, and those who only ask too early push nobody out.
+func TestRefusalsAreBounded(t *testing.T) {
+	var r refusals
+	r.keep(signing.Answer{Code: "ok"})
+	for i := range maxRefusals + 10 {
+		r.keep(signing.Answer{Status: 400, Code: "claims", RequestID: fmt.Sprint(i)})
+		r.keep(signing.Answer{Status: 404, Code: "not_signed", RequestID: fmt.Sprint("early-", i)})
+	}
+	all := r.latest(func(refusalReport) bool { return true })
+	if len(all) != maxRefusals+maxEarly {
+		t.Fatalf("%d remembered", len(all))
+	}
+	for id, want := range map[string]int{"9": 0, "10": 1, fmt.Sprint(maxRefusals + 9): 1, "early-9": 0, fmt.Sprint("early-", maxRefusals+9): 1} {
+		if got := r.latest(func(report refusalReport) bool { return report.RequestID == id }); len(got) != want {
+			t.Errorf("request %s: %d", id, len(got))
+		}
+	}
+}
+
+// TestRunningApps: after a failed reload the app that goes on is the latest again.
+func TestRunningApps(t *testing.T) {
+	var l apps
+	one, two := &App{}, &App{}
+	l.remove(one)
+	l.add(one)
+	l.add(two)
+	if l.latest() != two {
+		t.Error("not the latest")
+	}
+	l.remove(two)
+	if l.latest() != one {
+		t.Error("the one that goes on is not found")
+	}
+	if l.remove(one); l.latest() != nil {
+		t.Error("one that has ended is found")
+	}
+}

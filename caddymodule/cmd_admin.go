@@ -1,0 +1,88 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+)
+
+// maxAdmin bounds an answer of the admin endpoint: 1,000 sessions or refusals with room to spare.
+const maxAdmin = 16 << 20
+
+func addressFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("address", "", "`address` of Caddy's admin endpoint; default: CADDY_ADMIN, or else localhost:2019")
+}
+
+// errNotThere is an answer of 404: what was asked for is not there.
+type errNotThere struct{ error }
+
+// adminGet asks the admin endpoint of a running gateway, wherever Caddy can have it: on a port or a Unix socket.
+func adminGet(ctx context.Context, address, path string, query url.Values, into any) error {
+	if address == "" {
+		address = caddy.DefaultAdminListen
+	}
+	at, err := caddy.ParseNetworkAddress(address)
+	if err != nil || at.PortRangeSize() > 1 {
+		return fmt.Errorf("--address %s is not the address of an admin endpoint, such as localhost:2019", address)
+	}
+	host := at.JoinHostPort(0)
+	if at.IsUnixNetwork() {
+		host = "127.0.0.1" // what Caddy expects there
+	}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, at.Network, at.JoinHostPort(0))
+		},
+	}}
+	target := (&url.URL{Scheme: "http", Host: host, Path: path, RawQuery: query.Encode()}).String()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("no gateway answers at %s; name its admin endpoint with --address, and start the gateway if it does not run: %w", address, inner(err))
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdmin))
+	if err != nil {
+		return fmt.Errorf("the gateway's answer broke off: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return adminFailure(response.StatusCode, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("what answers at %s is not a gateway with Countersign: %w", address, err)
+	}
+	return nil
+}
+
+func adminFailure(status int, body []byte) error {
+	var told adminError
+	if json.Unmarshal(body, &told) != nil || told.Error == "" {
+		return fmt.Errorf("the admin endpoint answered %d; is it that of a gateway with Countersign?", status)
+	}
+	if status == http.StatusNotFound {
+		return errNotThere{errors.New(told.Error)}
+	}
+	return fmt.Errorf("the gateway answered %d: %s", status, told.Error)
+}
+
+// inner is an error without the address that it quotes once more.
+func inner(err error) error {
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		return inURL.Err
+	}
+	return err
+}
