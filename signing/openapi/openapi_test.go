@@ -1,6 +1,7 @@
 package openapi_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,6 +92,61 @@ func endpoints(t *testing.T, file string) map[string]string {
 		t.Fatalf("the router is written in another way than this test reads: %v", found)
 	}
 	return found
+}
+
+// TestDescriptionHasEveryCode looks in the service's source for the codes of its errors: each stands in the
+// description, as an example of its status.
+func TestDescriptionHasEveryCode(t *testing.T) {
+	described := map[string]bool{}
+	doc := load(t)
+	for _, item := range doc.Paths.Map() {
+		for _, operation := range item.Operations() {
+			for status, response := range operation.Responses.Map() {
+				for code := range examplesOf(response.Value) {
+					described[status+" "+code] = true
+				}
+			}
+		}
+	}
+	statuses := map[string]int{
+		"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "MethodNotAllowed": 405, "RequestTimeout": 408,
+		"Conflict": 409, "RequestEntityTooLarge": 413, "UnsupportedMediaType": 415, "InternalServerError": 500, "ServiceUnavailable": 503,
+	}
+	made := regexp.MustCompile(`(?:failure\(http\.Status(\w+), |bad(?:Request|Claims)\()"([a-z_]+)"`)
+	files, err := filepath.Glob("../*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files of the service (%v)", len(files), err)
+	}
+	seen := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, found := range made.FindAllStringSubmatch(string(text), -1) {
+			seen++
+			status := http.StatusBadRequest
+			if found[1] != "" {
+				status = statuses[found[1]]
+			}
+			if want := fmt.Sprint(status, " ", found[2]); !described[want] {
+				t.Errorf("%s answers %s (%s), which the description does not have", file, want, found[1])
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d errors found: they are written in another way than this test reads", seen)
+	}
+}
+
+func examplesOf(response *openapi3.Response) openapi3.Examples {
+	if content := response.Content["application/json"]; content != nil {
+		return content.Examples
+	}
+	return nil
 }
 
 // texts are the string literals in a piece of source.
