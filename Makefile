@@ -17,7 +17,7 @@ TEST_TIMEOUT ?= 30m
 # The root package and its own are what ships; test/ and scripts/ are what checks it.
 PACKAGES := ./...
 
-.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench clean
+.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,5 +70,8 @@ fuzz: ## run each fuzz target for FUZZTIME
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PACKAGES)
 
+release: ## build what is released, for all systems, into dist/ (compiles for some minutes)
+	@scripts/release
+
 clean: ## remove what was built
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist
