@@ -20,9 +20,8 @@ func init() {
 }
 
 // Bearer lets through who shows an access token of this installation that fulfils its demands. Whose token it is
-// becomes placeholders: {countersign.client}, {countersign.user}, {countersign.level}, {countersign.scopes} and
-// {countersign.products} (each separated by spaces), and the same as variables of the request, such as
-// {http.vars.countersign.client}; {http.auth.user.id} is the client.
+// becomes placeholders: {countersign.client}, which is {http.auth.user.id} too, {countersign.user},
+// {countersign.level}, and {countersign.scopes} and {countersign.products}, separated by spaces.
 type Bearer struct {
 	Demands
 
@@ -80,26 +79,31 @@ func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 
 // setGrant tells the handlers that follow whose token it is.
 func setGrant(r *http.Request, grant oauth.Grant) {
-	replacer, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	for name, value := range placeholders(grant) {
-		caddyhttp.SetVar(r.Context(), name, value)
-		if replacer != nil {
-			replacer.Set(name, value)
-		}
+	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
 	}
-	if replacer != nil {
-		replacer.Set("http.auth.user.id", grant.Client)
-	}
+	replacer.Set("http.auth.user.id", grant.Client)
+	replacer.Map(func(name string) (any, bool) {
+		value, known := placeholder(grant, name)
+		return value, known
+	})
 }
 
-func placeholders(grant oauth.Grant) map[string]string {
-	return map[string]string{
-		"countersign.client":   grant.Client,
-		"countersign.user":     grant.User,
-		"countersign.level":    grant.Level,
-		"countersign.scopes":   strings.Join(grant.Scopes, " "),
-		"countersign.products": strings.Join(grant.Products, " "),
+func placeholder(grant oauth.Grant, name string) (value string, known bool) {
+	switch name {
+	case "countersign.client":
+		return grant.Client, true
+	case "countersign.user":
+		return grant.User, true
+	case "countersign.level":
+		return grant.Level, true
+	case "countersign.scopes":
+		return strings.Join(grant.Scopes, " "), true
+	case "countersign.products":
+		return strings.Join(grant.Products, " "), true
 	}
+	return "", false
 }
 
 // checker is what a door asks whose token it is.

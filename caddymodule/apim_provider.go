@@ -37,8 +37,7 @@ func (p *BearerProvider) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Authenticate says whose token it is: the user's id is the client, and the metadata {http.auth.user.*} hold the
-// rest.
+// Authenticate says whose token it is: the user's id is the client, and the placeholders are those of apim_bearer.
 func (p *BearerProvider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	grant, err := p.door.enter(r)
 	if err != nil {
@@ -46,7 +45,7 @@ func (p *BearerProvider) Authenticate(w http.ResponseWriter, r *http.Request) (c
 		return caddyauth.User{}, false, err
 	}
 	setGrant(r, grant)
-	return caddyauth.User{ID: grant.Client, Metadata: placeholders(grant)}, true, nil
+	return caddyauth.User{ID: grant.Client}, true, nil
 }
 
 // Interface guards.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,25 @@ func FuzzAuthorization(f *testing.F) {
 	f.Fuzz(func(t *testing.T, authorization string) {
 		if code := BearerCodeOf(func() error { _, err := w.check.Check(t.Context(), authorization); return err }()); code != BearerMissing && code != BearerUnknown {
 			t.Errorf("%q: code %q", authorization, code)
+		}
+	})
+}
+
+// What was kept comes back as it was, and nothing else is read.
+func FuzzGrant(f *testing.F) {
+	issued := newClock().Now()
+	grant := Grant{Client: "acme", Level: LevelApplication, Scopes: []string{signingScope, ""}, Products: []string{"a b"}, Issued: issued, Expires: issued.Add(tokenLife)}
+	f.Add(grant.record("x").Value)
+	f.Add([]byte{grantFormat, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		read, err := parseGrant(value)
+		if err != nil {
+			return
+		}
+		again, err := parseGrant(read.record("x").Value)
+		if err != nil || !reflect.DeepEqual(read, again) {
+			t.Errorf("%+v became %+v (%v)", read, again, err)
 		}
 	})
 }

@@ -3,10 +3,9 @@ package oauth
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -28,37 +27,87 @@ type Grant struct {
 	Expires  time.Time // the token is no longer valid at this time
 }
 
-// grantRecord is a Grant as it is kept.
-type grantRecord struct {
-	Client   string   `json:"c"`
-	User     string   `json:"u,omitzero"`
-	Level    string   `json:"l,omitzero"`
-	Scopes   []string `json:"s,omitempty"`
-	Products []string `json:"p,omitempty"`
-	Issued   int64    `json:"i"` // ms since 1970
-	Expires  int64    `json:"e"`
-}
+// grantFormat begins a Grant as it is kept. What follows is read at every call that shows a token, so it is not
+// JSON but texts, lists and instants one after the other, each text and list with its length before it.
+const grantFormat = 1
 
 // record is what is kept for a token. It outlives the token, so that an expired one is told from one that
 // never was.
-func (g Grant) record(token string) (*store.Record, error) {
-	value, err := json.Marshal(grantRecord{
-		g.Client, g.User, g.Level, g.Scopes, g.Products, g.Issued.UnixMilli(), g.Expires.UnixMilli(),
-	})
-	if err != nil {
-		return nil, errors.New("a grant cannot be encoded")
+func (g Grant) record(token string) *store.Record {
+	value := []byte{grantFormat}
+	for _, text := range []string{g.Client, g.User, g.Level} {
+		value = appendText(value, text)
 	}
-	return &store.Record{Key: tokenKey(token), Value: value, Expires: g.Expires.Add(remembered)}, nil
+	for _, list := range [][]string{g.Scopes, g.Products} {
+		value = binary.AppendUvarint(value, uint64(len(list)))
+		for _, text := range list {
+			value = appendText(value, text)
+		}
+	}
+	for _, instant := range []time.Time{g.Issued, g.Expires} {
+		value = binary.AppendVarint(value, instant.UnixMilli())
+	}
+	return &store.Record{Key: tokenKey(token), Value: value, Expires: g.Expires.Add(remembered)}
+}
+
+func appendText(to []byte, text string) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
 }
 
 func parseGrant(value []byte) (Grant, error) {
-	var r grantRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return Grant{}, errors.New("the record of a token cannot be read")
+	if len(value) == 0 || value[0] != grantFormat {
+		return Grant{}, errGrant
 	}
-	return Grant{
-		r.Client, r.User, r.Level, r.Scopes, r.Products, time.UnixMilli(r.Issued).UTC(), time.UnixMilli(r.Expires).UTC(),
-	}, nil
+	r := grantReader{rest: value[1:]}
+	g := Grant{Client: r.text(), User: r.text(), Level: r.text(), Scopes: r.list(), Products: r.list(), Issued: r.instant(), Expires: r.instant()}
+	if r.bad || len(r.rest) > 0 {
+		return Grant{}, errGrant
+	}
+	return g, nil
+}
+
+var errGrant = errors.New("the record of a token cannot be read")
+
+// grantReader takes a kept grant apart. After the first fault everything it returns is nothing.
+type grantReader struct {
+	rest []byte
+	bad  bool
+}
+
+// count reads a length, of what needs at least a byte for each of its parts.
+func (r *grantReader) count() int {
+	n, size := binary.Uvarint(r.rest)
+	if r.bad || size <= 0 || n > uint64(len(r.rest)-size) {
+		r.bad = true
+		return 0
+	}
+	r.rest = r.rest[size:]
+	return int(n)
+}
+
+func (r *grantReader) text() string {
+	n := r.count()
+	text := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	return text
+}
+
+func (r *grantReader) list() []string {
+	var list []string
+	for range r.count() {
+		list = append(list, r.text())
+	}
+	return list
+}
+
+func (r *grantReader) instant() time.Time {
+	ms, size := binary.Varint(r.rest)
+	if r.bad || size <= 0 {
+		r.bad = true
+		return time.Time{}
+	}
+	r.rest = r.rest[size:]
+	return time.UnixMilli(ms).UTC()
 }
 
 // tokenKey is where a token's record is. The token itself is nowhere.

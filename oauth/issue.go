@@ -47,14 +47,10 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 		Client: client, Level: LevelApplication, Scopes: applicationScopes(c.client.Scopes), Products: c.client.Products,
 		Issued: now, Expires: now.Add(tokenLife),
 	}
-	record, err := grant.record(token)
-	if err != nil {
-		return nil, err
-	}
 	used := &store.Record{
 		Key: "jti/" + digest(client, c.assertion.jti()), Value: []byte{1}, Expires: c.assertion.expiresAt().Add(jtiSkew),
 	}
-	if err := s.settle(ctx, client, c.client.Rate, now, used, record); err != nil {
+	if err := s.settle(ctx, client, c.client.Rate, now, used, grant.record(token)); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",

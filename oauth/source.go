@@ -146,6 +146,18 @@ func (s *Source) Invalidate(token string) {
 	}
 }
 
+// Expires returns when a token that the source holds ends; zero for any other.
+func (s *Source) Expires(token string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, held := range s.tokens {
+		if held.token == token {
+			return held.expires
+		}
+	}
+	return time.Time{}
+}
+
 // inOrder puts the key to ask with first, and after it the one to fall back to.
 func (s *Source) inOrder(signers []*jwks.Signer) []*jwks.Signer {
 	s.mu.Lock()

@@ -1,0 +1,45 @@
+package oauth
+
+import "strings"
+
+// Fix says what to do about a refusal, in words for whoever runs the client (contract: api-m-token, Order of
+// checks). It knows the rows of our token service and of API Management's, which are the same.
+func (e *TokenError) Fix() string {
+	for _, known := range []struct{ part, fix string }{
+		{"Content-Type header", "send the form as application/x-www-form-urlencoded; a proxy in between may have changed it"},
+		{"grant_type", "send grant_type=client_credentials"},
+		{"client_assertion_type", "send client_assertion_type=" + assertionTypeJWT},
+		{"Missing client_assertion", "send the signed JWT as client_assertion"},
+		{"Malformed JWT", "the assertion is not three base64url segments of strict JSON; make it with a JOSE library and send it unchanged"},
+		{"'alg' header", "sign with RS512: an RSA key, PKCS #1 v1.5 padding and SHA-512"},
+		{"JWT has expired", "the assertion's exp is past: check this machine's clock (timedatectl), and mint a new assertion for each request"},
+		{"no matching public key", "the kid is not in the key set that is registered for this client: check kid and key set URL; after a new key was published, wait an hour"},
+		{"'kid' header", "put the kid of the registered key into the assertion's header"},
+		{"'typ' header", `put "typ":"JWT" into the assertion's header`},
+		{"more than 5 minutes", "the assertion's exp is too far ahead: set it to at most 5 minutes from now, and check this machine's clock"},
+		{"must be an integer", "exp must be a JSON number, not a string"},
+		{"'exp' claim", "put exp into the assertion: now and at most 5 minutes, in seconds since 1970"},
+		{"non-matching 'iss'/'sub'", "iss and sub must both be the API key of the application"},
+		{"Invalid 'iss'/'sub'", "the API key is not known, or not approved, or revoked there: compare it with the developer portal, and the environment with the token URL"},
+		{"Non-unique 'jti'", "use a fresh UUID as jti for each assertion, and no assertion twice; retries need a new one"},
+		{"'jti' claim", "put a fresh UUID as jti into each assertion"},
+		{"register a public key", "no key is registered for this application: have its public key or key set URL registered"},
+		{"can't be reached", "the registered key set URL does not answer with a key set: open it from outside, and look for a firewall, a redirect or private members in it"},
+		{"signature verification failed", "the private key does not belong to the public key registered under this kid: compare them (caddy countersign jwks prints the public half)"},
+		{"'aud' claim", "aud must be the token URL, letter by letter, as the token service's environment has it"},
+		{"not configured to use this authorization grant type", "subscribe the application to an API (a product) that allows application-restricted access"},
+	} {
+		if strings.Contains(e.Description, known.part) {
+			return known.fix
+		}
+	}
+	switch {
+	case e.Status == 429:
+		return "too many tokens were asked for: keep a token for its ten minutes, and ask again in a minute"
+	case e.Status == 404:
+		return "there is no token service at this URL; it ends with /oauth2/token at API Management"
+	case e.Status >= 500:
+		return "the token service has a problem of its own: try again later, and give its operator the message_id"
+	}
+	return "the answer is none of the token service's: check the URL, and what stands in between"
+}
