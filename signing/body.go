@@ -55,6 +55,28 @@ func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64) (
 	return body, err
 }
 
+// Bounds of what hearOut takes. Up to smallBody net/http does it by itself.
+const (
+	smallBody = 256 << 10 // bytes
+	maxRest   = 2 * MaxBody
+	restTime  = 5 * time.Second
+)
+
+// hearOut answers, and then takes what the caller is still sending, and drops it: one that sends everything before it
+// reads would find a broken connection in place of the answer. HTTP/2 needs none of it.
+func hearOut(w http.ResponseWriter, r *http.Request, answer func()) {
+	control := http.NewResponseController(w)
+	large := r.ContentLength < 0 || r.ContentLength > smallBody
+	if !large || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || control.EnableFullDuplex() != nil {
+		answer()
+		return
+	}
+	answer()
+	_ = control.Flush()
+	_ = control.SetReadDeadline(time.Now().Add(restTime))
+	_, _ = io.CopyN(io.Discard, r.Body, maxRest)
+}
+
 func readAtMost(body io.Reader, length, limit int64) ([]byte, error) {
 	buffer := make([]byte, 0, max(length, 512)+1) // one more, so that a body of the declared length ends in one read
 	for {

@@ -111,7 +111,7 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 			told.Check = refused.Code
 		}
 		logRefusal(r.Context(), o.Logger, told)
-		writeError(w, refused)
+		hearOut(w, r, func() { writeError(w, refused) })
 	}
 	o.Observer.Answered(r.Context(), told)
 }
