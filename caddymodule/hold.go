@@ -27,7 +27,7 @@ type hold[T caddy.Destructor] struct {
 
 // acquire joins those who share what the key names, or makes it. After release it still gives what it gave before,
 // for requests that are finishing.
-func (h *hold[T]) acquire(key string, make func() (T, error)) (T, error) {
+func (h *hold[T]) acquire(key string, begin func() (T, error)) (T, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.acquired {
@@ -36,7 +36,7 @@ func (h *hold[T]) acquire(key string, make func() (T, error)) (T, error) {
 	if h.released {
 		return h.value, errEnded
 	}
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return make() })
+	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) { return begin() })
 	if err != nil {
 		return h.value, err
 	}
@@ -54,12 +54,12 @@ func (h *hold[T]) held() (value T, ok bool) {
 // release lets go, once. Whoever is the last to do so ends the thing.
 func (h *hold[T]) release() error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.released || !h.acquired {
-		h.released = true
+	last := h.acquired && !h.released
+	h.released = true
+	h.mu.Unlock() // before the thing ends: jobs that are ending still ask for the store
+	if !last {
 		return nil
 	}
-	h.released = true
 	_, err := pool.Delete(h.key)
 	return err
 }

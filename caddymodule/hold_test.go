@@ -1,0 +1,69 @@
+package caddymodule
+
+import (
+	"errors"
+	"testing"
+)
+
+// thing asks for itself while it ends, as a smartcard job does that still wants the store.
+type thing struct {
+	of    *hold[*thing]
+	ended chan error
+}
+
+func (t *thing) Destruct() error {
+	_, err := t.of.acquire("test thing", nil)
+	t.ended <- err
+	return nil
+}
+
+func TestAHoldIsSharedAndEndsOnce(t *testing.T) {
+	ended := make(chan error, 1)
+	var first, second hold[*thing]
+	begin := func() (*thing, error) { return &thing{of: &first, ended: ended}, nil }
+	one, err := first.acquire("test thing", begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := second.acquire("test thing", func() (*thing, error) { return nil, errors.New("must not be made again") })
+	if err != nil || one != two {
+		t.Fatalf("the second configuration got another thing: %v", err)
+	}
+	for range 2 { // once only, however often it is asked
+		if err := second.release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-ended:
+		t.Fatal("it ended while the first configuration holds it")
+	default:
+	}
+	if err := first.release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("while it ends it cannot be asked for: %v", err)
+	}
+}
+
+// A configuration that never acquired releases nothing: after a failed reload the thing is still the running one's.
+func TestAHoldThatNeverAcquired(t *testing.T) {
+	ended := make(chan error, 1)
+	var running, failed hold[*thing]
+	if _, err := running.acquire("test thing 2", func() (*thing, error) { return &thing{of: &running, ended: ended}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := failed.release(); err != nil {
+		t.Fatal(err)
+	}
+	if len(ended) != 0 {
+		t.Fatal("the running configuration's thing was ended")
+	}
+	if _, err := failed.acquire("test thing 2", nil); !errors.Is(err, errEnded) {
+		t.Errorf("an ended configuration acquires anew: %v", err)
+	}
+	if err := running.release(); err != nil || len(ended) != 1 {
+		t.Errorf("release: %v", err)
+	}
+}
