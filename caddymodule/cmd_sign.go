@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
 // openerFails is how long a browser's opener may take to say that there is no browser.
@@ -28,7 +29,7 @@ func signCommand() *cobra.Command { return newSignCommand(openBrowser, time.Seco
 
 // signRun is one run of the command.
 type signRun struct {
-	url, audience, client, kid, keyFile, sub, algorithm, outFile, caFile, bearer string
+	url, audience, client, kid, keyFile, sub, algorithm, outFile, caFile, tokenURL, bearer string
 
 	mock, noBrowser, anyUser bool
 	timeout                  time.Duration
@@ -62,17 +63,19 @@ the service under the client id and kid.`,
 	flags.StringVar(&run.algorithm, "algorithm", "", "RS256, RS1 or PS256; default: what the files name, or else RS256")
 	flags.StringVar(&run.outFile, "out", "signatures.json", "`file` to save the signatures to; it must not exist yet")
 	flags.StringVar(&run.caFile, "ca", "", "PEM `file` with the authority of the service's certificate; default: the system's")
+	flags.StringVar(&run.tokenURL, "token-url", "", "`URL` of the token service, where the service wants access tokens; the same key asks for them")
 	flags.StringVar(&run.bearer, "bearer", "", "access `token` to send; better in the environment variable COUNTERSIGN_BEARER, which others cannot see")
 	flags.BoolVar(&run.mock, "mock", false, "complete the page by itself with the service's mock smartcard")
 	flags.BoolVar(&run.noBrowser, "no-browser", false, "print the page's address instead of opening it")
 	flags.DurationVar(&run.timeout, "timeout", 30*time.Minute, "how long to wait for the person")
 	anyUser := anyUserFlag(cmd)
+	cmd.MarkFlagsMutuallyExclusive("token-url", "bearer")
 	for _, name := range []string{"url", "client", "kid", "key", "sub"} {
 		_ = cmd.MarkFlagRequired(name) // fails for a flag that does not exist only
 	}
 	return newCommand(cmd, func(ctx context.Context, out output, files []string) error {
 		run.anyUser = *anyUser
-		if run.bearer == "" {
+		if run.bearer == "" && run.tokenURL == "" {
 			run.bearer = os.Getenv("COUNTERSIGN_BEARER")
 		}
 		return run.run(ctx, out, files)
@@ -167,7 +170,7 @@ func (s *signRun) read(files []string, progress *progress) ([]client.Payload, er
 
 // service is the Signing Service, as this client system.
 func (s *signRun) service() (*client.Client, error) {
-	if err := checkServiceURL(s.url); err != nil {
+	if err := checkServiceURL("--url", s.url); err != nil {
 		return nil, err
 	}
 	key, err := os.ReadFile(s.keyFile)
@@ -178,11 +181,47 @@ func (s *signRun) service() (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--key %s: %w", s.keyFile, err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if s.caFile != "" {
-		authorities, err := readCertificates(s.caFile)
+	through, err := httpClient(s.caFile)
+	if err != nil {
+		return nil, err
+	}
+	service := &client.Client{ID: s.client, Signer: signer, BaseURL: s.url, Audience: s.audience, HTTP: through}
+	service.Authorize, err = s.authorize(signer, through)
+	return service, err
+}
+
+// authorize says how requests get their access token: from the token service, anew when one is about to expire; as it
+// was given; or, with nil, not at all.
+func (s *signRun) authorize(signer *jwks.Signer, through *http.Client) (func(context.Context, *http.Request) error, error) {
+	switch {
+	case s.tokenURL != "":
+		if err := checkServiceURL("--token-url", s.tokenURL); err != nil {
+			return nil, err
+		}
+		source, err := oauth.NewSource(oauth.SourceOptions{
+			TokenURL: s.tokenURL, ClientID: s.client, HTTP: through,
+			Signers: func(context.Context) ([]*jwks.Signer, error) { return []*jwks.Signer{signer}, nil },
+		})
 		if err != nil {
-			return nil, fmt.Errorf("--ca %s: %w", s.caFile, err)
+			return nil, err
+		}
+		return source.Authorize, nil
+	case s.bearer != "":
+		return func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+s.bearer)
+			return nil
+		}, nil
+	}
+	return nil, nil
+}
+
+// httpClient reaches a service whose certificate an authority in a PEM file vouches for, or one that the system knows.
+func httpClient(caFile string) (*http.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if caFile != "" {
+		authorities, err := readCertificates(caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca %s: %w", caFile, err)
 		}
 		pool := x509.NewCertPool()
 		for _, authority := range authorities {
@@ -190,30 +229,20 @@ func (s *signRun) service() (*client.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	service := &client.Client{
-		ID: s.client, Signer: signer, BaseURL: s.url, Audience: s.audience,
-		HTTP: &http.Client{Timeout: 30 * time.Second, Transport: transport},
-	}
-	if s.bearer != "" {
-		service.Authorize = func(_ context.Context, r *http.Request) error {
-			r.Header.Set("Authorization", "Bearer "+s.bearer)
-			return nil
-		}
-	}
-	return service, nil
+	return &http.Client{Timeout: 30 * time.Second, Transport: transport}, nil
 }
 
 // checkServiceURL refuses an address over which a token could be read on its way.
-func checkServiceURL(address string) error {
+func checkServiceURL(flag, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return errors.New("--url must be the base URL of a service, such as https://host/signing-service")
+		return fmt.Errorf("%s must be the URL of a service, such as https://host/signing-service", flag)
 	}
 	ip := net.ParseIP(u.Hostname())
 	if u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return errors.New("--url must be https, but for a service on this machine: tokens go over it")
+	return fmt.Errorf("%s must be https, but for a service on this machine: tokens go over it", flag)
 }
 
 // sign makes the request and returns the signatures once the person has made them.
@@ -223,7 +252,9 @@ func (s *signRun) sign(ctx context.Context, service *client.Client, payloads []c
 		return client.Response{}, err
 	}
 	ticket, err := service.Send(ctx, jwt, "")
-	if err != nil {
+	if refused, ok := errors.AsType[*oauth.TokenError](err); ok {
+		return client.Response{}, fmt.Errorf("%w. What to do: %s", err, refused.Fix())
+	} else if err != nil {
 		return client.Response{}, err
 	}
 	progress.line("%d to be signed with %s", len(payloads), s.algorithm)

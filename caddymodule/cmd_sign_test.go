@@ -236,7 +236,7 @@ func TestSignFails(t *testing.T) {
 		"a missing file":        {args: []string{d.path("none")}, want: "no such file"},
 		"no key":                {args: []string{letter, "--key", letter}, want: "holds no PEM block"},
 		"plain http":            {args: []string{letter, "--url", "http://signing.example/s"}, want: "must be https"},
-		"no address":            {args: []string{letter, "--url", "signing"}, want: "base URL"},
+		"no address":            {args: []string{letter, "--url", "signing"}, want: "must be the URL"},
 		"cancelled":             {args: []string{letter, "--no-browser"}, answers: []string{"not_signed", "cancelled"}, want: "answered 410, cancelled"},
 		"nobody signs":          {args: []string{letter, "--no-browser", "--timeout", "50ms"}, answers: manyTimes("not_opened"), want: "has not signed within 50ms"},
 		"no such authority":     {args: []string{letter, "--ca", letter}, want: "no PEM certificate"},

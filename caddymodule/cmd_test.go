@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // outcome is what a command in this process did.
@@ -94,6 +96,27 @@ func TestShown(t *testing.T) {
 	} {
 		if got := shown(in); got != want {
 			t.Errorf("shown(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestCommandsAreDocumented holds the page to the commands and their flags.
+func TestCommandsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/command-line.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, build := range commands() {
+		cmd := build()
+		if !strings.Contains(string(page), "`"+cmd.Name()) {
+			t.Errorf("docs/command-line.md does not tell of %s", cmd.Name())
+		}
+		for _, c := range append([]*cobra.Command{cmd}, cmd.Commands()...) {
+			c.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+				if !strings.Contains(string(page), "`--"+flag.Name) {
+					t.Errorf("docs/command-line.md does not tell of %s --%s", c.Name(), flag.Name)
+				}
+			})
 		}
 	}
 }

@@ -2,12 +2,9 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -90,7 +87,7 @@ func (t *tokenRun) run(ctx context.Context, out output) error {
 			return err
 		})
 	}
-	client, err := t.http()
+	client, err := httpClient(t.caFile)
 	if err != nil {
 		return err
 	}
@@ -121,20 +118,4 @@ func tellRefusal(out output, e *oauth.TokenError) error {
 		return err
 	})
 	return errors.Join(errTold, err)
-}
-
-func (t *tokenRun) http() (*http.Client, error) {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, Proxy: http.ProxyFromEnvironment}
-	if t.caFile != "" {
-		text, err := os.ReadFile(t.caFile)
-		if err != nil {
-			return nil, err
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s holds no PEM certificate", t.caFile)
-		}
-		transport.TLSClientConfig.RootCAs = pool
-	}
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}, nil
 }

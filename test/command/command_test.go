@@ -28,6 +28,7 @@ func TestCommands(t *testing.T) {
 	t.Run("sign with the mock", d.signWithMock)
 	t.Run("sign prepared prescriptions", d.signPrepared)
 	t.Run("sign in a browser", d.signInBrowser)
+	t.Run("sign with an access token", d.signWithToken)
 	t.Run("sign fails", d.signFails)
 	t.Run("verify", d.verify)
 	t.Run("sessions", d.sessions)
@@ -105,6 +106,25 @@ func (d *desk) signInBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.mustBeRight(t, "browser.json", "RS256", "by-hand.txt")
+}
+
+// signWithToken signs where the service wants access tokens: with one that sign gets itself, with one that the command
+// token got, and not without.
+func (d *desk) signWithToken(t *testing.T) {
+	tokens := d.URL("GATEWAY", "/oauth2/token")
+	sign := func(out string, more ...string) []string {
+		return append(d.signing(out, "--url", d.URL("GATEWAY", "/guarded"), "--mock"), more...)
+	}
+	letter := d.write(t, "guarded.txt", []byte("guarded"))
+	d.run(t, sign("none.json", letter)...).must(t, 1, "answered 401, access_token")
+	d.run(t, sign("guarded.json", "--token-url", tokens, letter)...).must(t, 0, "Everything holds")
+	d.mustBeRight(t, "guarded.json", "RS256", "guarded.txt")
+
+	got := d.run(t, "token", "--url", tokens, "--client", "acme", "--kid", "acme-1", "--key", d.key.Private)
+	got.must(t, 0)
+	d.MustNotLog(strings.TrimSpace(got.stdout))
+	d.run(t, sign("bearer.json", "--bearer", strings.TrimSpace(got.stdout), letter)...).must(t, 0, "Everything holds")
+	d.run(t, sign("none.json", "--kid", "acme-7", "--token-url", tokens, letter)...).must(t, 1, "What to do:")
 }
 
 // signFails holds exit status and words where nothing can be signed; no file is left.
@@ -186,7 +206,7 @@ func (d *desk) verify(t *testing.T) {
 
 // sessions lists what was signed above and explains one that waits.
 func (d *desk) sessions(t *testing.T) {
-	d.run(t, "sessions").must(t, 0, "SESSION", "acme", "signed", "3 sessions")
+	d.run(t, "sessions").must(t, 0, "SESSION", "acme", "signed", "5 sessions")
 	system := gateway.System{Base: d.URL("GATEWAY", "/main"), ID: "acme", Kid: "acme-1", Key: d.key, Sub: person}
 	accepted := system.Request(t, "RS256", "", gateway.Payloads("RS256", 2)...)
 	var list struct {
@@ -274,7 +294,7 @@ func (d *desk) admin(t *testing.T) {
 		}
 	}
 	gateway.Get(t, d.URL("ADMIN", "/countersign/status"), nil).JSON(t, &status)
-	if status.Environment != "int" || !status.Store.Open || len(status.Services) != 1 || status.Services[0].Status != "pass" || len(status.Services[0].Checks) != 2 {
+	if status.Environment != "int" || !status.Store.Open || len(status.Services) != 2 || status.Services[0].Status != "pass" || len(status.Services[0].Checks) != 2 {
 		t.Errorf("status %+v", status)
 	}
 }

@@ -32,15 +32,39 @@ const caddyfile = `{
 			key acme-1 %[1]s
 			callback http://localhost:9/signed
 			algorithms RS1 RS256
+			products signing
+		}
+		product signing {
+			scopes urn:nhsd:apim:app:level3:signing-service
 		}
 	}
 }
 
 http://localhost:{$PORT_GATEWAY} {
+	handle_path /oauth2/* {
+		apim_token {
+			public_url http://localhost:{$PORT_GATEWAY}/oauth2
+		}
+	}
 	handle_path /main/* {
 		signing_service {
 			public_url http://localhost:{$PORT_GATEWAY}/main
 			access open
+			mock https://localhost:{$PORT_MAIN} {
+				tls_client_auth gateway.countersign.internal
+				tls_trust_pool pki_root {
+					authority local
+				}
+			}
+			certificates {
+				trust mock
+			}
+		}
+	}
+	handle_path /guarded/* {
+		signing_service {
+			public_url http://localhost:{$PORT_GATEWAY}/guarded
+			access bearer
 			mock https://localhost:{$PORT_MAIN} {
 				tls_client_auth gateway.countersign.internal
 				tls_trust_pool pki_root {
