@@ -12,7 +12,7 @@ import (
 
 const (
 	maxJobs     = 256              // smartcard jobs at one time
-	jobsGrace   = 20 * time.Second // for running jobs when the process stops
+	jobsGrace   = 10 * time.Second // for running jobs when the process stops
 	openTimeout = 30 * time.Second // for opening a store
 )
 

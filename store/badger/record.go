@@ -81,10 +81,6 @@ func setVersion(encoded []byte, v store.Version) {
 	binary.BigEndian.PutUint64(encoded[versionAt:], uint64(v))
 }
 
-func setDue(encoded []byte, due time.Time) {
-	binary.BigEndian.PutUint64(encoded[dueAt:], ticks(due))
-}
-
 // decode returns a record whose value lies within b.
 func decode(key string, b []byte) (store.Record, error) {
 	if len(b) < headSize {
