@@ -26,6 +26,7 @@ const (
 type Key struct {
 	kid        string
 	public     *rsa.PublicKey
+	modulus    *montgomery // of public
 	thumbprint string
 	cryptoRSA  bool
 }
@@ -50,7 +51,7 @@ func newKey(kid string, n, e *big.Int) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{kid: kid, public: public, thumbprint: thumbprint}, nil
+	return &Key{kid: kid, public: public, modulus: newMontgomery(n), thumbprint: thumbprint}, nil
 }
 
 func checkKID(kid string) error {

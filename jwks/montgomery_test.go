@@ -1,0 +1,43 @@
+package jwks
+
+import (
+	"math/big"
+	"testing"
+)
+
+// Whatever the modulus and the base, a power is what math/big says it is.
+func FuzzPower(f *testing.F) {
+	for _, key := range rawKeys() {
+		n := key.public.N
+		for _, s := range []*big.Int{{}, big.NewInt(1), new(big.Int).Sub(n, big.NewInt(1)), new(big.Int).Rsh(n, 7), new(big.Int).Rsh(n, 1030)} {
+			f.Add(n.Bytes(), s.Bytes(), uint16(3))
+			f.Add(n.Bytes(), s.Bytes(), uint16(0xffff))
+		}
+	}
+	for _, bits := range []uint{2, blockBits - 1, blockBits, blockBits + 1, 4 * blockBits} {
+		edge := new(big.Int).Lsh(big.NewInt(1), bits)
+		f.Add(edge.Bytes(), []byte{2}, uint16(5))                                   // just above a power of two
+		f.Add(edge.Sub(edge, big.NewInt(1)).Bytes(), edge.Bytes()[1:], uint16(257)) // just below
+	}
+	f.Fuzz(func(t *testing.T, modulusBytes, base []byte, half uint16) {
+		if len(modulusBytes) > maxBits/8 || len(base) > maxBits/8 {
+			return
+		}
+		n := new(big.Int).SetBytes(modulusBytes)
+		n.SetBit(n, 0, 1)
+		if n.Cmp(big.NewInt(3)) < 0 {
+			return
+		}
+		s := new(big.Int).SetBytes(base)
+		s.Mod(s, n)
+		e := 2*int(half) + 3
+		before := new(big.Int).Set(s)
+		got, want := newMontgomery(n).power(s, e), new(big.Int).Exp(s, big.NewInt(int64(e)), n)
+		if got.Cmp(want) != 0 {
+			t.Fatalf("%x^%d mod %x is %x, not %x", s, e, n, want, got)
+		}
+		if s.Cmp(before) != 0 {
+			t.Fatal("the base was changed")
+		}
+	})
+}
