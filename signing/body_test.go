@@ -14,7 +14,9 @@ import (
 // A caller that sends everything before it reads learns why it was refused, also when its body was not read for it.
 func TestRefusalsReachThoseWhoStillSend(t *testing.T) {
 	w := newWorld(t, nil)
-	server := httptest.NewServer(w.Service)
+	server := httptest.NewUnstartedServer(w.Service)
+	server.Listener = narrowListener{server.Listener}
+	server.Start()
 	t.Cleanup(server.Close)
 	// ask sends the headers and so much of a body, and then reads the answer.
 	ask := func(t *testing.T, headers string, declared, sent int) (*http.Response, time.Duration) {
@@ -24,6 +26,7 @@ func TestRefusalsReachThoseWhoStillSend(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
+		narrow(conn)
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		began := time.Now()
 		_, err = fmt.Fprintf(conn, "POST /signaturerequest HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n%s", declared, headers, strings.Repeat("a", sent))
@@ -62,4 +65,20 @@ func TestRefusalsReachThoseWhoStillSend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// narrow leaves a connection little room, so that what is sent waits until it is read.
+func narrow(conn net.Conn) {
+	_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	_ = conn.(*net.TCPConn).SetWriteBuffer(64 << 10)
+}
+
+type narrowListener struct{ net.Listener }
+
+func (l narrowListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		narrow(conn)
+	}
+	return conn, err
 }
