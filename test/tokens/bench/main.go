@@ -202,7 +202,7 @@ func (b *bench) tokens() error {
 			if err != nil {
 				return err
 			}
-			came, err := load{address: turn.address, requests: requests, clients: 16}.send()
+			came, err := load{address: turn.address, requests: requests, clients: 64}.send()
 			if err != nil {
 				return fmt.Errorf("tokens of %s: %w", filepath.Base(turn.command.Path), err)
 			}
