@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,11 +27,7 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return refuse(CodeJSON, "is not a JSON object")
 	}
-	names := namesOf(reflect.TypeOf(into), maxDepth)
-	for _, path := range known {
-		names = addName(names, path)
-	}
-	if err := checkNames(data, names); err != nil {
+	if err := checkNames(data, namesFor(reflect.TypeOf(into), known)); err != nil {
 		return refuse(CodeJSON, "%v", err)
 	}
 	err := json.Unmarshal(data, into)
@@ -56,6 +53,29 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 type knownName struct {
 	name  string
 	below []knownName
+}
+
+// shape is what the known names follow from: a type, and names joined by spaces.
+type shape struct {
+	of    reflect.Type
+	known string
+}
+
+// shapes remembers the names of each shape, of which a program has a handful. What is remembered is never changed.
+var shapes sync.Map
+
+// namesFor lists the names that are known in a type, and those given besides.
+func namesFor(of reflect.Type, known []string) []knownName {
+	key := shape{of, strings.Join(known, " ")}
+	if names, found := shapes.Load(key); found {
+		return names.([]knownName)
+	}
+	names := namesOf(of, maxDepth)
+	for _, path := range known {
+		names = addName(names, path)
+	}
+	shapes.Store(key, names)
+	return names
 }
 
 // addName adds a name, or a path such as payloads/id, to those that are known.

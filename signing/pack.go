@@ -23,8 +23,9 @@ type packer struct {
 }
 
 func newPacker() (packer, error) {
+	// What payloads have in common is found without entropy coding, which would take as long again.
 	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20),
-		zstd.WithLowerEncoderMem(true))
+		zstd.WithLowerEncoderMem(true), zstd.WithNoEntropyCompression(true))
 	if err != nil {
 		return packer{}, err
 	}
@@ -49,7 +50,7 @@ func (p packer) pack(items []item) [][]byte {
 		plain = binary.AppendUvarint(plain, uint64(len(it.Payload)))
 		plain = append(plain, it.Payload...)
 	}
-	packed := p.zip.EncodeAll(plain, make([]byte, 0, len(plain)/4))
+	packed := p.zip.EncodeAll(plain, make([]byte, 0, len(plain)/4+512))
 	var chunks [][]byte
 	for len(packed) > chunkSize {
 		chunks = append(chunks, packed[:chunkSize])

@@ -107,7 +107,7 @@ func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Durat
 	now := s.sweep()
 	var claimed []store.Record
 	size := 0
-	for _, p := range s.queues[queue] {
+	for p := range s.queues[queue].after(place{}) {
 		e := s.records[p.key]
 		size += e.Size()
 		if p.at.After(now) || len(claimed) == min(n, store.MaxOps) || size > store.MaxBatch {
@@ -135,7 +135,7 @@ func (s *Store) List(ctx context.Context, index, after string, limit int) ([]sto
 	defer s.mu.Unlock()
 	now := s.now()
 	var listed []store.Record
-	for _, p := range s.indexes[index].after(after) {
+	for p := range s.indexes[index].after(place{key: after}) {
 		if len(listed) == limit {
 			break
 		}

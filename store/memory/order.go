@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -31,34 +32,81 @@ func (p place) compare(q place) int {
 	return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.key, q.key))
 }
 
-// order is a sorted list of places.
-type order []place
+// order is a sorted list of places, cut into chunks so that a change moves few of them. No chunk is empty.
+type order [][]place
 
-func (o order) with(p place) order {
-	i, _ := slices.BinarySearchFunc(o, p, place.compare)
-	return slices.Insert(o, i, p)
+const maxChunk = 256
+
+// find returns the chunk of an order that is not empty where a place is or belongs, and where in it.
+func (o order) find(p place) (chunk, i int, found bool) {
+	chunk, found = slices.BinarySearchFunc(o, p, func(c []place, p place) int { return c[0].compare(p) })
+	if !found {
+		chunk = max(chunk-1, 0)
+	}
+	i, found = slices.BinarySearchFunc(o[chunk], p, place.compare)
+	return chunk, i, found
 }
 
-// after returns the places of an index whose keys are greater than key.
-func (o order) after(key string) order {
-	i, found := slices.BinarySearchFunc(o, place{key: key}, place.compare)
-	if found {
-		i++
+func (o order) with(p place) order {
+	if len(o) == 0 {
+		return order{{p}}
 	}
-	return o[i:]
+	chunk, i, _ := o.find(p)
+	o[chunk] = slices.Insert(o[chunk], i, p)
+	if whole := o[chunk]; len(whole) > maxChunk {
+		o[chunk] = whole[: maxChunk/2 : maxChunk/2]
+		o = slices.Insert(o, chunk+1, slices.Clone(whole[maxChunk/2:]))
+	}
+	return o
+}
+
+func (o order) without(p place) order {
+	if len(o) == 0 {
+		return o
+	}
+	chunk, i, found := o.find(p)
+	switch {
+	case !found:
+	case len(o[chunk]) == 1:
+		o = slices.Delete(o, chunk, chunk+1)
+	default:
+		o[chunk] = slices.Delete(o[chunk], i, i+1)
+	}
+	return o
+}
+
+// after goes through the places that come after one, which need not be there.
+func (o order) after(p place) iter.Seq[place] {
+	return func(yield func(place) bool) {
+		if len(o) == 0 {
+			return
+		}
+		chunk, i, found := o.find(p)
+		if found {
+			i++
+		}
+		for _, rest := range o[chunk:] {
+			for _, p := range rest[i:] {
+				if !yield(p) {
+					return
+				}
+			}
+			i = 0
+		}
+	}
 }
 
 // leave takes a place out of the order of that name, and the name out of the map with the last place.
 func leave(orders map[string]order, name string, p place) {
-	o := orders[name]
-	i, found := slices.BinarySearchFunc(o, p, place.compare)
-	switch {
-	case !found:
-	case len(o) == 1:
-		delete(orders, name)
-	default:
-		orders[name] = slices.Delete(o, i, i+1)
+	o, known := orders[name]
+	if !known {
+		return
 	}
+	if o = o.without(p); len(o) == 0 {
+		delete(orders, name)
+		return
+	}
+	orders[name] = o
 }
 
 // expiries is a heap.Interface of the records that expire, soonest first.
