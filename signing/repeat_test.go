@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -144,4 +145,18 @@ func TestTokensAreNotInTheStore(t *testing.T) {
 	if len(kept) != 9 {
 		t.Errorf("kept are %d texts of records, not those of three", len(kept))
 	}
+}
+
+// A client that changed its key under the same kid and signs the same content anew must not get a token that is
+// nobody's.
+func TestTheSameContentByAnotherKey(t *testing.T) {
+	w := newWorld(t, nil)
+	claims := w.claimsFor(RS256, 1)
+	w.accept(sign(t, clientKey(), header(), claims), "")
+	other, err := jwks.KeyOf(kid, &strangerKey().PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := w.restart(func(o *Options) { o.Keys = keyring{acme + "/" + kid: other} })
+	mustRefuse(t, w.post(changed, sign(t, strangerKey(), header(), claims), ""), refused{409, "replayed", ""})
 }

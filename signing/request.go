@@ -218,7 +218,13 @@ func (s *Service) repeated(ctx context.Context, a *arrival) (*ticket, error) {
 			"This JWT was accepted before with another state; make a new JWT for a new request").
 			because("state", "the state of the first time", "another state")
 	}
-	return newTicket(seal(remembered.Sealed, a.jws), a.state, a.base), nil
+	token := seal(remembered.Sealed, a.jws)
+	if sessionID(token) != remembered.Session { // a key was changed under its kid, and the same content signed anew
+		return nil, failure(http.StatusConflict, "replayed",
+			"The content of this JWT was accepted before with another signature; make a new JWT for a new request").
+			because("signature", "the signature of the first time", "another signature")
+	}
+	return newTicket(token, a.state, a.base), nil
 }
 
 // accept holds a new request to the rules, keeps it, and only then acknowledges it. Of several equal requests at the
@@ -243,7 +249,7 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 	// The last signature comes one lease after the deadline (see renew). The record of the request outlives the JWT
 	// as well as the session.
 	gone := latest(fresh.Deadline.Add(s.Durations.Lease+s.Durations.Result), a.exp.Add(s.Durations.Skew))
-	remembered, err := encode(request{Sealed: seal(token, a.jws), State: a.state})
+	remembered, err := encode(request{Sealed: seal(token, a.jws), Session: sessionID(token), State: a.state})
 	if err != nil {
 		return nil, err
 	}
@@ -266,8 +272,9 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 
 // request is what is remembered of a JWT for those who send it again.
 type request struct {
-	Sealed uuid.UUID `json:"sealed"`
-	State  string    `json:"state,omitempty"`
+	Sealed  uuid.UUID `json:"sealed"`
+	Session string    `json:"session"`
+	State   string    `json:"state,omitempty"`
 }
 
 func newTicket(token uuid.UUID, state, base string) *ticket {
