@@ -278,8 +278,21 @@ func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	return nil
 }
 
+// Cleanup lets go of the connections to agents that a configuration has kept. A job that is under way has its own until
+// it ends.
+func (s *SigningService) Cleanup() error {
+	var err error
+	for _, agent := range append([]*AgentClient{s.Mock}, s.Agents...) {
+		if agent != nil && agent.Transport != nil {
+			err = errors.Join(err, agent.Transport.Cleanup())
+		}
+	}
+	return err
+}
+
 // Interface guards.
 var (
 	_ caddy.Provisioner           = (*SigningService)(nil)
+	_ caddy.CleanerUpper          = (*SigningService)(nil)
 	_ caddyhttp.MiddlewareHandler = (*SigningService)(nil)
 )

@@ -14,8 +14,8 @@ func (g *Gateway) PID() int { return g.process.cmd.Process.Pid }
 
 var goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
 
-// Goroutines counts the gateway's goroutines, as Caddy's admin endpoint tells them.
-func (g *Gateway) Goroutines() int {
+// Goroutines counts the gateway's goroutines and tells where they are, as Caddy's admin endpoint knows it.
+func (g *Gateway) Goroutines() (n int, where string) {
 	g.t.Helper()
 	answer := Get(g.t, "http://"+g.admin()+"/debug/pprof/goroutine?debug=1", nil)
 	found := goroutineTotal.FindSubmatch(answer.Body)
@@ -26,7 +26,7 @@ func (g *Gateway) Goroutines() int {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return n
+	return n, string(answer.Body)
 }
 
 // OpenFiles are what the gateway's file handles lead to (Linux).

@@ -12,7 +12,8 @@ import (
 func settled(g *gateway.Gateway) (goroutines int, files []string) {
 	since := time.Now()
 	gateway.Eventually(patience, func() bool {
-		n, open := g.Goroutines(), g.OpenFiles()
+		n, _ := g.Goroutines()
+		open := g.OpenFiles()
 		if n != goroutines || len(open) != len(files) {
 			goroutines, files, since = n, open, time.Now()
 		}
@@ -27,15 +28,17 @@ func mustNotLeak(t *testing.T, g *gateway.Gateway, goroutines int, files []strin
 	t.Helper()
 	const more = 8
 	var nowGoroutines int
+	var where string
 	var nowFiles []string
 	if gateway.Eventually(patience, func() bool {
-		nowGoroutines, nowFiles = g.Goroutines(), g.OpenFiles()
+		nowGoroutines, where = g.Goroutines()
+		nowFiles = g.OpenFiles()
 		return nowGoroutines <= goroutines+more && len(nowFiles) <= len(files)+more
 	}) {
 		t.Logf("goroutines %d before, %d after; file handles %d before, %d after", goroutines, nowGoroutines, len(files), len(nowFiles))
 		return
 	}
-	t.Errorf("goroutines %d before, %d after", goroutines, nowGoroutines)
+	t.Errorf("goroutines %d before, %d after: %s", goroutines, nowGoroutines, where)
 	slices.Sort(nowFiles)
 	t.Errorf("file handles %d before, %d after: %q", len(files), len(nowFiles), nowFiles)
 }

@@ -96,6 +96,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/main
 			access open
 			mock https://localhost:{$PORT_AGENT} {
+				keepalive 10s
 				tls_client_auth gateway.countersign.internal
 				tls_trust_pool pki_root {
 					authority local
