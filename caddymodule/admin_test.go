@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -21,6 +22,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/memory"
 )
 
 // post is a gateway in this process, its admin endpoint, and a client that is known there.
@@ -378,5 +381,51 @@ func TestRunningApps(t *testing.T) {
 	}
 	if l.remove(one); l.latest() != nil {
 		t.Error("one that has ended is found")
+	}
+}
+
+// brokenStore is a store that is open and does not answer.
+type brokenStore struct{ store.Store }
+
+func (brokenStore) Get(context.Context, ...string) ([]store.Record, error) {
+	return nil, store.ErrUnavailable
+}
+
+// TestReady: 503 until the store is open and answers; a gateway that keeps nothing needs none.
+func TestReady(t *testing.T) {
+	request := httptest.NewRequest(http.MethodGet, "/countersign/ready", http.NoBody)
+	opened := func(s store.Store) *App {
+		a := &App{engine: &Memory{}, needed: true}
+		if _, err := a.store.acquire("store of "+t.Name(), func() (*openStore, error) {
+			return &openStore{Store: s, jobs: signing.NewJobs(1)}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for name, c := range map[string]struct {
+		app  *App
+		want int
+	}{
+		"nothing kept": {&App{engine: &Memory{}}, 200},
+		"not open yet": {&App{engine: &Memory{}, needed: true}, 503},
+		"open":         {opened(memory.New(memory.Options{})), 200},
+	} {
+		if status, body := c.app.adminReady(request); status != c.want {
+			t.Errorf("%s: %d %v", name, status, body)
+		}
+		if err := c.app.store.release(); err != nil {
+			t.Error(err)
+		}
+	}
+	broken := opened(brokenStore{memory.New(memory.Options{})})
+	if status, body := broken.adminReady(request); status != 503 || !strings.Contains(fmt.Sprint(body), "does not answer") {
+		t.Errorf("broken: %d %v", status, body)
+	}
+	if err := broken.store.release(); err != nil {
+		t.Error(err)
+	}
+	if status, _ := broken.adminReady(request); status != 503 {
+		t.Errorf("released: %d", status)
 	}
 }

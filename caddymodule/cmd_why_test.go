@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,5 +54,21 @@ func TestWhyFromALog(t *testing.T) {
 	var found refusalList
 	if said.json(t, &found); said.err != nil || len(found.Refusals) != 1 || found.Refusals[0].Got != "https://b" || found.Refusals[0].Time.Unix() != 1795341600 {
 		t.Errorf("%v %+v", said.err, found)
+	}
+}
+
+// TestAdviceIsDocumented holds the page of refused requests to what the command says.
+func TestAdviceIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/refused-requests.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	for _, known := range advices() {
+		text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(known.text)
+		fmt.Fprintf(&table, "| `%s` | %s |\n", known.of, text)
+	}
+	if !strings.Contains(string(page), table.String()) {
+		t.Errorf("docs/refused-requests.md should hold\n%s", &table)
 	}
 }
