@@ -216,12 +216,7 @@ func (v *visit) sign(ctx context.Context) error {
 		case seen.State == "signed":
 			return nil
 		case seen.State == "opened":
-			_, err := v.see(ctx, http.MethodPost, "/sign", map[string]string{"id": v.id})
-			var refused *client.Error
-			if errors.As(err, &refused) && refused.Status == http.StatusConflict {
-				continue // the answer to the first press was lost
-			}
-			if err != nil {
+			if _, err := v.see(ctx, http.MethodPost, "/sign", map[string]string{"id": v.id}); err != nil {
 				return err
 			}
 		case seen.State != "signing":
