@@ -21,7 +21,8 @@ func init() {
 
 // Bearer lets through who shows an access token of this installation that fulfils its demands. Whose token it is
 // becomes placeholders: {countersign.client}, which is {http.auth.user.id} too, {countersign.user},
-// {countersign.level}, and {countersign.scopes} and {countersign.products}, separated by spaces.
+// {countersign.level}, and {countersign.scopes} and {countersign.products}, separated by spaces. They are variables of
+// the request too, such as {http.vars.countersign.client}.
 type Bearer struct {
 	Demands
 
@@ -84,6 +85,10 @@ func setGrant(r *http.Request, grant oauth.Grant) {
 		return
 	}
 	replacer.Set("http.auth.user.id", grant.Client)
+	for _, name := range []string{"countersign.client", "countersign.user", "countersign.level", "countersign.scopes", "countersign.products"} {
+		value, _ := placeholder(grant, name)
+		caddyhttp.SetVar(r.Context(), name, value)
+	}
 	replacer.Map(func(name string) (any, bool) {
 		value, known := placeholder(grant, name)
 		return value, known

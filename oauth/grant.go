@@ -77,12 +77,12 @@ type grantReader struct {
 // count reads a length, of what needs at least a byte for each of its parts.
 func (r *grantReader) count() int {
 	n, size := binary.Uvarint(r.rest)
-	if r.bad || size <= 0 || n > uint64(len(r.rest)-size) {
+	if r.bad || size <= 0 || n > store.MaxValue || int(n) > len(r.rest)-size { //nolint:gosec // MaxValue at most
 		r.bad = true
 		return 0
 	}
 	r.rest = r.rest[size:]
-	return int(n)
+	return int(n) //nolint:gosec // MaxValue at most
 }
 
 func (r *grantReader) text() string {

@@ -216,9 +216,9 @@ func (b *bench) tokens() error {
 			}
 		}
 	}
-	fmt.Printf("CPU per token, µs      gateway %7.0f   oidc-provider %7.0f   ratio %5.2f (target ≤ 0.5)\n",
+	fmt.Fprintf(os.Stdout, "CPU per token, µs      gateway %7.0f   oidc-provider %7.0f   ratio %5.2f (target ≤ 0.5)\n",
 		median(ours.spent), median(theirs.spent), medianRatio(ours.spent, theirs.spent))
-	fmt.Printf("tokens a second        gateway %7.0f   oidc-provider %7.0f   ratio %5.2f (target ≥ 2)\n",
+	fmt.Fprintf(os.Stdout, "tokens a second        gateway %7.0f   oidc-provider %7.0f   ratio %5.2f (target ≥ 2)\n",
 		median(ours.rate), median(theirs.rate), medianRatio(ours.rate, theirs.rate))
 	return nil
 }
@@ -266,9 +266,9 @@ func (b *bench) routes() error {
 	for i := range over {
 		over[i] = late[0][i] - late[1][i]
 	}
-	fmt.Printf("requests a second      checked %7.0f   respond       %7.0f   ratio %5.2f (target ≥ 0.7)\n",
+	fmt.Fprintf(os.Stdout, "requests a second      checked %7.0f   respond       %7.0f   ratio %5.2f (target ≥ 0.7)\n",
 		median(rates[0]), median(rates[1]), medianRatio(rates[0], rates[1]))
-	fmt.Printf("p99 at 1,000/s, ms     checked %7.2f   respond       %7.2f   over  %5.2f (target ≤ 3)\n",
+	fmt.Fprintf(os.Stdout, "p99 at 1,000/s, ms     checked %7.2f   respond       %7.2f   over  %5.2f (target ≤ 3)\n",
 		median(late[0]), median(late[1]), median(over))
 	return nil
 }
