@@ -17,7 +17,8 @@ TEST_TIMEOUT ?= 30m
 # The root package and its own are what ships; test/ and scripts/ are what checks it.
 PACKAGES := ./...
 
-.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench release clean
+.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench release clean \
+	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,11 +68,27 @@ vuln: ## check the dependencies against the Go vulnerability database (needs the
 fuzz: ## run each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
-bench: ## run the benchmarks
+bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PACKAGES)
 
 release: ## build what is released, for all systems, into dist/ (compiles for some minutes)
 	@scripts/release
+
+bench-verify: ## RSA-4096 verification against openssl and crypto/rsa
+	go test -run '^$$' -bench 'VerifyRatio$$' -benchtime 101x ./jwks
+
+bench-read: ## 250 payloads read, verified and decoded, against golang-jwt
+	go test -run '^$$' -bench 'Read$$' -benchtime 201x ./signing
+
+bench-commit: ## durable commits, grouped against each for itself
+	go test -run '^$$' -bench 'Commit$$' -benchtime 5x ./store/badger
+
+bench-request: ## signing requests to the built binary, against a naive handler in Caddy and HAProxy
+bench-durable: ## the store on the disk against the one in memory
+bench-openloop: ## 1,000 requests a second, against Caddy's respond
+bench-memory: ## memory with 40,000 live sessions, and the next starts
+bench-request bench-durable bench-openloop bench-memory:
+	go run ./test/bench -only $(@:bench-%=%)
 
 clean: ## remove what was built
 	rm -rf $(BIN) dist

@@ -96,15 +96,19 @@ type generator struct {
 }
 
 func (g *generator) run() (outcome, error) {
-	connections := make([]*connection, g.Clients)
-	for i := range connections {
+	var connections []*connection
+	defer func() {
+		for _, c := range connections {
+			c.Close()
+		}
+	}()
+	for range g.Clients {
 		dialled, err := net.Dial("tcp", g.Addr) //nolint:noctx // loopback
 		if err != nil {
 			return outcome{}, err
 		}
-		defer dialled.Close()
 		_ = dialled.SetDeadline(time.Now().Add(5 * time.Minute))
-		connections[i] = &connection{Conn: dialled, reader: bufio.NewReaderSize(dialled, 4096)}
+		connections = append(connections, &connection{Conn: dialled, reader: bufio.NewReaderSize(dialled, 4096)})
 	}
 	due := make(chan int, g.Count)
 	var all sync.WaitGroup

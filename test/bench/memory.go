@@ -90,7 +90,7 @@ func megabytes(bytes int) string { return fmt.Sprintf("%.0f MB", float64(bytes)/
 // one, until it would.
 func (b *bench) startTimed(ctx context.Context, dir, token string) (*server, time.Duration, error) {
 	start := time.Now()
-	s, err := onBadger.start(b, ctx, dir)
+	s, err := onBadger.start(ctx, b, dir)
 	if err != nil {
 		return nil, 0, err
 	}

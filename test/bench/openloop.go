@@ -22,15 +22,21 @@ func (b *bench) openLoop(ctx context.Context) (err error) {
 		return err
 	}
 	running := make([]*server, len(subjects))
+	defer func() {
+		for _, s := range running {
+			if s != nil {
+				err = errors.Join(err, s.stop())
+			}
+		}
+	}()
 	for i, s := range subjects {
-		dir, err := os.MkdirTemp(b.dir, "server-")
+		dir, err := os.MkdirTemp(b.dir, "server-") // goes with b.dir
 		if err != nil {
 			return err
 		}
-		if running[i], err = s.start(b, ctx, dir); err != nil {
+		if running[i], err = s.start(ctx, b, dir); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, running[i].stop(), os.RemoveAll(dir)) }()
 		if _, err := b.sendTo(ctx, running[i], s, load{Count: warmUp, Clients: clients}); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

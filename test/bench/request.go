@@ -73,7 +73,7 @@ func (b *bench) measure(ctx context.Context, s subject, l load, profiled bool) (
 		return seen, err
 	}
 	defer os.RemoveAll(dir)
-	running, err := s.start(b, ctx, dir)
+	running, err := s.start(ctx, b, dir)
 	if err != nil {
 		return seen, err
 	}

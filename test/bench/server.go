@@ -28,7 +28,7 @@ type server struct {
 // subject is a kind of server that takes part in a comparison.
 type subject struct {
 	name  string
-	start func(b *bench, ctx context.Context, dir string) (*server, error)
+	start func(ctx context.Context, b *bench, dir string) (*server, error)
 	path  string
 }
 
@@ -134,7 +134,7 @@ func (s *server) anonymous() (int, error) {
 }
 
 func (s *server) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.command.Process.Pid), file)
+	return fmt.Sprintf("/proc/%d/%s", s.command.Process.Pid, file)
 }
 
 // freePort finds a loopback port below those that the system gives to outgoing connections.

@@ -26,8 +26,8 @@ const caddyOptions = `
 `
 
 // startGateway starts the built binary with one store or the other.
-func startGateway(store string) func(*bench, context.Context, string) (*server, error) {
-	return func(b *bench, ctx context.Context, dir string) (*server, error) {
+func startGateway(store string) func(context.Context, *bench, string) (*server, error) {
+	return func(ctx context.Context, b *bench, dir string) (*server, error) {
 		return startCaddy(ctx, dir, gatewayBinary, func(port int, options string) string {
 			return fmt.Sprintf(`{%s
 	countersign {
@@ -58,13 +58,13 @@ http://:%d {
 	}
 }
 
-func startNaive(b *bench, ctx context.Context, dir string) (*server, error) {
+func startNaive(ctx context.Context, b *bench, dir string) (*server, error) {
 	return startCaddy(ctx, dir, naiveBinary, func(port int, options string) string {
 		return fmt.Sprintf("{%s}\nhttp://:%d {\n\tnaive %s %s %s %s\n}\n", options, port, kid, b.key.file, clientID, baseURL)
 	})
 }
 
-func startRespond(_ *bench, ctx context.Context, dir string) (*server, error) {
+func startRespond(ctx context.Context, _ *bench, dir string) (*server, error) {
 	return startCaddy(ctx, dir, gatewayBinary, func(port int, options string) string {
 		return fmt.Sprintf("{%s}\nhttp://:%d {\n\trespond `{\"token\":\"a1b2c3d4-0000-4000-8000-000000000000\"}`\n}\n", options, port)
 	})
@@ -85,7 +85,7 @@ func startCaddy(ctx context.Context, dir, binary string, caddyfile func(port int
 }
 
 // startHAProxy verifies the same JWT in the same body with the same key, looks at nothing in it, and answers by itself.
-func startHAProxy(b *bench, ctx context.Context, dir string) (*server, error) {
+func startHAProxy(ctx context.Context, b *bench, dir string) (*server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
