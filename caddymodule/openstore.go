@@ -34,7 +34,7 @@ func (o *openStore) Destruct() error {
 // openStore opens the app's store, or joins those who have it open.
 func (a *App) openStore() (*openStore, error) {
 	open, err := a.store.acquire("store "+a.engine.Identity(), func() (*openStore, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		ctx, cancel := context.WithTimeout(a.life, openTimeout) // not of whoever asks first: all share it
 		defer cancel()
 		opened, err := a.engine.Open(ctx)
 		if err != nil {
@@ -52,7 +52,7 @@ func (a *App) openStore() (*openStore, error) {
 type lazyStore struct{ app *App }
 
 func (l lazyStore) Get(ctx context.Context, keys ...string) ([]store.Record, error) {
-	open, err := l.app.openStore()
+	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (l lazyStore) Get(ctx context.Context, keys ...string) ([]store.Record, err
 }
 
 func (l lazyStore) Commit(ctx context.Context, batch store.Batch) error {
-	open, err := l.app.openStore()
+	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (l lazyStore) Commit(ctx context.Context, batch store.Batch) error {
 }
 
 func (l lazyStore) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
-	open, err := l.app.openStore()
+	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (l lazyStore) Claim(ctx context.Context, queue string, n int, lease time.Du
 }
 
 func (l lazyStore) List(ctx context.Context, index, after string, limit int) ([]store.Record, error) {
-	open, err := l.app.openStore()
+	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (lazyStore) Close() error { return nil }
 
 // Run starts a smartcard job beside the open store.
 func (l lazyStore) Run(job func(ctx context.Context)) error {
-	open, err := l.app.openStore()
+	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
 	if err != nil {
 		return err
 	}

@@ -95,13 +95,18 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 	if err := s.check(); err != nil {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
+	statusKey, err := caddy.NewReplacer().ReplaceOrErr(s.StatusKey, true, true)
+	if err != nil {
+		return fmt.Errorf("signing_service %s: status_key: %w", s.PublicURL, err)
+	}
 	if s.Environment == Sandbox {
 		s.service, err = signing.NewSandbox(signing.SandboxOptions{
-			BaseURL: s.baseURL, Clients: s.app.signingClients(), Version: version(), Observer: s.app.observer(), Logger: ctx.Slogger(),
+			BaseURL: s.baseURL, Clients: s.app.signingClients(), StatusKey: statusKey, Version: version(),
+			Observer: s.app.observer(), Logger: ctx.Slogger(),
 		})
 		return err
 	}
-	options, err := s.options(ctx)
+	options, err := s.options(ctx, statusKey)
 	if err != nil {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
@@ -147,11 +152,7 @@ func (s *SigningService) check() error {
 	return nil
 }
 
-func (s *SigningService) options(ctx caddy.Context) (signing.Options, error) {
-	statusKey, err := caddy.NewReplacer().ReplaceOrErr(s.StatusKey, true, true)
-	if err != nil {
-		return signing.Options{}, fmt.Errorf("status_key: %w", err)
-	}
+func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.Options, error) {
 	trust, err := s.trust()
 	if err != nil {
 		return signing.Options{}, err
