@@ -22,6 +22,7 @@ func TestRelease(t *testing.T) {
 	root, dist := gateway.Root(t), t.TempDir()
 	target := runtime.GOOS + "/" + runtime.GOARCH
 	// Untrimmed, so that nothing is compiled that the other builds have compiled already.
+	commit := head(t, root)
 	run(t, root, []string{"DIST=" + dist, "TRIMPATH="}, "scripts/release", target)
 	run(t, dist, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
 
@@ -34,22 +35,32 @@ func TestRelease(t *testing.T) {
 			binary := filepath.Join(dist, name)
 			mustBeStatic(t, binary)
 			mustHave(t, binary, c.with, c.not)
-			mustBeStamped(t, root, binary)
+			mustBeStamped(t, root, commit, binary)
 			mustBeListed(t, binary)
 		})
 	}
 }
 
-// mustBeStamped holds what a binary says it was built from to the checkout.
-func mustBeStamped(t *testing.T, root, binary string) {
+// head is the commit that is checked out.
+func head(t *testing.T, root string) string {
+	t.Helper()
+	return strings.TrimSpace(run(t, root, nil, "git", "-c", "safe.directory=*", "rev-parse", "HEAD"))
+}
+
+// mustBeStamped holds what a binary says it was built from to the checkout, which may have gone on meanwhile.
+func mustBeStamped(t *testing.T, root, commit, binary string) {
 	t.Helper()
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit := strings.TrimSpace(run(t, root, nil, "git", "-c", "safe.directory=*", "rev-parse", "HEAD"))
-	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "vcs.revision", Value: commit}) || !strings.HasPrefix(info.Main.Version, "v") {
-		t.Errorf("it says it is %s, of no commit or another than %s: %v", info.Main.Version, commit, info.Settings)
+	i := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" })
+	if i < 0 || !strings.HasPrefix(info.Main.Version, "v") {
+		t.Fatalf("it says it is %s: %v", info.Main.Version, info.Settings)
+	}
+	run(t, root, nil, "git", "-c", "safe.directory=*", "merge-base", "--is-ancestor", commit, info.Settings[i].Value)
+	if said := run(t, root, nil, binary, "version"); !strings.HasPrefix(said, "countersign-") || !strings.Contains(said, " v2.") {
+		t.Errorf("it says it is %s", said)
 	}
 }
 
