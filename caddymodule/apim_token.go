@@ -76,6 +76,7 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	}
 	t.service, err = oauth.New(oauth.Options{
 		BaseURL: t.baseURL, Clients: app.holders, Keys: app.keys, Store: app.Store(),
+		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
 		Version: oauth.Version(version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
 	})
 	return err

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/audit"
+	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
@@ -58,8 +59,11 @@ func (a *Audit) path() (string, error) {
 	return filepath.Abs(path)
 }
 
-// auditKind is the kind of the entries that records of batches are.
-const auditKind = "signing"
+// The kinds of entries: records of batches, and of access tokens.
+const (
+	auditKind      = "signing"
+	auditTokenKind = "token"
+)
 
 // openAudit is an audit log in the pool.
 type openAudit struct{ *audit.Log }
@@ -98,13 +102,33 @@ func (a *App) auditor() signing.Auditor {
 	return signingAuditor{a}
 }
 
-type signingAuditor struct{ app *App }
+// tokenAuditor is the same for the token service.
+func (a *App) tokenAuditor() oauth.Auditor {
+	if a.Audit.Off {
+		return nil
+	}
+	return tokenAuditor{a}
+}
+
+type (
+	signingAuditor struct{ app *App }
+	tokenAuditor   struct{ app *App }
+)
+
+// Record implements oauth.Auditor.
+func (t tokenAuditor) Record(ctx context.Context, record oauth.AuditRecord) error {
+	return t.app.record(ctx, auditTokenKind, record)
+}
 
 // Record implements signing.Auditor.
 func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) error {
-	log, err := s.app.acquireAudit() //nolint:contextcheck // its writer outlives the call
+	return s.app.record(ctx, auditKind, record)
+}
+
+func (a *App) record(ctx context.Context, kind string, record any) error {
+	log, err := a.acquireAudit() //nolint:contextcheck // its writer outlives the call
 	if err != nil {
 		return err
 	}
-	return log.Append(ctx, auditKind, record)
+	return log.Append(ctx, kind, record)
 }

@@ -21,8 +21,8 @@ func auditCommand() *cobra.Command {
 		Use:   "audit",
 		Short: "Checks the audit log, or exports from it",
 		Long: `
-The audit log holds a record of each batch: who asked, who signed, which payloads, with which certificate, through
-which agent, when, and with what outcome. Its entries form a chain of hashes whose heads the gateway signs. Both
+The audit log holds a record of each batch (who asked, who signed, which payloads, with which certificate, through
+which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain of hashes whose heads the gateway signs. Both
 commands read the log's directory and may run beside the gateway.`,
 	}
 	cmd.AddCommand(auditVerifyCommand(), auditExportCommand())
@@ -168,13 +168,13 @@ func auditFilter(since, until, client string) (func(audit.Entry) bool, error) {
 		if e.Time.Before(from) || (!to.IsZero() && !e.Time.Before(to)) {
 			return false
 		}
-		if client == "" {
-			return e.Kind == auditKind
+		if e.Kind != auditKind && e.Kind != auditTokenKind {
+			return false
 		}
 		var of struct {
 			Client string `json:"client"`
 		}
-		return e.Kind == auditKind && json.Unmarshal(e.Data, &of) == nil && of.Client == client
+		return client == "" || (json.Unmarshal(e.Data, &of) == nil && of.Client == client)
 	}, nil
 }
 

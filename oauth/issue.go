@@ -26,6 +26,9 @@ const (
 // errContended is that many others were quicker, again and again.
 var errContended = errors.New("the token service is too busy")
 
+// errAudit is that a token could not be recorded, and so is not told.
+var errAudit = errors.New("the token cannot be recorded")
+
 // issued is the answer to a token request. All values are strings (contract: api-m-token).
 type issued struct {
 	AccessToken string `json:"access_token"`
@@ -53,6 +56,9 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 	if err := s.settle(ctx, client, c.client.Rate, now, used, grant.record(token)); err != nil {
 		return nil, err
 	}
+	if err := s.audit(ctx, c, grant, token); err != nil {
+		return nil, err
+	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
 		slog.String("client", client), slog.String("kid", c.assertion.jws.Header.KID),
 		slog.String("token", tokenName(token)), slog.String("jti", used.Key[len("jti/"):][:12]))
@@ -60,6 +66,26 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 		AccessToken: token, ExpiresIn: strconv.Itoa(int(tokenLife / time.Second)), TokenType: "Bearer",
 		IssuedAt: strconv.FormatInt(now.UnixMilli(), 10),
 	}, nil
+}
+
+// audit records a token that is in force and that nobody knows yet. When that fails nobody gets to know it.
+func (s *Service) audit(ctx context.Context, c *call, grant Grant, token string) error {
+	if s.Auditor == nil {
+		return nil
+	}
+	err := s.Auditor.Record(ctx, AuditRecord{
+		Client: grant.Client, KID: c.assertion.jws.Header.KID, Token: tokenName(token), Products: grant.Products,
+		Issued: grant.Issued.UTC(), Expires: grant.Expires.UTC(),
+	})
+	if err == nil {
+		return nil
+	}
+	if s.AuditOptional {
+		s.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks a record of a token",
+			slog.String("client", grant.Client), slog.String("error", err.Error()))
+		return nil
+	}
+	return fmt.Errorf("%w: the audit log did not take the record: %w", errAudit, err)
 }
 
 // settle commits the token with its jti and, for a client that has a rate, one more in the present minute.

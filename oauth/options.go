@@ -29,6 +29,21 @@ type KeySource interface {
 	Key(ctx context.Context, client, kid string) (*jwks.Key, error)
 }
 
+// Auditor keeps a record of each token. It has kept it for good when it returns without an error.
+type Auditor interface {
+	Record(ctx context.Context, record AuditRecord) error
+}
+
+// AuditRecord says which token was issued, to whom, and on the strength of which key.
+type AuditRecord struct {
+	Client   string    `json:"client"`
+	KID      string    `json:"kid"`
+	Token    string    `json:"token"` // the beginning of its hash, as in the log
+	Products []string  `json:"products"`
+	Issued   time.Time `json:"issued"`
+	Expires  time.Time `json:"expires"`
+}
+
 // Options are everything a Service needs. BaseURL, Keys and Store are mandatory.
 type Options struct {
 	// BaseURL is the service's public URL without a trailing slash; with "/token" it is the audience of
@@ -39,6 +54,9 @@ type Options struct {
 	Clients map[string]Client // by client id
 	Keys    KeySource
 	Store   store.Store
+
+	Auditor       Auditor // keeps a record of each token before it is told; nil: none is kept
+	AuditOptional bool    // tell tokens also when the Auditor fails
 
 	Version   Version
 	StatusKey string // what /_status wants in the header apikey; empty: nobody may read it
