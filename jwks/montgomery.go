@@ -3,6 +3,7 @@ package jwks
 import (
 	"math/big"
 	"math/bits"
+	"sync"
 )
 
 // montgomery is an odd number with what raising to a power modulo it takes, made once for each key. math/big divides
@@ -14,6 +15,7 @@ type montgomery struct {
 	inverse *big.Int // -1/n modulo 2^blockBits
 	square  *big.Int // R² modulo n, where R = 2^(blocks·blockBits) > n
 	blocks  int
+	spare   sync.Pool // of *reduction
 }
 
 // blockBits is how many bits are reduced at once: few make many steps, many make long ones.
@@ -30,40 +32,41 @@ func newMontgomery(n *big.Int) *montgomery {
 	return m
 }
 
-// power returns s^e mod n, for s < n and an odd e.
-func (m *montgomery) power(s *big.Int, e int) *big.Int {
-	r := &reduction{montgomery: m}
-	x := r.times(new(big.Int), s, m.square) // s·R
-	result, spare := new(big.Int).Set(x), new(big.Int)
+// power writes s^e mod n into out, which has n's length, for s < n and an odd e.
+func (m *montgomery) power(out []byte, s *big.Int, e int) {
+	r, pooled := m.spare.Get().(*reduction)
+	if !pooled {
+		r = &reduction{}
+	}
+	defer m.spare.Put(r)
+	x := r.times(m, &r.x, s, m.square) // s·R
+	result, other := r.result.Set(x), &r.other
 	for i := bits.Len(uint(e)) - 2; i >= 0; i-- {
-		result, spare = r.times(spare, result, result), result
+		result, other = r.times(m, other, result, result), result
 		switch {
 		case i == 0: // the last factor is s itself, which takes R away; e is odd
-			result = r.times(spare, result, s)
+			result = r.times(m, other, result, s)
 		case e>>i&1 == 1:
-			result, spare = r.times(spare, result, x), result
+			result, other = r.times(m, other, result, x), result
 		}
 	}
-	return result
+	result.FillBytes(out)
 }
 
-// reduction is a power on its way.
-type reduction struct {
-	*montgomery
-	low, q, many big.Int
-}
+// reduction is the numbers that a power takes on its way.
+type reduction struct{ x, result, other, low, q, many big.Int }
 
 // times sets z, which is neither of the others, to x·y/R mod n, for x and y below n.
-func (r *reduction) times(z, x, y *big.Int) *big.Int {
+func (r *reduction) times(m *montgomery, z, x, y *big.Int) *big.Int {
 	z.Mul(x, y)
-	for range r.blocks {
+	for range m.blocks {
 		// The multiple of n that makes the lowest block zero.
-		r.low.And(z, r.mask)
-		r.low.And(r.q.Mul(&r.low, r.inverse), r.mask)
-		z.Rsh(z.Add(z, r.many.Mul(&r.low, r.n)), blockBits)
+		r.low.And(z, m.mask)
+		r.low.And(r.q.Mul(&r.low, m.inverse), m.mask)
+		z.Rsh(z.Add(z, r.many.Mul(&r.low, m.n)), blockBits)
 	}
-	if z.Cmp(r.n) >= 0 { // it is below 2n
-		z.Sub(z, r.n)
+	if z.Cmp(m.n) >= 0 { // it is below 2n
+		z.Sub(z, m.n)
 	}
 	return z
 }

@@ -80,11 +80,14 @@ func verifyPKCS1v15(m *montgomery, exponent int, prefix, digest, signature []byt
 	if s.Cmp(m.n) >= 0 {
 		return false
 	}
-	got := m.power(s, exponent).FillBytes(make([]byte, size))
+	got := make([]byte, size)
+	m.power(got, s, exponent)
 
 	want := make([]byte, 0, size)
 	want = append(want, 0, 1)
-	want = append(want, bytes.Repeat([]byte{0xff}, padding)...)
+	for range padding {
+		want = append(want, 0xff)
+	}
 	want = append(want, 0)
 	want = append(want, prefix...)
 	want = append(want, digest...)
