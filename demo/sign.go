@@ -148,11 +148,7 @@ func (d *Demo) request(ctx context.Context, c *client.Client, o order) (*batch, 
 	if err != nil {
 		return nil, "", err
 	}
-	ticket, err := c.Send(ctx, jwt, b.state)
-	if errors.Is(err, client.ErrUnreachable) && ctx.Err() == nil {
-		// The service may have taken it. The same JWT gives the same token (contract: signing-service §1).
-		ticket, err = c.Send(ctx, jwt, b.state)
-	}
+	ticket, err := d.send(ctx, c, jwt, b.state)
 	if err != nil {
 		return nil, "", err
 	}
@@ -161,6 +157,33 @@ func (d *Demo) request(ctx context.Context, c *client.Client, o order) (*batch, 
 		ticket.RedirectURI += "&mock=true" // its query has the token at least
 	}
 	return b, ticket.RedirectURI, nil
+}
+
+// How the demo sends a request again: as a client should that got no answer, or a 503.
+const (
+	sendTries = 10
+	sendPause = time.Second
+)
+
+// send sends a request until it is answered. The service may have taken it although no answer came: the same JWT gives
+// the same token (contract: signing-service §1). A service that has just been started may not have this client's keys
+// yet, and says 503.
+func (d *Demo) send(ctx context.Context, c *client.Client, jwt, state string) (client.Ticket, error) {
+	for try := 1; ; try++ {
+		ticket, err := c.Send(ctx, jwt, state)
+		var refused *client.Error
+		later := errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
+		if err == nil || try == sendTries || (!later && (try > 1 || !errors.Is(err, client.ErrUnreachable))) {
+			return ticket, err
+		}
+		if later {
+			select {
+			case <-ctx.Done():
+				return ticket, err
+			case <-time.After(sendPause):
+			}
+		}
+	}
 }
 
 // serviceProblem says that the service refused, or that there was no answer.

@@ -110,6 +110,9 @@ func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*R
 			progress(e.ID)
 		}
 	})
+	if err == nil {
+		err = context.Cause(limited) // an answer that ended because we had given up is none
+	}
 	if err != nil {
 		err = explain(ctx, limited, err)
 		a.log.WarnContext(ctx, "smartcard job failed", "job", job.Job, "agent", a.base.Host, "items", len(job.Payloads),

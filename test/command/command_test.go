@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +259,13 @@ func (d *desk) why(t *testing.T) {
 		for _, part := range strings.Split(c.jwt, ".")[1:] {
 			d.MustNotLog(part)
 		}
+	}
+	// The log comes through a pipe, a little after the answers.
+	if !gateway.Eventually(10*time.Second, func() bool {
+		said := d.Output()
+		return !slices.ContainsFunc(slices.Collect(maps.Keys(refused)), func(id string) bool { return !strings.Contains(said, id) })
+	}) {
+		t.Fatal("the log does not tell of every refusal")
 	}
 	log := d.write(t, "caddy.log", []byte(d.Output()))
 	for id, want := range refused {
