@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 )
 
 func (s *server) hasAdmin() bool {
@@ -16,13 +16,21 @@ func (s *server) hasAdmin() bool {
 	return err == nil
 }
 
-// profile begins a CPU profile by Caddy's admin endpoint, and returns what waits for it.
-func (s *server) profile(ctx context.Context, file string, length time.Duration) (wait func() error) {
-	done := make(chan error, 1)
+// profiled begins a CPU profile of a subject, if it is one that has them and they were asked for, and returns what
+// waits for its end.
+func (b *bench) profiled(ctx context.Context, running *server, s subject) (wait func()) {
+	if b.profile == "" || !running.hasAdmin() {
+		return func() {}
+	}
+	file := filepath.Join(b.profile, strings.ReplaceAll(s.name, " ", "-")+".pprof")
+	done := make(chan struct{})
 	go func() {
-		done <- s.fetch(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(length.Seconds())), file)
+		defer close(done)
+		if err := running.fetch(ctx, "/debug/pprof/profile?seconds=10", file); err != nil {
+			fmt.Fprintln(b.out, "  no profile:", err)
+		}
 	}()
-	return func() error { return <-done }
+	return func() { <-done }
 }
 
 // fetch keeps what the admin endpoint answers to a GET.

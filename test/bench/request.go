@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
-	"time"
 )
 
 // clients of the closed loop.
@@ -19,7 +16,7 @@ const warmUp = 500
 // request compares signing requests of one payload on the memory store with what others make of the same JWTs.
 func (b *bench) request(ctx context.Context) error {
 	subjects := []subject{onMemory, naive, haproxy}
-	fmt.Fprintf(b.out, "request: %d distinct requests of one payload, %d clients, closed loop, %d rounds\n", b.requests, clients, b.rounds)
+	fmt.Fprintf(b.out, "request: %d rounds of %d distinct requests of one payload, %d clients, closed loop\n", b.rounds, b.requests, clients)
 	rounds, err := b.closedLoop(ctx, subjects)
 	if err != nil {
 		return err
@@ -36,7 +33,7 @@ func (b *bench) request(ctx context.Context) error {
 // durable compares the store that is synced to the disk before a request is acknowledged with the one in memory.
 func (b *bench) durable(ctx context.Context) error {
 	subjects := []subject{onBadger, onMemory}
-	fmt.Fprintf(b.out, "durable: %d distinct requests of one payload, %d clients, closed loop, %d rounds\n", b.requests, clients, b.rounds)
+	fmt.Fprintf(b.out, "durable: %d rounds of %d distinct requests of one payload, %d clients, closed loop\n", b.rounds, b.requests, clients)
 	rounds, err := b.closedLoop(ctx, subjects)
 	if err != nil {
 		return err
@@ -47,16 +44,43 @@ func (b *bench) durable(ctx context.Context) error {
 	return nil
 }
 
-// closedLoop sends all requests to each subject in each round. A subject starts anew for each round, so that no
-// request is known to it.
+// closedLoop sends the requests of a round to one subject after the other, round after round.
 func (b *bench) closedLoop(ctx context.Context, subjects []subject) (results, error) {
-	if err := b.pool.ensure(warmUp + b.requests); err != nil {
+	return b.takeTurns(ctx, subjects, load{Count: b.requests, Clients: clients})
+}
+
+// takeTurns starts all subjects, warms them up, and puts them under the same load one at a time, round after round.
+// No subject sees a request twice.
+func (b *bench) takeTurns(ctx context.Context, subjects []subject, l load) (came results, err error) {
+	if err := b.pool.ensure(warmUp + b.rounds*l.Count); err != nil {
 		return nil, err
 	}
-	came := results{}
+	running := make([]*server, len(subjects))
+	defer func() {
+		for _, s := range running {
+			if s != nil {
+				err = errors.Join(err, s.stop())
+			}
+		}
+	}()
+	for i, s := range subjects {
+		dir, err := os.MkdirTemp(b.dir, "server-") // goes with b.dir
+		if err != nil {
+			return nil, err
+		}
+		if running[i], err = s.start(ctx, b, dir); err != nil {
+			return nil, err
+		}
+		if _, err := b.sendTo(ctx, running[i], s, load{Count: warmUp, Clients: clients}); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer b.profiled(ctx, running[i], s)()
+	}
+	came = results{}
 	for round := range b.rounds {
-		for _, s := range subjects {
-			seen, err := b.measure(ctx, s, load{Count: b.requests, From: warmUp, Clients: clients}, round == b.rounds-1)
+		l.From = warmUp + round*l.Count
+		for i, s := range subjects {
+			seen, err := b.sendTo(ctx, running[i], s, l)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -64,28 +88,6 @@ func (b *bench) closedLoop(ctx context.Context, subjects []subject) (results, er
 		}
 	}
 	return came, nil
-}
-
-// measure starts a subject, warms it up, and puts it under a load.
-func (b *bench) measure(ctx context.Context, s subject, l load, profiled bool) (seen measurement, err error) {
-	dir, err := os.MkdirTemp(b.dir, "server-")
-	if err != nil {
-		return seen, err
-	}
-	defer os.RemoveAll(dir)
-	running, err := s.start(ctx, b, dir)
-	if err != nil {
-		return seen, err
-	}
-	defer func() { err = errors.Join(err, running.stop()) }()
-	if _, err := b.sendTo(ctx, running, s, load{Count: warmUp, Clients: clients}); err != nil {
-		return seen, err
-	}
-	if profiled && b.profile != "" && running.hasAdmin() {
-		wait := running.profile(ctx, filepath.Join(b.profile, strings.ReplaceAll(s.name, " ", "-")+".pprof"), 2*time.Second)
-		defer func() { err = errors.Join(err, wait()) }()
-	}
-	return b.sendTo(ctx, running, s, l)
 }
 
 // sendTo puts a running subject under a load.
