@@ -74,7 +74,7 @@ func (b *bench) takeTurns(ctx context.Context, subjects []subject, l load) (came
 		if _, err := b.sendTo(ctx, running[i], s, load{Count: warmUp, Clients: clients}); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		defer b.profiled(ctx, running[i], s)()
+		defer b.profiled(ctx, running[i], s)() //nolint:gocritic // each ends with all of them, a handful
 	}
 	came = results{}
 	for round := range b.rounds {
