@@ -54,6 +54,9 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == loadCommand {
 		exit(generateLoad(os.Stdin, os.Stdout))
 	}
+	if len(os.Args) == 4 && os.Args[1] == diaryCommand {
+		exit(keepDiary(os.Args[2], os.Args[3]))
+	}
 	exit(run())
 }
 
