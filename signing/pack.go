@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -15,11 +16,19 @@ const chunkSize = 256 << 10
 // maxUnpacked bounds what a session's records may unpack to: more than any request can hold.
 const maxUnpacked = 4 << 20
 
+// smallest is from how many bytes on compression is worth its time. A payload or two are kept as they are, with a
+// checksum.
+const smallest = 1 << 10
+
+// asTheyAre begins what is not compressed. A zstd frame begins with its magic number's 0x28.
+const asTheyAre = 0
+
 // packer turns items into what is kept of them and back. The payloads of one request are nearly the same text, so
 // together they compress to a fraction.
 type packer struct {
 	zip   *zstd.Encoder
 	unzip *zstd.Decoder
+	sum   *crc32.Table
 }
 
 func newPacker() (packer, error) {
@@ -31,7 +40,7 @@ func newPacker() (packer, error) {
 	}
 	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxUnpacked),
 		zstd.WithDecoderLowmem(true))
-	return packer{zip: zip, unzip: unzip}, err
+	return packer{zip: zip, unzip: unzip, sum: crc32.MakeTable(crc32.Castagnoli)}, err
 }
 
 var errPacked = errors.New("the items kept of a session are damaged")
@@ -50,6 +59,9 @@ func (p packer) pack(items []item) [][]byte {
 		plain = binary.AppendUvarint(plain, uint64(len(it.Payload)))
 		plain = append(plain, it.Payload...)
 	}
+	if len(plain) < smallest {
+		return [][]byte{append(binary.BigEndian.AppendUint32([]byte{asTheyAre}, crc32.Checksum(plain, p.sum)), plain...)}
+	}
 	packed := p.zip.EncodeAll(plain, make([]byte, 0, len(plain)/4+512))
 	var chunks [][]byte
 	for len(packed) > chunkSize {
@@ -60,7 +72,7 @@ func (p packer) pack(items []item) [][]byte {
 }
 
 func (p packer) unpack(chunks [][]byte) ([]item, error) {
-	plain, err := p.unzip.DecodeAll(bytes.Join(chunks, nil), nil)
+	plain, err := p.decompress(bytes.Join(chunks, nil))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPacked, err)
 	}
@@ -76,6 +88,18 @@ func (p packer) unpack(chunks [][]byte) ([]item, error) {
 		items = append(items, item{ID: string(id), Payload: payload})
 	}
 	return items, nil
+}
+
+func (p packer) decompress(packed []byte) ([]byte, error) {
+	const head = 5
+	if len(packed) < head || packed[0] != asTheyAre {
+		return p.unzip.DecodeAll(packed, nil)
+	}
+	plain := packed[head:]
+	if crc32.Checksum(plain, p.sum) != binary.BigEndian.Uint32(packed[1:head]) {
+		return nil, errors.New("the checksum is another")
+	}
+	return plain, nil
 }
 
 func cutField(plain []byte) (field, rest []byte, err error) {

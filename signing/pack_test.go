@@ -59,23 +59,28 @@ func TestPackRoundTrip(t *testing.T) {
 	}
 }
 
-// Damage is an error, never other items.
+// Damage is an error, never other items, whether they were compressed or not.
 func TestUnpackDamage(t *testing.T) {
 	p := testPacker(t)
-	items := []item{{ID: "a", Payload: []byte(strings.Repeat("payload ", 50))}, {ID: "b", Payload: []byte("other")}}
-	whole := p.pack(items)[0]
-	for i := range whole {
-		for _, flip := range []byte{1, 0x80} {
-			damaged := bytes.Clone(whole)
-			damaged[i] ^= flip
-			if got, err := p.unpack([][]byte{damaged}); err == nil && !reflect.DeepEqual(got, items) {
-				t.Errorf("a flip of byte %d of %d was not noticed", i, len(whole))
-			} else if err != nil && !errors.Is(err, errPacked) {
-				t.Errorf("byte %d: %v", i, err)
-			}
+	for _, n := range []int{50, 200} {
+		items := []item{{ID: "a", Payload: []byte(strings.Repeat("payload ", n))}, {ID: "b", Payload: []byte("other")}}
+		whole := p.pack(items)[0]
+		if asIs := whole[0] == asTheyAre; asIs != (n == 50) {
+			t.Fatalf("%d bytes: kept as they are: %v", n*8, asIs)
 		}
-		if _, err := p.unpack([][]byte{whole[:i]}); i > 0 && err == nil {
-			t.Errorf("%d of %d bytes were taken for the whole", i, len(whole))
+		for i := range whole {
+			for _, flip := range []byte{1, 0x80} {
+				damaged := bytes.Clone(whole)
+				damaged[i] ^= flip
+				if got, err := p.unpack([][]byte{damaged}); err == nil && !reflect.DeepEqual(got, items) {
+					t.Errorf("a flip of byte %d of %d was not noticed", i, len(whole))
+				} else if err != nil && !errors.Is(err, errPacked) {
+					t.Errorf("byte %d: %v", i, err)
+				}
+			}
+			if _, err := p.unpack([][]byte{whole[:i]}); i > 0 && err == nil {
+				t.Errorf("%d of %d bytes were taken for the whole", i, len(whole))
+			}
 		}
 	}
 	for name, plain := range map[string][]byte{
