@@ -93,7 +93,7 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	if b.caddy == "" {
-		b.caddy = filepath.Join(b.dir, "caddy")
+		b.caddy = filepath.Join(b.dir, "gateway")
 		build := exec.CommandContext(ctx, "go", "build", "-o", b.caddy, "./cmd/caddy")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
