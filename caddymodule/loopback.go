@@ -12,12 +12,14 @@ import (
 // loopback says whether the request's connection came to a loopback address of this machine. It asks the
 // connection itself, so that no configuration can be mistaken about it.
 func loopback(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok {
-		return false
+	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.TCPAddr:
+		return local.IP.IsLoopback()
+	case net.Addr: // HTTP/3's, for one
+		address, err := netip.ParseAddrPort(local.String())
+		return err == nil && address.Addr().Unmap().IsLoopback()
 	}
-	address, err := netip.ParseAddrPort(local.String())
-	return err == nil && address.Addr().Unmap().IsLoopback()
+	return false
 }
 
 // needsPublicURL is what a service says that cannot tell its own address.

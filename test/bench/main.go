@@ -73,8 +73,8 @@ func run() error {
 	defer stop()
 	b := &bench{out: os.Stdout}
 	only := flag.String("only", "", "the benchmarks to run, separated by commas: request, durable, openloop, memory; all without it")
-	flag.IntVar(&b.rounds, "rounds", 15, "how often everything that is compared takes its turn")
-	flag.IntVar(&b.requests, "requests", 1000, "requests of one round, for request and durable")
+	flag.IntVar(&b.rounds, "rounds", 11, "how often everything that is compared takes its turn")
+	flag.IntVar(&b.requests, "requests", 2000, "requests of one round, for request and durable")
 	flag.IntVar(&b.seconds, "seconds", 2, "length of one round of the open loop")
 	flag.IntVar(&b.sessions, "sessions", 40_000, "live sessions, for memory")
 	flag.StringVar(&b.profile, "profile", "", "a directory for CPU profiles of the gateway; profiling costs some of the rate")
