@@ -22,7 +22,7 @@ import (
 const (
 	MaxKey   = 512       // bytes of a key, an index name or a queue name
 	MaxValue = 512 << 10 // bytes of a value; callers split what is larger
-	MaxBatch = 4 << 20   // bytes of all keys, values and names of one batch's Ops (see Batch.Size)
+	MaxBatch = 2 << 20   // bytes of all keys, values and names of one batch's Ops (see Batch.Size)
 	MaxOps   = 512       // Ops of one batch, and checks of one batch
 )
 

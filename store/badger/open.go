@@ -84,7 +84,7 @@ func tuned(dir string, log *slog.Logger) engine.Options {
 	// Memory: 15 % of a memtable bounds a transaction, which must hold MaxBatch and the places of MaxOps. Beside the
 	// one being written and the one being flushed only one may wait. Compressing them doubles what a flush takes, and
 	// gains little on what the callers have compressed. The indices of all tables would otherwise stay in memory.
-	o = o.WithMemTableSize(36 << 20).WithNumMemtables(1).
+	o = o.WithMemTableSize(24 << 20).WithNumMemtables(1).
 		WithCompression(tables.None).
 		WithBlockCacheSize(16 << 20).WithIndexCacheSize(16 << 20)
 	// Disk: each table of level zero is a flushed memtable, and merging few needs little room (see DefaultMinFree).

@@ -18,7 +18,7 @@ const (
 )
 
 // memory fills the durable store with sessions, looks at the memory that no file backs, and times the next starts: one
-// after an orderly end, one after a crash.
+// after a crash, one after an orderly end.
 func (b *bench) memory(ctx context.Context) (err error) {
 	fmt.Fprintf(b.out, "memory: %d live sessions on the store badger\n", b.sessions)
 	if err := b.pool.ensure(b.sessions); err != nil {
@@ -63,7 +63,7 @@ func (b *bench) memory(ctx context.Context) (err error) {
 	for _, end := range []struct {
 		name string
 		how  syscall.Signal
-	}{{"an orderly end", syscall.SIGTERM}, {"a crash", syscall.SIGKILL}} {
+	}{{"a crash", syscall.SIGKILL}, {"an orderly end", syscall.SIGTERM}} {
 		if err := running.end(end.how); err != nil {
 			return err
 		}
