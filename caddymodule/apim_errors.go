@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -64,16 +65,6 @@ func (f refusal) challenge() string {
 
 // write answers in the shape.
 func (s Shape) write(w http.ResponseWriter, r *http.Request, f refusal) {
-	var body any
-	contentType := "application/json"
-	switch s {
-	case ShapeFHIR:
-		body, contentType = outcomeOf(f), "application/fhir+json"
-	case ShapeSigning:
-		body = signingOf(f, r)
-	default:
-		body = faultOf(f)
-	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if f.status < http.StatusInternalServerError {
@@ -81,7 +72,14 @@ func (s Shape) write(w http.ResponseWriter, r *http.Request, f refusal) {
 	} else {
 		h.Set("Retry-After", "5")
 	}
-	writeJSON(w, f.status, contentType, body)
+	switch s {
+	case ShapeFHIR:
+		outcomeOf(f).Write(w, r)
+	case ShapeSigning:
+		writeJSON(w, f.status, "application/json", signingOf(f, r))
+	default:
+		writeJSON(w, f.status, "application/json", faultOf(f))
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
@@ -118,42 +116,18 @@ func faultOf(f refusal) fault {
 	return body
 }
 
-// operationOutcome is a FHIR OperationOutcome with one issue.
-type operationOutcome struct {
-	ResourceType string         `json:"resourceType"`
-	Issue        []outcomeIssue `json:"issue"`
-}
-
-type outcomeIssue struct {
-	Severity    string         `json:"severity"`
-	Code        string         `json:"code"`
-	Details     outcomeDetails `json:"details"`
-	Diagnostics string         `json:"diagnostics,omitempty"`
-}
-
-type outcomeDetails struct {
-	Coding []outcomeCoding `json:"coding"`
-}
-
-type outcomeCoding struct {
-	System string `json:"system"`
-	Code   string `json:"code"`
-}
-
-func outcomeOf(f refusal) operationOutcome {
-	code, detail, text := "security", "SEND_UNAUTHORIZED", f.message
+// outcomeOf is a refusal as an OperationOutcome (contract: bars §1).
+func outcomeOf(f refusal) *bars.Outcome {
+	outcome := &bars.Outcome{Status: f.status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: f.message, Fault: bars.FaultSender, Detail: f.detail}
 	switch f.reason {
 	case oauth.BearerMissing:
-		code, text = "unknown", "No Access token was provided."
+		outcome.Issue, outcome.Text = "unknown", "No Access token was provided."
 	case reasonInsufficient:
-		code, detail = "forbidden", "SEND_FORBIDDEN"
+		outcome.Issue, outcome.Code = "forbidden", "SEND_FORBIDDEN"
 	case reasonUnavailable:
-		code, detail = "transient", "PROXY_SERVER_ERROR"
+		outcome.Issue, outcome.Code, outcome.Fault = "transient", "PROXY_SERVER_ERROR", bars.FaultProxy
 	}
-	return operationOutcome{ResourceType: "OperationOutcome", Issue: []outcomeIssue{{
-		Severity: "error", Code: code, Diagnostics: text,
-		Details: outcomeDetails{[]outcomeCoding{{"https://fhir.nhs.uk/CodeSystem/http-error-codes", detail}}},
-	}}}
+	return outcome
 }
 
 // signingError is the Signing Service's shape.

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/seed-dd2befc3/countersign/bars"
 )
 
 // maxHeldAnswer bounds a refusal that is held back to be looked at, in bytes.
@@ -208,19 +211,10 @@ func (h *heldAnswer) refusesToken() bool {
 	if err != nil {
 		return false
 	}
-	var said struct {
-		operationOutcome
-		fault
+	if slices.Contains(bars.Codes(text), "SEND_UNAUTHORIZED") {
+		return true
 	}
-	if json.Unmarshal(text, &said) != nil {
-		return false
-	}
-	for _, issue := range said.Issue {
-		for _, coding := range issue.Details.Coding {
-			if coding.Code == "SEND_UNAUTHORIZED" {
-				return true
-			}
-		}
-	}
-	return strings.HasPrefix(said.Fault.Detail.Code, "keymanagement.service.") && strings.Contains(said.Fault.Detail.Code, "access_token")
+	var said fault
+	return json.Unmarshal(text, &said) == nil && strings.HasPrefix(said.Fault.Detail.Code, "keymanagement.service.") &&
+		strings.Contains(said.Fault.Detail.Code, "access_token")
 }

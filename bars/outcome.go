@@ -1,0 +1,165 @@
+package bars
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Fault is whose fault a failure is: who has to mend something.
+type Fault string
+
+// The faults.
+const (
+	FaultSender   Fault = "sender"
+	FaultProxy    Fault = "proxy"
+	FaultReceiver Fault = "receiver"
+	FaultNetwork  Fault = "network"
+)
+
+// CodeSystem is the system of the detail codes.
+const CodeSystem = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
+
+// Outcome is why a request has failed. Its sender is told by a FHIR OperationOutcome with one issue
+// (contract: bars §1, the table).
+type Outcome struct {
+	Status int    // of the answer
+	Issue  string // issue[0].code: FHIR's kind of issue
+	Code   string // issue[0].details.coding[0].code: BaRS's, such as REC_TIMEOUT
+	Text   string // issue[0].diagnostics: what happened and what to do, for a person
+
+	Fault  Fault  // whose fault it is
+	Detail string // for the log alone: what exactly was found. Nothing secret or personal
+}
+
+// Error returns the text and the detail.
+func (o *Outcome) Error() string {
+	if o.Detail == "" {
+		return o.Code + ": " + o.Text
+	}
+	return o.Code + ": " + o.Text + " (" + o.Detail + ")"
+}
+
+// With is a copy of the outcome with a detail for the log.
+func (o *Outcome) With(format string, args ...any) *Outcome {
+	detailed := *o
+	detailed.Detail = fmt.Sprintf(format, args...)
+	return &detailed
+}
+
+// OutcomeOf returns the Outcome in err's chain, or nil.
+func OutcomeOf(err error) *Outcome {
+	outcome, _ := errors.AsType[*Outcome](err)
+	return outcome
+}
+
+// ContentType is that of every answer of our own.
+const ContentType = "application/fhir+json"
+
+// resource is an Outcome as FHIR has it.
+type resource struct {
+	ResourceType string  `json:"resourceType"`
+	Issue        []issue `json:"issue"`
+}
+
+type issue struct {
+	Severity    string  `json:"severity"`
+	Code        string  `json:"code"`
+	Details     details `json:"details"`
+	Diagnostics string  `json:"diagnostics,omitempty"`
+}
+
+type details struct {
+	Coding []coding `json:"coding"`
+}
+
+type coding struct {
+	System string `json:"system"`
+	Code   string `json:"code"`
+}
+
+// Body is the OperationOutcome in JSON.
+func (o *Outcome) Body() []byte {
+	body, err := json.Marshal(resource{ResourceType: "OperationOutcome", Issue: []issue{{
+		Severity: "error", Code: o.Issue, Details: details{[]coding{{CodeSystem, o.Code}}}, Diagnostics: o.Text,
+	}}})
+	if err != nil { // invalid UTF-8 in the text, which is a defect of whoever wrote it
+		return []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception"}]}`)
+	}
+	return body
+}
+
+// Write answers the request with the outcome. Both of the request's ids are echoed.
+func (o *Outcome) Write(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	Echo(header, r)
+	body := o.Body()
+	header.Set("Content-Type", ContentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(o.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a sender that has gone needs no answer
+	}
+}
+
+// The headers with a request's ids.
+const (
+	HeaderRequestID     = "X-Request-Id"
+	HeaderCorrelationID = "X-Correlation-Id"
+)
+
+// Echo puts the request's ids into an answer that does not have them.
+func Echo(answer http.Header, r *http.Request) {
+	for _, name := range []string{HeaderRequestID, HeaderCorrelationID} {
+		if id := r.Header.Get(name); id != "" && answer.Get(name) == "" {
+			answer.Set(name, id)
+		}
+	}
+}
+
+// IsOutcome says whether a body is an OperationOutcome, in JSON or XML.
+func IsOutcome(body []byte) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
+	if bytes.HasPrefix(body, []byte("<")) {
+		return rootOf(body) == "OperationOutcome"
+	}
+	var is struct {
+		ResourceType string `json:"resourceType"`
+	}
+	return json.Unmarshal(body, &is) == nil && is.ResourceType == "OperationOutcome"
+}
+
+// Codes are the detail codes of an OperationOutcome in JSON; none for any other body.
+func Codes(body []byte) []string {
+	var read resource
+	if json.Unmarshal(body, &read) != nil || read.ResourceType != "OperationOutcome" {
+		return nil
+	}
+	var codes []string
+	for _, issue := range read.Issue {
+		for _, coding := range issue.Details.Coding {
+			codes = append(codes, coding.Code)
+		}
+	}
+	return codes
+}
+
+// rootOf is the name of an XML document's first element.
+func rootOf(document []byte) string {
+	decoder := xml.NewDecoder(bytes.NewReader(document))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return ""
+		}
+		if element, ok := token.(xml.StartElement); ok {
+			return element.Name.Local
+		}
+	}
+}
