@@ -12,11 +12,11 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
@@ -26,10 +26,10 @@ const recommendedBits = 4095
 // kidAdvice is what there is to say of a kid that breaks the rule <Supplier or Provider>-<Environment>-<rotation>
 // (contract: bars §4), or "". Working kids break it, so it is never more than advice.
 func kidAdvice(kid string) string {
-	if regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)-(Sandbox|DEV|INT|PROD)-([1-9][0-9]*)$`).MatchString(kid) {
-		return ""
+	if _, err := bars.ParseKID(kid); err != nil {
+		return err.Error() + "; it works all the same"
 	}
-	return fmt.Sprintf("the kid %s is not of the form <Supplier or Provider>-<Sandbox|DEV|INT|PROD>-<number>, such as MySupplier-INT-1, that NHS England asks for; it works all the same", kid)
+	return ""
 }
 
 // word says whether a text can stand in a Caddyfile, and in a file's name if so asked, as it is.
