@@ -10,6 +10,7 @@
 //	answer.go    what a receiver's answer, or its silence, becomes
 //	quota.go     how many requests an application may send
 //	sandbox.go   the receiver that is built in
+//	names.go     what systems and keys are called
 //
 // It knows no Caddy, opens no connection to a receiver and never looks into a message: what a sender sends reaches
 // the receiver byte for byte.
