@@ -60,17 +60,23 @@ func (a *AgentClient) check() error {
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return errors.New("the address must be an https URL")
 	}
-	if a.Transport == nil || a.Transport.TLS == nil {
-		return errors.New("has no TLS; add tls_client_auth with the gateway's certificate and tls_trust_pool with who vouches for the agent's")
+	return checkMutualTLS(a.Transport, "the agent")
+}
+
+// checkMutualTLS refuses a transport that does not show a certificate of ours, or that does not hold the other side's
+// to a pool of our own.
+func checkMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
+	if transport == nil || transport.TLS == nil {
+		return fmt.Errorf("has no TLS; add tls_client_auth with the gateway's certificate and tls_trust_pool with who vouches for %s's", to)
 	}
-	tls := a.Transport.TLS
+	tls := transport.TLS
 	switch {
 	case tls.InsecureSkipVerify:
-		return errors.New("tls_insecure_skip_verify is refused: the agent's certificate is always verified")
+		return fmt.Errorf("tls_insecure_skip_verify is refused: %s's certificate is always verified", to)
 	case tls.ClientCertificateAutomate == "" && tls.ClientCertificateFile == "":
 		return errors.New("has no client certificate; add tls_client_auth with a name that Caddy manages, or with a certificate and a key file")
 	case tls.CARaw == nil && len(tls.RootCAPEMFiles) == 0 && len(tls.RootCAPool) == 0:
-		return errors.New("has no tls_trust_pool; say who vouches for the agent's certificate, since the system's roots are never used")
+		return fmt.Errorf("has no tls_trust_pool; say who vouches for %s's certificate, since the system's roots are never used", to)
 	case strings.Contains(tls.ServerName, "{"):
 		return errors.New("tls_server_name cannot be a placeholder here")
 	}

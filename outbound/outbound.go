@@ -85,6 +85,18 @@ func New(options Options) *http.Client {
 	}
 }
 
+// NewDialer makes a dialer that connects as New's clients do, for transports of other making. Its timeout bounds
+// lookup and connection.
+func NewDialer(options Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if options.Timeout <= 0 {
+		options.Timeout = defaultTimeout
+	}
+	if options.Resolver == nil {
+		options.Resolver = net.DefaultResolver
+	}
+	return (&dialer{options: options}).dial
+}
+
 // CheckURL tells whether a client with these options would send a request to u, as far as that can be said
 // without a lookup: scheme, host, and literal addresses. Configuration is validated with it. Its error
 // unwraps to ErrRefused.

@@ -1,0 +1,108 @@
+package bars_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+// catalogueOf is a catalogue with one entry, or why there is none.
+func catalogueOf(t *testing.T, address string, loose bool) (*bars.Catalogue, error) {
+	t.Helper()
+	return bars.NewCatalogue(map[bars.Target]string{{System: "s", Value: "v"}: address}, bars.Rules{Loose: loose})
+}
+
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string]string{ // want: as it is used, or empty
+		"https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk":     "https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk",
+		"https://bars-int-x26.a.thirdparty.nhs.uk/":             "https://bars-int-x26.a.thirdparty.nhs.uk",
+		"https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4/":     "https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4",
+		"https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4//":    "https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4/",
+		"https://bars-int-x26.a.thirdparty.nhs.uk:8443/a%2Fb/":  "https://bars-int-x26.a.thirdparty.nhs.uk:8443/a%2Fb",
+		"http://bars-int-x26.a.thirdparty.nhs.uk":               "",
+		"https://10.1.2.3/FHIR":                                 "",
+		"https://[2001:db8::1]/":                                "",
+		"https://[::ffff:10.1.2.3]:8443/":                       "",
+		"https://2130706433/":                                   "",
+		"https://127.1/":                                        "",
+		"https://0x7f000001/":                                   "",
+		"https://10.1.2.3./":                                    "",
+		"https://user:secret@bars-int-x26.a.thirdparty.nhs.uk/": "",
+		"https://bars-int-x26.a.thirdparty.nhs.uk/?a=b":         "",
+		"https://bars-int-x26.a.thirdparty.nhs.uk/#a":           "",
+		"ftp://bars-int-x26.a.thirdparty.nhs.uk/":               "",
+		"bars-int-x26.a.thirdparty.nhs.uk":                      "",
+		"https://:443/":                                         "",
+		"":                                                      "",
+	} {
+		c, err := catalogueOf(t, address, false)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s is taken", address)
+			} else if strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: the error tells a password: %v", address, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", address, err)
+			continue
+		}
+		if got, outcome := c.Lookup(bars.Target{System: "s", Value: "v"}); outcome != nil || got.String() != want {
+			t.Errorf("%s: %v %v", address, got, outcome)
+		}
+	}
+	for _, address := range []string{"http://localhost:9/a", "https://127.0.0.1/"} {
+		if _, err := catalogueOf(t, address, true); err != nil {
+			t.Errorf("the sandbox refuses %s: %v", address, err)
+		}
+	}
+}
+
+func TestLookup(t *testing.T) {
+	unusual := func(host string) error {
+		if strings.HasPrefix(host, "odd") {
+			return errors.New("is odd")
+		}
+		return nil
+	}
+	c, err := bars.ParseCatalogue([]byte(`{"NHSD-Target-Identifier":{
+		"https://fhir.nhs.uk/Id/dos-service-id":{"1":"https://one.nhs.uk/r","2":"http://plain.nhs.uk","3":"https://odd.nhs.uk"}}}`),
+		bars.Rules{Name: unusual})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const system = "https://fhir.nhs.uk/Id/dos-service-id"
+	if got, outcome := c.Lookup(bars.Target{System: system, Value: "1"}); outcome != nil || got.String() != "https://one.nhs.uk/r" {
+		t.Errorf("%v %v", got, outcome)
+	}
+	for target, fault := range map[bars.Target]bars.Fault{
+		{System: system, Value: "4"}:                                  bars.FaultSender,
+		{System: strings.ToUpper(system), Value: "1"}:                 bars.FaultSender,
+		{System: "https://fhir.nhs.uk/id/dos-service-id", Value: "1"}: bars.FaultSender,
+		{System: system, Value: "2"}:                                  bars.FaultProxy, // whose entry is left out
+	} {
+		_, outcome := c.Lookup(target)
+		if outcome == nil || outcome.Status != 404 || outcome.Issue != "not-found" || outcome.Code != "PROXY_NOT_FOUND" || outcome.Fault != fault {
+			t.Errorf("%v: %+v", target, outcome)
+		}
+	}
+	if c.Size() != 2 || len(c.LeftOut()) != 1 || len(c.Unusual()) != 1 || strings.Join(c.Hosts(), " ") != "odd.nhs.uk one.nhs.uk" {
+		t.Errorf("%d %q %q %q", c.Size(), c.LeftOut(), c.Unusual(), c.Hosts())
+	}
+}
+
+func TestBadCatalogues(t *testing.T) {
+	for _, text := range []string{
+		``, `[]`, `{}`, `{"NHSD-Target-Identifier":{}}`, `{"NHSD-Target-Identifier":{"s":{}}}`,
+		`{"NHSD-Target-Identifier":{"s":{"v":1}}}`, `{"NHSD-Target-Identifier":{"s":{"v":"http://a.nhs.uk"}}}`,
+		`{"NHSD-Target-Identifier":{"s":{"v":"https://a.nhs.uk","v":"https://b.nhs.uk"}}}`,
+		`{"NHSD-Target-Identifier":{"s":{"v":"https://a.nhs.uk"}}} `[:40],
+	} {
+		if _, err := bars.ParseCatalogue([]byte(text), bars.Rules{}); err == nil {
+			t.Errorf("%s is taken", text)
+		}
+	}
+}

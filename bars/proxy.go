@@ -1,0 +1,203 @@
+package bars
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Scope is what a sender's access token must carry.
+const Scope = "urn:nhsd:apim:app:level3:booking-and-referral"
+
+// Defaults of the proxy (contract: bars §1).
+const (
+	Timeout = 32 * time.Second
+	MaxBody = 10 << 20 // bytes of a request
+)
+
+// DefaultLimits are those of an environment.
+func DefaultLimits(production bool) Limits {
+	if production {
+		return Limits{PerApp: 1000, Overall: 60}
+	}
+	return Limits{PerApp: 300, Overall: 60}
+}
+
+// Options are what a Proxy needs.
+type Options struct {
+	// Sandbox asks for no token and no ids, and answers some targets by itself.
+	Sandbox bool
+	// Access finds out which application sends; its error is an *Outcome where it refuses. Not asked in the sandbox.
+	Access func(*http.Request) (app string, err error)
+	// Find finds a target's address.
+	Find func(Target) (*url.URL, *Outcome)
+	// Quota counts what applications send.
+	Quota *Quota
+	// Version is what /_ping answers, as JSON.
+	Version any
+	// StatusKey is what /_status wants in the header apikey; the sandbox wants none. Empty: nobody may read it.
+	StatusKey string
+	// Health is what /_status answers: the version, a status (pass, warn or fail) and checks.
+	Health func() map[string]any
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Proxy is the standard's proxy but for its transport. A request meets, in this order,
+//
+//	path ─▶ method ─▶ access token ─▶ rates ─▶ both ids ─▶ target ─▶ receiver
+//
+// and the first that refuses answers. /_ping, /_status and /metadata without a target are answered at once.
+type Proxy struct {
+	Options
+}
+
+// Call is one request, and what has become of it.
+type Call struct {
+	Endpoint string // such as /Appointment/{id}; empty for a path that there is not
+	App      string // that sends, where known
+	Target   Target // where known
+	Address  *url.URL
+	Outcome  *Outcome // how it failed; nil: it did not
+
+	Answer http.Handler // who answers it here; nil: it goes to Address
+}
+
+// NewProxy makes a Proxy.
+func NewProxy(options Options) *Proxy {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Proxy{options}
+}
+
+// Route says what is to be done with a request, whose path begins after the API's base. Its Outcome is set where it
+// is refused.
+func (p *Proxy) Route(w http.ResponseWriter, r *http.Request) *Call {
+	call := &Call{}
+	call.Outcome = p.route(w, r, call)
+	return call
+}
+
+func (p *Proxy) route(w http.ResponseWriter, r *http.Request, call *Call) *Outcome {
+	var methods []string
+	if call.Endpoint, methods = endpointOf(r.URL.Path); call.Endpoint == "" {
+		return noPath
+	}
+	if !slices.Contains(methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		return noMethod.With("%s", r.Method)
+	}
+	switch {
+	case call.Endpoint == "/_ping":
+		call.Answer = answerJSON(p.Version)
+		return nil
+	case call.Endpoint == "/_status":
+		return p.status(r, call)
+	case call.Endpoint == "/metadata" && len(r.Header.Values(HeaderTarget)) == 0:
+		call.Answer = http.HandlerFunc(p.capabilities)
+		return nil
+	}
+	if !p.Sandbox {
+		if outcome := p.admit(w, r, call); outcome != nil {
+			return outcome
+		}
+	}
+	var outcome *Outcome
+	if call.Target, outcome = ParseTarget(r.Header); outcome != nil {
+		return outcome
+	}
+	if p.Sandbox && builtIn(call.Target) {
+		call.Answer = http.HandlerFunc(p.receive)
+		return nil
+	}
+	address, outcome := p.Find(call.Target)
+	if outcome != nil {
+		return outcome
+	}
+	call.Address = at(address, r.URL)
+	return nil
+}
+
+// admit checks the token, the rates and the ids.
+func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, call *Call) *Outcome {
+	var err error
+	if call.App, err = p.Access(r); err != nil {
+		if outcome := OutcomeOf(err); outcome != nil {
+			return outcome
+		}
+		return Defect(err)
+	}
+	if wait, ok := p.Quota.Take(call.App); !ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		return tooMany
+	}
+	for _, name := range []string{HeaderRequestID, HeaderCorrelationID} {
+		if r.Header.Get(name) == "" {
+			return noID.With("no %s", name)
+		}
+	}
+	return nil
+}
+
+// at is the address of a request at a receiver: the receiver's own, the request's path, and its query, byte for byte.
+func at(base, request *url.URL) *url.URL {
+	u := *base
+	u.Path = base.Path + request.Path
+	u.RawPath = base.EscapedPath() + request.EscapedPath()
+	u.RawQuery, u.ForceQuery = request.RawQuery, request.ForceQuery
+	return &u
+}
+
+// fhirID is what an id in a path may be (FHIR R4, datatype id). It keeps paths from leading elsewhere.
+var fhirID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+
+// endpointOf finds a path among those of the API (contract: bars §1), and the methods that it takes.
+func endpointOf(path string) (endpoint string, methods []string) {
+	switch path {
+	case "/_ping", "/_status":
+		return path, []string{http.MethodGet, http.MethodHead}
+	case "/metadata", "/MessageDefinition", "/Slot":
+		return path, []string{http.MethodGet}
+	case "/$process-message":
+		return path, []string{http.MethodPost}
+	case "/Appointment", "/ServiceRequest":
+		return path, []string{http.MethodGet, http.MethodPost}
+	}
+	for _, of := range []string{"/Appointment/", "/ServiceRequest/"} {
+		if id, found := strings.CutPrefix(path, of); found && fhirID.MatchString(id) && strings.Trim(id, ".") != "" {
+			return of + "{id}", []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
+		}
+	}
+	return "", nil
+}
+
+// answerJSON answers with a value of our own.
+func answerJSON(value any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeResource(w, r, http.StatusOK, "application/json", value)
+	})
+}
+
+// writeResource answers with a value as JSON.
+func writeResource(w http.ResponseWriter, r *http.Request, status int, contentType string, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // only our own values come here
+		Defect(err).Write(w, r)
+		return
+	}
+	header := w.Header()
+	Echo(header, r)
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a caller that has gone needs no answer
+	}
+}

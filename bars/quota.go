@@ -1,0 +1,69 @@
+package bars
+
+import (
+	"sync"
+	"time"
+)
+
+// Limits are how many requests are let through. Zero is no limit.
+type Limits struct {
+	PerApp  int // of each application, in a minute
+	Overall int // of all, in a second
+}
+
+// Quota counts requests. A minute, and a second, begins with the first request in it, and ends a minute, or a
+// second, later.
+type Quota struct {
+	limits Limits
+	now    func() time.Time
+
+	mu   sync.Mutex
+	all  window
+	apps map[string]*window // as many as there are applications that hold a token
+}
+
+// window is the time in which requests are counted.
+type window struct {
+	ends  time.Time
+	count int
+}
+
+// NewQuota makes a Quota. A nil now is time.Now.
+func NewQuota(limits Limits, now func() time.Time) *Quota {
+	if now == nil {
+		now = time.Now
+	}
+	return &Quota{limits: limits, now: now, apps: map[string]*window{}}
+}
+
+// Take counts a request of an application, or says how long it has to wait.
+func (q *Quota) Take(app string) (wait time.Duration, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	own := q.apps[app]
+	if own == nil {
+		own = &window{}
+		q.apps[app] = own
+	}
+	if wait, ok := own.fits(now, time.Minute, q.limits.PerApp); !ok {
+		return wait, false
+	}
+	if wait, ok := q.all.fits(now, time.Second, q.limits.Overall); !ok {
+		return wait, false
+	}
+	own.count++
+	q.all.count++
+	return 0, true
+}
+
+// fits says whether one more request fits into the window, and opens a new one where it is over.
+func (w *window) fits(now time.Time, length time.Duration, limit int) (wait time.Duration, ok bool) {
+	if !now.Before(w.ends) {
+		w.ends, w.count = now.Add(length), 0
+	}
+	if limit > 0 && w.count >= limit {
+		return w.ends.Sub(now), false
+	}
+	return 0, true
+}

@@ -1,0 +1,44 @@
+package bars_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+func TestQuota(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	q := bars.NewQuota(bars.Limits{PerApp: 5, Overall: 4}, func() time.Time { return now })
+	take := func(app string, times int) (let int, wait time.Duration) {
+		for range times {
+			after, ok := q.Take(app)
+			if ok {
+				let++
+			} else {
+				wait = after
+			}
+		}
+		return let, wait
+	}
+	if let, wait := take("a", 6); let != 4 || wait != time.Second {
+		t.Errorf("%d in the first second, then %s", let, wait)
+	}
+	now = now.Add(time.Second)
+	if let, wait := take("a", 3); let != 1 || wait != 59*time.Second {
+		t.Errorf("%d more in the first minute, then %s", let, wait)
+	}
+	if let, _ := take("b", 5); let != 3 {
+		t.Errorf("%d of another app in this second", let)
+	}
+	now = now.Add(59 * time.Second)
+	if let, _ := take("a", 9); let != 4 {
+		t.Errorf("%d in the next minute's first second", let)
+	}
+	unlimited := bars.NewQuota(bars.Limits{}, nil)
+	for range 1000 {
+		if _, ok := unlimited.Take("a"); !ok {
+			t.Fatal("there is a limit where there is none")
+		}
+	}
+}

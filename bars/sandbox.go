@@ -1,0 +1,165 @@
+package bars
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+)
+
+// builtIn says whether a target is answered by the receiver that the sandbox has built in (contract: bars §1).
+func builtIn(target Target) bool {
+	return target.System == "https://fhir.nhs.uk/Id/dos-service-id" && strings.HasPrefix(target.Value, "2000") ||
+		target.System == "tests" && strings.HasPrefix(target.Value, "NHS")
+}
+
+// sandboxID is the id of the one appointment and of the one referral that the built-in receiver has.
+const sandboxID = "d0b6a2d7-4f0e-4b39-9c5e-2a4f6f6ad5a1"
+
+// Those are the receiver's own refusals.
+var (
+	notThere = &Outcome{Status: http.StatusNotFound, Issue: "not-found", Code: "REC_NOT_FOUND", Fault: FaultSender,
+		Text: "The sandbox has no resource with this id; its one appointment and its one referral have " + sandboxID + "."}
+	notUnderstood = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "REC_BAD_REQUEST", Fault: FaultSender,
+		Text: "The sandbox cannot read this body."}
+)
+
+// receive answers as a receiver does that takes every booking and every referral, and keeps none of them.
+func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
+	name, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if id != "" && id != sandboxID {
+		notThere.Write(w, r)
+		return
+	}
+	body, outcome := bodyOf(w, r)
+	if outcome != nil {
+		outcome.Write(w, r)
+		return
+	}
+	status, answer := http.StatusOK, object(nil)
+	switch {
+	case name == "metadata":
+		answer = capabilityStatement("The receiver that is built into the sandbox")
+	case name == "$process-message":
+		answer, outcome = respond(body)
+	case name == "MessageDefinition":
+		answer = bundle("searchset", messageDefinition("servicerequest-request"), messageDefinition("booking-request"))
+	case name == "Slot":
+		answer = bundle("searchset", p.slot("1", 24*time.Hour), p.slot("2", 25*time.Hour))
+	case r.Method == http.MethodPost:
+		status, answer, outcome = http.StatusCreated, withID(body), checkType(body, name)
+		w.Header().Set("Location", name+"/"+sandboxID)
+	case r.Method == http.MethodPut:
+		answer, outcome = withID(body), checkType(body, name)
+	case r.Method == http.MethodDelete:
+		Echo(w.Header(), r)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case id == "":
+		answer = bundle("searchset", p.example(name))
+	default: // GET and PATCH of the one there is
+		answer = p.example(name)
+	}
+	if outcome != nil {
+		outcome.Write(w, r)
+		return
+	}
+	writeResource(w, r, status, ContentType, answer)
+}
+
+// bodyOf reads what a request brings, of those that bring anything.
+func bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		return nil, nil
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		return nil, tooLarge.With("%v", err)
+	}
+	var body object
+	if err := json.Unmarshal(text, &body); err != nil || body == nil {
+		return nil, notUnderstood.With("it is not a JSON object: %v", err)
+	}
+	return body, nil
+}
+
+func checkType(body object, want string) *Outcome {
+	if body["resourceType"] != want {
+		wrong := *notUnderstood
+		wrong.Text = "The body's resourceType is not " + want + "."
+		return &wrong
+	}
+	return nil
+}
+
+func withID(body object) object {
+	body["id"] = sandboxID
+	return body
+}
+
+// respond answers a message: a Bundle of the type message that begins with a MessageHeader.
+func respond(message object) (object, *Outcome) {
+	wrong := *notUnderstood
+	wrong.Text = "A message is a Bundle of the type message whose first entry is a MessageHeader with an id."
+	entries, _ := message["entry"].([]any)
+	if message["resourceType"] != "Bundle" || message["type"] != "message" || len(entries) == 0 {
+		return nil, &wrong
+	}
+	first, _ := entries[0].(object)
+	header, _ := first["resource"].(object)
+	id, _ := header["id"].(string)
+	if header["resourceType"] != "MessageHeader" || id == "" {
+		return nil, &wrong
+	}
+	return bundle("message", object{
+		"resourceType": "MessageHeader", "id": uuid.NewString(), "eventCoding": header["eventCoding"],
+		"source":   object{"name": "Countersign sandbox", "endpoint": "https://sandbox.example.nhs.uk"},
+		"response": object{"identifier": id, "code": "ok"},
+	}), nil
+}
+
+func bundle(kind string, resources ...object) object {
+	entries := make([]object, len(resources))
+	for i, resource := range resources {
+		entries[i] = object{"fullUrl": "urn:uuid:" + uuid.NewString(), "resource": resource}
+	}
+	made := object{"resourceType": "Bundle", "id": uuid.NewString(), "type": kind, "entry": entries}
+	if kind == "searchset" {
+		made["total"] = len(entries)
+	}
+	return made
+}
+
+func messageDefinition(event string) object {
+	return object{
+		"resourceType": "MessageDefinition", "id": event, "status": "active", "date": "2026-11-22", "category": "consequence",
+		"eventCoding": object{"system": "https://fhir.nhs.uk/CodeSystem/message-events-bars", "code": event},
+	}
+}
+
+func (p *Proxy) slot(id string, after time.Duration) object {
+	start := p.Now().UTC().Truncate(time.Hour).Add(after)
+	return object{
+		"resourceType": "Slot", "id": id, "status": "free", "schedule": object{"reference": "Schedule/1"},
+		"start": start.Format(time.RFC3339), "end": start.Add(30 * time.Minute).Format(time.RFC3339),
+	}
+}
+
+// example is the one appointment, or the one referral.
+func (p *Proxy) example(name string) object {
+	if name == "Appointment" {
+		slot := p.slot("1", 24*time.Hour)
+		return object{
+			"resourceType": "Appointment", "id": sandboxID, "status": "booked", "start": slot["start"], "end": slot["end"],
+			"slot":        []object{{"reference": "Slot/1"}},
+			"participant": []object{{"actor": object{"display": "Test Patient"}, "status": "accepted"}},
+		}
+	}
+	return object{
+		"resourceType": "ServiceRequest", "id": sandboxID, "status": "active", "intent": "order",
+		"subject": object{"display": "Test Patient"},
+	}
+}
