@@ -233,5 +233,6 @@ func unavailable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, args...))
 }
 
-// errDamaged is a record that does not read as one.
-var errDamaged = errors.New("damaged record")
+// ErrDamaged is what the error unwraps to when what the store kept does not read as such: a store that is not opened
+// because of damage to its files (see Inspect and Repair), or a record.
+var ErrDamaged = errors.New("damaged")

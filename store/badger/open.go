@@ -60,8 +60,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.space.check(); err != nil {
 		return nil, err
 	}
-	if s.db, err = openEngine(ctx, tuned(dir, o.Logger), o.Wait); err != nil {
+	var losses []Loss
+	if s.db, losses, err = openEngine(ctx, tuned(dir, o.Logger), o.Wait); err != nil {
 		return nil, err
+	}
+	for _, l := range losses {
+		o.Logger.Warn("the end of a log was dropped: a write that a crash cut off, of which nobody was told, or the last one, damaged",
+			slog.String("dir", dir), slog.String("file", l.File), slog.Int("bytes", l.Bytes), slog.Int("offset", l.Offset))
 	}
 	if err := s.readAbout(); err != nil {
 		return nil, errors.Join(err, s.db.Close())
@@ -77,8 +82,8 @@ func tuned(dir string, log *slog.Logger) engine.Options {
 		WithMetricsEnabled(false).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // the writer is alone
-		// A flipped bit in a table is an error, not a value.
-		WithChecksumVerificationMode(tables.OnBlockRead).
+		// A flipped bit in a table is an error, at the start rather than when somebody asks for what it held.
+		WithChecksumVerificationMode(tables.OnTableAndBlockRead).
 		// The value log is never written, for all values are below the threshold of 1 MiB.
 		WithValueLogFileSize(1 << 20)
 	// Memory: 15 % of a memtable bounds a transaction, which must hold MaxBatch and the places of MaxOps. Beside the
@@ -92,29 +97,63 @@ func tuned(dir string, log *slog.Logger) engine.Options {
 	return o.WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(8).WithNumCompactors(2)
 }
 
-// openEngine opens Badger, with patience.
-func openEngine(ctx context.Context, o engine.Options, wait time.Duration) (*engine.DB, error) {
+// openEngine opens Badger, with patience, once the logs were found whole.
+func openEngine(ctx context.Context, o engine.Options, wait time.Duration) (*engine.DB, []Loss, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause *= 2 {
-		db, err := engine.Open(o)
+		db, losses, err := openWhole(o)
 		if err == nil {
-			return db, nil
+			return db, losses, nil
+		}
+		if errors.Is(err, ErrDamaged) { // time mends nothing
+			return nil, nil, explain(o.Dir, err)
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			if isLocked(err) {
-				return nil, unavailable("%s is in use by another process (or another part of this one): each store needs a directory of its own", o.Dir)
-			}
-			return nil, unavailable("opening %s: %w", o.Dir, err)
+			return nil, nil, explain(o.Dir, err)
 		}
 	}
 }
 
+// openWhole opens Badger unless that would drop what was acknowledged.
+func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
+	losses, err := Inspect(o.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range losses {
+		if l.Damage && inUse(o.Dir) { // what another process is writing to may only look so
+			return nil, nil, errInUse
+		}
+		if l.Damage {
+			return nil, nil, fmt.Errorf("%w: %s, with good records behind them", ErrDamaged, l)
+		}
+	}
+	db, err := engine.Open(o)
+	return db, losses, err
+}
+
+// explain says of a directory that was not opened what is to be done.
+func explain(dir string, err error) error {
+	switch {
+	case isLocked(err):
+		return unavailable("%s is in use by another process (or another part of this one): each store needs a directory of its own", dir)
+	case errors.Is(err, ErrDamaged):
+		return unavailable("opening %s: %w. Restore a backup, or give up what is lost there: caddy countersign store repair", dir, err)
+	case strings.Contains(err.Error(), "checksum"):
+		return unavailable("opening %s: %w: %w. Restore a backup", dir, ErrDamaged, err)
+	}
+	return unavailable("opening %s: %w", dir, err)
+}
+
+// errInUse is a directory that another opener holds.
+var errInUse = errors.New("the store is in use")
+
 // isLocked goes by Badger's words, for it has no error value for it.
 func isLocked(err error) bool {
-	return strings.Contains(err.Error(), "directory lock") || strings.Contains(err.Error(), "lock file")
+	return errors.Is(err, errInUse) || strings.Contains(err.Error(), "directory lock") || strings.Contains(err.Error(), "lock file")
 }
 
 // readAbout reads what the store keeps about itself, or begins it in a new one.
@@ -165,7 +204,7 @@ func about(txn *engine.Txn, name string) (uint64, error) {
 	}
 	b, err := item.ValueCopy(nil)
 	if err == nil && len(b) != 8 {
-		err = fmt.Errorf("%w: %s", errDamaged, name)
+		err = fmt.Errorf("%w: %s", ErrDamaged, name)
 	}
 	if err != nil {
 		return 0, err

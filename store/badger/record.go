@@ -84,12 +84,12 @@ func setVersion(encoded []byte, v store.Version) {
 // decode returns a record whose value lies within b.
 func decode(key string, b []byte) (store.Record, error) {
 	if len(b) < headSize {
-		return store.Record{}, fmt.Errorf("%w: %q", errDamaged, key)
+		return store.Record{}, fmt.Errorf("%w: %q", ErrDamaged, key)
 	}
 	queue := headSize + int(binary.BigEndian.Uint16(b[namesAt:]))
 	index := queue + int(binary.BigEndian.Uint16(b[namesAt+2:]))
 	if len(b) < index {
-		return store.Record{}, fmt.Errorf("%w: %q", errDamaged, key)
+		return store.Record{}, fmt.Errorf("%w: %q", ErrDamaged, key)
 	}
 	return store.Record{
 		Key:     key,

@@ -19,8 +19,8 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := decode("k", b)
 		if err != nil {
-			if !errors.Is(err, errDamaged) {
-				t.Errorf("%v is not errDamaged", err)
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%v is not ErrDamaged", err)
 			}
 			return
 		}

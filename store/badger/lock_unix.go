@@ -1,0 +1,22 @@
+//go:build linux || darwin || freebsd
+
+package badger
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// inUse says whether somebody has the store in the directory open: Badger holds a lock on the directory itself.
+func inUse(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return true
+	}
+	return unix.Flock(int(f.Fd()), unix.LOCK_UN) != nil
+}
