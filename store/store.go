@@ -88,6 +88,13 @@ type Store interface {
 	Close() error
 }
 
+// Dumper is a Store that can be read out as a whole, for a backup or to move to another engine. Every engine is one.
+type Dumper interface {
+	// Dump hands over each record that exists, all as of one moment, in the order of their keys, while others go on
+	// using the store. A record's Value is the function's only until it returns. An error of the function ends it.
+	Dump(ctx context.Context, each func(Record) error) error
+}
+
 // ErrUnavailable is what every failure of an engine to read or keep something unwraps to: closed, down, or
 // full. The caller may try again later; nothing that was acknowledged is lost.
 var ErrUnavailable = errors.New("the store is not available")

@@ -39,8 +39,9 @@ type Options struct {
 	MinFree int64            // bytes free on the disk below which changes are refused; 0: DefaultMinFree
 	Wait    time.Duration    // how long Open keeps trying, for a process that is just ending; 0: 5 s
 
-	alone bool                             // for tests: each batch in a transaction of its own
-	free  func(dir string) (uint64, error) // for tests: nil: freeBytes
+	alone      bool                             // for tests: each batch in a transaction of its own
+	free       func(dir string) (uint64, error) // for tests: nil: freeBytes
+	migrations []migration                      // for tests: nil: migrations
 }
 
 // Store is a store.Store in a directory.
@@ -67,7 +68,10 @@ type Store struct {
 	horizon map[string]uint64
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Dumper = (*Store)(nil)
+)
 
 // Stats are counts since the store was opened.
 type Stats struct {
@@ -131,6 +135,39 @@ func (s *Store) List(ctx context.Context, index, after string, limit int) ([]sto
 		return nil, err
 	}
 	return records, nil
+}
+
+// Dump implements store.Dumper.
+func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
+	return s.read(ctx, func(t *transaction) error {
+		it := t.txn.NewIterator(engine.IteratorOptions{Prefix: []byte{recordPrefix}, PrefetchValues: true, PrefetchSize: 16})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := handOver(it.Item(), t.now, each); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// handOver gives a stored record to a function, unless it has expired.
+func handOver(item *engine.Item, now time.Time, each func(store.Record) error) error {
+	var failed error // of the function, which is not the engine's
+	err := item.Value(func(b []byte) error {
+		r, err := decode(string(item.Key()[1:]), b)
+		if err == nil && !r.ExpiredAt(now) {
+			failed = each(r)
+		}
+		return err
+	})
+	if err != nil {
+		return unavailable("reading a record: %w", err)
+	}
+	return failed
 }
 
 // Commit implements store.Store.

@@ -15,9 +15,6 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Schema is the form in which this version keeps its records. A store of a newer one is not opened.
-const Schema = 1
-
 // What the store keeps about itself, each a number of 8 bytes.
 const (
 	aboutSchema  = "schema"
@@ -68,7 +65,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.Logger.Warn("the end of a log was dropped: a write that a crash cut off, of which nobody was told, or the last one, damaged",
 			slog.String("dir", dir), slog.String("file", l.File), slog.Int("bytes", l.Bytes), slog.Int("offset", l.Offset))
 	}
-	if err := s.readAbout(); err != nil {
+	if o.migrations == nil {
+		o.migrations = migrations
+	}
+	if err := s.readAbout(ctx, o.migrations); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	go s.write()
@@ -156,9 +156,10 @@ func isLocked(err error) bool {
 	return errors.Is(err, errInUse) || strings.Contains(err.Error(), "directory lock") || strings.Contains(err.Error(), "lock file")
 }
 
-// readAbout reads what the store keeps about itself, or begins it in a new one.
-func (s *Store) readAbout() error {
+// readAbout reads what the store keeps about itself, brings it up to date, or begins it in a new one.
+func (s *Store) readAbout(ctx context.Context, steps []migration) error {
 	var schema uint64
+	latest := uint64(len(steps)) + 1
 	err := s.db.View(func(txn *engine.Txn) (err error) {
 		if schema, err = about(txn, aboutSchema); err != nil {
 			return err
@@ -170,22 +171,22 @@ func (s *Store) readAbout() error {
 	switch {
 	case err != nil:
 		return unavailable("reading what %s is: %w", s.dir, err)
-	case schema > Schema:
-		return unavailable("%s was written by a newer version of this program (schema %d, this one knows %d): run that version, or restore a backup made before it", s.dir, schema, Schema)
+	case schema > latest:
+		return unavailable("%s was written by a newer version of this program (schema %d, this one knows %d): run that version, or restore a backup made before it", s.dir, schema, latest)
 	case schema == 0:
-		return s.begin()
+		return s.begin(latest)
 	}
-	return nil
+	return s.migrate(ctx, schema, steps)
 }
 
 // begin marks an empty database as a store.
-func (s *Store) begin() error {
+func (s *Store) begin(schema uint64) error {
 	err := s.db.Update(func(txn *engine.Txn) error {
 		t := transaction{txn: txn}
 		for range t.names(nil, nil) {
 			return errors.New("it holds something else")
 		}
-		return txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, Schema))
+		return txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, schema))
 	})
 	if err != nil {
 		return unavailable("beginning a store in %s: %w", s.dir, err)

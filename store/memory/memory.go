@@ -9,7 +9,10 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +37,10 @@ type Store struct {
 	expires expiries
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Dumper = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New(o Options) *Store {
@@ -91,6 +97,27 @@ func (s *Store) Commit(ctx context.Context, batch store.Batch) error {
 			continue
 		}
 		s.put(*op.Put)
+	}
+	return nil
+}
+
+// Dump implements store.Dumper, from a copy of everything.
+func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	now := s.now()
+	var records []store.Record
+	for _, key := range slices.Sorted(maps.Keys(s.records)) {
+		if e := s.alive(key, now); e != nil {
+			records = append(records, e.copy())
+		}
+	}
+	s.mu.Unlock()
+	for _, r := range records {
+		if err := errors.Join(ctx.Err(), each(r)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

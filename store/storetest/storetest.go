@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Run puts an engine through every promise of store.Store. Open returns an empty store that tells the time by now;
+// Run puts an engine through every promise of store.Store and store.Dumper. Open returns an empty store that tells the time by now;
 // the suite closes it.
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store) {
 	for name, tests := range map[string][]test{
@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		"expiry":     expiryTests(),
 		"concurrent": concurrentTests(),
 		"lifecycle":  lifecycleTests(),
+		"dump":       dumpTests(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, test := range tests {

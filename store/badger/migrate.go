@@ -1,0 +1,66 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	engine "github.com/dgraph-io/badger/v4"
+
+	"github.com/seed-dd2befc3/countersign/store/backup"
+)
+
+// migration brings a store from one schema to the next. One that was cut short is called again.
+type migration func(ctx context.Context, db *engine.DB) error
+
+// migrations are in the order of the schemas they begin with: 1, 2 and so on. The schema that this version keeps its
+// records in is the one after the last. A store of a newer one is not opened.
+var migrations []migration
+
+// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory.
+func (s *Store) migrate(ctx context.Context, schema uint64, steps []migration) error {
+	latest := uint64(len(steps)) + 1
+	if schema == latest {
+		return nil
+	}
+	kept := fmt.Sprintf("%s.schema-%d.backup", s.dir, schema)
+	if err := s.backUp(ctx, kept); err != nil {
+		return unavailable("the store has to be brought from schema %d to %d, and the backup before it failed: %w", schema, latest, err)
+	}
+	for ; schema < latest; schema++ {
+		err := steps[schema-1](ctx, s.db)
+		if err == nil {
+			err = s.db.Update(func(txn *engine.Txn) error {
+				return txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, schema+1))
+			})
+		}
+		if err != nil {
+			return unavailable("bringing the store from schema %d to %d (a backup made before is at %s): %w", schema, schema+1, kept, err)
+		}
+		s.log.Info("the store was brought to a newer schema", slog.String("dir", s.dir), slog.Uint64("schema", schema+1), slog.String("backup", kept))
+	}
+	return nil
+}
+
+// backUp writes a backup to a file, unless it is there: then an earlier attempt was cut short after it.
+func (s *Store) backUp(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	unfinished := path + ".unfinished"
+	f, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = backup.Write(ctx, f, s, s.now())
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, path)
+}
