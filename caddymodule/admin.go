@@ -23,8 +23,8 @@ func init() {
 // readyTimeout bounds the store's answer to a question whether it is there.
 const readyTimeout = 2 * time.Second
 
-// Admin adds to Caddy's admin endpoint what an operator may want to know of the gateway. Everything is read only, and
-// nothing of it is secret or personal:
+// Admin adds to Caddy's admin endpoint what an operator may want to know of the gateway. Nothing of it is secret or
+// personal, but for a backup, which holds what the store holds:
 //
 //	GET /countersign/live                    200 while the process answers
 //	GET /countersign/ready                   200 once the gateway takes requests, else 503
@@ -33,6 +33,7 @@ const readyTimeout = 2 * time.Second
 //	GET /countersign/sessions/{id}           one session
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
+//	POST /countersign/backup                 a backup of the store (see package backup), as a stream
 type Admin struct{}
 
 // CaddyModule returns the module's name for Caddy.
@@ -59,6 +60,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "GET /countersign/sessions/{id}", Handler: ofApp((*App).adminSession)},
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
+		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},
 	}
 }
 

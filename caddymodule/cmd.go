@@ -37,6 +37,7 @@ func commands() []func() *cobra.Command {
 		keygenCommand,
 		sessionsCommand,
 		signCommand,
+		storeCommand,
 		tokenCommand,
 		verifyCommand,
 		whyCommand,

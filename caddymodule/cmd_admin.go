@@ -25,46 +25,63 @@ func addressFlag(cmd *cobra.Command) *string {
 // errNotThere is an answer of 404: what was asked for is not there.
 type errNotThere struct{ error }
 
-// adminGet asks the admin endpoint of a running gateway, wherever Caddy can have it: on a port or a Unix socket.
+// adminGet asks the admin endpoint of a running gateway.
 func adminGet(ctx context.Context, address, path string, query url.Values, into any) error {
-	if address == "" {
-		address = caddy.DefaultAdminListen
-	}
-	at, err := caddy.ParseNetworkAddress(address)
-	if err != nil || at.PortRangeSize() > 1 {
-		return fmt.Errorf("--address %s is not the address of an admin endpoint, such as localhost:2019", address)
-	}
-	host := at.JoinHostPort(0)
-	if at.IsUnixNetwork() {
-		host = "127.0.0.1" // what Caddy expects there
-	}
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, at.Network, at.JoinHostPort(0))
-		},
-	}}
-	target := (&url.URL{Scheme: "http", Host: host, Path: path, RawQuery: query.Encode()}).String()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	response, err := adminCall(ctx, address, http.MethodGet, path, query)
 	if err != nil {
 		return err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("no gateway answers at %s; name its admin endpoint with --address, and start the gateway if it does not run: %w", address, inner(err))
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdmin))
 	if err != nil {
 		return fmt.Errorf("the gateway's answer broke off: %w", err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return adminFailure(response.StatusCode, body)
-	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("what answers at %s is not a gateway with Countersign: %w", address, err)
 	}
 	return nil
+}
+
+// adminCall makes a request of the admin endpoint, wherever Caddy can have it: on a port or a Unix socket. An answer
+// other than 200 is an error; the body of one is the caller's to close.
+func adminCall(ctx context.Context, address, method, path string, query url.Values) (*http.Response, error) {
+	if address == "" {
+		address = caddy.DefaultAdminListen
+	}
+	at, err := caddy.ParseNetworkAddress(address)
+	if err != nil || at.PortRangeSize() > 1 {
+		return nil, fmt.Errorf("--address %s is not the address of an admin endpoint, such as localhost:2019", address)
+	}
+	host := at.JoinHostPort(0)
+	if at.IsUnixNetwork() {
+		host = "127.0.0.1" // what Caddy expects there
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, at.Network, at.JoinHostPort(0))
+		},
+	}}
+	target := (&url.URL{Scheme: "http", Host: host, Path: path, RawQuery: query.Encode()}).String()
+	request, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("no gateway answers at %s; name its admin endpoint with --address, and start the gateway if it does not run: %w", address, inner(err))
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdmin))
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's answer broke off: %w", err)
+	}
+	return nil, adminFailure(response.StatusCode, body)
 }
 
 func adminFailure(status int, body []byte) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
 const (
@@ -39,6 +40,13 @@ func (a *App) openStore() (*openStore, error) {
 		opened, err := a.engine.Open(ctx)
 		if err != nil {
 			return nil, err
+		}
+		unfinished, err := backup.Unfinished(ctx, opened)
+		if err == nil && unfinished {
+			err = errors.New("a backup was being restored into it and the restore did not end: empty it and restore again")
+		}
+		if err != nil {
+			return nil, errors.Join(err, opened.Close())
 		}
 		return &openStore{Store: timedStore{opened, a.metrics.value}, jobs: signing.NewJobs(maxJobs)}, nil
 	})

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/store"
@@ -62,4 +63,13 @@ func (t timedStore) List(ctx context.Context, index, after string, limit int) ([
 	found, err := t.Store.List(ctx, index, after, limit)
 	end(err)
 	return found, err
+}
+
+// Dump implements store.Dumper. How long it takes says nothing about the store, since it waits for whoever reads.
+func (t timedStore) Dump(ctx context.Context, each func(store.Record) error) error {
+	dumper, is := t.Store.(store.Dumper)
+	if !is {
+		return fmt.Errorf("%w: this engine cannot be read out as a whole", store.ErrUnavailable)
+	}
+	return dumper.Dump(ctx, each)
 }

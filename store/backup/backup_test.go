@@ -1,4 +1,4 @@
-package backup
+package backup_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/backup"
 	"github.com/seed-dd2befc3/countersign/store/badger"
 	"github.com/seed-dd2befc3/countersign/store/memory"
 )
@@ -43,7 +44,7 @@ func filled(t *testing.T) *memory.Store {
 func written(t *testing.T, from store.Dumper) []byte {
 	t.Helper()
 	var file bytes.Buffer
-	summary, err := Write(t.Context(), &file, from, now)
+	summary, err := backup.Write(t.Context(), &file, from, now)
 	if err != nil || summary.Records != 40 || !summary.Made.Equal(now) {
 		t.Fatalf("%+v, %v", summary, err)
 	}
@@ -74,17 +75,17 @@ func TestThereAndBack(t *testing.T) {
 	inMemory := memory.New(memory.Options{Now: clock})
 	file := written(t, from)
 	for _, into := range []store.Store{onDisk, inMemory} {
-		if summary, err := Restore(t.Context(), bytes.NewReader(file), into); err != nil || summary.Records != 40 {
+		if summary, err := backup.Restore(t.Context(), bytes.NewReader(file), into); err != nil || summary.Records != 40 {
 			t.Fatalf("%T: %+v, %v", into, summary, err)
 		}
 		want, got := dump(t, from), dump(t, into.(store.Dumper))
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%T holds something else: %d records, want %d", into, len(got), len(want))
 		}
-		if unfinished, err := Unfinished(t.Context(), into); unfinished || err != nil {
+		if unfinished, err := backup.Unfinished(t.Context(), into); unfinished || err != nil {
 			t.Errorf("unfinished: %v, %v", unfinished, err)
 		}
-		if _, err := Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, ErrNotEmpty) {
+		if _, err := backup.Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, backup.ErrNotEmpty) {
 			t.Errorf("restoring a second time: %v", err)
 		}
 	}
@@ -105,12 +106,12 @@ func TestRefused(t *testing.T) {
 		"something behind it": packed(t, strings.Join(lines, "")+"more\n"),
 		"a value too large": packed(t, lines[0]+`{"key":"aw==","value":"`+strings.Repeat("AAAA", store.MaxValue/3+1)+`"}`+"\n"+
 			lines[41]),
-		"a line without end": packed(t, lines[0]+strings.Repeat("x", maxLine+1)),
+		"a line without end": packed(t, lines[0]+strings.Repeat("x", 2*store.MaxValue)),
 		"an unknown member":  packed(t, lines[0]+`{"key":"aw==","value":"","colour":"red"}`+"\n"+lines[41]),
 	} {
 		t.Run(name, func(t *testing.T) {
 			into := memory.New(memory.Options{Now: clock})
-			if _, err := Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, ErrUnreadable) {
+			if _, err := backup.Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, backup.ErrUnreadable) {
 				t.Errorf("restored with: %v", err)
 			}
 			if got := dump(t, into); len(got) != 0 {
@@ -123,11 +124,11 @@ func TestRefused(t *testing.T) {
 // A restore that is cut short leaves a mark.
 func TestUnfinished(t *testing.T) {
 	into := failing{memory.New(memory.Options{Now: clock}), new(int)}
-	_, err := Restore(t.Context(), bytes.NewReader(written(t, filled(t))), into)
+	_, err := backup.Restore(t.Context(), bytes.NewReader(written(t, filled(t))), into)
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("restored: %v", err)
 	}
-	if unfinished, err := Unfinished(t.Context(), into); !unfinished || err != nil {
+	if unfinished, err := backup.Unfinished(t.Context(), into); !unfinished || err != nil {
 		t.Errorf("unfinished: %v, %v", unfinished, err)
 	}
 }
@@ -174,7 +175,7 @@ func packed(t *testing.T, text string) []byte {
 func FuzzCheck(f *testing.F) {
 	f.Add(`{"format":1,"made":"2026-11-22T09:00:00Z"}` + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := Check(bytes.NewReader(packed(t, text))); err != nil && !errors.Is(err, ErrUnreadable) {
+		if _, err := backup.Check(bytes.NewReader(packed(t, text))); err != nil && !errors.Is(err, backup.ErrUnreadable) {
 			t.Fatal(err)
 		}
 	})

@@ -55,8 +55,8 @@ func readWALEntry(b []byte) (walEntry, bool) {
 	if numbers[0] <= 8 || numbers[0] > maxWALKey || numbers[1] > maxWALValue {
 		return walEntry{}, false
 	}
-	value := at + int(numbers[0]) //nolint:gosec // bounded above
-	end := value + int(numbers[1])
+	value := at + int(numbers[0])  //nolint:gosec // bounded above
+	end := value + int(numbers[1]) //nolint:gosec // bounded above
 	if end+crc32.Size > len(b) || crc32.Checksum(b[:end], castagnoli) != binary.BigEndian.Uint32(b[end:]) {
 		return walEntry{}, false
 	}

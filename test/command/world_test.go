@@ -135,8 +135,13 @@ func (d *desk) command(t *testing.T, args ...string) *exec.Cmd {
 
 func (d *desk) run(t *testing.T, args ...string) said {
 	t.Helper()
+	return finish(t, d.command(t, args...))
+}
+
+// finish runs a program to its end.
+func finish(t *testing.T, cmd *exec.Cmd) said {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := d.command(t, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	var ended *exec.ExitError

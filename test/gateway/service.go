@@ -90,10 +90,11 @@ func (s System) PostAs(t testing.TB, contentType, query string, body []byte) Ans
 // Request has the payloads accepted, or the test ends.
 func (s System) Request(t testing.TB, algorithm, rawState string, payloads ...Payload) Accepted {
 	t.Helper()
-	return s.accepted(t, s.Post(t, s.JWT(t, algorithm, payloads...), rawState))
+	return s.Accepted(t, s.Post(t, s.JWT(t, algorithm, payloads...), rawState))
 }
 
-func (s System) accepted(t testing.TB, answer Answer) Accepted {
+// Accepted is an answer that took the request, or the test ends.
+func (s System) Accepted(t testing.TB, answer Answer) Accepted {
 	t.Helper()
 	var a Accepted
 	if answer.Status != http.StatusOK {

@@ -1,0 +1,31 @@
+package caddymodule
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store/backup"
+)
+
+// adminBackup streams a backup of the open store. Who reads it knows by its last line whether it is whole.
+func adminBackup(w http.ResponseWriter, r *http.Request) error {
+	a := running.latest()
+	if a == nil {
+		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("countersign is not configured, or not started yet"))
+	}
+	open, held := a.store.held()
+	if !held {
+		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("the store is not open: no site of this configuration keeps anything"))
+	}
+	w.Header().Set("Content-Type", "application/gzip")
+	w.Header().Set("Cache-Control", "no-store")
+	began := time.Now()
+	summary, err := backup.Write(r.Context(), w, timedStore{open.Store, a.metrics.value}, a.now())
+	if err != nil {
+		a.logger.Error("a backup of the store broke off", slog.Any("error", err), slog.Int("records", summary.Records))
+		panic(http.ErrAbortHandler) // the status is told; the connection tells that it did not end
+	}
+	a.logger.Info("the store was backed up", slog.Int("records", summary.Records), slog.Duration("duration", time.Since(began)))
+	return nil
+}
