@@ -11,6 +11,10 @@
 //	quota.go     how many requests an application may send
 //	sandbox.go   the receiver that is built in
 //	names.go     what systems and keys are called
+//	trust.go     who may call a receiver, by its connection
+//	revoked.go   … and whose certificate was revoked
+//	egress.go    … and from which addresses
+//	certificate.go what a system's own certificate has to say
 //
 // It knows no Caddy, opens no connection to a receiver and never looks into a message: what a sender sends reaches
 // the receiver byte for byte.

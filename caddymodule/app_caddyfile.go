@@ -201,3 +201,12 @@ func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 	*into = caddy.Duration(parsed)
 	return nil
 }
+
+// flag reads an option that stands for itself.
+func flag(d *caddyfile.Dispenser, into *bool) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	*into = true
+	return nil
+}

@@ -21,6 +21,8 @@
 //	apim_token.go       the directive apim_token: access tokens for clients
 //	apim_bearer.go      the directive apim_bearer: who shows one may pass; one check behind it, the provider and the services
 //	apim_sender.go      the directive apim_sender: an application's own tokens and headers
+//	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
+//	bars_trust.go       … who may call, and the verifier of its connection policy
 //	*_caddyfile.go      the syntax of each
 //	cmd*.go             caddy countersign …
 //

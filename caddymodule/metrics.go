@@ -25,6 +25,7 @@ type metrics struct {
 	keySetAge   *prometheus.GaugeVec     // client, source
 	keySetFails *prometheus.GaugeVec     // client, source
 	certificate *prometheus.GaugeVec     // kind, subject
+	received    *prometheus.CounterVec   // outcome
 
 	mu   sync.Mutex
 	keys func() []jwks.SourceStatus // of the configuration that was started last
@@ -54,7 +55,8 @@ func newMetrics() *metrics {
 		storeCalls:  histogram("store_seconds", "Calls of the session store, by verb and outcome (ok, conflict, error).", "verb", "outcome"),
 		keySetAge:   gauge("key_set_age_seconds", "Age of a client's key set; -1 while there is none.", "client", "source"),
 		keySetFails: gauge("key_set_failing", "1 while the last attempt to read a client's key set failed.", "client", "source"),
-		certificate: gauge("certificate_expiry_timestamp_seconds", "When a certificate that signing depends on expires.", "kind", "subject"),
+		certificate: gauge("certificate_expiry_timestamp_seconds", "When a certificate that the gateway depends on expires.", "kind", "subject"),
+		received:    counter("bars_received_total", "Requests at a BaRS receiver, by outcome: answered, or why not.", "outcome"),
 	}
 }
 
@@ -69,7 +71,7 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, collector := range []prometheus.Collector{m.answers, m.states, m.runs, m.items, m.storeCalls, m.certificate, keyCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

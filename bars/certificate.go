@@ -1,0 +1,84 @@
+package bars
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// ReadCertificates reads the certificates of PEM files, in their order. A file without any is an error.
+func ReadCertificates(paths ...string) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		before := len(all)
+		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type != "CERTIFICATE" {
+				continue
+			}
+			certificate, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			all = append(all, certificate)
+		}
+		if len(all) == before {
+			return nil, fmt.Errorf("%s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
+		}
+	}
+	return all, nil
+}
+
+// CheckServes refuses a certificate that does not name the system: a caller would not connect to it.
+func CheckServes(leaf *x509.Certificate, fqdn string) error {
+	if err := leaf.VerifyHostname(fqdn); err != nil {
+		return fmt.Errorf("the certificate does not name %s among its subject alternative names (it has %s)", fqdn, strings.Join(leaf.DNSNames, ", "))
+	}
+	return nil
+}
+
+// CheckNames holds a certificate to the rule that FQDN, CN and the only subject alternative name are one
+// (contract: bars §3, §4), compared without regard to case.
+func CheckNames(leaf *x509.Certificate, fqdn string) error {
+	if err := CheckServes(leaf, fqdn); err != nil {
+		return err
+	}
+	cn := leaf.Subject.CommonName
+	switch {
+	case cn == "":
+		return fmt.Errorf("the certificate has no CN; it should be %s", fqdn)
+	case !strings.EqualFold(cn, fqdn):
+		return fmt.Errorf("the certificate's CN is %s, and the system's name is %s; they should be the same", cn, fqdn)
+	case len(leaf.DNSNames) != 1 || len(leaf.IPAddresses)+len(leaf.EmailAddresses)+len(leaf.URIs) > 0:
+		return fmt.Errorf("the certificate has more subject alternative names than %s; it should be the only one", fqdn)
+	}
+	return nil
+}
+
+// CheckIssued refuses a certificate, the first of its file, that no authority of the chain vouches for. The others
+// of the file may lead to one. Its validity in time is not looked at.
+func CheckIssued(file, chain []*x509.Certificate) error {
+	if len(file) == 0 {
+		return errors.New("there is no certificate")
+	}
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	for _, authority := range chain {
+		roots.AddCert(authority)
+	}
+	for _, further := range file[1:] {
+		intermediates.AddCert(further)
+	}
+	_, err := file[0].Verify(x509.VerifyOptions{
+		Roots: roots, Intermediates: intermediates, CurrentTime: file[0].NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return fmt.Errorf("the certificate %s is not vouched for by the environment's chain: %w", nameOf(file[0]), err)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package bars
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// crlLook is how often the files are looked at for a change.
+const crlLook = time.Minute
+
+// maxCRL bounds a file with a revocation list.
+const maxCRL = 32 << 20
+
+// Revocations are certificate revocation lists in files, PEM or DER. A file that changes is read again, within a
+// minute; where it cannot be read then, the last good list goes on.
+type Revocations struct {
+	files  []string
+	chain  []*x509.Certificate
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	looked  time.Time
+	seen    []os.FileInfo
+	revoked map[string]time.Time // when, by issuer and serial number
+}
+
+// ReadRevocations reads the files. Each list must be signed by one of the chain, and be current.
+func ReadRevocations(files []string, chain []*x509.Certificate, now time.Time, logger *slog.Logger) (*Revocations, error) {
+	r := &Revocations{files: files, chain: chain, logger: logger, looked: now}
+	if err := r.read(now); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Revocations) read(now time.Time) error {
+	revoked, seen := map[string]time.Time{}, make([]os.FileInfo, 0, len(r.files))
+	for _, path := range r.files {
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("revocation list: %w", err)
+		}
+		if info.Size() > maxCRL {
+			return fmt.Errorf("revocation list %s has more than %d bytes", path, maxCRL)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("revocation list: %w", err)
+		}
+		if err := r.add(revoked, text, now); err != nil {
+			return fmt.Errorf("revocation list %s: %w", path, err)
+		}
+		seen = append(seen, info)
+	}
+	r.revoked, r.seen = revoked, seen
+	return nil
+}
+
+func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) error {
+	if block, _ := pem.Decode(text); block != nil {
+		text = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(text)
+	if err != nil {
+		return err
+	}
+	for _, authority := range r.chain {
+		if !bytes.Equal(list.RawIssuer, authority.RawSubject) || list.CheckSignatureFrom(authority) != nil {
+			continue
+		}
+		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
+			return fmt.Errorf("a newer one was due at %s; fetch it", list.NextUpdate.UTC().Format(time.DateTime))
+		}
+		for _, entry := range list.RevokedCertificateEntries {
+			to[string(list.RawIssuer)+entry.SerialNumber.String()] = entry.RevocationTime
+		}
+		return nil
+	}
+	return errors.New("no authority of the chain has signed it")
+}
+
+// look reads the files again if they have changed.
+func (r *Revocations) look(now time.Time) {
+	if now.Sub(r.looked) < crlLook {
+		return
+	}
+	r.looked = now
+	for i, path := range r.files {
+		info, err := os.Stat(path)
+		if err == nil && info.ModTime().Equal(r.seen[i].ModTime()) && info.Size() == r.seen[i].Size() {
+			continue
+		}
+		if err = r.read(now); err != nil {
+			r.logger.Error("a revocation list cannot be read; the last good one goes on", slog.Any("error", err))
+		} else {
+			r.logger.Info("a revocation list has changed, and was read", slog.String("file", path))
+		}
+		return
+	}
+}
+
+// check refuses a chain with a revoked certificate. No revocations refuse nothing.
+func (r *Revocations) check(chain []*x509.Certificate, now time.Time) error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.look(now)
+	for _, certificate := range chain {
+		if when, ok := r.revoked[string(certificate.RawIssuer)+certificate.SerialNumber.String()]; ok {
+			return fmt.Errorf("%s in the caller's chain was revoked on %s", nameOf(certificate), when.UTC().Format(time.DateOnly))
+		}
+	}
+	return nil
+}

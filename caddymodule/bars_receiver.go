@@ -1,0 +1,202 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+func init() {
+	caddy.RegisterModule(Receiver{})
+}
+
+// Receiver stands before a provider's system and lets in nobody but the BaRS proxy (contract: bars §3): by mutual
+// TLS against the environment's chain, and by address. It belongs first into its site, in front of reverse_proxy.
+//
+//	handshake ─▶ certificate, chain ─▶ SNI = Host ─▶ address ─▶ the provider's system ─▶ answer
+//	             (policy and handler)                           (at most Timeout)
+//
+// A caller that is refused gets 403, and nobody else does. What goes wrong behind it is answered with an
+// OperationOutcome. Nothing that a header says about a caller's certificate reaches the system.
+type Receiver struct {
+	ReceiverTrust
+
+	// FQDN are the names of the system, as in its certificate and the endpoint catalogue. Default: the names of the
+	// site, which are the SNI names of the connection policies with the same trust.
+	FQDN []string `json:"fqdn,omitempty"`
+
+	// Strict refuses names that break the rules, which are a warning otherwise.
+	Strict bool `json:"strict,omitempty"`
+
+	// Certificate is the PEM file with the system's own certificate, where it is one file; it is checked against the
+	// names and the chain, and watched for its expiry.
+	Certificate string `json:"certificate,omitempty"`
+
+	// ProxyAddresses are where the proxy calls from: addresses and networks, or "any" outside production. Default:
+	// those of the environment's public proxy.
+	ProxyAddresses []string `json:"proxy_addresses,omitempty"`
+
+	// ClientIP takes the caller's address from what the server's trusted_proxies say, where the TCP connection ends
+	// at a load balancer that passes TLS through and is one of them. Default: the TCP peer.
+	ClientIP bool `json:"client_ip,omitempty"`
+
+	// Timeout is the time for the system's whole answer. Default, and at most, 30 s: the proxy gives up after 32.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Health is a path that is answered with 200, to any address, for probes that have a certificate of the chain.
+	// Probes without one need a listener of their own.
+	Health string `json:"health,omitempty"`
+
+	trust   *bars.Trust
+	allowed []netip.Prefix // nil: any
+	metrics *metrics
+	logger  *slog.Logger
+	expiry  *expiryWatch
+}
+
+const receiverTimeout = 30 * time.Second
+
+// CaddyModule returns the module's name for Caddy.
+func (Receiver) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bars_receiver", New: func() caddy.Module { return new(Receiver) }}
+}
+
+// ServeHTTP lets the proxy's requests through.
+func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	dropForged(r.Header)
+	rc.expiry.remind(r.Context())
+	if err := rc.checkTLS(r); err != nil {
+		return rc.refuse(w, r, "tls", bars.FaultProxy, err)
+	}
+	if rc.Health != "" && r.URL.Path == rc.Health {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // a probe that has gone needs no answer
+		return nil
+	}
+	if err := rc.checkAddress(r); err != nil {
+		return rc.refuse(w, r, "address", bars.FaultNetwork, err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(rc.Timeout))
+	defer cancel()
+	answer := &receiverAnswer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, request: r}
+	err := next.ServeHTTP(answer, r.WithContext(ctx))
+	switch {
+	case r.Context().Err() != nil:
+		rc.metrics.received.WithLabelValues("gone").Inc()
+		return caddyhttp.Error(499, context.Cause(r.Context()))
+	case answer.begun && err == nil:
+		rc.metrics.received.WithLabelValues("answered").Inc()
+		if answer.kept403 {
+			rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "the system answered 403, which a proxy takes for a failure of TLS-MA; it was sent as 422",
+				slog.String("fault", string(bars.FaultReceiver)), slog.String("request_id", r.Header.Get(bars.HeaderRequestID)))
+		}
+		return nil
+	case answer.begun:
+		rc.metrics.received.WithLabelValues("cut").Inc()
+		return err // too late for another answer
+	}
+	return rc.fail(w, r, err, ctx.Err() != nil)
+}
+
+// checkTLS asks the connection alone, never a header.
+func (rc *Receiver) checkTLS(r *http.Request) error {
+	if err := rc.trust.CheckConnection(r.TLS); err != nil {
+		return err
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if !strings.EqualFold(r.TLS.ServerName, host) {
+		return fmt.Errorf("the name in the handshake (SNI) is %q, and the header Host says %q", r.TLS.ServerName, host)
+	}
+	return nil
+}
+
+// checkAddress asks where the caller is.
+func (rc *Receiver) checkAddress(r *http.Request) error {
+	if rc.allowed == nil {
+		return nil
+	}
+	address := r.RemoteAddr
+	if rc.ClientIP {
+		address, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	}
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return errors.New("the caller's address is not known")
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, prefix := range rc.allowed {
+		if prefix.Contains(addr) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the caller's address %s is none that the proxy calls from", addr)
+}
+
+// refuse answers a caller that is not the proxy. Why is in the log alone.
+func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string, fault bars.Fault, why error) error {
+	rc.metrics.received.WithLabelValues(check).Inc()
+	rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "a caller was refused: it is not the proxy of this environment",
+		slog.String("check", check), slog.String("fault", string(fault)), slog.String("peer", r.RemoteAddr),
+		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", why))
+	outcome := &bars.Outcome{Status: http.StatusForbidden, Issue: "forbidden", Code: "REC_FORBIDDEN", Text: "TLS-MA failure.", Fault: fault}
+	outcome.Write(w, r)
+	return nil
+}
+
+// fail answers where the system behind did not.
+func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
+	outcome := failureOf(err, late, time.Duration(rc.Timeout))
+	rc.metrics.received.WithLabelValues(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_"))).Inc()
+	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the system behind this receiver did not answer",
+		slog.String("fault", string(outcome.Fault)), slog.String("outcome", outcome.Code), slog.Int("status", outcome.Status),
+		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", err))
+	outcome.Write(w, r)
+	return nil
+}
+
+// failureOf is what a proxy is told of an error of the handlers behind.
+func failureOf(err error, late bool, timeout time.Duration) *bars.Outcome {
+	status := 0
+	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		status = handled.StatusCode
+	}
+	outcome := &bars.Outcome{Fault: bars.FaultReceiver}
+	switch {
+	case late || status == http.StatusGatewayTimeout:
+		outcome.Status, outcome.Issue, outcome.Code = http.StatusRequestTimeout, "timeout", "REC_TIMEOUT"
+		outcome.Text = fmt.Sprintf("The receiver's system did not answer within %s.", timeout)
+	case status == http.StatusBadGateway || status == http.StatusServiceUnavailable:
+		outcome.Status, outcome.Issue, outcome.Code = http.StatusServiceUnavailable, "transient", "REC_SERVICE_UNAVAILABLE"
+		outcome.Text = "The receiver's system cannot be reached at the moment. Try again later."
+	case status >= 400 && status < 500 && status != http.StatusForbidden:
+		outcome.Status, outcome.Issue, outcome.Code = status, "invalid", "REC_BAD_REQUEST"
+		outcome.Text, outcome.Fault = "The receiver does not take this request: "+http.StatusText(status)+".", bars.FaultSender
+	default:
+		outcome.Status, outcome.Issue, outcome.Code = http.StatusInternalServerError, "exception", "REC_SERVER_ERROR"
+		outcome.Text = "The receiver has failed."
+	}
+	return outcome
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Receiver)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Receiver)(nil)
+)

@@ -1,0 +1,76 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+// receiverAnswer is the system's answer on its way to the proxy: with the request's own ids, and never 403, which is
+// kept for callers that are not the proxy.
+type receiverAnswer struct {
+	*caddyhttp.ResponseWriterWrapper
+	request *http.Request
+	begun   bool // whether an answer has begun
+	kept403 bool
+}
+
+// WriteHeader sends the status and the headers.
+func (a *receiverAnswer) WriteHeader(status int) {
+	if a.begun {
+		return
+	}
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		a.begun = true
+		for _, name := range []string{bars.HeaderRequestID, bars.HeaderCorrelationID} {
+			if id := a.request.Header.Get(name); id != "" {
+				a.Header().Set(name, id)
+			}
+		}
+		if status == http.StatusForbidden {
+			a.kept403, status = true, http.StatusUnprocessableEntity
+		}
+	}
+	a.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write sends a part of the body.
+func (a *receiverAnswer) Write(data []byte) (int, error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriterWrapper.Write(data)
+}
+
+// FlushError sends on what there is.
+func (a *receiverAnswer) FlushError() error {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// ReadFrom sends a body without a detour.
+func (a *receiverAnswer) ReadFrom(from io.Reader) (int64, error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriterWrapper.ReadFrom(from)
+}
+
+// dropForged deletes headers that claim what TLS alone can tell: load balancers have many names for a caller's
+// certificate, and the system behind may know any of them (RFC 9440 among them).
+func dropForged(header http.Header) {
+	for name := range header {
+		plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+		for _, part := range []string{"clientcert", "clientdn", "clientsdn", "clientidn", "clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient", "mtls", "xfcc", "peercert"} {
+			if strings.Contains(plain, part) {
+				delete(header, name)
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package caddymodule
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("bars_receiver", parseReceiver)
+	httpcaddyfile.RegisterDirectiveOrder("bars_receiver", httpcaddyfile.Before, "tracing") // before all others of its site
+}
+
+// parseReceiver makes all of a receiver's site but the way to the system behind: its certificate, its connection
+// policy with client authentication, and the handler.
+//
+//	bars_receiver {
+//		environment     int|prod
+//		certificate     <PEM file> <key file>
+//		chain           <PEM file...>
+//		trust_pool      <module> …
+//		client_subject  <name...>
+//		crl             <file...>
+//		fqdn            <name...>
+//		strict
+//		proxy_addresses <address or network...>|any
+//		client_ip
+//		timeout         <duration>
+//		health          <path>
+//	}
+func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // bars_receiver
+	if h.NextArg() {
+		return nil, h.Err("bars_receiver takes no argument and no matcher: it is for the whole of its site")
+	}
+	rc := &Receiver{}
+	var files caddytls.FileLoader
+	for h.NextBlock(0) {
+		if h.Val() == "certificate" {
+			var pair caddytls.CertKeyFilePair
+			if len(files) > 0 || !h.Args(&pair.Certificate, &pair.Key) || h.NextArg() {
+				return nil, h.Err("certificate is given once, with a PEM file and the file of its key")
+			}
+			rc.Certificate, pair.Tags = pair.Certificate, []string{"bars_receiver " + pair.Certificate}
+			files = append(files, pair)
+		} else if err := rc.parseOption(h.Dispenser); err != nil {
+			return nil, err
+		}
+	}
+	values := h.NewRoute(nil, rc)
+	policy := &caddytls.ConnectionPolicy{ProtocolMin: "tls1.2", ClientAuthentication: &caddytls.ClientAuthentication{Mode: "require_and_verify", CARaw: rc.TrustPoolRaw}}
+	if rc.TrustPoolRaw == nil {
+		policy.ClientAuthentication.CARaw = caddyconfig.JSONModuleObject(caddytls.FileCAPool{TrustedCACertPEMFiles: rc.Chain}, "provider", "file", nil)
+	}
+	policy.ClientAuthentication.VerifiersRaw = append(policy.ClientAuthentication.VerifiersRaw,
+		caddyconfig.JSONModuleObject(ReceiverVerifier{ReceiverTrust: rc.ReceiverTrust}, "verifier", "bars", nil))
+	if len(files) > 0 {
+		policy.CertSelection = &caddytls.CustomCertSelectionPolicy{AnyTag: files[0].Tags}
+		values = append(values, httpcaddyfile.ConfigValue{Class: "tls.cert_loader", Value: files})
+	}
+	return append(values, httpcaddyfile.ConfigValue{Class: "tls.connection_policy", Value: policy}), nil
+}
+
+func (rc *Receiver) parseOption(d *caddyfile.Dispenser) error {
+	switch option := d.Val(); option {
+	case "environment":
+		return one(d, (*string)(&rc.Environment))
+	case "chain":
+		return list(d, &rc.Chain)
+	case "trust_pool":
+		if !d.NextArg() || rc.TrustPoolRaw != nil {
+			return d.ArgErr()
+		}
+		provider := d.Val()
+		pool, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+provider)
+		if err != nil {
+			return err
+		}
+		rc.TrustPoolRaw = caddyconfig.JSONModuleObject(pool, "provider", provider, nil)
+		return nil
+	case "client_subject":
+		return list(d, &rc.ClientSubjects)
+	case "crl":
+		return list(d, &rc.CRL)
+	case "fqdn":
+		return list(d, &rc.FQDN)
+	case "proxy_addresses":
+		return list(d, &rc.ProxyAddresses)
+	case "strict":
+		return flag(d, &rc.Strict)
+	case "client_ip":
+		return flag(d, &rc.ClientIP)
+	case "timeout":
+		return duration(d, &rc.Timeout)
+	case "health":
+		return one(d, &rc.Health)
+	default:
+		return d.Errf("bars_receiver has no option %s; it has %s", option,
+			strings.Join([]string{"environment", "certificate", "chain", "trust_pool", "client_subject", "crl", "fqdn", "strict", "proxy_addresses", "client_ip", "timeout", "health"}, ", "))
+	}
+}

@@ -1,0 +1,157 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+// Provision reads the chain and the certificate, and refuses a site whose TLS is weaker than what it has to be.
+func (rc *Receiver) Provision(ctx caddy.Context) error {
+	app, err := app(ctx)
+	if err == nil {
+		err = rc.provision(ctx, app)
+	}
+	if err != nil {
+		return fmt.Errorf("bars_receiver %s: %w", strings.Join(rc.FQDN, " "), err)
+	}
+	return nil
+}
+
+func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
+	rc.logger, rc.metrics = ctx.Slogger(), app.metrics.value
+	rc.expiry = &expiryWatch{logger: rc.logger, now: app.now}
+	if rc.Timeout == 0 {
+		rc.Timeout = caddy.Duration(receiverTimeout)
+	}
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return errors.New("stands in no HTTP server, whose TLS could be checked")
+	}
+	site := receiverSite{server: server, trust: rc.settled(app), app: app}
+	if len(rc.FQDN) == 0 {
+		rc.FQDN = site.names()
+	}
+	if err := rc.check(); err != nil {
+		return err
+	}
+	var err error
+	if rc.trust, err = rc.ReceiverTrust.provision(ctx, app); err != nil {
+		return err
+	}
+	if err := rc.checkFQDN(); err != nil {
+		return err
+	}
+	if err := site.check(rc.FQDN); err != nil {
+		return err
+	}
+	if err := rc.provisionAddresses(); err != nil {
+		return err
+	}
+	if err := rc.provisionCertificate(); err != nil {
+		return err
+	}
+	rc.metrics.watchCertificates("bars_receiver_chain", rc.trust.Chain...)
+	rc.expiry.certificates = append(rc.expiry.certificates, rc.trust.Chain...)
+	app.OnStart(rc.expiry.remind)
+	return nil
+}
+
+// check refuses what cannot be meant.
+func (rc *Receiver) check() error {
+	switch {
+	case time.Duration(rc.Timeout) < 0 || time.Duration(rc.Timeout) > receiverTimeout:
+		return fmt.Errorf("timeout %s must be at most 30s: the proxy gives up after 32", time.Duration(rc.Timeout))
+	case rc.Health != "" && !strings.HasPrefix(rc.Health, "/"):
+		return fmt.Errorf("health %q is not a path; it begins with /", rc.Health)
+	}
+	return nil
+}
+
+// checkFQDN holds the names to the environment, and to the rules.
+func (rc *Receiver) checkFQDN() error {
+	if len(rc.FQDN) == 0 {
+		return errors.New("has no name; give its site the system's FQDN as address, or add fqdn")
+	}
+	environment := bars.Environment(rc.Environment)
+	for _, name := range rc.FQDN {
+		if bars.EnvironmentOf(name) == environment.Other() {
+			return fmt.Errorf("%s is a name of the %s environment, and this site's chain is for %s; environments are never mixed: correct the name, or environment and chain", name, environment.Other(), environment)
+		}
+		if _, err := bars.ParseFQDN(name); err != nil {
+			if err := rc.broken(err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// broken is a rule that is broken: a warning, or with strict a refusal.
+func (rc *Receiver) broken(err error) error {
+	if rc.Strict {
+		return err
+	}
+	rc.logger.Warn("a rule for names is broken; it works all the same", slog.Any("error", err))
+	return nil
+}
+
+func (rc *Receiver) provisionAddresses() error {
+	environment := bars.Environment(rc.Environment)
+	if len(rc.ProxyAddresses) == 0 {
+		rc.allowed = bars.Egress(environment)
+		return nil
+	}
+	if len(rc.ProxyAddresses) == 1 && rc.ProxyAddresses[0] == "any" {
+		if environment == bars.Production {
+			return errors.New("proxy_addresses any is refused in production; leave it out for NHS England's proxy, or name the addresses of yours")
+		}
+		return nil
+	}
+	for _, text := range rc.ProxyAddresses {
+		prefix, err := bars.ParseEgress(text)
+		if err != nil {
+			return fmt.Errorf("proxy_addresses: %w", err)
+		}
+		rc.allowed = append(rc.allowed, prefix)
+	}
+	if err := bars.CheckEgress(environment, rc.allowed); err != nil {
+		return fmt.Errorf("proxy_addresses: %w", err)
+	}
+	return nil
+}
+
+// provisionCertificate looks at the system's own certificate. One that has expired is told of, and does not keep
+// the gateway's other sites from starting.
+func (rc *Receiver) provisionCertificate() error {
+	if rc.Certificate == "" {
+		return nil
+	}
+	file, err := bars.ReadCertificates(rc.Certificate)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	if err := bars.CheckIssued(file, rc.trust.Chain); err != nil {
+		return fmt.Errorf("certificate %s: %w", rc.Certificate, err)
+	}
+	for _, name := range rc.FQDN {
+		if err := bars.CheckServes(file[0], name); err != nil {
+			return fmt.Errorf("certificate %s: %w", rc.Certificate, err)
+		}
+		if err := bars.CheckNames(file[0], name); err != nil {
+			if err := rc.broken(err); err != nil {
+				return fmt.Errorf("certificate %s: %w", rc.Certificate, err)
+			}
+		}
+	}
+	rc.metrics.watchCertificates("bars_receiver", file[0])
+	rc.expiry.certificates = append(rc.expiry.certificates, file[0])
+	return nil
+}

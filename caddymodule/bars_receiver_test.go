@@ -1,0 +1,157 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+)
+
+// TestReceiverSite holds what JSON can say of a connection policy, and a Caddyfile cannot.
+func TestReceiverSite(t *testing.T) {
+	const name = "bars-int-x26.mysupplier.thirdparty.nhs.uk"
+	const verifiers = `"verifiers":[{"verifier":"bars","chain":["int.pem"]}]`
+	const auth = `"client_authentication":{"ca":{"provider":"file","pem_files":["int.pem"]},` + verifiers + `}`
+	for policies, says := range map[string]string{
+		`[{` + auth + `}]`: "",
+		`[{"match":{"sni":["other.nhs.uk"]}},{` + auth + `}]`:                               "",
+		`[{"match":{"sni":["*.mysupplier.thirdparty.nhs.uk"]},` + auth + `},{}]`:            "",
+		`[{"match":{"sni":["BaRS-INT-X26.MySupplier.thirdparty.nhs.uk"]},` + auth + `},{}]`: "",
+
+		`[]`: "no TLS connection policy stands for",
+		`[{"match":{"sni":["other.nhs.uk"]},` + auth + `}]`: "no TLS connection policy stands for",
+		`[{}]`: "asks callers for no certificate",
+		`[{"match":{"sni":["*.mysupplier.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                             "asks callers for no certificate",
+		`[{"match":{"sni":["*.*.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                                      "asks callers for no certificate",
+		`[{"match":{"sni":["{env.NAME}"]}},{` + auth + `}]`:                                                                                 "asks callers for no certificate",
+		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}}},{` + auth + `}]`:                                                                "asks callers for no certificate",
+		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}},` + auth + `}]`:                                                                  "no TLS connection policy stands for",
+		`[{"client_authentication":{` + verifiers + `}}]`:                                                                                   "has no trust_pool",
+		`[{"client_authentication":{"ca":{"provider":"system"},` + verifiers + `}}]`:                                                        "trusts the system's authorities",
+		`[{"client_authentication":{"mode":"require","ca":{"provider":"file"},` + verifiers + `}}]`:                                         "a receiver needs require_and_verify",
+		`[{"client_authentication":{"mode":"verify_if_given","ca":{"provider":"file"},` + verifiers + `}}]`:                                 "a receiver needs require_and_verify",
+		`[{"client_authentication":{"ca":{"provider":"file"}}}]`:                                                                            "has no verifier bars",
+		`[{"client_authentication":{"ca":{"provider":"file"},"verifiers":[{"verifier":"bars","chain":["other.pem"]}]}}]`:                    "has no verifier bars",
+		`[{"client_authentication":{"ca":{"provider":"file"},"verifiers":[{"verifier":"bars","environment":"prod","chain":["int.pem"]}]}}]`: "has no verifier bars",
+		`[{"cipher_suites":["TLS_RSA_WITH_AES_128_GCM_SHA256"],` + auth + `}]`:                                                              "ECDHE suites only",
+		`[{"cipher_suites":["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],` + auth + `}]`:                                                        "",
+	} {
+		server := &caddyhttp.Server{StrictSNIHost: new(bool)}
+		*server.StrictSNIHost = true
+		if err := json.Unmarshal([]byte(policies), &server.TLSConnPolicies); err != nil {
+			t.Fatal(policies, err)
+		}
+		site := receiverSite{server, ReceiverTrust{Environment: Integration, Chain: []string{"int.pem"}}, &App{Environment: Integration}}
+		err := site.check([]string{name})
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s\nerror is %v; want %q", policies, err, says)
+		}
+		*server.StrictSNIHost = false
+		if err := site.check([]string{name}); err == nil || !strings.Contains(err.Error(), "strict_sni_host") {
+			t.Errorf("without strict_sni_host: %v", err)
+		}
+	}
+	server := &caddyhttp.Server{StrictSNIHost: new(bool), TLSConnPolicies: caddytls.ConnectionPolicies{{InsecureSecretsLog: "/tmp/secrets"}}}
+	*server.StrictSNIHost = true
+	var authentication struct {
+		C *caddytls.ClientAuthentication `json:"client_authentication"`
+	}
+	if err := json.Unmarshal([]byte(`{`+auth+`}`), &authentication); err != nil {
+		t.Fatal(err)
+	}
+	server.TLSConnPolicies[0].ClientAuthentication = authentication.C
+	site := receiverSite{server, ReceiverTrust{Environment: Production, Chain: []string{"int.pem"}}, &App{Environment: Production}}
+	if err := site.check([]string{name}); err == nil || !strings.Contains(err.Error(), "insecure_secrets_log") {
+		t.Errorf("secrets in a file: %v", err)
+	}
+}
+
+// TestForgedHeaders holds that nothing a caller says of its certificate reaches the system behind.
+func TestForgedHeaders(t *testing.T) {
+	header := http.Header{}
+	for _, name := range []string{
+		"X-Client-Cert", "Client-Cert", "Client-Cert-Chain", "X-Forwarded-Client-Cert", "X-SSL-Client-Cert", "X-SSL-Client-S-DN", "SSL_CLIENT_VERIFY",
+		"X-Client-Verify", "X-ARR-ClientCert", "X-Amzn-Mtls-Clientcert-Subject", "X-TLS-Client-Subject", "x-client-certificate", "X-Client-DN", "X.Client.Cert",
+	} {
+		header[http.CanonicalHeaderKey(name)] = []string{"forged"}
+		header[name] = []string{"forged"}
+	}
+	kept := []string{"X-Request-Id", "Nhsd-Target-Identifier", "X-Client-Version", "Accept", "Nhsd-End-User-Organisation"}
+	for _, name := range kept {
+		header.Set(name, "kept")
+	}
+	dropForged(header)
+	if len(header) != len(kept) {
+		t.Errorf("left: %v", header)
+	}
+	for _, name := range kept {
+		if header.Get(name) != "kept" {
+			t.Errorf("%s was dropped", name)
+		}
+	}
+}
+
+// TestReceiverFailures holds what a proxy is told of each failure behind the receiver.
+func TestReceiverFailures(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		late   bool
+		status int
+		code   string
+	}{
+		{caddyhttp.Error(http.StatusBadGateway, errors.New("refused")), false, 503, "REC_SERVICE_UNAVAILABLE"},
+		{caddyhttp.Error(http.StatusServiceUnavailable, errors.New("no upstreams")), false, 503, "REC_SERVICE_UNAVAILABLE"},
+		{caddyhttp.Error(http.StatusGatewayTimeout, errors.New("timeout")), false, 408, "REC_TIMEOUT"},
+		{caddyhttp.Error(http.StatusBadGateway, errors.New("cut")), true, 408, "REC_TIMEOUT"},
+		{caddyhttp.Error(http.StatusRequestEntityTooLarge, errors.New("large")), false, 413, "REC_BAD_REQUEST"},
+		{caddyhttp.Error(http.StatusForbidden, errors.New("no")), false, 500, "REC_SERVER_ERROR"},
+		{errors.New("unforeseen"), false, 500, "REC_SERVER_ERROR"},
+		{nil, false, 500, "REC_SERVER_ERROR"}, // nothing behind answered
+	} {
+		outcome := failureOf(c.err, c.late, time.Second)
+		if outcome.Status != c.status || outcome.Code != c.code || outcome.Fault == "" || outcome.Issue == "" || outcome.Text == "" {
+			t.Errorf("%v: %+v", c.err, outcome)
+		}
+	}
+}
+
+// TestReceiverAddress holds who may call, by the TCP peer or by what the server made of its load balancer's word.
+func TestReceiverAddress(t *testing.T) {
+	rc := &Receiver{ReceiverTrust: ReceiverTrust{Environment: Integration}}
+	if err := rc.provisionAddresses(); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(peer, client string) error {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = peer
+		r.Header.Set("X-Forwarded-For", "35.197.254.55")
+		r = r.WithContext(contextWithVars(r, client))
+		return rc.checkAddress(r)
+	}
+	for peer, good := range map[string]bool{
+		"35.197.254.55:4711": true, "[::ffff:35.246.55.143]:1": true, "34.89.0.111:4711": false, "127.0.0.1:1": false, "35.197.254.56:1": false, "": false, "@": false,
+	} {
+		if err := ask(peer, "35.197.254.55"); (err == nil) != good {
+			t.Errorf("peer %s: %v", peer, err)
+		}
+	}
+	rc.ClientIP = true
+	for client, good := range map[string]bool{"35.197.254.55": true, "10.0.0.1": false, "": false} {
+		if err := ask("10.0.0.1:1", client); (err == nil) != good {
+			t.Errorf("client %s: %v", client, err)
+		}
+	}
+}
+
+func contextWithVars(r *http.Request, client string) context.Context {
+	ctx := context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{})
+	caddyhttp.SetVar(ctx, caddyhttp.ClientIPVarKey, client)
+	return ctx
+}
