@@ -28,7 +28,7 @@ const readyTimeout = 2 * time.Second
 //
 //	GET /countersign/live                    200 while the process answers
 //	GET /countersign/ready                   200 once the gateway takes requests, else 503
-//	GET /countersign/status                  environment, store, clients and their key sets, own keys, agents
+//	GET /countersign/status                  environment, store, clients and their key sets, own keys, agents, endpoint catalogues
 //	GET /countersign/sessions                ?client=&state=&after=&limit=
 //	GET /countersign/sessions/{id}           one session
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
@@ -104,6 +104,7 @@ type gatewayStatus struct {
 	Keys        []jwks.RingKeyStatus `json:"keys"` // the gateway's own
 	KeysError   string               `json:"keysError,omitempty"`
 	Services    []serviceStatus      `json:"services"`
+	Proxies     []proxyStatus        `json:"barsProxies"`
 }
 
 type storeStatus struct {
@@ -136,7 +137,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	ctx := r.Context()
 	status := gatewayStatus{
 		Environment: a.Environment, Version: version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
-		Services: make([]serviceStatus, len(a.services)),
+		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(),
 	}
 	var asking sync.WaitGroup
 	for i, site := range a.services {

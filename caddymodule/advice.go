@@ -26,6 +26,21 @@ func (r refusalReport) advise() string {
 // advices are in the order in which a request meets the checks. docs/refused-requests.md shows them.
 func advices() []advice {
 	return []advice{
+		{"SEND_UNAUTHORIZED", "The sender gets a token with its own key, and sends it as Authorization: Bearer; apim_sender does so."},
+		{"SEND_FORBIDDEN", "Add the product with the scope urn:nhsd:apim:app:level3:booking-and-referral to the products of this client, who then gets a new token."},
+		{"BAD_REQUEST", "The sender sends X-Request-Id and X-Correlation-Id; apim_sender makes those that may be made."},
+		{"PROXY_BAD_REQUEST", "The sender mends what Detail says. A target is base64 of {\"system\":\"…\",\"value\":\"…\"}; max_body and timeout of bars_proxy say how large and how slow a request may be."},
+		{"PROXY_NOT_FOUND", "Compare the target, letter for letter, with the endpoint catalogue, or the path with the standard's. An entry that was left out is named in the log and under /countersign/status."},
+		{"PROXY_METHOD_NOT_ALLOWED", "The sender uses a method that Allow names."},
+		{"PROXY_TOO_MANY_REQUESTS", "The sender waits as long as Retry-After says; rate and rate_overall of bars_proxy say how much is let through."},
+		{"REC_TIMEOUT", "The receiver took longer than timeout of bars_proxy, or answered 504. Its operator looks for the request id in its log."},
+		{"REC_SERVICE_UNAVAILABLE", "Detail says how far the proxy came: the name, the connection, the certificate, or the receiver's own 503. Fault says who mends it."},
+		{"REC_FORBIDDEN", "The receiver does not accept this proxy: its certificate, its chain, or its address. Compare them with what the receiver was told."},
+		{"REC_SERVER_ERROR", "The receiver failed without an OperationOutcome. Its operator looks for the request id in its log."},
+		{"REC_BROKEN_OFF", "The receiver's answer ended before it was whole. Its operator looks for the request id in its log."},
+		{"PASSED_ON", "This is the receiver's own answer, which the sender got as it was, with the reason in it."},
+		{"SEND_GONE", "The sender did not wait: the standard gives it 35 seconds."},
+		{"PROXY_SERVER_ERROR", "Detail says what the proxy lacks: its endpoint catalogue, or the store that tokens are in. /countersign/status shows how they are now."},
 		{"access_token", "The client gets a token of its own from the token service, for the person it names, and sends it as Authorization: Bearer."},
 		{"access_open", "access open serves this machine alone. Set access bearer to serve others, or reach it from this machine."},
 		{"too_large", "The client splits what it wants signed over more requests: at most 250 payloads and 2 MiB each."},

@@ -55,6 +55,7 @@ type App struct {
 	metrics  hold[*metrics]
 	refused  hold[*refusals]
 	services []*SigningService // of this configuration
+	proxies  []*BarsProxy      // the same
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions

@@ -76,7 +76,7 @@ func (r refusalReport) text(w io.Writer) {
 		table.row("Refused", r.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	for _, line := range [][2]string{
-		{"Endpoint", r.Endpoint}, {"Client", r.Client}, {"Check", r.Check}, {"Expected", r.Expected}, {"Got", r.Got}, {"Detail", r.Detail},
+		{"Endpoint", r.Endpoint}, {"Client", r.Client}, {"Target", r.Target}, {"Fault", r.Fault}, {"Check", r.Check}, {"Expected", r.Expected}, {"Got", r.Got}, {"Detail", r.Detail},
 		{"Answer", fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Answer)},
 	} {
 		if line[1] != "" {

@@ -28,6 +28,8 @@ type logLine struct {
 	Got         string          `json:"got"`
 	Answer      string          `json:"answer"`
 	Detail      string          `json:"detail"`
+	Target      string          `json:"target"`
+	Fault       string          `json:"fault"`
 	Session     string          `json:"session"` // of a request that was accepted
 
 	// of the token service, and of the check of access tokens
@@ -58,7 +60,7 @@ func findInLog(log io.Reader, id string) (found []refusalReport, accepted string
 		var read logLine
 		if bytes.Contains(line, quoted) && json.Unmarshal(line, &read) == nil && read.names(id) {
 			switch read.Message {
-			case "request refused", "token request refused", "access token refused":
+			case "request refused", "token request refused", "access token refused", barsFailed:
 				found = append(found, read.report())
 			case "signing request accepted":
 				accepted = read.Session
@@ -76,7 +78,7 @@ func (l logLine) names(id string) bool {
 
 func (l logLine) report() refusalReport {
 	report := refusalReport{
-		Time: l.time(), RequestID: l.RequestID, CorrelationID: l.Correlation, Endpoint: l.Endpoint, Client: l.Client,
+		Time: l.time(), RequestID: l.RequestID, CorrelationID: l.Correlation, Endpoint: l.Endpoint, Client: l.Client, Target: l.Target, Fault: l.Fault,
 		Status: l.Status, Code: l.Code, Check: l.Check, Expected: l.Expected, Got: l.Got, Answer: l.Answer, Detail: l.Detail,
 	}
 	if l.MessageID != "" {

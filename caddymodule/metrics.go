@@ -27,6 +27,8 @@ type metrics struct {
 	certificate *prometheus.GaugeVec     // kind, subject
 	received    *prometheus.CounterVec   // outcome
 
+	bars barsMetrics // metrics_bars.go
+
 	mu   sync.Mutex
 	keys func() []jwks.SourceStatus // of the configuration that was started last
 }
@@ -57,6 +59,12 @@ func newMetrics() *metrics {
 		keySetFails: gauge("key_set_failing", "1 while the last attempt to read a client's key set failed.", "client", "source"),
 		certificate: gauge("certificate_expiry_timestamp_seconds", "When a certificate that the gateway depends on expires.", "kind", "subject"),
 		received:    counter("bars_received_total", "Requests at a BaRS receiver, by outcome: answered, or why not.", "outcome"),
+		bars: barsMetrics{
+			answers: histogram("bars_answer_seconds", "Answers of the BaRS proxy, by endpoint, outcome (ok, or its detail code) and whose fault it was.", "endpoint", "outcome", "fault"),
+			age:     gauge("bars_catalogue_age_seconds", "Time since an endpoint catalogue was last found to be right; -1 while there is none.", "catalogue"),
+			failing: gauge("bars_catalogue_failing", "1 while the last look at an endpoint catalogue failed.", "catalogue"),
+			targets: gauge("bars_catalogue_targets", "Targets of an endpoint catalogue that can be reached.", "catalogue"),
+		},
 	}
 }
 
@@ -71,7 +79,7 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, collector := range []prometheus.Collector{m.answers, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
@@ -88,7 +96,7 @@ func (m *metrics) watchKeys(status func() []jwks.SourceStatus) {
 
 func (m *metrics) watchCertificates(kind string, certificates ...*x509.Certificate) {
 	for _, c := range certificates {
-		m.certificate.WithLabelValues(kind, c.Subject.String()).Set(float64(c.NotAfter.Unix()))
+		m.certificate.WithLabelValues(kind, subjectOf(c)).Set(float64(c.NotAfter.Unix()))
 	}
 }
 

@@ -20,8 +20,10 @@ type refusalReport struct {
 	Time          time.Time `json:"time,omitzero"`
 	RequestID     string    `json:"requestId"`
 	CorrelationID string    `json:"correlationId,omitempty"`
-	Endpoint      string    `json:"endpoint,omitempty"` // of the signing service; of others only the log tells
+	Endpoint      string    `json:"endpoint,omitempty"` // of the signing service or of a BaRS proxy; of others only the log tells
 	Client        string    `json:"client,omitempty"`   // where known
+	Target        string    `json:"target,omitempty"`   // of a BaRS request
+	Fault         string    `json:"fault,omitempty"`    // the same: sender, proxy, receiver or network
 	Status        int       `json:"status"`
 	Code          string    `json:"code"`
 	Check         string    `json:"check,omitempty"`
@@ -60,6 +62,13 @@ func (r *refusals) keep(answer signing.Answer) {
 	} else {
 		remember(&r.all, &r.next, maxRefusals, report)
 	}
+}
+
+// remember keeps a refusal of another service than the Signing Service.
+func (r *refusals) remember(report refusalReport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	remember(&r.all, &r.next, maxRefusals, report)
 }
 
 func remember(ring *[]refusalReport, next *int, most int, report refusalReport) {

@@ -1,0 +1,145 @@
+package caddymodule
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+func init() {
+	caddy.RegisterModule(&BarsProxy{})
+}
+
+// BarsProxy is the Booking and Referral Standard's proxy at the path it is mounted at (by handle_path, or with that
+// path stripped in another way): it holds requests to the standard's checks, finds the receiver in the endpoint
+// catalogue, and brokers them to it over mutual TLS, by Caddy's own reverse proxy (contract: bars §1).
+type BarsProxy struct {
+	// Environment overrides the global one for this site. The sandbox asks for no token and takes any address.
+	Environment Environment `json:"environment,omitempty"`
+
+	// Catalogue is the endpoint catalogue: a JSON file, or an https URL.
+	Catalogue string `json:"catalogue,omitempty"`
+
+	// CatalogueEvery is how often the catalogue is looked at. Default: a file each 5 seconds, a URL each 15 minutes;
+	// at most 24 hours.
+	CatalogueEvery caddy.Duration `json:"catalogue_every,omitempty"`
+
+	// Targets are entries of the catalogue's kind, which go before those of Catalogue.
+	Targets []BarsTarget `json:"targets,omitempty"`
+
+	// Resolve gives addresses (IP) of host names that the name server does not know, or should not be asked for.
+	Resolve map[string]string `json:"resolve,omitempty"`
+
+	// StrictNames refuses receivers whose names break the rules for names; they are warned of otherwise.
+	StrictNames bool `json:"strict_names,omitempty"`
+
+	// Rate is how many requests a minute an application may send. Default: 300, in production 1,000.
+	Rate int `json:"rate,omitempty"`
+
+	// RateOverall is how many requests a second all of them may send. Default: 60.
+	RateOverall int `json:"rate_overall,omitempty"`
+
+	// Timeout is how long a receiver has to begin its answer, and then to end it. Default: 32 seconds.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// MaxBody is how many bytes a request may have. Default: 10 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// StatusKey is what /_status wants in the header apikey; without one nobody may read it, but in the sandbox
+	// everybody may. May be a placeholder such as {env.STATUS_KEY}.
+	StatusKey string `json:"status_key,omitempty"`
+
+	// Transport is Caddy's http transport. Outside the sandbox tls.client_certificate_automate or
+	// client_certificate_file, the proxy's own certificate, and tls.ca, the environment's chain, are mandatory.
+	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
+
+	app      *App
+	logger   *slog.Logger
+	inline   *bars.Catalogue
+	source   hold[*catalogueSource]
+	quota    hold[*sharedQuota]
+	proxy    *bars.Proxy
+	upstream *reverseproxy.Handler
+}
+
+// BarsTarget is an entry of the endpoint catalogue: what identifies a receiver, and its address.
+type BarsTarget struct {
+	System string `json:"system"`
+	Value  string `json:"value"`
+	URL    string `json:"url"`
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (*BarsProxy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bars_proxy", New: func() caddy.Module { return new(BarsProxy) }}
+}
+
+// Provision makes the proxy. It reads the catalogue's file and the certificates, and connects to nothing.
+func (b *BarsProxy) Provision(ctx caddy.Context) error {
+	if err := b.provision(ctx); err != nil {
+		return fmt.Errorf("bars_proxy: %w", err)
+	}
+	return nil
+}
+
+// Cleanup lets go of the catalogue, the counts and the connections to receivers.
+func (b *BarsProxy) Cleanup() error {
+	var err error
+	if b.upstream != nil {
+		err = b.upstream.Cleanup()
+	}
+	if b.Transport != nil {
+		_ = b.Transport.Cleanup() // closes idle connections, and never fails
+	}
+	for _, release := range []func() error{b.source.release, b.quota.release} {
+		if failed := release(); err == nil {
+			err = failed
+		}
+	}
+	return err
+}
+
+// ServeHTTP refuses, answers or brokers.
+func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	began := time.Now()
+	call := b.proxy.Route(w, r)
+	defer func() { b.tell(r, call, time.Since(began)) }() // also where the answer breaks off, which is a panic
+	switch {
+	case call.Outcome != nil:
+		call.Outcome.Write(w, r)
+	case call.Answer != nil:
+		call.Answer.ServeHTTP(w, r)
+	default:
+		r = r.WithContext(bars.WithCall(r.Context(), call))
+		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker makes an answer of every other failure
+			call.Outcome = bars.Defect(err)
+			call.Outcome.Write(w, r)
+		}
+	}
+	return nil
+}
+
+// GetUpstreams tells Caddy's reverse proxy where a request goes, for its own counts and placeholders.
+func (b *BarsProxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
+	address := bars.CallOf(r.Context()).Address
+	port := address.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
+	}
+	return []*reverseproxy.Upstream{{Dial: address.Hostname() + ":" + port}}, nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*BarsProxy)(nil)
+	_ caddy.CleanerUpper          = (*BarsProxy)(nil)
+	_ caddyhttp.MiddlewareHandler = (*BarsProxy)(nil)
+	_ reverseproxy.UpstreamSource = (*BarsProxy)(nil)
+)

@@ -1,0 +1,127 @@
+package caddymodule
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/dustin/go-humanize"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("bars_proxy", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		b := &BarsProxy{}
+		return b, b.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("bars_proxy", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	bars_proxy {
+//		environment  sandbox|int|prod
+//		catalogue    <file or url> [<how often it is looked at>]
+//		target       <system> <value> <url>
+//		resolve      <host> <ip address>
+//		strict_names
+//		rate         <number>/m
+//		rate_overall <number>/s
+//		timeout      <duration>
+//		max_body     <size>
+//		status_key   <key>
+//		<sub-directives of Caddy's http transport; outside the sandbox tls_client_auth and tls_trust_pool are mandatory>
+//	}
+func (b *BarsProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // bars_proxy
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	b.Transport = &reverseproxy.HTTPTransport{}
+	transport, err := splitBlock(d, "http", map[string]func(*caddyfile.Dispenser) error{
+		"environment":  func(d *caddyfile.Dispenser) error { return one(d, (*string)(&b.Environment)) },
+		"catalogue":    b.parseCatalogue,
+		"target":       b.parseTarget,
+		"resolve":      b.parseResolve,
+		"strict_names": func(d *caddyfile.Dispenser) error { b.StrictNames = true; return noMore(d) },
+		"rate":         func(d *caddyfile.Dispenser) error { return rate(d, &b.Rate) },
+		"rate_overall": b.parseOverall,
+		"timeout":      func(d *caddyfile.Dispenser) error { return duration(d, &b.Timeout) },
+		"max_body":     func(d *caddyfile.Dispenser) error { return size(d, &b.MaxBody) },
+		"status_key":   func(d *caddyfile.Dispenser) error { return one(d, &b.StatusKey) },
+	})
+	if err != nil {
+		return err
+	}
+	return b.Transport.UnmarshalCaddyfile(transport)
+}
+
+func (b *BarsProxy) parseCatalogue(d *caddyfile.Dispenser) error {
+	if b.Catalogue != "" {
+		return d.Err("catalogue is given twice; add single entries by target")
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	b.Catalogue = d.Val()
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	return duration(d, &b.CatalogueEvery)
+}
+
+func (b *BarsProxy) parseTarget(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 3 {
+		return d.Err("target takes a system, a value and a URL: target https://fhir.nhs.uk/Id/dos-service-id 2000072489 https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk")
+	}
+	b.Targets = append(b.Targets, BarsTarget{args[0], args[1], args[2]})
+	return nil
+}
+
+func (b *BarsProxy) parseResolve(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("resolve takes a host name and an IP address: resolve BaRS-INT-X26.MySupplier.thirdparty.nhs.uk 10.1.2.3")
+	}
+	if b.Resolve[args[0]] != "" {
+		return d.Errf("resolve %s is there twice", args[0])
+	}
+	if b.Resolve == nil {
+		b.Resolve = map[string]string{}
+	}
+	b.Resolve[args[0]] = args[1]
+	return nil
+}
+
+func (b *BarsProxy) parseOverall(d *caddyfile.Dispenser) error {
+	var text string
+	if err := one(d, &text); err != nil {
+		return err
+	}
+	number, perSecond := strings.CutSuffix(text, "/s")
+	n, err := strconv.Atoi(number)
+	if !perSecond || err != nil || n <= 0 {
+		return d.Errf("%q is not a rate of all; write the number a second, such as 60/s", text)
+	}
+	b.RateOverall = n
+	return nil
+}
+
+// size reads exactly one number of bytes, such as 10MiB.
+func size(d *caddyfile.Dispenser, into *int64) error {
+	var text string
+	if err := one(d, &text); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > 1<<40 {
+		return d.Errf("%q is not a size such as 10MiB", text)
+	}
+	*into = int64(n)
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*BarsProxy)(nil)

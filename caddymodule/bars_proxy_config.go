@@ -1,0 +1,214 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/outbound"
+)
+
+// barsDial is how long a receiver's address is looked up and connected to.
+const barsDial = 5 * time.Second
+
+func (b *BarsProxy) provision(ctx caddy.Context) error {
+	var err error
+	if b.app, err = app(ctx); err != nil {
+		return err
+	}
+	b.logger = ctx.Slogger()
+	if b.Environment == "" {
+		b.Environment = b.app.Environment
+	}
+	if err := b.check(); err != nil {
+		return err
+	}
+	rules, err := b.outboundRules()
+	if err != nil {
+		return err
+	}
+	if err := b.provisionCatalogue(rules); err != nil {
+		return err
+	}
+	if err := b.provisionUpstream(ctx, rules); err != nil {
+		return err
+	}
+	statusKey, err := caddy.NewReplacer().ReplaceOrErr(b.StatusKey, true, true)
+	if err != nil {
+		return fmt.Errorf("status_key: %w", err)
+	}
+	limits := bars.Limits{PerApp: b.Rate, Overall: b.RateOverall}
+	quota, err := b.quota.acquire(fmt.Sprintf("bars quota %s %v", b.Environment, limits), func() (*sharedQuota, error) {
+		return &sharedQuota{bars.NewQuota(limits, b.app.now)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	access := func(*http.Request) (string, error) { return "", nil }
+	if b.Environment != Sandbox {
+		if access, err = b.access(ctx); err != nil {
+			return err
+		}
+	}
+	b.proxy = bars.NewProxy(bars.Options{
+		Sandbox: b.Environment == Sandbox, Access: access, Find: b.find, Quota: quota.Quota,
+		Version: version(), StatusKey: statusKey, Health: b.health, Now: b.app.now,
+	})
+	b.app.proxies = append(b.app.proxies, b)
+	b.app.OnStart(func(context.Context) { b.app.metrics.value.watchCatalogues(b.app.catalogues) })
+	return nil
+}
+
+// sharedQuota is the count of an environment's requests, which a reload does not forget.
+type sharedQuota struct{ *bars.Quota }
+
+// Destruct has nothing to end.
+func (*sharedQuota) Destruct() error { return nil }
+
+// check refuses what cannot be meant, and sets the defaults.
+func (b *BarsProxy) check() error {
+	if err := b.Environment.check(); err != nil {
+		return err
+	}
+	for what, number := range map[string]int64{"rate": int64(b.Rate), "rate_overall": int64(b.RateOverall), "max_body": b.MaxBody,
+		"timeout": int64(b.Timeout), "catalogue_every": int64(b.CatalogueEvery)} {
+		if number < 0 {
+			return fmt.Errorf("%s is less than nothing", what)
+		}
+	}
+	if b.CatalogueEvery > caddy.Duration(bars.MaxAge) {
+		return fmt.Errorf("catalogue_every %s is too rare: a catalogue may be %s old", time.Duration(b.CatalogueEvery), bars.MaxAge)
+	}
+	for host, address := range b.Resolve {
+		if _, err := netip.ParseAddr(address); err != nil {
+			return fmt.Errorf("resolve %s: %q is not an IP address", host, address)
+		}
+	}
+	defaults := bars.DefaultLimits(b.Environment == Production)
+	b.Rate, b.RateOverall = orElse(b.Rate, defaults.PerApp), orElse(b.RateOverall, defaults.Overall)
+	b.Timeout = orElse(b.Timeout, caddy.Duration(bars.Timeout))
+	b.MaxBody = orElse(b.MaxBody, bars.MaxBody)
+	if b.Environment == Sandbox {
+		return nil
+	}
+	if b.Catalogue == "" && len(b.Targets) == 0 {
+		return errors.New("has no endpoint catalogue; add catalogue with a file or a URL, or target <system> <value> <url>")
+	}
+	return checkMutualTLS(b.Transport, "the receiver")
+}
+
+func orElse[T int | int64 | caddy.Duration](value, otherwise T) T {
+	if value == 0 {
+		return otherwise
+	}
+	return value
+}
+
+// outboundRules say what addresses may be connected to: those of the catalogue, and of receivers.
+func (b *BarsProxy) outboundRules() (outbound.Options, error) {
+	networks, err := parseNetworks(b.app.AllowNetworks)
+	return outbound.Options{AllowNetworks: networks, AllowLocalhost: b.Environment != Production, Timeout: barsDial}, err
+}
+
+// nameRule says what is unusual about a receiver's name in the environment; in the sandbox nothing is.
+func (e Environment) nameRule() func(host string) error {
+	if e == Sandbox {
+		return nil
+	}
+	return func(host string) error {
+		name, err := bars.ParseFQDN(host)
+		if err == nil && string(name.Environment) != string(e) {
+			err = fmt.Errorf("the name %q is of the environment %s, and this proxy is of %s", host, name.Environment, e)
+		}
+		return err
+	}
+}
+
+// provisionUpstream makes the way to the receivers: Caddy's own reverse proxy over its own transport, with the
+// broker between them.
+func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) error {
+	if b.Transport == nil {
+		b.Transport = &reverseproxy.HTTPTransport{}
+	}
+	// Receivers are reached directly, whatever proxy the environment names, and what is asked of them and what they
+	// answer stays as it is.
+	asItIs := false
+	b.Transport.NetworkProxyRaw, b.Transport.Compression = json.RawMessage(`{"from":"none"}`), &asItIs
+	if err := b.Transport.Provision(ctx); err != nil {
+		return err
+	}
+	transport := b.Transport.Transport
+	transport.DialContext = b.dialer(rules)
+	if b.Environment != Sandbox && transport.TLSClientConfig.RootCAs == nil {
+		return errors.New("tls_trust_pool gives no certificate, and the system's roots are never used; say who vouches for receivers")
+	}
+	b.app.metrics.value.watchTransport("bars_proxy", transport.TLSClientConfig)
+	b.upstream = &reverseproxy.Handler{
+		Transport:        &bars.Broker{Transport: b.Transport, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
+		DynamicUpstreams: b,
+	}
+	return b.upstream.Provision(ctx)
+}
+
+// dialer connects to receivers: by name, under the rules for outgoing connections, or where Resolve says.
+func (b *BarsProxy) dialer(rules outbound.Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	pinned := make(map[string]string, len(b.Resolve))
+	for host, address := range b.Resolve {
+		pinned[strings.ToLower(host)] = address
+	}
+	public, direct := outbound.NewDialer(rules), &net.Dialer{Timeout: barsDial}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		if to, found := pinned[strings.ToLower(host)]; found {
+			return direct.DialContext(ctx, network, net.JoinHostPort(to, port))
+		}
+		if b.Environment == Sandbox {
+			return direct.DialContext(ctx, network, address)
+		}
+		return public(ctx, network, address)
+	}
+}
+
+// access finds out which application sends: it shows a token of this installation, for this product.
+func (b *BarsProxy) access(ctx caddy.Context) (func(*http.Request) (string, error), error) {
+	door, err := newDoor(ctx, Demands{Scopes: [][]string{{bars.Scope}}})
+	if err != nil {
+		return nil, err
+	}
+	return func(r *http.Request) (string, error) {
+		grant, err := door.enter(r)
+		if err != nil {
+			return grant.Client, outcomeOf(asRefusal(err))
+		}
+		setGrant(r, grant)
+		return grant.Client, nil
+	}, nil
+}
+
+// find finds a target's address, first among the Caddyfile's own.
+func (b *BarsProxy) find(target bars.Target) (*url.URL, *bars.Outcome) {
+	address, outcome := b.inline.Lookup(target)
+	source, held := b.source.held()
+	if outcome == nil || !held {
+		return address, outcome
+	}
+	catalogue, outcome := source.Current()
+	if outcome != nil {
+		return nil, outcome
+	}
+	return catalogue.Lookup(target)
+}

@@ -1,0 +1,53 @@
+package caddymodule
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+// maxLogged bounds what a stranger may put into a field of the log, in bytes.
+const maxLogged = 200
+
+// barsFailed is the message of a failure in the log. The command why finds it there.
+const barsFailed = "BaRS request failed"
+
+// tell counts a request, and logs and remembers a failure with whose fault it is.
+func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
+	b.app.metrics.value.brokered(call, took)
+	if call.Outcome == nil {
+		return
+	}
+	report := barsReport(r, call)
+	report.Time = b.app.now().UTC()
+	b.app.refused.value.remember(report)
+	level := slog.LevelWarn
+	if call.Outcome.Fault == bars.FaultSender {
+		level = slog.LevelInfo
+	}
+	b.logger.LogAttrs(r.Context(), level, barsFailed,
+		slog.String("fault", report.Fault), slog.Int("status", report.Status), slog.String("code", report.Code),
+		slog.String("answer", report.Answer), slog.String("detail", report.Detail),
+		slog.String("endpoint", report.Endpoint), slog.String("client", report.Client),
+		slog.String("request_id", report.RequestID), slog.String("correlation_id", report.CorrelationID),
+		slog.String("target", report.Target), slog.Duration("took", took))
+}
+
+func barsReport(r *http.Request, call *bars.Call) refusalReport {
+	report := refusalReport{
+		RequestID: clip(r.Header.Get(bars.HeaderRequestID)), CorrelationID: clip(r.Header.Get(bars.HeaderCorrelationID)),
+		Endpoint: call.Endpoint, Client: call.App, Status: call.Outcome.Status, Code: call.Outcome.Code,
+		Fault: string(call.Outcome.Fault), Answer: call.Outcome.Text, Detail: clip(call.Outcome.Detail),
+	}
+	if call.Target != (bars.Target{}) {
+		report.Target = clip(call.Target.System + " " + call.Target.Value)
+	}
+	if call.Address != nil {
+		report.Target += " at " + call.Address.Host
+	}
+	return report
+}
+
+func clip(text string) string { return text[:min(len(text), maxLogged)] }
