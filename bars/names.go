@@ -46,7 +46,7 @@ type FQDN struct {
 // ParseFQDN reads the name of a system and says which rule it breaks. Names are compared without regard to case.
 // Working names break the rules: callers warn, and refuse only where they are told to be strict.
 func ParseFQDN(name string) (FQDN, error) {
-	broken := func(format string, args ...any) (FQDN, error) {
+	broken := func(format string, args ...any) (FQDN, error) { //nolint:unparam // what a rule is broken by has no parts
 		return FQDN{}, fmt.Errorf("the name %.253q %s; the rule is BaRS-<INT|PROD>-<organisation's code>[-<suffix>].<supplier>.thirdparty.nhs.uk, or …<provider's own domain>.nhs.uk",
 			name, fmt.Sprintf(format, args...))
 	}

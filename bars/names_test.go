@@ -22,7 +22,7 @@ func byTheRule(name string) bool {
 	if strings.HasSuffix(lower, ".thirdparty.nhs.uk") {
 		return thirdPartyRule.MatchString(lower)
 	}
-	return providerRule.MatchString(lower) && !strings.HasSuffix(lower, ".thirdparty.nhs.uk") && lower[strings.Index(lower, "."):] != ".thirdparty.nhs.uk"
+	return providerRule.MatchString(lower)
 }
 
 func TestFQDN(t *testing.T) {

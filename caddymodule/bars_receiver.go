@@ -33,7 +33,7 @@ type Receiver struct {
 	ReceiverTrust
 
 	// FQDN are the names of the system, as in its certificate and the endpoint catalogue. Default: the names of the
-	// site, which are the SNI names of the connection policies with the same trust.
+	// site, which are the SNI names of the connection policies with the same trust and certificate.
 	FQDN []string `json:"fqdn,omitempty"`
 
 	// Strict refuses names that break the rules, which are a warning otherwise.

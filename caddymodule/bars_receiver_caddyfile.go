@@ -44,7 +44,7 @@ func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 			if len(files) > 0 || !h.Args(&pair.Certificate, &pair.Key) || h.NextArg() {
 				return nil, h.Err("certificate is given once, with a PEM file and the file of its key")
 			}
-			rc.Certificate, pair.Tags = pair.Certificate, []string{"bars_receiver " + pair.Certificate}
+			rc.Certificate, pair.Tags = pair.Certificate, []string{certificateTag(pair.Certificate)}
 			files = append(files, pair)
 		} else if err := rc.parseOption(h.Dispenser); err != nil {
 			return nil, err

@@ -37,7 +37,7 @@ func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
 	}
 	site := receiverSite{server: server, trust: rc.settled(app), app: app}
 	if len(rc.FQDN) == 0 {
-		rc.FQDN = site.names()
+		rc.FQDN = site.names(rc.Certificate)
 	}
 	if err := rc.check(); err != nil {
 		return err

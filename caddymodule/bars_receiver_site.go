@@ -21,11 +21,15 @@ type receiverSite struct {
 	app    *App
 }
 
-// names are those of the policies with this trust.
-func (s receiverSite) names() []string {
+// certificateTag is by which the connection policy of a receiver's site finds the certificate that was loaded for it.
+func certificateTag(path string) string { return "bars_receiver " + path }
+
+// names are those of the policies with this trust and certificate.
+func (s receiverSite) names(certificate string) []string {
 	var names []string
 	for _, policy := range s.server.TLSConnPolicies {
-		if sni, only := sniOf(policy); only && s.verifies(policy) {
+		selects := policy.CertSelection != nil && slices.Contains(policy.CertSelection.AnyTag, certificateTag(certificate))
+		if sni, only := sniOf(policy); only && s.verifies(policy) && selects == (certificate != "") {
 			names = append(names, slices.DeleteFunc(sni, func(name string) bool { return name == "" })...)
 		}
 	}
@@ -73,7 +77,7 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 	switch {
 	case auth.Mode != "" && auth.Mode != "require_and_verify":
 		return fmt.Errorf("has client_auth mode %s; a receiver needs require_and_verify", auth.Mode)
-	case auth.CARaw == nil && len(auth.TrustedCACerts)+len(auth.TrustedCACertPEMFiles) == 0:
+	case auth.CARaw == nil:
 		return errors.New("has no trust_pool, so that the system's authorities would vouch for callers; name the environment's chain")
 	case pool.Provider == "system":
 		return errors.New("trusts the system's authorities; a receiver trusts the environment's chain and none else")
