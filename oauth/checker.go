@@ -84,6 +84,20 @@ func (c *Checker) Check(ctx context.Context, authorization string) (Grant, error
 		return Grant{}, &BearerError{BearerExpired}
 	case c.Approved != nil && !c.Approved(grant.Client):
 		return Grant{}, &BearerError{BearerUnknown}
+	case grant.Family != "":
+		return c.checkFamily(ctx, grant)
+	}
+	return grant, nil
+}
+
+// checkFamily finds whether the sign-in that a token comes of still holds: it ends for all of its tokens at once.
+func (c *Checker) checkFamily(ctx context.Context, grant Grant) (Grant, error) {
+	found, err := c.store.Get(ctx, familyKey(grant.Family))
+	if err != nil {
+		return Grant{}, fmt.Errorf("looking a sign-in up: %w", err)
+	}
+	if found[0].Version == 0 {
+		return Grant{}, &BearerError{BearerUnknown}
 	}
 	return grant, nil
 }

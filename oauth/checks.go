@@ -12,10 +12,17 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
+// The ways to a token.
 const (
 	grantClientCredentials = "client_credentials"
-	assertionTypeJWT       = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	maxAhead               = 310 * time.Second // of exp: five minutes and ten seconds of grace
+	grantCode              = "authorization_code"
+	grantRefresh           = "refresh_token"
+	grantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
+)
+
+const (
+	assertionTypeJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	maxAhead         = 310 * time.Second // of exp: five minutes and ten seconds of grace
 )
 
 // call is one token request on its way through the checks, which fill it in.
@@ -26,6 +33,7 @@ type call struct {
 	findKey  func(client, kid string) (*jwks.Key, error)
 
 	assertion *assertion
+	id        string // of the client, once it has proved itself
 	client    Client
 	key       *jwks.Key
 	keyError  error  // why there is no key
@@ -39,9 +47,10 @@ type check struct {
 	fails func(c *call) bool
 }
 
-// formChecks are rows 2 and 3, which hold for every grant. Rows 0 and 1 are settled before there is a form.
+// formChecks are those of the grant's name, rows 2 and 3 among them, which hold for every grant. Rows 0 and 1 are settled before there is a form.
 func formChecks() []check {
 	return []check{
+		{0, bad("grant_type is invalid"), (*call).exchangeOfAnotherName},
 		{2, bad("grant_type is missing"), func(c *call) bool { return c.form.Get(paramGrantType) == "" }},
 		{3, Error{Status: http.StatusBadRequest, Code: codeGrantType, Description: "grant_type is invalid"}, (*call).otherGrant},
 	}
@@ -110,8 +119,21 @@ func (c *call) run(checks []check) error {
 	return nil
 }
 
+// exchangeOfAnotherName is a form that brings a subject token for another grant (contract: api-m-token,
+// User-restricted grants).
+func (c *call) exchangeOfAnotherName() bool {
+	return c.form.Has(paramSubjectTokenType) && c.form.Get(paramGrantType) != grantExchange
+}
+
+// otherGrant is one that is not known, or one with a user where nobody can sign in.
 func (c *call) otherGrant() bool {
-	return c.form.Get(paramGrantType) != grantClientCredentials
+	switch c.form.Get(paramGrantType) {
+	case grantClientCredentials:
+		return false
+	case grantCode, grantRefresh, grantExchange:
+		return len(c.Providers) == 0
+	}
+	return true
 }
 
 func (c *call) otherAssertionType() bool {

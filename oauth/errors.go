@@ -19,7 +19,10 @@ const (
 	codePublicKey      = "public_key error"
 	codeUnauthorized   = "unauthorized_client" //nolint:misspell // spelt so in the protocol
 	codeRate           = "too_many_requests"   // the table leaves row 19 without words
-	codeUnknown        = "unknown_error"       // whatever the table does not foresee
+	codeClient         = "invalid_client"
+	codeGrant          = "invalid_grant"
+	codeDenied         = "access_denied"
+	codeUnknown        = "unknown_error" // whatever the table does not foresee
 )
 
 // Error is an answer of the token service other than a token. An empty Code has an empty body.
@@ -29,6 +32,7 @@ type Error struct {
 	Description string        // the member error_description
 	RetryAfter  time.Duration // sent as Retry-After when not zero
 	detail      string        // for the log alone
+	sent        bool          // it was sent already, such as by a redirect
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }
@@ -39,6 +43,9 @@ func (e *Error) withDetail(detail string) *Error {
 	with.detail = detail
 	return &with
 }
+
+// tell makes an answer of a row.
+func tell(e Error) error { return &e }
 
 // unforeseen is an answer that the table does not have.
 func unforeseen(status int, format string, args ...any) *Error {

@@ -21,7 +21,23 @@ const (
 	paramGrantType     = "grant_type"
 	paramAssertionType = "client_assertion_type"
 	paramAssertion     = "client_assertion"
+
+	// of tokens with a user
+	paramClientID         = "client_id"
+	paramClientSecret     = "client_secret"
+	paramRedirectURI      = "redirect_uri"
+	paramCode             = "code"
+	paramVerifier         = "code_verifier"
+	paramRefreshToken     = "refresh_token"
+	paramSubjectToken     = "subject_token"
+	paramSubjectTokenType = "subject_token_type"
 )
+
+// readParams are the parameters of which a form holds one at most (RFC 6749 §3.2).
+var readParams = []string{
+	paramGrantType, paramAssertionType, paramAssertion, paramClientID, paramClientSecret, paramRedirectURI, paramCode,
+	paramVerifier, paramRefreshToken, paramSubjectToken, paramSubjectTokenType,
+}
 
 // isForm looks at the media type alone; parameters such as charset are fine.
 func isForm(contentType string) bool {
@@ -50,7 +66,7 @@ func parseForm(body string) (url.Values, error) {
 	if err != nil {
 		return nil, invalidForm("The request's body is not a readable form")
 	}
-	for _, name := range []string{paramGrantType, paramAssertionType, paramAssertion} {
+	for _, name := range readParams {
 		if len(form[name]) > 1 {
 			return nil, invalidForm(name + " is given more than once")
 		}

@@ -21,6 +21,7 @@ type Grant struct {
 	Client   string // the client id
 	User     string // the user who is present; empty: none
 	Level    string // LevelApplication, or a user's authentication level such as aal3
+	Family   string // the sign-in that a user's token comes of; empty: none
 	Scopes   []string
 	Products []string
 	Issued   time.Time
@@ -28,8 +29,12 @@ type Grant struct {
 }
 
 // grantFormat begins a Grant as it is kept. What follows is read at every call that shows a token, so it is not
-// JSON but texts, lists and instants one after the other, each text and list with its length before it.
-const grantFormat = 1
+// JSON but texts, lists and instants one after the other, each text and list with its length before it. One of a
+// family has that at its end.
+const (
+	grantFormat  = 1
+	familyFormat = 2
+)
 
 // record is what is kept for a token. It outlives the token, so that an expired one is told from one that
 // never was.
@@ -47,6 +52,10 @@ func (g Grant) record(token string) *store.Record {
 	for _, instant := range []time.Time{g.Issued, g.Expires} {
 		value = binary.AppendVarint(value, instant.UnixMilli())
 	}
+	if g.Family != "" {
+		value[0] = familyFormat
+		value = appendText(value, g.Family)
+	}
 	return &store.Record{Key: tokenKey(token), Value: value, Expires: g.Expires.Add(remembered)}
 }
 
@@ -55,12 +64,15 @@ func appendText(to []byte, text string) []byte {
 }
 
 func parseGrant(value []byte) (Grant, error) {
-	if len(value) == 0 || value[0] != grantFormat {
+	if len(value) == 0 || value[0] != grantFormat && value[0] != familyFormat {
 		return Grant{}, errGrant
 	}
 	r := grantReader{rest: value[1:]}
 	g := Grant{Client: r.text(), User: r.text(), Level: r.text(), Scopes: r.list(), Products: r.list(), Issued: r.instant(), Expires: r.instant()}
-	if r.bad || len(r.rest) > 0 {
+	if value[0] == familyFormat {
+		g.Family = r.text()
+	}
+	if r.bad || len(r.rest) > 0 || (value[0] == familyFormat) != (g.Family != "") {
 		return Grant{}, errGrant
 	}
 	return g, nil
@@ -111,9 +123,12 @@ func (r *grantReader) instant() time.Time {
 }
 
 // tokenKey is where a token's record is. The token itself is nowhere.
-func tokenKey(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return "token/" + base64.RawURLEncoding.EncodeToString(sum[:])
+func tokenKey(token string) string { return secretKey("token/", token) }
+
+// secretKey is where what a secret stands for is kept: by its hash alone.
+func secretKey(kind, secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return kind + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // tokenName names a token in the log: the beginning of its hash.

@@ -50,13 +50,12 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 		Client: client, Level: LevelApplication, Scopes: applicationScopes(c.client.Scopes), Products: c.client.Products,
 		Issued: now, Expires: now.Add(tokenLife),
 	}
-	used := &store.Record{
-		Key: "jti/" + digest(client, c.assertion.jti()), Value: []byte{1}, Expires: c.assertion.expiresAt().Add(jtiSkew),
-	}
-	if err := s.settle(ctx, client, c.client.Rate, now, used, grant.record(token)); err != nil {
+	used := c.usedJTI()
+	batch := store.Batch{If: []store.Check{{Key: used.Key}}, Then: []store.Op{{Put: used}, {Put: grant.record(token)}}}
+	if err := usedBefore(s.settle(ctx, client, c.client.Rate, now, batch), used.Key); err != nil {
 		return nil, err
 	}
-	if err := s.audit(ctx, c, grant, token); err != nil {
+	if err := s.audit(ctx, grant, AuditRecord{KID: c.assertion.jws.Header.KID}, token); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
@@ -68,15 +67,21 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 	}, nil
 }
 
+// usedJTI is what is kept of an assertion that was used.
+func (c *call) usedJTI() *store.Record {
+	return &store.Record{
+		Key: "jti/" + digest(c.assertion.client(), c.assertion.jti()), Value: []byte{1}, Expires: c.assertion.expiresAt().Add(jtiSkew),
+	}
+}
+
 // audit records a token that is in force and that nobody knows yet. When that fails nobody gets to know it.
-func (s *Service) audit(ctx context.Context, c *call, grant Grant, token string) error {
+func (s *Service) audit(ctx context.Context, grant Grant, record AuditRecord, token string) error {
 	if s.Auditor == nil {
 		return nil
 	}
-	err := s.Auditor.Record(ctx, AuditRecord{
-		Client: grant.Client, KID: c.assertion.jws.Header.KID, Token: tokenName(token), Products: grant.Products,
-		Issued: grant.Issued.UTC(), Expires: grant.Expires.UTC(),
-	})
+	record.Client, record.Token, record.Products = grant.Client, tokenName(token), grant.Products
+	record.Issued, record.Expires = grant.Issued.UTC(), grant.Expires.UTC()
+	err := s.Auditor.Record(ctx, record)
 	if err == nil {
 		return nil
 	}
@@ -88,11 +93,11 @@ func (s *Service) audit(ctx context.Context, c *call, grant Grant, token string)
 	return fmt.Errorf("%w: the audit log did not take the record: %w", errAudit, err)
 }
 
-// settle commits the token with its jti and, for a client that has a rate, one more in the present minute.
-func (s *Service) settle(ctx context.Context, client string, rate int, now time.Time, jti, token *store.Record) error {
-	batch := store.Batch{If: []store.Check{{Key: jti.Key}}, Then: []store.Op{{Put: jti}, {Put: token}}}
+// settle commits a token with what it spends and, for a client that has a rate, one more in the present minute. A
+// conflict that it returns is one of the batch.
+func (s *Service) settle(ctx context.Context, client string, rate int, now time.Time, batch store.Batch) error {
 	if rate <= 0 {
-		return usedBefore(s.Store.Commit(ctx, batch), jti.Key)
+		return s.Store.Commit(ctx, batch)
 	}
 	// Within this process the tokens of one client take turns, so that they do not spoil each other's count.
 	release, err := s.turns.take(ctx, client)
@@ -121,7 +126,7 @@ func (s *Service) settle(ctx context.Context, client string, rate int, now time.
 		if conflict, ok := errors.AsType[*store.Conflict](err); ok && conflict.Check.Key == counter {
 			continue
 		}
-		return usedBefore(err, jti.Key)
+		return err
 	}
 	return fmt.Errorf("%w: the rate of client %s changed %d times while it was settled", errContended, client, settleTries)
 }

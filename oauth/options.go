@@ -22,6 +22,11 @@ type Client struct {
 	Scopes   []string // the union of its products'; those with ScopePrefix go into its tokens
 	Products []string // the names of its products
 	Rate     int      // tokens a minute; 0: no limit
+
+	// What follows is for tokens with a user.
+	Secret       string   // its client_secret; empty: it cannot redeem codes
+	RedirectURIs []string // where codes may go, letter by letter
+	Audiences    []string // its own client ids at providers: the aud of ID tokens that it may exchange
 }
 
 // KeySource finds the key that a client registered under a kid. Its errors unwrap to those of package jwks.
@@ -37,8 +42,12 @@ type Auditor interface {
 // AuditRecord says which token was issued, to whom, and on the strength of which key.
 type AuditRecord struct {
 	Client   string    `json:"client"`
-	KID      string    `json:"kid"`
-	Token    string    `json:"token"` // the beginning of its hash, as in the log
+	KID      string    `json:"kid,omitempty"`    // empty: of a secret
+	Token    string    `json:"token"`            // the beginning of its hash, as in the log
+	Grant    string    `json:"grant,omitempty"`  // how it was got; empty: by client_credentials
+	Person   string    `json:"person,omitempty"` // the beginning of a hash of the user's provider and id
+	Level    string    `json:"level,omitempty"`  // of the user's sign-in
+	Family   string    `json:"family,omitempty"` // the sign-in that it comes of
 	Products []string  `json:"products"`
 	Issued   time.Time `json:"issued"`
 	Expires  time.Time `json:"expires"`
@@ -51,9 +60,15 @@ type Options struct {
 	// the request. An error of type *Error is the answer.
 	BaseURL func(r *http.Request) (string, error)
 
-	Clients map[string]Client // by client id
+	Clients map[string]Client        // by client id
+	Revoked func(client string) bool // whether an id that is not among Clients is a revoked client's; nil: none is
 	Keys    KeySource
 	Store   store.Store
+
+	// Providers are the OpenID providers whose people may be users. Without one there are no tokens with a user.
+	Providers []Provider
+
+	Observer func(ctx context.Context, answer Answer) // is told each answer; nil: nobody is
 
 	Auditor       Auditor // keeps a record of each token before it is told; nil: none is kept
 	AuditOptional bool    // tell tokens also when the Auditor fails
@@ -76,8 +91,14 @@ type Version struct {
 
 // complete fills in defaults and refuses what can never work.
 func (o *Options) complete() error {
-	if o.BaseURL == nil || o.Keys == nil || o.Store == nil {
-		return errors.New("a token service needs a base URL, keys and a store")
+	if o.BaseURL == nil || o.Store == nil {
+		return errors.New("a token service needs a base URL and a store")
+	}
+	if o.Revoked == nil {
+		o.Revoked = func(string) bool { return false }
+	}
+	if o.Observer == nil {
+		o.Observer = func(context.Context, Answer) {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

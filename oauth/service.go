@@ -2,12 +2,10 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
@@ -28,6 +26,9 @@ func New(options Options) (*Service, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
+	if options.Keys == nil {
+		return nil, errors.New("a token service needs keys")
+	}
 	return &Service{
 		Options: options,
 		forms:   formChecks(), assertions: assertionChecks(), application: applicationChecks(),
@@ -43,18 +44,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if allowOrigin(w, r) {
 		return
 	}
-	err := s.route(w, r)
-	if err == nil {
-		return
-	}
-	answer := asError(err)
-	messageID := s.messageID()
-	s.logRefusal(r, answer, messageID)
-	writeError(w, answer, messageID)
+	told := s.began(r)
+	s.ended(w, r, told, s.route(w, r, told))
 }
 
-func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
-	handle, methods := s.postToken, "POST"
+func (s *Service) route(w http.ResponseWriter, r *http.Request, told *Answer) error {
+	handle, methods := func(w http.ResponseWriter, r *http.Request) error { return s.postToken(w, r, told) }, "POST"
 	switch r.URL.Path {
 	case "/token":
 	case "/_ping":
@@ -64,6 +59,12 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return &Error{Status: http.StatusNotFound, Code: codeInvalidRequest, Description: "Not Found"} // row 27
 	}
+	told.Endpoint = r.URL.Path
+	return only(methods, handle, w, r)
+}
+
+// only lets the methods through that an endpoint has.
+func only(methods string, handle func(http.ResponseWriter, *http.Request) error, w http.ResponseWriter, r *http.Request) error {
 	for allowed := range strings.SplitSeq(methods, ", ") {
 		if allowed == r.Method {
 			return handle(w, r)
@@ -74,7 +75,7 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request) error {
 }
 
 // postToken takes a token request through the checks, in the contract's order.
-func (s *Service) postToken(w http.ResponseWriter, r *http.Request) error {
+func (s *Service) postToken(w http.ResponseWriter, r *http.Request, told *Answer) error {
 	if !isForm(r.Header.Get("Content-Type")) {
 		return &Error{Status: http.StatusUnsupportedMediaType, Code: codeInvalidRequest,
 			Description: "Content-Type header must be application/x-www-form-urlencoded"} // row 1
@@ -96,17 +97,37 @@ func (s *Service) postToken(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	c := &call{Service: s, form: form, audience: base + "/token"}
 	c.findKey = func(client, kid string) (*jwks.Key, error) { return s.Keys.Key(ctx, client, kid) }
-	for _, checks := range [][]check{s.forms, s.assertions, s.application} {
-		if err := c.run(checks); err != nil {
-			return err
-		}
+	if err := c.run(s.forms); err != nil {
+		return err
 	}
-	issued, err := s.issue(ctx, c)
+	told.Grant = form.Get(paramGrantType)
+	answer, err := s.grant(ctx, c)
+	if c.assertion != nil || c.id != "" {
+		told.Client = c.knownClient()
+	}
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, issued)
+	writeJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// grant is the grant that the form names, which is known.
+func (s *Service) grant(ctx context.Context, c *call) (any, error) {
+	switch c.form.Get(paramGrantType) {
+	case grantCode:
+		return s.redeemCode(ctx, c)
+	case grantRefresh:
+		return s.refresh(ctx, c)
+	case grantExchange:
+		return s.exchange(ctx, c)
+	}
+	for _, checks := range [][]check{s.assertions, s.application} {
+		if err := c.run(checks); err != nil {
+			return nil, err
+		}
+	}
+	return s.issue(ctx, c)
 }
 
 // allowOrigin lets pages of any site ask, since nothing here rests on a cookie, and answers a preflight.
@@ -126,28 +147,4 @@ func allowOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusOK)
 	return true
-}
-
-// messageID names one answer, in the log too.
-func (s *Service) messageID() string {
-	id, err := uuid.NewRandomFromReader(s.Rand)
-	if err != nil {
-		return uuid.NewString()
-	}
-	return id.String()
-}
-
-// logRefusal writes who was refused what and why, without anything secret: a caller's fault is news, ours is a
-// warning or an error.
-func (s *Service) logRefusal(r *http.Request, e *Error, messageID string) {
-	level := slog.LevelInfo
-	switch {
-	case e.Status == http.StatusInternalServerError:
-		level = slog.LevelError
-	case e.Status > http.StatusInternalServerError:
-		level = slog.LevelWarn
-	}
-	s.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "token request refused",
-		slog.Int("status", e.Status), slog.String("error", e.Code), slog.String("description", e.Description),
-		slog.String("detail", e.detail), slog.String("message_id", messageID))
 }

@@ -1,0 +1,194 @@
+package oauth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+const (
+	loginLife  = 10 * time.Minute // for a person to sign in
+	maxState   = 2 << 10          // bytes of a client's state
+	secretSize = 32
+)
+
+// login is what is kept while a browser is at the provider.
+type login struct {
+	Client    string `json:"client"`
+	Redirect  string `json:"redirect"`
+	State     string `json:"state"` // the client's
+	Challenge string `json:"challenge,omitempty"`
+	Issuer    string `json:"issuer"`
+	Callback  string `json:"callback"` // ours, as the provider was told
+	Browser   string `json:"browser"`  // hash of the browser's secret
+}
+
+func loginKey(state string) string { return secretKey("login/", state) }
+
+// authorize sends the browser to the provider (contract: api-m-token, User-restricted grants).
+func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Answer) error {
+	query, err := readQuery(r, "redirect_uri", "client_id")
+	if err != nil {
+		return err
+	}
+	base, err := a.parsedBase(r)
+	if err != nil {
+		return err
+	}
+	client, err := a.authorizedClient(query)
+	if err != nil {
+		return err
+	}
+	told.Client = client
+	redirect, state := query.Get("redirect_uri"), query.Get("state")
+	if fault := authorizationFault(query); fault != nil {
+		if len(state) > maxState {
+			state = ""
+		}
+		return sendBack(w, redirect, state, fault)
+	}
+	secret, err := a.browserSecret(w, r, base)
+	if err != nil {
+		return err
+	}
+	ours, err := newSecret(a.Rand)
+	if err != nil {
+		return err
+	}
+	kept := login{
+		Client: client, Redirect: redirect, State: state, Challenge: query.Get("code_challenge"),
+		Issuer: a.Provider.Issuer(), Callback: base.String() + pathCallback, Browser: keyedHash(secret, "browser"),
+	}
+	value, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	target, err := a.Provider.AuthCodeURL(r.Context(), kept.signIn(secret, ours))
+	if err != nil {
+		return detailed(sendBack(w, redirect, state, errorQuery("temporarily_unavailable", "the OpenID provider cannot be reached; try again later")), err.Error())
+	}
+	record := &store.Record{Key: loginKey(ours), Value: value, Expires: a.Now().Add(loginLife)}
+	if err := a.Store.Commit(r.Context(), store.Batch{If: []store.Check{{Key: record.Key}}, Then: []store.Op{{Put: record}}}); err != nil {
+		return err
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusFound)
+	return nil
+}
+
+func (o *Options) parsedBase(r *http.Request) (*url.URL, error) {
+	text, err := o.BaseURL(r)
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(text)
+}
+
+// authorizedClient is the client that asks, if its redirect_uri is one that it registered: only then may anything
+// be sent there, a refusal included.
+func (a *Authorizer) authorizedClient(query url.Values) (string, error) {
+	redirect, id := query.Get("redirect_uri"), query.Get("client_id")
+	client, known := a.Clients[id]
+	switch {
+	case redirect == "":
+		return "", tell(bad("redirect_uri is missing"))
+	case known && !slices.Contains(client.RedirectURIs, redirect):
+		return "", withWhy(bad("redirect_uri is invalid"), "client "+id+" has not registered it, letter by letter")
+	case id == "":
+		return "", tell(refused("client_id is missing"))
+	case a.Revoked(id):
+		return "", &Error{Status: http.StatusUnauthorized, Code: codeDenied, Description: "The developer app associated with the API key is not approved or revoked"}
+	case !known:
+		return "", tell(refused("client_id is invalid"))
+	case len(userScopes(client.Scopes, maxLevel)) == 0:
+		const description = "API Key supplied does not have access to this resource. Please check the API Key you are using belongs to an app which has sufficient access to access this resource."
+		return "", &Error{Status: http.StatusUnauthorized, Code: codeDenied, Description: description,
+			detail: "client " + id + " has no product with a scope that begins with " + UserScopePrefix}
+	}
+	return id, nil
+}
+
+var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) // base64url of a SHA-256
+
+// authorizationFault says what is wrong with a request whose refusal goes back to the client.
+func authorizationFault(query url.Values) url.Values {
+	challenge, method := query.Get("code_challenge"), query.Get("code_challenge_method")
+	for _, name := range []string{"state", "response_type", "code_challenge", "code_challenge_method"} {
+		if len(query[name]) > 1 {
+			return errorQuery(codeInvalidRequest, name+" is given more than once")
+		}
+	}
+	switch {
+	case query.Get("state") == "":
+		return errorQuery(codeInvalidRequest, "state is missing")
+	case len(query.Get("state")) > maxState:
+		return errorQuery(codeInvalidRequest, "state is too long")
+	case query.Get("response_type") == "":
+		return errorQuery(codeInvalidRequest, "response_type is missing")
+	case query.Get("response_type") != "code":
+		return errorQuery("unsupported_response_type", "response_type is invalid")
+	case challenge == "" && method != "":
+		return errorQuery(codeInvalidRequest, "code_challenge is missing")
+	case challenge != "" && method != "S256":
+		return errorQuery(codeInvalidRequest, "code_challenge_method is invalid; it must be S256")
+	case challenge != "" && !challengePattern.MatchString(challenge):
+		return errorQuery(codeInvalidRequest, "code_challenge is invalid")
+	}
+	return nil
+}
+
+// signIn derives what the provider is sent from the browser's secret and our state.
+func (l login) signIn(secret, state string) SignIn {
+	return SignIn{Redirect: l.Callback, State: state, Nonce: keyedHash(secret, "nonce "+state), Verifier: keyedHash(secret, "verifier "+state)}
+}
+
+// browserSecret is the secret of the browser's cookie, which it gets with its first login.
+func (a *Authorizer) browserSecret(w http.ResponseWriter, r *http.Request, base *url.URL) (string, error) {
+	if secret := cookieSecret(r, base); secret != "" {
+		return secret, nil
+	}
+	secret, err := newSecret(a.Rand)
+	if err == nil {
+		http.SetCookie(w, loginCookie(base, secret))
+	}
+	return secret, err
+}
+
+// cookieSecret is the secret that the browser shows, or "".
+func cookieSecret(r *http.Request, base *url.URL) string {
+	shown := r.CookiesNamed(loginCookie(base, "").Name)
+	if len(shown) != 1 || !challengePattern.MatchString(shown[0].Value) { // two: one was planted
+		return ""
+	}
+	return shown[0].Value
+}
+
+// sameBrowser says whether the secret is that of the browser that the login belongs to.
+func (l login) sameBrowser(secret string) bool {
+	return secret != "" && subtle.ConstantTimeCompare([]byte(keyedHash(secret, "browser")), []byte(l.Browser)) == 1
+}
+
+func newSecret(random io.Reader) (string, error) {
+	secret := make([]byte, secretSize)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(secret), nil
+}
+
+func keyedHash(secret, purpose string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("countersign login " + purpose)) // a hash never fails
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
