@@ -67,8 +67,15 @@ func (p *Product) check() error {
 
 // forTokens is a client as the token service knows it. Its own rate goes before its products', of which the
 // largest counts: who may use more gets no fewer tokens.
-func (a *App) forTokens(client *Client) oauth.Client {
-	holder := oauth.Client{Products: client.Products, Rate: client.Rate}
+func (a *App) forTokens(client *Client) (oauth.Client, error) {
+	secret, err := secretOf(client.Secret)
+	if err != nil {
+		return oauth.Client{}, fmt.Errorf("secret: %w", err)
+	}
+	holder := oauth.Client{
+		Products: client.Products, Rate: client.Rate,
+		Secret: secret, RedirectURIs: client.RedirectURIs, Audiences: client.Audiences,
+	}
 	for _, name := range client.Products {
 		product := a.Products[name]
 		for _, scope := range product.Scopes {
@@ -80,7 +87,13 @@ func (a *App) forTokens(client *Client) oauth.Client {
 			holder.Rate = max(holder.Rate, product.Rate)
 		}
 	}
-	return holder
+	return holder, nil
+}
+
+// revoked says whether a client is configured and no longer approved.
+func (a *App) revoked(id string) bool {
+	client := a.Clients[id]
+	return client != nil && client.Status == statusRevoked
 }
 
 // signingClients are the clients that a Signing Service may meet: not those of other products alone.

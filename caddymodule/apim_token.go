@@ -75,17 +75,18 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 		app.tokenURL = t.PublicURL + "/token"
 	}
 	t.service, err = oauth.New(oauth.Options{
-		BaseURL: t.baseURL, Clients: app.holders, Keys: app.keys, Store: app.Store(),
+		BaseURL: func(r *http.Request) (string, error) { return tokenBase(t.PublicURL, r) },
+		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), Observer: app.oauthObserver,
 		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
 		Version: oauth.Version(version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
 	})
 	return err
 }
 
-// baseURL is the public URL, or, for a service on loopback without one, what the request came to.
-func (t *TokenService) baseURL(r *http.Request) (string, error) {
-	if t.PublicURL != "" {
-		return t.PublicURL, nil
+// tokenBase is a public URL, or, for a service on loopback without one, what the request came to.
+func tokenBase(publicURL string, r *http.Request) (string, error) {
+	if publicURL != "" {
+		return publicURL, nil
 	}
 	base, ok := loopbackBase(r)
 	if !ok {

@@ -41,8 +41,11 @@ type App struct {
 	// Audit says where the record of each batch is kept.
 	Audit Audit `json:"audit,omitzero"`
 
-	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from. Addresses in private
-	// ranges are refused otherwise.
+	// OpenID are the providers that people sign in at, for tokens with a user and for the signing page.
+	OpenID []*OpenID `json:"openid,omitempty"`
+
+	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from, and OpenID providers be
+	// in. Addresses in private ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
 	life     context.Context // ends with this configuration
@@ -91,6 +94,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionClients(); err != nil {
 		return err
 	}
+	if err := a.provisionOpenID(); err != nil {
+		return err
+	}
 	if err := a.provisionMetrics(ctx); err != nil {
 		return err
 	}
@@ -132,7 +138,11 @@ func (a *App) provisionClients() error {
 			continue
 		}
 		a.approved[id] = client.forSigning(id)
-		a.holders[id] = a.forTokens(client)
+		holder, err := a.forTokens(client)
+		if err != nil {
+			return fmt.Errorf("client %s: %w", id, err)
+		}
+		a.holders[id] = holder
 		sources = append(sources, client.keySources(id))
 	}
 	sets, err := a.acquireKeySets()
@@ -186,7 +196,8 @@ func (a *App) Stop() error { return nil }
 func (a *App) Cleanup() error {
 	running.remove(a)
 	// Jobs end with the store, and write to the audit log until then.
-	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release(), a.refused.release())
+	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release(), a.refused.release(),
+		a.releaseOpenID())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

@@ -36,10 +36,21 @@ func init() {
 //			products   <name...>
 //			rate       <number>/m
 //			status     approved|revoked
+//			secret     <secret>
+//			redirect_uri <url...>
+//			audience   <id...>
 //		}
 //		product <name> {
 //			scopes <scope...>
 //			rate   <number>/m
+//		}
+//		openid <issuer> {
+//			client_id  <id>
+//			secret     <secret>
+//			key        <kid> <pem file>
+//			scopes     <scope...>
+//			acr        <value...>
+//			user_claim <claim>
 //		}
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -92,6 +103,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.parseClient(d)
 	case "product":
 		return a.parseProduct(d)
+	case "openid":
+		return a.parseOpenID(d)
 	default:
 		return d.Errf("unrecognized option %q of countersign", option)
 	}
@@ -172,6 +185,12 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 		return rate(d, &c.Rate)
 	case "status":
 		return one(d, &c.Status)
+	case "secret":
+		return one(d, &c.Secret)
+	case "redirect_uri":
+		return list(d, &c.RedirectURIs)
+	case "audience":
+		return list(d, &c.Audiences)
 	default:
 		return d.Errf("unrecognized option %q of a client", option)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -37,6 +38,17 @@ type Client struct {
 
 	// Status is "approved" (the default) or "revoked".
 	Status string `json:"status,omitempty"`
+
+	// Secret is its client_secret at authorization_code and refresh_token. May be a placeholder such as
+	// {file./run/secrets/acme}.
+	Secret string `json:"secret,omitempty"`
+
+	// RedirectURIs are where its people may be sent with a code, letter by letter.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// Audiences are its own client ids at an OpenID provider: the aud of the ID tokens that it may exchange, beside the
+	// gateway's own.
+	Audiences []string `json:"audiences,omitempty"`
 }
 
 // ClientKey is one public key of a client: its kid and a file in PEM.
@@ -65,6 +77,17 @@ func (c *Client) check(environment Environment) error {
 		if err := environment.checkAddress("callback", c.Callback); err != nil {
 			return err
 		}
+	}
+	for _, redirect := range c.RedirectURIs {
+		if err := environment.checkAddress("redirect_uri", redirect); err != nil {
+			return err
+		}
+		if strings.Contains(redirect, "#") {
+			return fmt.Errorf("redirect_uri %q has a fragment, which RFC 6749 §3.1.2 forbids", redirect)
+		}
+	}
+	if len(c.RedirectURIs) > 0 && c.Secret == "" {
+		return errors.New("has a redirect_uri and no secret, so it could never redeem a code; add secret {file./path}")
 	}
 	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
 		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)

@@ -18,6 +18,7 @@ import (
 // configuration's registry, so that counters go on over a reload. No label names a user, a token or a session.
 type metrics struct {
 	answers     *prometheus.HistogramVec // endpoint, code
+	tokens      *prometheus.HistogramVec // endpoint, grant, code
 	states      *prometheus.CounterVec   // state
 	runs        *prometheus.HistogramVec // agent, outcome
 	items       *prometheus.CounterVec   // outcome
@@ -51,6 +52,7 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		answers:     histogram("signing_answer_seconds", "Answers of the signing service, by endpoint and code; ok is success.", "endpoint", "code"),
+		tokens:      histogram("oauth_answer_seconds", "Answers of the token service, by endpoint, grant and code; ok is success.", "endpoint", "grant", "code"),
 		states:      counter("signing_sessions_total", "Sessions that were brought into a state.", "state"),
 		runs:        histogram("signing_run_seconds", "Runs of a smartcard agent over a session, by agent and outcome.", "agent", "outcome"),
 		items:       counter("signing_items_total", "Items of ended runs, by the run's outcome.", "outcome"),
@@ -79,7 +81,7 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, collector := range []prometheus.Collector{m.answers, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

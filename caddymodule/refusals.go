@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
@@ -20,7 +21,7 @@ type refusalReport struct {
 	Time          time.Time `json:"time,omitzero"`
 	RequestID     string    `json:"requestId"`
 	CorrelationID string    `json:"correlationId,omitempty"`
-	Endpoint      string    `json:"endpoint,omitempty"` // of the signing service or of a BaRS proxy; of others only the log tells
+	Endpoint      string    `json:"endpoint,omitempty"` // its path
 	Client        string    `json:"client,omitempty"`   // where known
 	Target        string    `json:"target,omitempty"`   // of a BaRS request
 	Fault         string    `json:"fault,omitempty"`    // the same: sender, proxy, receiver or network
@@ -116,3 +117,15 @@ func (a *App) provisionRefusals() error {
 
 // observer is what this configuration's services tell what happens.
 func (a *App) observer() signing.Observer { return observer{a.metrics.value, a.refused.value} }
+
+// oauthObserver is what its token services tell of each answer.
+func (a *App) oauthObserver(_ context.Context, answer oauth.Answer) {
+	a.metrics.value.tokens.WithLabelValues(answer.Endpoint, answer.Grant, answer.Code).Observe(answer.Took.Seconds())
+	if answer.Status == 0 {
+		return
+	}
+	a.refused.value.remember(refusalReport{
+		Time: answer.Time.UTC(), RequestID: answer.MessageID, Endpoint: answer.Endpoint, Client: answer.Client,
+		Status: answer.Status, Code: answer.Code, Check: answer.Grant, Answer: answer.Message, Detail: answer.Detail,
+	})
+}

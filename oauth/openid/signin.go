@@ -141,7 +141,7 @@ func (p *Provider) info(ctx context.Context, found *discovered, tokens *oauth2.T
 	if found.Info == "" {
 		return json.Marshal(map[string]string{"sub": token.Subject})
 	}
-	answer, err := found.Provider.UserInfo(p.with(ctx), oauth2.StaticTokenSource(tokens))
+	answer, err := found.UserInfo(p.with(ctx), oauth2.StaticTokenSource(tokens))
 	if err != nil {
 		return nil, errors.New("the provider's userinfo endpoint gave no answer that can be read")
 	}

@@ -1,0 +1,94 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/oauth"
+)
+
+func init() {
+	caddy.RegisterModule(Authorize{})
+}
+
+// Authorize has people sign in at an OpenID provider for the countersign app's clients: /authorize, /callback,
+// /userinfo and /backchannel-logout at the path it is mounted at, which is that of an apim_token. Every other path it
+// leaves to what follows.
+type Authorize struct {
+	// PublicURL is the public address of the two. With /callback it is the redirect URI that the provider registers,
+	// with /backchannel-logout its logout URI. It may be left out only where every listener is loopback.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// Environment overrides the global one for this site.
+	Environment Environment `json:"environment,omitempty"`
+
+	// Provider is the issuer of the provider that people sign in at. Default: the first of the countersign app's.
+	Provider string `json:"provider,omitempty"`
+
+	authorizer *oauth.Authorizer
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (Authorize) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.apim_authorize", New: func() caddy.Module { return new(Authorize) }}
+}
+
+// Provision makes the authorizer. It opens and connects nothing.
+func (z *Authorize) Provision(ctx caddy.Context) error {
+	if err := z.provision(ctx); err != nil {
+		return fmt.Errorf("apim_authorize %s: %w", z.PublicURL, err)
+	}
+	return nil
+}
+
+func (z *Authorize) provision(ctx caddy.Context) error {
+	app, err := app(ctx)
+	if err != nil {
+		return err
+	}
+	if z.Environment == "" {
+		z.Environment = app.Environment
+	}
+	if err := z.Environment.check(); err != nil {
+		return err
+	}
+	z.PublicURL = strings.TrimSuffix(z.PublicURL, "/")
+	if err := z.Environment.checkPublicURL(z.PublicURL); err != nil {
+		return err
+	}
+	provider, err := app.openID(z.Provider)
+	if err != nil {
+		return err
+	}
+	if err := z.Environment.checkAddress("openid", provider.Issuer()); err != nil {
+		return err
+	}
+	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{
+		BaseURL: func(r *http.Request) (string, error) { return tokenBase(z.PublicURL, r) },
+		Clients: app.holders, Revoked: app.revoked, Store: app.Store(),
+		Observer: app.oauthObserver, Now: app.now, Logger: ctx.Slogger(),
+	}, oauth.AuthorizerOptions{
+		Provider: provider, Checker: app.checker(),
+		RefuseBearer: func(w http.ResponseWriter, r *http.Request, err error) { ShapeJSON.write(w, r, asRefusal(err)) },
+	})
+	return err
+}
+
+// ServeHTTP answers the authorizer's paths, and leaves others to what follows.
+func (z *Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !z.authorizer.Answers(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
+	z.authorizer.ServeHTTP(w, r)
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Authorize)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Authorize)(nil)
+)
