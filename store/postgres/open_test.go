@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
+)
+
+// Many nodes that start at one time on an empty database all come up.
+func openedAtOnce(t *testing.T, server *postgrestest.Server) {
+	o := Options{DSN: server.DSN(), Schema: newSchema(), Logger: slog.New(slog.DiscardHandler), Wait: 30 * time.Second}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			s, err := Open(t.Context(), o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			if err := s.Commit(t.Context(), put("k", "v")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func schema(t *testing.T, server *postgrestest.Server) {
+	refused := func(schema, want string) {
+		t.Helper()
+		_, err := Open(t.Context(), Options{DSN: server.DSN(), Schema: schema, Logger: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the schema %q: %v, want %q", schema, err, want)
+		}
+	}
+	newer := newSchema()
+	open(t, Options{DSN: server.DSN(), Schema: newer})
+	server.SQL(postgrestest.Database, "UPDATE "+newer+".about SET number = 2")
+	refused(newer, "newer version of this program (form 2, this one knows 1)")
+
+	foreign := newSchema()
+	server.SQL(postgrestest.Database, "CREATE SCHEMA "+foreign+"; CREATE TABLE "+foreign+".somebodys (x int)")
+	refused(foreign, "holds something else (the table somebodys)")
+
+	for _, name := range []string{"Large", "a-b", `"`, "x; DROP", "1a", "pg_catalog", strings.Repeat("a", 64)} {
+		refused(name, "cannot name a schema")
+	}
+
+	// A node that was stopped in the middle of its first start is followed by one that goes on.
+	begun := newSchema()
+	server.SQL(postgrestest.Database, "CREATE SCHEMA "+begun+"; CREATE TABLE "+begun+".about (name text PRIMARY KEY, number bigint NOT NULL)")
+	s := open(t, Options{DSN: server.DSN(), Schema: begun})
+	if err := s.Commit(t.Context(), put("k", "v")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where the tables are there, a user will do who may only read and write them.
+func fewerRights(t *testing.T, server *postgrestest.Server) {
+	schema := newSchema()
+	open(t, Options{DSN: server.DSN(), Schema: schema})
+	server.SQL(postgrestest.Database, `CREATE ROLE lesser LOGIN PASSWORD 'lesser';
+		REVOKE CREATE ON DATABASE `+postgrestest.Database+` FROM PUBLIC;
+		GRANT USAGE ON SCHEMA `+schema+` TO lesser;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA `+schema+` TO lesser;
+		GRANT USAGE ON ALL SEQUENCES IN SCHEMA `+schema+` TO lesser`)
+	dsn := "postgres://lesser:lesser@" + server.Address() + "/" + postgrestest.Database
+	s := open(t, Options{DSN: dsn, Schema: schema})
+	if err := s.Commit(t.Context(), put("k", "v")); err != nil {
+		t.Error(err)
+	}
+	_, err := Open(t.Context(), Options{DSN: dsn, Schema: newSchema(), Logger: slog.New(slog.DiscardHandler)})
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("a schema that it may not make: %v", err)
+	}
+}
+
+func durability(t *testing.T, server *postgrestest.Server) {
+	_, err := Open(t.Context(), Options{DSN: server.DSN() + "&options=-csynchronous_commit%3Doff", Schema: newSchema()})
+	if err == nil || !strings.Contains(err.Error(), "synchronous_commit is off") {
+		t.Errorf("a server that acknowledges too soon: %v", err)
+	}
+}
+
+// Neither an error nor the log nor a store's name has a password in it, whatever is wrong.
+func nothingIsTold(t *testing.T, server *postgrestest.Server) {
+	escaped := url.QueryEscape(postgrestest.Password)
+	wrong := strings.Replace(server.DSN(), url.UserPassword(postgrestest.User, postgrestest.Password).String(), postgrestest.User+":wr0ng%40pass", 1)
+	for _, dsn := range []string{
+		wrong,
+		"postgres://countersign:wr0ng@pass@" + server.Address() + "/gateway",
+		"postgres://countersign:wr0ng#pass@" + server.Address() + "/gateway",
+		"postgres://countersign:wr0ng/pass@" + server.Address() + "/gateway",
+		"postgres://countersign:wr0ng%pass@" + server.Address() + "/gateway",
+		"host=127.0.0.1 port=x password=wr0ng",
+		"host=127.0.0.1 port=1 user=u password='wr0ng",
+		"host=127.0.0.1 port=1 user=u password=wr0ng connect_timeout=1",
+		"postgres://u:wr0ng@127.0.0.1:1/x?default_query_exec_mode=simple_protocol",
+		"postgres://u:wr0ng@127.0.0.1:1/x?sslmode=nonsense",
+		"",
+	} {
+		var log bytes.Buffer
+		_, err := Open(t.Context(), Options{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil)), Wait: time.Second})
+		if err == nil {
+			t.Errorf("%q was opened", dsn)
+			continue
+		}
+		address, addressErr := Address(dsn)
+		told := err.Error() + log.String() + address
+		if addressErr != nil {
+			told += addressErr.Error()
+		}
+		if strings.Contains(told, "wr0ng") || strings.Contains(told, escaped) || strings.Contains(told, "@pass") {
+			t.Errorf("%q tells of its password: %s", dsn, told)
+		}
+	}
+	if _, err := Open(t.Context(), Options{DSN: wrong, Wait: time.Minute}); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "password authentication failed") {
+		t.Errorf("a wrong password: %v", err)
+	}
+	address, err := Address("postgres://u:secret@db1:5432,db2:5433/name?target_session_attrs=read-write")
+	if err != nil || address != "u@db1:5432,db2:5433/name" {
+		t.Errorf("called %q, %v", address, err)
+	}
+}

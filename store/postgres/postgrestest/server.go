@@ -1,0 +1,300 @@
+// Package postgrestest runs a PostgreSQL server for tests: a real one of the system's own programs, in a directory
+// of its own, that can be stopped, killed, frozen and started again, and followed by a synchronous standby that takes
+// its place.
+//
+// A server refuses to run as root, so root's tests run it as the user postgres, or nobody. It asks for a password, as
+// those of users do. It does not wait for the disk (fsync=off), since it survives the end of its processes without;
+// benchmarks have it wait.
+package postgrestest
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Who may ask, and for which database.
+const (
+	User     = "countersign"
+	Password = "s3cret@pass/word" //nolint:gosec // for a server that lives as long as a test
+	Database = "gateway"
+)
+
+// Server is a PostgreSQL server of one test. Not for concurrent use.
+type Server struct {
+	t    testing.TB
+	dir  string // holds its data, its log and its socket
+	port int
+	as   *syscall.Credential // nil: as whoever runs the test
+	with []string            // settings, as in fsync=on
+
+	process *exec.Cmd
+	ended   chan struct{} // closed when the process is gone
+	said    *output
+}
+
+// Start makes a server with an empty database, and with settings such as fsync=on, and starts it. It is gone, with all
+// it kept, when the test ends.
+func Start(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	s := newServer(t)
+	s.with = settings
+	if err := os.WriteFile(filepath.Join(s.dir, "password"), []byte(Password), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.run("initdb", "--pgdata", s.data(), "--username", User, "--pwfile", filepath.Join(s.dir, "password"),
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	s.Resume()
+	s.SQL("postgres", "CREATE DATABASE "+Database)
+	return s
+}
+
+// newServer finds a place for a server that is to be made.
+func newServer(t testing.TB) *Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pg") // short: the path of a socket has at most 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, dir: dir, port: freePort(t)}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() && s.said != nil {
+			t.Logf("--- PostgreSQL printed:\n%s", s.said)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if os.Getuid() == 0 {
+		s.as = unprivileged(t)
+		if err := os.Chown(dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// DSN is where the server's database is, with the password in it. Further parameters may be added.
+func (s *Server) DSN() string { return DSN(s) }
+
+// DSN is where a database is that one of several servers has at a time: whichever takes writes.
+func DSN(servers ...*Server) string {
+	hosts := make([]string, len(servers))
+	for i, s := range servers {
+		hosts[i] = s.Address()
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(User, Password), Host: strings.Join(hosts, ","), Path: Database}
+	u.RawQuery = "sslmode=disable"
+	if len(servers) > 1 {
+		u.RawQuery += "&target_session_attrs=read-write"
+	}
+	return u.String()
+}
+
+// Address is the server's loopback address and port.
+func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Resume starts a server that was stopped or killed, and returns when it takes connections.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.said = &output{}
+	args := []string{"-D", s.data(), "-p", strconv.Itoa(s.port)}
+	for _, setting := range slices.Concat([]string{
+		"listen_addresses=127.0.0.1", "unix_socket_directories=" + s.dir, "max_connections=200", "fsync=off",
+	}, s.with) {
+		args = append(args, "-c", setting)
+	}
+	s.process = s.command("postgres", args...)
+	s.process.Stdout, s.process.Stderr = s.said, s.said
+	s.process.WaitDelay = 5 * time.Second
+	if err := s.process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	process, ended := s.process, make(chan struct{})
+	s.ended = ended
+	go func() {
+		_ = process.Wait() // how it ended does not matter
+		close(ended)
+	}()
+	s.await("connections", func() bool {
+		return s.command("pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port)).Run() == nil
+	})
+}
+
+// Stop ends the server as its administrator would (pg_ctl's fast mode): connections are told, and cut.
+func (s *Server) Stop() {
+	s.t.Helper()
+	_ = s.process.Process.Signal(syscall.SIGINT)
+	s.await("its end", s.gone)
+}
+
+// Kill ends the server and all its processes at once, as a crash of its machine would, but for the disk's cache.
+func (s *Server) Kill() {
+	if s.process == nil || s.gone() {
+		return
+	}
+	s.signal(syscall.SIGKILL)
+	<-s.ended
+}
+
+// Pause freezes the server: its connections stay, and nothing answers.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Continue ends a Pause.
+func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+
+// SQL runs a statement in a database, as the owner of the server.
+func (s *Server) SQL(database, statement string) string {
+	s.t.Helper()
+	return s.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", User, "-d", database, "-c", statement)
+}
+
+// Said is what the server printed since it was last started.
+func (s *Server) Said() string { return s.said.String() }
+
+func (s *Server) gone() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) await(what string, ready func() bool) {
+	s.t.Helper()
+	deadline := time.After(time.Minute)
+	for !ready() {
+		select {
+		case <-deadline:
+			s.t.Fatalf("waited a minute for %s of PostgreSQL:\n%s", what, s.said)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// signal tells the server and each process that it has begun. Those are leaders of groups of their own.
+func (s *Server) signal(signal syscall.Signal) {
+	parent := s.process.Process.Pid
+	all := []int{parent}
+	_ = syscall.Kill(parent, signal) // first, so that it begins no more of them
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		rest := stat[bytes.LastIndexByte(stat, ')')+1:] // the name before may hold anything
+		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
+			if pid, err := strconv.Atoi(strings.Split(name, "/")[2]); err == nil {
+				all = append(all, pid)
+			}
+		}
+	}
+	for _, pid := range all[1:] {
+		_ = syscall.Kill(pid, signal)
+	}
+}
+
+// command is a program of PostgreSQL's, run as the server's user.
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(program(s.t, name), args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+Password, "PGCONNECT_TIMEOUT=10", "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.as}
+	return cmd
+}
+
+func (s *Server) run(name string, args ...string) string {
+	s.t.Helper()
+	out, err := s.command(name, args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// program finds a program of the newest PostgreSQL that is installed: Debian has those of a server out of the PATH.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) })
+	if len(found) > 0 {
+		return found[len(found)-1]
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is neither under /usr/lib/postgresql nor in the PATH: install the package postgresql (scripts/ensure does)", name)
+	}
+	return path
+}
+
+func unprivileged(t testing.TB) *syscall.Credential {
+	t.Helper()
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gid, err := strconv.ParseUint(u.Gid, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	}
+	t.Fatal("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+	return nil
+}
+
+// freePort is below the range from which the system hands out ports for outgoing connections.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 1000 {
+		port := 10000 + rand.IntN(22000)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port between 10000 and 32000")
+	return 0
+}
+
+// output collects what a process prints, from several goroutines.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

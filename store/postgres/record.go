@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// atOnce is how a row says that it has been due always.
+const atOnce = math.MinInt64
+
+// ticks is an instant as a row keeps it: in nanoseconds since 1970.
+func ticks(t time.Time) int64 {
+	if t.IsZero() {
+		return atOnce
+	}
+	return t.UnixNano()
+}
+
+func instant(ticks int64) time.Time {
+	if ticks == atOnce {
+		return time.Time{}
+	}
+	return time.Unix(0, ticks).UTC()
+}
+
+// record reads a row that holds a record and nothing else.
+func record(row pgx.CollectableRow) (store.Record, error) { return scan(row) }
+
+// scan reads the columns of a record, as newStatements orders them, and what the row has after them.
+func scan(row pgx.CollectableRow, more ...any) (store.Record, error) {
+	var (
+		key, queue, index []byte
+		version           int64
+		expires, due      *int64
+		r                 store.Record
+	)
+	into := []any{&key, &version, &r.Value, &expires, &queue, &due, &index}
+	if err := row.Scan(append(into, more...)...); err != nil {
+		return r, err
+	}
+	r.Key, r.Queue, r.Index = string(key), string(queue), string(index)
+	r.Version = store.Version(version) //nolint:gosec // of a sequence, so it is positive
+	if expires != nil {
+		r.Expires = instant(*expires)
+	}
+	if due != nil {
+		r.Due = instant(*due)
+	}
+	return r, nil
+}
+
+// columns are the arguments that put a record.
+func columns(r *store.Record) []any {
+	var expires, due *int64
+	if !r.Expires.IsZero() {
+		t := ticks(r.Expires)
+		expires = &t
+	}
+	if r.Queue != "" {
+		t := ticks(r.Due)
+		due = &t
+	}
+	return []any{[]byte(r.Key), append([]byte{}, r.Value...), expires, nullable(r.Queue), due, nullable(r.Index)}
+}
+
+// nullable is a name, or NULL if there is none, so that no index has an entry for it.
+func nullable(name string) []byte {
+	if name == "" {
+		return nil
+	}
+	return []byte(name)
+}
+
+func byteStrings(texts []string) [][]byte {
+	out := make([][]byte, len(texts))
+	for i, text := range texts {
+		out[i] = []byte(text)
+	}
+	return out
+}

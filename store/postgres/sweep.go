@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	sweepEvery = time.Minute
+	sweepBatch = 500 // rows deleted by one statement
+
+	// grace is how long a row is kept after it has expired: the clocks of nodes differ, and what one deletes must have
+	// expired for all.
+	grace = 10 * time.Minute
+)
+
+// sweep deletes what has expired, again and again, until the store is closed. Every node does; they pass over each
+// other's rows.
+func (s *Store) sweep(every time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.sweeping.Go(func() {
+		<-s.closed
+		cancel()
+	})
+	for {
+		select {
+		case <-time.After(every/2 + rand.N(every)): //nolint:gosec // so that nodes take turns
+		case <-ctx.Done():
+			return
+		}
+		if _, err := s.clear(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("expired records were not cleared away; the next sweep will", slog.Any("error", err))
+		}
+	}
+}
+
+// clear deletes all that has expired long enough ago, in small batches, and returns how much that was.
+func (s *Store) clear(ctx context.Context) (cleared int64, err error) {
+	for {
+		var n int64
+		err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+			// Planned anew each time, for the size that the table has by then.
+			tag, err := c.Exec(ctx, s.sql.sweep, pgx.QueryExecModeExec, ticks(s.now().Add(-grace)), int64(sweepBatch))
+			n = tag.RowsAffected()
+			return err
+		})
+		cleared += n
+		if err != nil || n < sweepBatch {
+			return cleared, err
+		}
+	}
+}
