@@ -18,7 +18,7 @@ TEST_TIMEOUT ?= 30m
 PACKAGES := ./...
 
 .PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench release clean \
-	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory
+	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-crowd
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -87,7 +87,8 @@ bench-request: ## signing requests to the built binary, against a naive handler 
 bench-durable: ## the store on the disk against the one in memory
 bench-openloop: ## 1,000 requests a second, against Caddy's respond
 bench-memory: ## memory with 40,000 live sessions, and the next starts
-bench-request bench-durable bench-openloop bench-memory:
+bench-crowd: ## what a well-behaved client notices of slow connections and of strangers who post garbage
+bench-request bench-durable bench-openloop bench-memory bench-crowd:
 	go run ./test/bench -only $(@:bench-%=%)
 
 clean: ## remove what was built

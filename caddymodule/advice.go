@@ -73,6 +73,7 @@ func advices() []advice {
 		{"csrf", "The person reloads the page. If it goes on, something between removes cookies, or the page is open at two addresses."},
 		{"opened_elsewhere", "The page was opened in another browser before, perhaps by a link that was sent to two people. The person goes on there, or the client makes a new request."},
 		{"mock", "Add mock to signing_service outside production, or open the page without mock=true."},
+		{"too_many", "The client has as many sessions as max_sessions allows. Are people signing them (caddy countersign sessions --client …)? If so, raise it; if not, the client asks in a loop."},
 		{"unavailable", "The caller sends the same request again. Detail says what was away; /countersign/status on the admin endpoint shows how it is now."},
 		{"apikey", "The caller sends the status_key of signing_service in the header apikey."},
 		{"method", "The caller uses the method that Allow names."},

@@ -183,6 +183,8 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 		return list(d, &c.Products)
 	case "rate":
 		return rate(d, &c.Rate)
+	case "max_sessions":
+		return count(d, &c.MaxSessions)
 	case "status":
 		return one(d, &c.Status)
 	case "secret":

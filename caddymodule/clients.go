@@ -36,6 +36,10 @@ type Client struct {
 	// Rate is how many tokens it may get in a minute. Default: the largest rate among its products.
 	Rate int `json:"rate,omitempty"`
 
+	// MaxSessions is how many signing sessions it may have at one time, about, those included that are over and still
+	// kept. Above it new requests are answered 429. Default: 100000.
+	MaxSessions int `json:"max_sessions,omitempty"`
+
 	// Status is "approved" (the default) or "revoked".
 	Status string `json:"status,omitempty"`
 
@@ -100,7 +104,7 @@ func (c *Client) forSigning(id string) signing.Client {
 	if name == "" {
 		name = id
 	}
-	return signing.Client{Name: name, Callback: c.Callback, Algorithms: c.Algorithms}
+	return signing.Client{Name: name, Callback: c.Callback, Algorithms: c.Algorithms, MaxSessions: c.MaxSessions}
 }
 
 func (c *Client) keySources(id string) jwks.ClientKeys {

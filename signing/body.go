@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,31 +25,45 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 			"Send the request as Content-Type: text/plain, with the JWT as the whole body").
 			because("Content-Type", "text/plain", quoted(r.Header.Get("Content-Type")))
 	}
-	share := r.ContentLength
-	if share < 0 {
-		share = MaxBody
-	}
-	release = func() { s.bodies.Add(-share) }
-	if s.bodies.Add(share) > maxHeld {
-		release()
-		return nil, nil, unavailable("bodies in flight are at their limit")
-	}
-	if body, err = s.readAll(w, r, MaxBody); err != nil {
-		release()
+	held := &share{of: &s.bodies}
+	if body, err = s.readAll(w, r, MaxBody, held); err != nil {
+		held.release()
 		return nil, nil, err
 	}
-	return body, release, nil
+	return body, held.release, nil
 }
 
+// share is one body's part of the memory that all bodies hold.
+type share struct {
+	of    *atomic.Int64
+	bytes int64
+}
+
+// grow makes the share as large as given, unless all together would be too large then.
+func (h *share) grow(bytes int) error {
+	if h == nil {
+		return nil
+	}
+	more := int64(bytes) - h.bytes
+	if h.of.Add(more) > maxHeld {
+		h.of.Add(-more)
+		return unavailable("bodies in flight are at their limit")
+	}
+	h.bytes += more
+	return nil
+}
+
+func (h *share) release() { h.of.Add(-h.bytes) }
+
 // readAll reads a body of limited length, which has to arrive within a time that is the real clock's, whatever the
-// service's is.
-func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// service's is. What it holds of it counts in the share, if there is one.
+func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64, held *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
 	// A server that cannot set a deadline has one of its own.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.Durations.ReadBody))
-	body, err := readAtMost(r.Body, r.ContentLength, limit)
+	body, err := readAtMost(r.Body, r.ContentLength, limit, held)
 	if err == nil {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	}
@@ -77,8 +92,19 @@ func hearOut(w http.ResponseWriter, r *http.Request, answer func()) {
 	_, _ = io.CopyN(io.Discard, r.Body, maxRest)
 }
 
-func readAtMost(body io.Reader, length, limit int64) ([]byte, error) {
-	buffer := make([]byte, 0, max(length, 512)+1) // one more, so that a body of the declared length ends in one read
+// firstRead is the memory that a body gets before any of it has arrived. What somebody declares and does not send costs
+// no more than this.
+const firstRead = 16 << 10
+
+func readAtMost(body io.Reader, length, limit int64, held *share) ([]byte, error) {
+	whole := limit + 1 // one more, so that a body of the declared length ends in one read
+	if length >= 0 {
+		whole = min(length, limit) + 1
+	}
+	buffer := make([]byte, 0, min(whole, firstRead))
+	if err := held.grow(cap(buffer)); err != nil {
+		return nil, err
+	}
 	for {
 		n, err := body.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
@@ -92,7 +118,11 @@ func readAtMost(body io.Reader, length, limit int64) ([]byte, error) {
 		case err != nil:
 			return nil, badRequest("body", "The request's body did not arrive whole").withDetail("%s", err)
 		case len(buffer) == cap(buffer):
-			buffer = append(buffer, 0)[:len(buffer)]
+			larger := min(4*len(buffer), int(max(whole, int64(len(buffer))+1)))
+			if err := held.grow(larger); err != nil {
+				return nil, err
+			}
+			buffer = append(make([]byte, 0, larger), buffer...)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (read call, b
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		return call{}, nil, failure(http.StatusUnsupportedMediaType, "content_type", "The page's calls are application/json")
 	}
-	body, err := s.readAll(w, r, maxCall)
+	body, err := s.readAll(w, r, maxCall, nil)
 	if err != nil {
 		return call{}, nil, err
 	}

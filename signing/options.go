@@ -33,6 +33,8 @@ type Client struct {
 	Name       string   // what the page calls it
 	Callback   string   // where the browser goes when it is over
 	Algorithms []string // of payload signatures; empty: RS256
+	// MaxSessions is how many sessions it may have at one time, about; 0: DefaultMaxSessions.
+	MaxSessions int
 }
 
 // KeySource finds the key that a client registered under a kid.
@@ -224,6 +226,9 @@ func (c Client) check() error {
 		default:
 			return fmt.Errorf("algorithm %q is not known; use RS1, RS256 or PS256", algorithm)
 		}
+	}
+	if c.MaxSessions < 0 {
+		return fmt.Errorf("max_sessions %d is no number of sessions", c.MaxSessions)
 	}
 	if c.Callback == "" {
 		return errors.New("has no callback; give the URL the browser returns to")

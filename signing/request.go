@@ -47,6 +47,11 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
+	if s.working.Add(1) > maxWorking {
+		s.working.Add(-1)
+		return unavailable("as many requests are being worked on as may be")
+	}
+	defer s.working.Add(-1)
 
 	jws, read, err := readJWS(body)
 	if err != nil {
@@ -253,7 +258,13 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 	if err != nil {
 		return nil, err
 	}
+	if err := s.quotas.admit(ctx, a.iss, client.MaxSessions); err != nil {
+		return nil, err
+	}
 	err = s.sessions.create(ctx, fresh, payloads, gone, store.Record{Key: a.key, Value: remembered, Expires: gone})
+	if err != nil {
+		s.quotas.giveBack(a.iss)
+	}
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) {
 		answer, err := s.repeated(ctx, a)

@@ -22,7 +22,9 @@ type Service struct {
 	Options
 	assets   http.Handler
 	sessions *sessions
+	quotas   *quotas
 	bodies   atomic.Int64 // bytes of request bodies now held
+	working  atomic.Int64 // requests that have arrived whole and are not answered yet
 }
 
 // New makes a Service. It opens nothing and starts nothing.
@@ -36,6 +38,7 @@ func New(options Options) (*Service, error) {
 	}
 	return &Service{
 		Options:  options,
+		quotas:   &quotas{store: options.Store, now: options.Now},
 		assets:   http.StripPrefix("/page", page.Assets()),
 		sessions: &sessions{store: options.Store, now: options.Now, tries: options.Tries, entered: options.Observer.Entered, packer: packer},
 	}, nil

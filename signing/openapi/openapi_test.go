@@ -110,7 +110,7 @@ func TestDescriptionHasEveryCode(t *testing.T) {
 	}
 	statuses := map[string]int{
 		"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "MethodNotAllowed": 405, "RequestTimeout": 408,
-		"Conflict": 409, "RequestEntityTooLarge": 413, "UnsupportedMediaType": 415, "InternalServerError": 500, "ServiceUnavailable": 503,
+		"Conflict": 409, "RequestEntityTooLarge": 413, "UnsupportedMediaType": 415, "TooManyRequests": 429, "InternalServerError": 500, "ServiceUnavailable": 503,
 	}
 	made := regexp.MustCompile(`(?:failure\(http\.Status(\w+), |bad(?:Request|Claims)\()"([a-z_]+)"`)
 	files, err := filepath.Glob("../*.go")
