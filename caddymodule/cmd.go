@@ -35,6 +35,7 @@ func commands() []func() *cobra.Command {
 		clientCommand,
 		jwksCommand,
 		keygenCommand,
+		onboardCommand,
 		sessionsCommand,
 		signCommand,
 		storeCommand,

@@ -137,30 +137,52 @@ type generated struct {
 }
 
 func keygen(out output, kid, dir string, bits int) error {
+	made, err := makeKeys(kid, dir, bits)
+	if err != nil {
+		return err
+	}
+	return out.answer(made, func(w io.Writer) error {
+		if made.Advice != "" {
+			fmt.Fprintf(out.stderr, "Note: %s\n", made.Advice)
+		}
+		_, err := fmt.Fprintf(w, `%s
+Next: have the public key registered under the kid %s, or publish the key set and have its URL registered. For a
+gateway like this one its operator runs: caddy countersign client <id> %s
+`, made.text(), kid, made.Public)
+		return err
+	})
+}
+
+func (g generated) text() string {
+	return fmt.Sprintf("Private key  %s   (keep it; only you can read it)\nPublic key   %s\nKey set      %s\n", g.Private, g.Public, g.Set)
+}
+
+// makeKeys makes a key pair and its three files, none of which may be there.
+func makeKeys(kid, dir string, bits int) (generated, error) {
 	if !word(kid, true) {
-		return fmt.Errorf("the kid %.64q is to name files too, so it may have letters, digits and a few signs such as - and _", kid)
+		return generated{}, fmt.Errorf("the kid %.64q is to name files too, so it may have letters, digits and a few signs such as - and _", kid)
 	}
 	if bits < 2048 || bits > 8192 {
-		return fmt.Errorf("a key of %d bits is refused everywhere; 4096 is what the services ask for", bits)
+		return generated{}, fmt.Errorf("a key of %d bits is refused everywhere; 4096 is what the services ask for", bits)
 	}
 	made := generated{KID: kid, Advice: kidAdvice(kid)}
 	made.Private, made.Public, made.Set = filepath.Join(dir, kid+".pem"), filepath.Join(dir, kid+".pub.pem"), filepath.Join(dir, kid+".jwks.json")
 	for _, path := range []string{made.Private, made.Public, made.Set} {
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s exists already, and is left as it is; choose another --dir, or another kid for a new key", path)
+			return made, fmt.Errorf("%s exists already, and is left as it is; choose another --dir, or another kid for a new key", path)
 		}
 	}
 	private, err := jwks.GenerateRSA(bits, nil)
 	if err != nil {
-		return err
+		return made, err
 	}
 	signer, err := jwks.NewSigner(kid, private)
 	if err != nil {
-		return err
+		return made, err
 	}
 	public, err := publicPEM(signer.Key())
 	if err != nil {
-		return err
+		return made, err
 	}
 	made.Bits = signer.Key().Bits()
 	for _, file := range []struct {
@@ -173,22 +195,10 @@ func keygen(out output, kid, dir string, bits int) error {
 		{made.Set, publicSet{[]publicJWK{jwkOf(signer.Key())}}.text(), 0o644},
 	} {
 		if err := writeNew(file.path, file.text, file.mode); err != nil {
-			return err
+			return made, err
 		}
 	}
-	return out.answer(made, func(w io.Writer) error {
-		if made.Advice != "" {
-			fmt.Fprintf(out.stderr, "Note: %s\n", made.Advice)
-		}
-		_, err := fmt.Fprintf(w, `Private key  %s   (keep it; only you can read it)
-Public key   %s
-Key set      %s
-
-Next: have the public key registered under the kid %s, or publish the key set and have its URL registered. For a
-gateway like this one its operator runs: caddy countersign client <id> %s
-`, made.Private, made.Public, made.Set, kid, made.Public)
-		return err
-	})
+	return made, nil
 }
 
 func jwksCommand() *cobra.Command {
