@@ -1,0 +1,131 @@
+package bars_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+// Paths, methods, rates and the endpoints that need no token (contract: bars §1).
+func TestChecks(t *testing.T) {
+	w := prepare(t)
+	r := &receiver{}
+	r.will(say(200, "application/fhir+json", "{}"))
+	w.enter("good", host("good"), listen(t, r, w.authority.Issue(host("good")), w.authority), "/FHIR/R4")
+	w.options = "rate 60/m"
+	w.start()
+
+	t.Run("paths and methods", func(t *testing.T) {
+		allowed := map[string]string{
+			"/metadata": "GET", "/MessageDefinition": "GET", "/Slot": "GET", "/$process-message": "POST", "/%24process-message": "POST",
+			"/Appointment": "GET POST", "/ServiceRequest": "GET POST",
+			"/Appointment/a-1.B": "GET PUT PATCH DELETE", "/ServiceRequest/1": "GET PUT PATCH DELETE",
+		}
+		for path, methods := range allowed {
+			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+				request := w.call(method, path, "good", nil)
+				if !strings.Contains(methods, method) {
+					request.Header.Del("Authorization") // what there is not needs no token to be told so
+					a := send(t, request)
+					if codes, _ := a.outcome(); a.status != 405 || codes != "not-supported / PROXY_METHOD_NOT_ALLOWED" ||
+						a.header.Get("Allow") != strings.ReplaceAll(methods, " ", ", ") {
+						t.Errorf("%s %s: %d %v %s", method, path, a.status, a.header, a.body)
+					}
+				} else if a := send(t, request); a.status != 200 {
+					t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+				}
+			}
+		}
+		for _, path := range []string{
+			"/", "/Patient", "/slot", "/Slot/1", "/metadata/", "/$process-message/x", "/Appointment/", "/Appointment/a/b", "/Appointment/a%2Fb", "/Appointment/a%3Fb", "/Appointment/" + strings.Repeat("a", 65),
+		} {
+			request := w.call("GET", "/", "good", nil)
+			request.URL.Opaque = base + path
+			request.Header.Del("Authorization")
+			if a := send(t, request); a.status != 404 {
+				t.Errorf("%s: %d %s", path, a.status, a.body)
+			}
+		}
+	})
+	t.Run("without a token", func(t *testing.T) {
+		for _, path := range []string{"/_ping", "/metadata", "/_status"} {
+			request := must(http.NewRequest("GET", w.URL("GATEWAY", base+path), nil))
+			if path == "/_status" {
+				if a := send(t, request); a.status != 401 {
+					t.Errorf("%s without the key: %d", path, a.status)
+				}
+				request.Header.Set("apikey", "s3cret")
+			}
+			a := send(t, request)
+			var said map[string]any
+			if err := json.Unmarshal(a.body, &said); a.status != 200 || err != nil {
+				t.Fatalf("%s: %d %v %s", path, a.status, err, a.body)
+			}
+			switch path {
+			case "/metadata":
+				if said["resourceType"] != "CapabilityStatement" || a.header.Get("Content-Type") != "application/fhir+json" {
+					t.Errorf("%s: %s", path, a.body)
+				}
+			case "/_status":
+				if said["status"] != "pass" || said["version"] == nil || said["checks"] == nil {
+					t.Errorf("%s: %s", path, a.body)
+				}
+			default:
+				if said["version"] == nil {
+					t.Errorf("%s: %s", path, a.body)
+				}
+			}
+		}
+		request := must(http.NewRequest("GET", w.URL("GATEWAY", base+"/metadata"), nil))
+		request.Header.Set("NHSD-Target-Identifier", target("good"))
+		if a := send(t, request); a.status != 401 {
+			t.Errorf("/metadata of a receiver: %d", a.status)
+		}
+	})
+	t.Run("why", func(t *testing.T) {
+		request := w.call("GET", "/Slot", "nobody", nil)
+		send(t, request)
+		out, err := gateway.Run(nil, gateway.Binary(t), "countersign", "why", "--address", "127.0.0.1:"+w.Port("ADMIN"), request.Header.Get("X-Request-Id"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"PROXY_NOT_FOUND", "sender", "nobody", "/Slot", "Compare the target"} {
+			if !contains(out, want) {
+				t.Errorf("why does not say %s:\n%s", want, out)
+			}
+		}
+		log, err := gateway.Run([]byte(w.Output()), gateway.Binary(t), "countersign", "why", "--log", "-", request.Header.Get("X-Request-Id"))
+		if err != nil || !contains(log, "PROXY_NOT_FOUND") || !contains(log, "sender") {
+			t.Errorf("%v\n%s", err, log)
+		}
+	})
+	t.Run("rates", func(t *testing.T) { // last: it uses the application's minute up
+		limited := 0
+		for range 61 {
+			request := w.call("GET", "/Slot", "good", nil)
+			request.Header.Set("Authorization", "Bearer "+w.token("second"))
+			a := send(t, request)
+			if a.status == 200 {
+				continue
+			}
+			limited++
+			wait, err := strconv.Atoi(a.header.Get("Retry-After"))
+			if codes, _ := a.outcome(); a.status != 429 || codes != "throttled / PROXY_TOO_MANY_REQUESTS" || err != nil || wait < 1 || wait > 60 {
+				t.Fatalf("%d %v %s", a.status, a.header, a.body)
+			}
+		}
+		if limited == 0 {
+			t.Error("61 requests went through")
+		}
+		w.Reload(strings.Replace(w.caddyfile(), "rate 60/m", "rate 60/m\n\t\t\tmax_body 1MiB", 1))
+		request := w.call("GET", "/Slot", "good", nil)
+		request.Header.Set("Authorization", "Bearer "+w.token("second"))
+		if a := send(t, request); a.status != 429 {
+			t.Errorf("a reload forgets the count: %d", a.status)
+		}
+	})
+}

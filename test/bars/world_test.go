@@ -1,0 +1,282 @@
+package bars_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars/barstest"
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+const (
+	base   = "/booking-and-referral/FHIR/R4"
+	system = "https://fhir.nhs.uk/Id/dos-service-id"
+	// limit is how long receivers have in these tests; the contract's 32 s would be long to wait for.
+	limit = 2 * time.Second
+)
+
+// senderKey is made once, since making one takes long.
+var senderKey = sync.OnceValues(func() (gateway.Key, error) { return gateway.MakeKey(keyDir, 4096) })
+
+var keyDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if keyDir, err = os.MkdirTemp("", "countersign-bars-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(keyDir) // of a test
+	os.Exit(code)
+}
+
+// world is a gateway with a token service and a BaRS proxy, and receivers that the test has.
+type world struct {
+	*gateway.Gateway
+	t         testing.TB
+	dir       string
+	key       gateway.Key
+	authority *barstest.Authority
+	options   string // more lines for bars_proxy
+	sites     string // more of the Caddyfile
+	tokens    map[string]string
+	entries   map[string]string // the catalogue: value → address
+	resolve   []string
+}
+
+// host is the name of a receiver.
+func host(name string) string { return "bars-int-" + name + ".test.thirdparty.nhs.uk" }
+
+// prepare makes all of a world but the gateway.
+func prepare(t testing.TB) *world {
+	t.Helper()
+	key, err := senderKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: t.TempDir(), key: key, authority: barstest.NewAuthority(t, "INT"), tokens: map[string]string{}, entries: map[string]string{}}
+	w.authority.WriteChain(w.file("chain.pem"))
+	barstest.Write(t, w.dir, "proxy", w.authority.Issue("proxy.int.test.nhs.uk"))
+	return w
+}
+
+func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
+
+// enter puts a receiver into the catalogue: at a port, with a path.
+func (w *world) enter(value, host string, port int, path string) {
+	w.entries[value] = fmt.Sprintf("https://%s:%d%s", host, port, path)
+	if line := "resolve " + host + " 127.0.0.1"; !slices.Contains(w.resolve, line) {
+		w.resolve = append(w.resolve, line)
+	}
+}
+
+// publish writes the catalogue, as one does who replaces a file: by a rename.
+func (w *world) publish(text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.file("catalogue.new"), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(w.file("catalogue.new"), w.file("catalogue.json")); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) catalogue() string {
+	text, err := json.Marshal(map[string]any{"NHSD-Target-Identifier": map[string]any{system: w.entries}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// start starts the gateway.
+func (w *world) start() {
+	w.t.Helper()
+	if len(w.entries) == 0 {
+		w.entries["nobody"] = "https://" + host("nobody")
+	}
+	w.publish(w.catalogue())
+	w.Gateway = gateway.Start(w.t, w.caddyfile())
+}
+
+func (w *world) caddyfile() string {
+	return fmt.Sprintf(`{
+	auto_https disable_redirects
+	default_bind 127.0.0.1
+	skip_install_trust
+	local_certs
+	metrics
+	countersign {
+		environment int
+		store memory
+		client sender {
+			key sender-1 %[1]s
+			products booking-and-referral
+		}
+		client second {
+			key sender-1 %[1]s
+			products booking-and-referral
+		}
+		client other {
+			key sender-1 %[1]s
+			products something
+		}
+		product booking-and-referral {
+			scopes urn:nhsd:apim:app:level3:booking-and-referral
+		}
+		product something {
+			scopes urn:nhsd:apim:app:level3:something
+		}
+	}
+}
+
+http://localhost:{$PORT_GATEWAY} {
+	handle_path /oauth2/* {
+		apim_token {
+			public_url http://localhost:{$PORT_GATEWAY}/oauth2
+		}
+	}
+	handle_path %[2]s/* {
+		bars_proxy {
+			catalogue %[3]s 100ms
+			timeout %[4]s
+			status_key s3cret
+			tls_client_auth %[5]s %[6]s
+			tls_trust_pool file %[7]s
+			%[8]s
+			%[9]s
+		}
+	}
+}
+%[10]s`, w.key.Public, base, w.file("catalogue.json"), limit, w.file("proxy.pem"), w.file("proxy.key"), w.file("chain.pem"),
+		strings.Join(w.resolve, "\n\t\t\t"), w.options, w.sites)
+}
+
+// token is an access token of a client, got once.
+func (w *world) token(client string) string {
+	w.t.Helper()
+	if w.tokens[client] != "" {
+		return w.tokens[client]
+	}
+	address := w.URL("GATEWAY", "/oauth2/token")
+	assertion := w.key.JWT(w.t, map[string]any{"alg": "RS512", "typ": "JWT", "kid": "sender-1"}, map[string]any{
+		"iss": client, "sub": client, "aud": address, "jti": rand.Text(), "exp": time.Now().Unix() + 240,
+	})
+	response, err := http.PostForm(address, url.Values{
+		"grant_type": {"client_credentials"}, "client_assertion": {assertion},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var said struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&said); err != nil || said.Token == "" {
+		w.t.Fatalf("no token for %s: %d %v", client, response.StatusCode, err)
+	}
+	w.tokens[client] = said.Token
+	w.MustNotLog(said.Token, assertion)
+	return said.Token
+}
+
+// target is the header NHSD-Target-Identifier of a receiver.
+func target(value string) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"system":%q,"value":%q}`, system, value))
+}
+
+// call is a request that is right in everything, to be changed.
+func (w *world) call(method, path, value string, body io.Reader) *http.Request {
+	w.t.Helper()
+	r, err := http.NewRequest(method, w.URL("GATEWAY", base+path), body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+w.token("sender"))
+	r.Header.Set("X-Request-Id", rand.Text())
+	r.Header.Set("X-Correlation-Id", rand.Text())
+	r.Header.Set("NHSD-Target-Identifier", target(value))
+	return r
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// outcome is what an answer says as an OperationOutcome: issue code / detail code, and the words.
+func (a answer) outcome() (codes, words string) {
+	var said struct {
+		ResourceType string `json:"resourceType"`
+		Issue        []struct {
+			Code    string `json:"code"`
+			Details struct {
+				Coding []struct {
+					Code string `json:"code"`
+				} `json:"coding"`
+			} `json:"details"`
+			Diagnostics string `json:"diagnostics"`
+		} `json:"issue"`
+	}
+	if json.Unmarshal(a.body, &said) != nil || said.ResourceType != "OperationOutcome" || len(said.Issue) == 0 || len(said.Issue[0].Details.Coding) == 0 {
+		return "", ""
+	}
+	return said.Issue[0].Code + " / " + said.Issue[0].Details.Coding[0].Code, said.Issue[0].Diagnostics
+}
+
+var client = &http.Client{
+	Timeout:       30 * time.Second,
+	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: 5 * time.Second},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func send(t testing.TB, r *http.Request) answer {
+	t.Helper()
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, body}
+}
+
+// line is the line of the log about a request, waited for.
+func (w *world) line(message, id string) map[string]any {
+	w.t.Helper()
+	var found map[string]any
+	if !gateway.Eventually(10*time.Second, func() bool {
+		for line := range strings.Lines(w.Output()) {
+			var read map[string]any
+			if json.Unmarshal([]byte(line), &read) == nil && read["msg"] == message && read["request_id"] == id {
+				found = read
+			}
+		}
+		return found != nil
+	}) {
+		w.t.Fatalf("no line %q about %s in the log", message, id)
+	}
+	return found
+}
+
+func contains(list []byte, text string) bool { return bytes.Contains(list, []byte(text)) }
