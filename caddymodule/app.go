@@ -59,6 +59,7 @@ type App struct {
 	refused  hold[*refusals]
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
+	revoked  []*hold[*revocations]
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions
@@ -195,9 +196,9 @@ func (a *App) Stop() error { return nil }
 // the running configuration's.
 func (a *App) Cleanup() error {
 	running.remove(a)
-	// Jobs end with the store, and write to the audit log until then.
-	return errors.Join(a.store.release(), a.auditLog.release(), a.keySets.release(), a.metrics.release(), a.refused.release(),
-		a.releaseOpenID())
+	// Jobs end with the store, and until then look for revocations and write to the audit log.
+	return errors.Join(a.store.release(), a.releaseRevocations(), a.auditLog.release(), a.keySets.release(), a.metrics.release(),
+		a.refused.release(), a.releaseOpenID())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

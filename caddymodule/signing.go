@@ -2,12 +2,9 @@ package caddymodule
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -63,18 +60,6 @@ type SigningService struct {
 type signingService interface {
 	http.Handler
 	Health(ctx context.Context) signing.Health
-}
-
-// Certificates says whose certificates may stand behind a signature (contract: signing-service §5).
-type Certificates struct {
-	// Issuers are PEM files with the certificates of accepted issuers.
-	Issuers []string `json:"issuers,omitempty"`
-	// TrustMock accepts this installation's own mock CA, for mock sessions. Refused in production.
-	TrustMock bool `json:"trust_mock,omitempty"`
-	// AnyUser accepts a certificate of another person than the one the request names.
-	AnyUser bool `json:"any_user,omitempty"`
-	// MinBits is the smallest accepted RSA key of a card. Default: 1024, in production 2048.
-	MinBits int `json:"min_bits,omitempty"`
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -136,7 +121,10 @@ func (s *SigningService) check() error {
 		return errors.New("has no way to a smartcard; add agent with the address of one, or outside production mock")
 	}
 	if !s.Certificates.TrustMock && len(s.Certificates.Issuers) == 0 {
-		return errors.New("trusts no issuer, so no signature could be released; add certificates { trust mock } or { trust <pem file> }")
+		return errors.New("trusts no issuer, so no signature could be released; add certificates { trust mock } or { trust_pool file <pem file> }")
+	}
+	if err := s.Certificates.check(); err != nil {
+		return fmt.Errorf("certificates: %w", err)
 	}
 	if s.Environment != Production {
 		return nil
@@ -185,63 +173,6 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 		options.Mock = &route
 	}
 	return options, nil
-}
-
-func (s *SigningService) trust() (signing.Trust, error) {
-	trust := signing.Trust{AnyUser: s.Certificates.AnyUser, MinBits: s.Certificates.MinBits}
-	if trust.MinBits == 0 && s.Environment == Production {
-		trust.MinBits = 2048
-	}
-	for _, path := range s.Certificates.Issuers {
-		issuers, err := readCertificates(path)
-		if err != nil {
-			return trust, fmt.Errorf("certificates: trust %s: %w", path, err)
-		}
-		trust.Issuers = append(trust.Issuers, issuers...)
-	}
-	if s.Certificates.TrustMock {
-		trust.Mock = s.mockCA
-	}
-	return trust, nil
-}
-
-// mockCA reads the mock's own CA from Caddy's storage, where the mock has put it by the time that it has signed.
-func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) {
-	text, err := s.app.vault.Load(ctx, MockCACertificate)
-	if err != nil {
-		return nil, fmt.Errorf("the mock's CA is not in Caddy's storage (%s): is the mock agent part of this installation? %w", MockCACertificate, err)
-	}
-	found, err := parseCertificates(text)
-	if err != nil {
-		return nil, err
-	}
-	return found[0], nil
-}
-
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return parseCertificates(text)
-}
-
-func parseCertificates(text []byte) ([]*x509.Certificate, error) {
-	var found []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("a PEM block of type %s has no place among issuers' certificates", block.Type)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, certificate)
-	}
-	if len(found) == 0 {
-		return nil, errors.New("there is no PEM certificate in it")
-	}
-	return found, nil
 }
 
 // access is the check of every caller.

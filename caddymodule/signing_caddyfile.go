@@ -33,9 +33,7 @@ func init() {
 //			<as agent>
 //		}
 //		certificates {
-//			trust mock|<pem file>...
-//			any_user
-//			min_bits <bits>
+//			<see Certificates>
 //		}
 //		status_key  <key>
 //		sign_within <duration>
@@ -97,40 +95,6 @@ func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf("unrecognized option %q of signing_service", option)
 	}
-}
-
-func (c *Certificates) parse(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch option := d.Val(); option {
-		case "trust":
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
-			}
-			for _, arg := range args {
-				if arg == "mock" {
-					c.TrustMock = true
-				} else {
-					c.Issuers = append(c.Issuers, arg)
-				}
-			}
-		case "any_user":
-			c.AnyUser = true
-			if err := noMore(d); err != nil {
-				return err
-			}
-		case "min_bits":
-			if err := count(d, &c.MinBits); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("unrecognized option %q of certificates", option)
-		}
-	}
-	return nil
 }
 
 // parseAgent reads an agent's address and block. What it does not know itself is Caddy's http transport's.

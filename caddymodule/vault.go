@@ -18,6 +18,13 @@ type Vault interface {
 // MockCACertificate is where the mock smartcard agent keeps its CA's certificate, and where `trust mock` finds it.
 const MockCACertificate = "countersign/mock/ca.crt"
 
+// Where the mock smartcard agent publishes the revocation list of its CA: in Caddy's storage, and under the address
+// that stands in its cards, which nobody has to serve.
+const (
+	MockCRL        = "countersign/mock/ca.crl"
+	MockCRLAddress = "http://crl.mock.invalid/ca.crl"
+)
+
 // ownKeysName is where the gateway's own keys are kept.
 const ownKeysName = "countersign/keys/own.json"
 

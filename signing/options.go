@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -76,14 +77,10 @@ type Caller struct {
 
 // Trust says whose certificates may stand behind a signature (contract: signing-service §5).
 type Trust struct {
-	Issuers []*x509.Certificate
+	certificates.Policy
 	// Mock returns the certificate of the installation's own mock CA; nil: it is not trusted. It counts only
 	// in sessions opened with mock=true, or where no real way to a card is configured.
 	Mock func(ctx context.Context) (*x509.Certificate, error)
-	// AnyUser lifts the rule that the certificate's CN begins with the request's sub.
-	AnyUser bool
-	// MinBits is the smallest accepted RSA key of a card; default 1024 (with a warning below 2048).
-	MinBits int
 }
 
 // Durations of a session. Zero means the default.
@@ -189,7 +186,7 @@ func (o *Options) setDefaults() {
 		o.Tries = 5
 	}
 	if o.Trust.MinBits <= 0 {
-		o.Trust.MinBits = 1024
+		o.Trust.MinBits = certificates.DefaultMinBits
 	}
 	if o.Span == nil {
 		o.Span = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }

@@ -1,6 +1,9 @@
 package signing
 
-import "github.com/seed-dd2befc3/countersign/smartcard"
+import (
+	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+)
 
 // Reason says why a session is not signed: a stable code, and what the person is told. Retry says that the
 // same session can be tried again.
@@ -20,13 +23,18 @@ const (
 	reasonNoAgent          = "no_agent"
 	reasonAudit            = "audit"
 	reasonSignature        = "signature_invalid"
-	reasonCertUnreadable   = "certificate_unreadable"
-	reasonCertUntrusted    = "certificate_untrusted"
-	reasonCertExpired      = "certificate_expired"
-	reasonCertNotYet       = "certificate_not_yet_valid"
-	reasonCertNotForSigner = "certificate_usage"
-	reasonCertKey          = "certificate_key"
-	reasonCertUser         = "certificate_user"
+	reasonCertUnreadable   = string(certificates.Unreadable)
+	reasonCertUntrusted    = string(certificates.Untrusted)
+	reasonCertExpired      = string(certificates.Expired)
+	reasonCertNotYet       = string(certificates.NotYetValid)
+	reasonCertNotForSigner = string(certificates.NotForSigning)
+	reasonCertKey          = string(certificates.KeyRefused)
+	reasonCertUser         = string(certificates.OtherUser)
+	reasonCertSHA1         = string(certificates.SHA1)
+	reasonCertIssuerTime   = string(certificates.IssuerExpired)
+	reasonCertRevoked      = string(certificates.Revoked)
+	reasonCertIssuerGone   = string(certificates.IssuerRevoked)
+	reasonCertUnchecked    = string(certificates.Unchecked)
 )
 
 // reasons holds every sentence a person can meet. What only an operator needs is in the log.
@@ -59,6 +67,16 @@ var reasons = map[string]Reason{
 		Text: "The key on the card is of a kind or size that this service does not accept. Nothing was released. Ask your service desk for a newer smartcard."},
 	reasonCertUser: {Title: "This is someone else's card",
 		Text: "The request is for another user than the one the card belongs to. Nothing was released. Sign with your own card: start again from the system that sent you here."},
+	reasonCertSHA1: {Title: "The card's certificate is signed in an outdated way",
+		Text: "It is signed with SHA-1, which this service does not accept. Nothing was released. Ask your service desk for a newer smartcard."},
+	reasonCertIssuerTime: {Title: "The authority behind this card has expired",
+		Text: "The certificate of the authority that issued your card is not valid at this time. Nothing was released. Tell your service desk; a newer smartcard may be needed."},
+	reasonCertRevoked: {Title: "The card's certificate has been revoked",
+		Text: "Your card may not be used to sign any more. Nothing was released. Ask your service desk for a new smartcard, and tell them if you did not expect this."},
+	reasonCertIssuerGone: {Title: "The authority behind this card has been revoked",
+		Text: "Nothing that it issued is accepted any more, your card included. Nothing was released. Tell your service desk."},
+	reasonCertUnchecked: {Title: "Your card could not be checked", Retry: true,
+		Text: "The service could not find out whether your card has been revoked. Nothing was released. Wait a minute and try again; if it stays like this, tell your service desk."},
 
 	smartcard.CodeNoCard: {Title: "No smartcard found", Retry: true,
 		Text: "Put your smartcard into the reader, wait until its light is steady, and try again."},

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
@@ -219,7 +220,7 @@ func TestIssuers(t *testing.T) {
 			agent := newFakeAgent(t)
 			agent.card = c.issuer.issue(t, cardKey().Public(), nil)
 			w := newWorld(t, func(o *Options) {
-				o.Trust = Trust{Issuers: []*x509.Certificate{real.cert, later.cert}, Mock: mock.certificate}
+				o.Trust = Trust{Policy: certificates.Policy{Issuers: []*x509.Certificate{real.cert, later.cert}}, Mock: mock.certificate}
 				o.Mock, o.Agents = nil, nil
 				if !c.noReal {
 					o.Agents = []Route{{Name: "real", Agent: agent}}

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,7 +33,12 @@ type Agent struct {
 
 	mu     sync.Mutex
 	signer *mocksigner.Mock
+	ca     *mocksigner.CA
+	listed time.Time // when the CA's revocation list was published
 }
+
+// relist is how old the published revocation list of the mock's CA may become. It is good for a day.
+const relist = 6 * time.Hour
 
 // CaddyModule returns the module's name for Caddy.
 func (*Agent) CaddyModule() caddy.ModuleInfo {
@@ -53,17 +59,38 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 func (a *Agent) ready(ctx context.Context) (*mocksigner.Mock, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.signer != nil {
-		return a.signer, nil
+	if a.signer == nil {
+		ca, err := mocksigner.LoadCA(ctx, a.vault, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		signer, err := mocksigner.New(mocksigner.Options{
+			CA: ca, Faults: a.Faults, Delay: time.Duration(a.Delay), CRLURL: caddymodule.MockCRLAddress, Logger: a.logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		a.signer, a.ca = signer, ca
 	}
-	ca, err := mocksigner.LoadCA(ctx, a.vault, nil, nil)
+	return a.signer, a.publish(ctx)
+}
+
+// publish puts the CA's revocation list where the gateway finds it, before the first card is used and now and then
+// after that. It wants a.mu held.
+func (a *Agent) publish(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(a.listed) < relist {
+		return nil
+	}
+	list, err := a.ca.CRL(now)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a.signer, err = mocksigner.New(mocksigner.Options{
-		CA: ca, Faults: a.Faults, Delay: time.Duration(a.Delay), Logger: a.logger,
-	})
-	return a.signer, err
+	if err := a.vault.Save(ctx, caddymodule.MockCRL, list); err != nil {
+		return fmt.Errorf("publishing the mock CA's revocation list: %w", err)
+	}
+	a.listed = now
+	return nil
 }
 
 // Sign signs a job with the mock card of its user.

@@ -24,6 +24,7 @@ func TestHostileAgent(t *testing.T) {
 		{"other_user", "failed", "certificate_user"},
 		{"untrusted_chain", "failed", "certificate_untrusted"},
 		{"expired_certificate", "failed", "certificate_expired"},
+		{"revoked_certificate", "failed", "certificate_revoked"}, // by the list that the mock's CA publishes
 		// The agent or the person can do better: the session waits to be tried again.
 		{"no_card", "opened", "no_card"},
 		{"wrong_pin", "opened", "wrong_pin"},

@@ -1,0 +1,54 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-dd2befc3/countersign/certificates"
+)
+
+// revocations is what is known of revocations, in the pool.
+type revocations struct{ *certificates.Revocations }
+
+// Destruct ends fetches that are under way.
+func (r *revocations) Destruct() error {
+	r.Close()
+	return nil
+}
+
+// acquireRevocations finds what the configurations with the same rules know, or begins to learn it: that is no I/O,
+// so it happens in Provision. What is on disk is read, and fetches begin, when the configuration starts.
+func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, error) {
+	options, err := a.revocationOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	key := fmt.Sprintf("revocations %q %q %q %d %d %s %s %s %v %v %v", options.Dir, options.Hosts, options.Rewrites, options.MaxBytes, options.MaxEntries,
+		options.Refresh, options.Stale, options.Outbound.Timeout, options.NoOCSP, options.Outbound.AllowLocalhost, options.Outbound.AllowNetworks)
+	if c.TrustMock {
+		key += fmt.Sprintf(" mock %v", a.vault.storage)
+		options.Local = map[string]func(context.Context) ([]byte, error){
+			MockCRLAddress: func(ctx context.Context) ([]byte, error) { return a.vault.Load(ctx, MockCRL) },
+		}
+	}
+	held := &hold[*revocations]{}
+	r, err := held.acquire(key, func() (*revocations, error) {
+		made, err := certificates.New(options)
+		return &revocations{made}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.revoked = append(a.revoked, held)
+	a.OnStart(func(context.Context) { r.Start() })
+	return r.Revocations, nil
+}
+
+func (a *App) releaseRevocations() error {
+	var err error
+	for _, held := range a.revoked {
+		err = errors.Join(err, held.release())
+	}
+	return err
+}
