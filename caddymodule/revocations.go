@@ -41,7 +41,7 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 		return nil, err
 	}
 	a.revoked = append(a.revoked, held)
-	a.OnStart(func(context.Context) { r.Start() })
+	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
 	return r.Revocations, nil
 }
 

@@ -115,6 +115,7 @@ func (r *Revocations) download(address string, known validator) ([]byte, validat
 	if err != nil {
 		return nil, validator{}, err
 	}
+	defer func() { _ = response.Body.Close() }() // it was only read
 	body, err := outbound.ReadBody(response, r.MaxBytes)
 	switch {
 	case err != nil:

@@ -138,6 +138,7 @@ func (r *Revocations) question(ctx context.Context, q question, address string) 
 	if err != nil {
 		return said{}, err
 	}
+	defer func() { _ = response.Body.Close() }() // it was only read
 	der, err := outbound.ReadBody(response, maxAnswer)
 	if err != nil {
 		return said{}, err

@@ -40,7 +40,7 @@ func (p Policy) sha1Issuer(leaf *x509.Certificate, at time.Time) (*x509.Certific
 
 // signedDirectly holds a certificate against an issuer's, with whatever hash it is signed.
 func signedDirectly(leaf, issuer *x509.Certificate) bool {
-	return bytes.Equal(leaf.RawIssuer, issuer.RawSubject) && !(isSHA1(leaf.SignatureAlgorithm) && noSHA1()) &&
+	return bytes.Equal(leaf.RawIssuer, issuer.RawSubject) && (!isSHA1(leaf.SignatureAlgorithm) || !noSHA1()) &&
 		(len(leaf.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(leaf.AuthorityKeyId, issuer.SubjectKeyId)) &&
 		issuer.BasicConstraintsValid && issuer.IsCA &&
 		(issuer.KeyUsage == 0 || issuer.KeyUsage&x509.KeyUsageCertSign != 0) &&
