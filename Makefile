@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN := $(CURDIR)/bin
 FUZZTIME ?= 10s
+N ?= 25
+ONLY ?=
 BENCHTIME ?= 1s
 TESTFLAGS ?=
 TEST_TIMEOUT ?= 30m
@@ -17,7 +19,7 @@ TEST_TIMEOUT ?= 30m
 # The root package and its own are what ships; test/ and scripts/ are what checks it.
 PACKAGES := ./...
 
-.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln fuzz bench release clean \
+.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln faults fuzz bench release clean \
 	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-crowd
 
 help: ## list the targets
@@ -64,6 +66,10 @@ caddyfiles: build ## validate every shipped Caddyfile and check its format
 
 vuln: ## check the dependencies against the Go vulnerability database (needs the network)
 	@scripts/vuln
+
+faults: ## make N faults of each kind (ONLY=Kill: of one) and look for what is lost; as root
+	go build -o $(BIN)/caddy ./cmd/caddy
+	COUNTERSIGN_CADDY=$(BIN)/caddy FAULTS=$(N) go test -count=1 -v -timeout 0 -run '^Test(?i:$(ONLY))' ./test/faults
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)

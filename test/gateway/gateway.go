@@ -22,6 +22,8 @@ type Gateway struct {
 	t       testing.TB
 	dir     string         // its home: configuration, data, everything
 	ports   map[string]int // by the name in the Caddyfile
+	binary  string         // in place of the one under test
+	env     []string       // more of it
 	process *Process
 
 	certificates []string // that it makes by itself
@@ -38,9 +40,18 @@ const adminPort = "ADMIN"
 // Start runs the Caddyfile and returns when every port in it accepts connections and every certificate that
 // Caddy makes for it is there. In the text, {$PORT_X}
 // stands for a free port below 32768, known as X.
-func Start(t testing.TB, caddyfile string) *Gateway {
+func Start(t testing.TB, caddyfile string, options ...Option) *Gateway {
 	t.Helper()
-	g := &Gateway{t: t, dir: t.TempDir(), ports: map[string]int{}}
+	g := &Gateway{t: t, ports: map[string]int{}}
+	for _, option := range options {
+		option(g)
+	}
+	if g.dir == "" {
+		g.dir = t.TempDir()
+	}
+	if g.binary == "" {
+		g.binary = Binary(t)
+	}
 	g.write(caddyfile)
 	g.launch()
 	t.Cleanup(g.judge)
@@ -49,13 +60,19 @@ func Start(t testing.TB, caddyfile string) *Gateway {
 
 func (g *Gateway) launch() {
 	g.t.Helper()
-	cmd := exec.Command(Binary(g.t), "run", "--adapter", "caddyfile", "--config", g.path("Caddyfile"))
+	g.spawn()
+	g.process.Await("its ports and certificates", time.Minute, g.ready)
+}
+
+func (g *Gateway) spawn() {
+	g.t.Helper()
+	cmd := exec.Command(g.binary, "run", "--adapter", "caddyfile", "--config", g.path("Caddyfile"))
 	cmd.Dir = g.dir
 	cmd.Env = append(os.Environ(),
 		"HOME="+g.dir, "XDG_DATA_HOME="+g.path("data"), "XDG_CONFIG_HOME="+g.path("config"),
 		"CADDY_ADMIN="+g.admin(), "GORACE=halt_on_error=0")
+	cmd.Env = append(cmd.Env, g.env...)
 	g.process = Launch(g.t, cmd)
-	g.process.Await("its ports and certificates", time.Minute, g.ready)
 }
 
 // ready says what is not there yet: a port that accepts no connection, or a certificate of Caddy's own CA
@@ -164,11 +181,18 @@ func (g *Gateway) Kill() { g.process.Kill() }
 // Restart starts a stopped or killed gateway again, with the same configuration, data and ports.
 func (g *Gateway) Restart() {
 	g.t.Helper()
+	g.Spawn()
+	g.process.Await("its ports and certificates", time.Minute, g.ready)
+}
+
+// Spawn is Restart without the wait: the gateway may as well fail to start.
+func (g *Gateway) Spawn() {
+	g.t.Helper()
 	if g.process.Running() {
-		g.t.Fatal("Restart is for a gateway that was stopped or killed")
+		g.t.Fatal("a gateway can be started again when it was stopped or killed")
 	}
 	g.outputs = append(g.outputs, g.process.Output())
-	g.launch()
+	g.spawn()
 }
 
 // RestartWith is Restart with another Caddyfile.
@@ -187,12 +211,19 @@ func (g *Gateway) Reload(caddyfile string) {
 	g.process.Await("what a reload brings", 30*time.Second, g.ready)
 }
 
-// TryReload is Reload for a configuration that may be refused; the error is what Caddy says.
+// TryReload is Reload for a configuration that may be refused; the error is what Caddy says. One that is as before is
+// loaded all the same, as by `caddy reload --force`.
 func (g *Gateway) TryReload(caddyfile string) error {
 	g.t.Helper()
 	text := g.write(caddyfile)
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Post("http://"+g.admin()+"/load", "text/caddyfile", strings.NewReader(text))
+	request, err := http.NewRequest(http.MethodPost, "http://"+g.admin()+"/load", strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "text/caddyfile")
+	request.Header.Set("Cache-Control", "must-revalidate")
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

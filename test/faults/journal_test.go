@@ -1,0 +1,121 @@
+package faults_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// journal is what was acknowledged, on a disk that no fault reaches. An acknowledgement counts once it is fsynced.
+type journal struct {
+	t    testing.TB
+	file *os.File
+
+	mu         sync.Mutex
+	requests   []*request
+	assertions []*assertion
+}
+
+// request is an accepted signing request, and how far its journey was seen to be. Its journal guards what changes.
+type request struct {
+	items       []item
+	jwt, state  string
+	access      *assertion // whose access token it is asked with
+	token, page string     // as acknowledged
+
+	stage  stage
+	digest string // of the signatures, once fetched
+}
+
+// stage is how far a session was acknowledged to be. It never goes back.
+type stage int
+
+const (
+	created stage = iota
+	opened
+	cancelled
+	failed
+	signed // told by the page, by a redirect or by a webhook
+)
+
+var stages = []string{"created", "opened", "cancelled", "failed", "signed"}
+
+func (s stage) String() string { return stages[s] }
+
+// assertion is a client assertion that was accepted: its jti is used up, and its access token is in force.
+type assertion struct {
+	form   string
+	token  string
+	expiry time.Time // of the assertion
+	until  time.Time // when the access token ends
+}
+
+func newJournal(t testing.TB) *journal {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(t.TempDir(), "journal"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return &journal{t: t, file: file}
+}
+
+// line is one acknowledgement as the journal keeps it.
+type line struct {
+	At    time.Time `json:"at"`
+	What  string    `json:"what"`
+	Token string    `json:"token,omitempty"`
+	Text  string    `json:"text,omitempty"`
+}
+
+// keep makes a line durable and then has it count. A journal that cannot be written ends the test: nothing that
+// follows would mean anything.
+func (j *journal) keep(l line, count func()) {
+	l.At = time.Now()
+	text, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // strings and a time
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, err := j.file.Write(append(text, '\n')); err != nil {
+		panic(err)
+	}
+	if err := j.file.Sync(); err != nil {
+		panic(err)
+	}
+	count()
+}
+
+func (j *journal) used(a *assertion) {
+	j.keep(line{What: "jti", Token: a.token, Text: a.form}, func() { j.assertions = append(j.assertions, a) })
+}
+
+func (j *journal) accepted(r *request) {
+	j.keep(line{What: "request", Token: r.token, Text: r.jwt}, func() { j.requests = append(j.requests, r) })
+}
+
+func (j *journal) reached(r *request, s stage) {
+	j.keep(line{What: s.String(), Token: r.token}, func() { r.stage = max(r.stage, s) })
+}
+
+func (j *journal) fetched(r *request, digest string) {
+	j.keep(line{What: "fetched", Token: r.token, Text: digest}, func() { r.stage, r.digest = signed, digest })
+}
+
+// standing is what is known of a request at this moment.
+func (j *journal) standing(r *request) (s stage, digest string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return r.stage, r.digest
+}
+
+// since returns what was acknowledged after so many requests and assertions.
+func (j *journal) since(requests, assertions int) ([]*request, []*assertion) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.requests[requests:len(j.requests):len(j.requests)], j.assertions[assertions:len(j.assertions):len(j.assertions)]
+}

@@ -1,0 +1,62 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// perWorld bounds the faults of one world, so that no access token and no assertion in it grows old.
+const perWorld = 25
+
+// rounds is how many faults a test is to make: FAULTS of the environment, or a short round.
+func rounds(t testing.TB, short int) int {
+	t.Helper()
+	text := os.Getenv("FAULTS")
+	if text == "" {
+		return short
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("FAULTS=%q is no count", text)
+	}
+	return n
+}
+
+// play makes faults, as many as are asked for, in as many worlds as that takes. After each fault, which leaves the
+// gateway running, the oracle looks.
+func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(w *world)) {
+	t.Helper()
+	var total tally
+	for n := rounds(t, short); total.faults < n; {
+		part := min(perWorld, n-total.faults)
+		t.Run(fmt.Sprintf("%d-%d", total.faults+1, total.faults+part), func(t *testing.T) {
+			w := begin(t)
+			w.begin()
+			for range part {
+				pause(100*time.Millisecond, 700*time.Millisecond)
+				strike(w)
+				w.check(false)
+			}
+			w.drain()
+			w.check(true)
+			sum := w.tally(part)
+			t.Log(sum)
+			sum.fail(t)
+			if sum.signed == 0 {
+				t.Error("nothing was signed: that is no load")
+			}
+			total.add(sum)
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%s: %s", t.Name(), total)
+}
+
+// pause lets the load go on until a random moment.
+func pause(least, most time.Duration) { <-time.After(least + rand.N(most-least)) }
