@@ -30,7 +30,7 @@ func newDisk(t testing.TB) *disk {
 	d.must(os.Mkdir(d.dir, 0o700))
 	d.must(os.WriteFile(d.image, nil, 0o600))
 	d.must(os.Truncate(d.image, 1<<30))
-	d.run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
+	d.run("mkfs.ext4", "-q", "-N", "4096", "-J", "size=8", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
 	d.mount()
 	t.Cleanup(func() { d.run("umount", "-l", d.dir) })
 	return d
@@ -118,24 +118,26 @@ func (d *disk) repair() {
 	d.mount()
 }
 
-// fill leaves so many bytes free, by files that it adds to. free takes them away.
+// fill leaves so many bytes free, by a file that grows, even while others write too. free takes it away.
 func (d *disk) fill(leave uint64) {
 	d.t.Helper()
-	var st unix.Statfs_t
-	d.must(unix.Statfs(d.dir, &st))
-	free := st.Bavail * uint64(st.Bsize)
-	if free <= leave {
-		return
-	}
 	file, err := os.OpenFile(d.filler(), os.O_CREATE|os.O_WRONLY, 0o600)
 	d.must(err)
-	info, err := file.Stat()
-	d.must(err)
-	err = unix.Fallocate(int(file.Fd()), 0, info.Size(), int64(free-leave))
-	if errors.Is(err, unix.ENOSPC) { // somebody else took some of it
-		err = nil
+	defer file.Close()
+	for {
+		var st unix.Statfs_t
+		d.must(unix.Statfs(d.dir, &st))
+		free := st.Bavail * uint64(st.Bsize) //nolint:gosec // a size is not negative
+		if free <= leave {
+			return
+		}
+		info, err := file.Stat()
+		d.must(err)
+		more := int64(max((free-leave)/2, 4096)) //nolint:gosec // less than the disk has
+		if err := unix.Fallocate(int(file.Fd()), 0, info.Size(), more); !errors.Is(err, unix.ENOSPC) {
+			d.must(err)
+		}
 	}
-	d.must(errors.Join(err, file.Close()))
 }
 
 func (d *disk) free() {
@@ -144,6 +146,14 @@ func (d *disk) free() {
 }
 
 func (d *disk) filler() string { return filepath.Join(d.dir, "filler") }
+
+// keep makes one file durable.
+func (d *disk) keep(name string) {
+	d.t.Helper()
+	file, err := os.Open(filepath.Join(d.dir, name))
+	d.must(err)
+	d.must(errors.Join(file.Sync(), file.Close()))
+}
 
 // home is a directory on the disk for a gateway.
 func (d *disk) home() string {

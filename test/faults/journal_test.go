@@ -11,12 +11,15 @@ import (
 
 // journal is what was acknowledged, on a disk that no fault reaches. An acknowledgement counts once it is fsynced.
 type journal struct {
-	t    testing.TB
 	file *os.File
 
 	mu         sync.Mutex
+	written    int // lines
 	requests   []*request
 	assertions []*assertion
+
+	syncing sync.Mutex
+	synced  int // lines
 }
 
 // request is an accepted signing request, and how far its journey was seen to be. Its journal guards what changes.
@@ -60,7 +63,7 @@ func newJournal(t testing.TB) *journal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	return &journal{t: t, file: file}
+	return &journal{file: file}
 }
 
 // line is one acknowledgement as the journal keeps it.
@@ -79,15 +82,37 @@ func (j *journal) keep(l line, count func()) {
 	if err != nil {
 		panic(err) // strings and a time
 	}
+	j.sync(j.write(append(text, '\n')))
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if _, err := j.file.Write(append(text, '\n')); err != nil {
+	count()
+}
+
+// write returns the number of the line.
+func (j *journal) write(text []byte) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, err := j.file.Write(text); err != nil {
 		panic(err)
 	}
+	j.written++
+	return j.written
+}
+
+// sync returns when the line is durable. Those who wait for each other share an fsync.
+func (j *journal) sync(number int) {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	if j.synced >= number {
+		return
+	}
+	j.mu.Lock()
+	written := j.written
+	j.mu.Unlock()
 	if err := j.file.Sync(); err != nil {
 		panic(err)
 	}
-	count()
+	j.synced = written
 }
 
 func (j *journal) used(a *assertion) {

@@ -24,13 +24,15 @@ type load struct {
 
 // begin sets the workers to work.
 func (w *world) begin() {
-	ctx, stop := context.WithCancel(w.t.Context())
+	life := w.t.Context()
+	ctx, stop := context.WithCancel(life)
 	w.load = &load{stop: stop}
+	w.t.Cleanup(w.drain)
 	for range workers {
 		w.load.wg.Go(func() {
 			for ctx.Err() == nil {
-				within, end := context.WithTimeout(context.WithoutCancel(ctx), patience)
-				if err := w.journey(within); err != nil {
+				within, end := context.WithTimeout(life, patience)
+				if err := w.journey(within); err != nil && life.Err() == nil {
 					w.lose("a journey ended: %v", err)
 				}
 				end()

@@ -98,7 +98,7 @@ func (w *world) checkAssertion(ctx context.Context, a *assertion) {
 
 // awaitReady waits until the gateway takes requests, and measures how long that is after a moment.
 func (w *world) awaitReady(since time.Time) {
-	ctx, end := context.WithTimeout(w.t.Context(), patience)
+	ctx, end := context.WithTimeout(w.t.Context(), 2*readyIn)
 	defer end()
 	_, err := w.insist(ctx, func() (answer, error) { return w.redeem(ctx, &assertion{form: "grant_type=none"}) })
 	if err == nil {
@@ -109,7 +109,10 @@ func (w *world) awaitReady(since time.Time) {
 	}
 	took := time.Since(since)
 	w.starts = append(w.starts, took)
-	if err != nil || took > readyIn {
+	switch {
+	case !w.Running():
+		w.t.Fatal("the gateway ended by itself")
+	case err != nil || took > readyIn:
 		w.lose("ready after %s only (%v)", took, err)
 	}
 }

@@ -14,7 +14,7 @@ func TestPowerCut(t *testing.T) {
 	var power *disk
 	play(t, 4, func(t *testing.T) *world {
 		power = newDisk(t)
-		return newWorld(t, site{}, gateway.Home(power.home()))
+		return newDiskWorld(t, power)
 	}, func(w *world) {
 		cutPower(w, power)
 	})
@@ -25,4 +25,12 @@ func cutPower(w *world, power *disk) {
 	w.Signal(syscall.SIGSTOP)
 	power.losePower(w.Kill)
 	w.restart()
+}
+
+// newDiskWorld is a world whose gateway has its home on a disk.
+func newDiskWorld(t *testing.T, d *disk, options ...gateway.Option) *world {
+	t.Helper()
+	w := newWorld(t, site{}, append(options, gateway.Home(d.home()))...)
+	d.keep("home/Caddyfile") // which its operator wrote long before
+	return w
 }

@@ -37,7 +37,7 @@ func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(
 			w := begin(t)
 			w.begin()
 			for range part {
-				pause(100*time.Millisecond, 700*time.Millisecond)
+				pause(100*time.Millisecond, 900*time.Millisecond)
 				strike(w)
 				w.check(false)
 			}
