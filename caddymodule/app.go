@@ -85,7 +85,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision makes everything that needs no I/O but reading clients' key files: no store is opened and nothing is
 // fetched, since `caddy validate` provisions too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), time.Now, vault{ctx.Storage()}
+	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
 	if err := a.Environment.check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}

@@ -48,7 +48,7 @@ func (a *App) openStore() (*openStore, error) {
 		if err != nil {
 			return nil, errors.Join(err, opened.Close())
 		}
-		return &openStore{Store: timedStore{opened, a.metrics.value}, jobs: signing.NewJobs(maxJobs)}, nil
+		return &openStore{Store: timedStore{spoiled(opened), a.metrics.value}, jobs: signing.NewJobs(maxJobs)}, nil
 	})
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)

@@ -58,7 +58,7 @@ func (b *Badger) Identity() string { return "badger " + filepath.Clean(b.Path) }
 
 // Open opens the directory.
 func (b *Badger) Open(ctx context.Context) (store.Store, error) {
-	return badger.Open(ctx, badger.Options{Dir: b.Path, Logger: b.logger})
+	return badger.Open(ctx, badger.Options{Dir: b.Path, Now: clock(), Logger: b.logger})
 }
 
 // UnmarshalCaddyfile reads:
@@ -84,7 +84,9 @@ func (Memory) CaddyModule() caddy.ModuleInfo {
 func (*Memory) Identity() string { return "memory" }
 
 // Open makes an empty store.
-func (*Memory) Open(context.Context) (store.Store, error) { return memory.New(memory.Options{}), nil }
+func (*Memory) Open(context.Context) (store.Store, error) {
+	return memory.New(memory.Options{Now: clock()}), nil
+}
 
 // UnmarshalCaddyfile reads:
 //

@@ -58,7 +58,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	var losses []Loss
-	if s.db, losses, err = openEngine(ctx, tuned(dir, o.Logger), o.Wait); err != nil {
+	if s.db, losses, err = openEngine(ctx, spoiled(tuned(dir, o.Logger)), o.Wait); err != nil {
 		return nil, err
 	}
 	for _, l := range losses {

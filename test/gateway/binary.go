@@ -27,6 +27,26 @@ var binary = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv("COUNTERSIGN_CADDY"); given != "" {
 		return given, nil
 	}
+	if raceEnabled {
+		return build("caddy-race", "-race")
+	}
+	return build("caddy")
+})
+
+// FaultBinary returns a Caddy of which the fault harness can take safeguards away. It is never the one under test.
+func FaultBinary(t testing.TB) string {
+	t.Helper()
+	path, err := faultBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var faultBinary = sync.OnceValues(func() (string, error) { return build("caddy-faults", "-tags", "countersign_faults") })
+
+// build builds ./cmd/caddy with more flags.
+func build(name string, flags ...string) (string, error) {
 	root, err := root()
 	if err != nil {
 		return "", err
@@ -45,10 +65,8 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	defer unlock()
 
-	path, args := filepath.Join(dir, "caddy"), []string{"build"}
-	if raceEnabled {
-		path, args = path+"-race", append(args, "-race")
-	}
+	path := filepath.Join(dir, name)
+	args := append([]string{"build"}, flags...)
 	build := exec.Command("go", append(args, "-o", path, "./cmd/caddy")...)
 	build.Dir = root
 	build.Env = append(os.Environ(), "GOTMPDIR="+dir) // same file system: a binary in use is replaced, not overwritten
@@ -56,7 +74,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("cannot build ./cmd/caddy: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // Root returns the repository's own directory.
 func Root(t testing.TB) string {
