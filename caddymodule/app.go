@@ -59,7 +59,7 @@ type App struct {
 	refused  hold[*refusals]
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
-	revoked  []*hold[*revocations]
+	lists    []*hold[*revocations]
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions

@@ -40,14 +40,14 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 	if err != nil {
 		return nil, err
 	}
-	a.revoked = append(a.revoked, held)
+	a.lists = append(a.lists, held)
 	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
 	return r.Revocations, nil
 }
 
 func (a *App) releaseRevocations() error {
 	var err error
-	for _, held := range a.revoked {
+	for _, held := range a.lists {
 		err = errors.Join(err, held.release())
 	}
 	return err
