@@ -24,6 +24,7 @@ and everything else to standard error. The exit status is 0 when what was asked 
 			for _, build := range commands() {
 				root.AddCommand(build())
 			}
+			root.AddCommand(guestCommands()...)
 		},
 	})
 }

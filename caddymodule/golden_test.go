@@ -15,6 +15,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/mock"
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/pkcs11"
 )
 
 // A golden file holds a Caddyfile, a line of ten dashes, and what comes of it.

@@ -5,12 +5,18 @@ import (
 	"unicode"
 )
 
-// Codes of an Error. The first three are the person's to put right, at the card; the others are the
-// operator's.
+// Codes of an Error. Those up to CodeCardUnfit are the person's to put right, at the card or at the service desk;
+// the others are the operator's.
 const (
 	CodeNoCard      = "no_card"           // no card in the reader, or not this person's
 	CodeWrongPIN    = "wrong_pin"         // the PIN was wrong
+	CodePINLocked   = "pin_locked"        // the card takes no PIN any more; final
+	CodePINTimeout  = "pin_timeout"       // nobody entered the PIN in time
 	CodeCancelled   = "cancelled"         // the person cancelled at the card
+	CodeCardRemoved = "card_removed"      // the card left the reader while it was signing
+	CodeCardUnfit   = "card_unsuitable"   // the card is the person's, but cannot make this signature; final
+	CodeCardTimeout = "card_timeout"      // the reader's or the card's software did not answer in time
+	CodeCardCrashed = "card_crashed"      // the reader's or the card's software broke down
 	CodeUnreachable = "agent_unreachable" // refused, reset, not resolved, TLS failed, or it answered 5xx
 	CodeRefused     = "agent_refused"     // it answered 4xx, or will not sign for a reason of its own
 	CodeTimeout     = "agent_timeout"     // silent for too long, or the job took too long
@@ -22,7 +28,13 @@ const (
 var advice = map[string]string{
 	CodeNoCard:      "no usable smartcard: put the signing person's card in the reader and try again",
 	CodeWrongPIN:    "the PIN was wrong: try again with care, a card locks itself after a few wrong PINs",
+	CodePINLocked:   "the card is locked after too many wrong PINs: whoever issued it can unlock it",
+	CodePINTimeout:  "no PIN was entered in time: check that the prompt can be seen, or allow it more time",
 	CodeCancelled:   "the person cancelled at the card",
+	CodeCardRemoved: "the card was taken out of the reader: put it back and try again",
+	CodeCardUnfit:   "the card cannot make this signature: `caddy countersign cards` at the agent says why",
+	CodeCardTimeout: "the card's software did not answer in time: check the reader and the PKCS#11 module",
+	CodeCardCrashed: "the card's software broke down: check the PKCS#11 module",
 	CodeUnreachable: "the agent cannot be reached: check its address, that it runs, and the certificates of both ends",
 	CodeRefused:     "the agent refused: check its allow_client and users, and its log",
 	CodeTimeout:     "the agent took too long: check the reader, or allow it more time",
@@ -74,7 +86,9 @@ func mismatch(cause error) *Error { return &Error{Code: CodeMismatch, Final: tru
 func (f Failure) toError(fallback string) *Error {
 	e := &Error{Code: fallback, Message: tame(f.Message, 200), Final: f.Final, Wire: tame(f.Code, 40)}
 	switch f.Code {
-	case CodeNoCard, CodeWrongPIN, CodeCancelled:
+	case CodePINLocked, CodeCardUnfit:
+		e.Code, e.Final = f.Code, true
+	case CodeNoCard, CodeWrongPIN, CodePINTimeout, CodeCancelled, CodeCardRemoved, CodeCardTimeout, CodeCardCrashed:
 		e.Code = f.Code
 	default:
 		if code, known := wireCodes[f.Code]; known {

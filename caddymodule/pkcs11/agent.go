@@ -1,0 +1,146 @@
+//go:build (linux || darwin) && (amd64 || arm64)
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
+)
+
+func init() {
+	caddy.RegisterModule(&Agent{})
+}
+
+// Agent signs with real cards, or with keys in an HSM, through the PKCS#11 module of their vendor.
+type Agent struct {
+	// Module is the absolute path of the vendor's library, such as /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so. Mandatory.
+	Module string `json:"module"`
+
+	// Tokens are the labels or serial numbers of the cards that may sign. Default: every card.
+	Tokens []string `json:"tokens,omitempty"`
+
+	// PIN says where PINs come from. Default: nowhere; then only cards sign that need none or whose reader has a PIN pad.
+	PIN *PIN `json:"pin,omitempty"`
+
+	// PINTimeout is how long a person may take to enter the PIN. Default 50s, a little less than a gateway's idle.
+	PINTimeout caddy.Duration `json:"pin_timeout,omitempty"`
+
+	// CallTimeout bounds each call into the module, such as one signature. Default 15s.
+	CallTimeout caddy.Duration `json:"call_timeout,omitempty"`
+
+	// Env are the names of environment variables that the module needs beside the usual ones.
+	Env []string `json:"env,omitempty"`
+
+	agent *pkcs11.Agent
+}
+
+// PIN says where PINs come from. They are asked for once a job and never kept.
+type PIN struct {
+	// From is terminal, pinentry or file.
+	From string `json:"from"`
+
+	// Program is the pinentry program. Default: pinentry.
+	Program string `json:"program,omitempty"`
+
+	// File is the file with the PIN, which nobody but its owner may read.
+	File string `json:"file,omitempty"`
+
+	// ServiceKey says that the key is a service's own and no person's. Production refuses a file without it.
+	ServiceKey bool `json:"service_key,omitempty"`
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (*Agent) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.agents.pkcs11", New: func() caddy.Module { return new(Agent) }}
+}
+
+// Provision checks the configuration. The module is loaded for the first job.
+func (a *Agent) Provision(ctx caddy.Context) error {
+	app, err := caddymodule.FromContext(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Module == "" {
+		return errors.New("smartcard_agent pkcs11: has no module; name the library of the card's vendor, or OpenSC's opensc-pkcs11.so")
+	}
+	source, err := a.PIN.source(app.Environment == caddymodule.Production)
+	if err != nil {
+		return fmt.Errorf("smartcard_agent pkcs11: %w", err)
+	}
+	program, err := self()
+	if err != nil {
+		return err
+	}
+	a.agent, err = pkcs11.New(pkcs11.Options{
+		Module: a.Module, Child: program, Env: pkcs11.Environ(a.Env...), Tokens: a.Tokens, PIN: source,
+		PINTimeout: time.Duration(a.PINTimeout), CallTimeout: time.Duration(a.CallTimeout), Logger: ctx.Slogger(),
+	})
+	if err != nil {
+		return fmt.Errorf("smartcard_agent: %w", err)
+	}
+	return nil
+}
+
+// source is where PINs come from; nil: nowhere.
+func (p *PIN) source(production bool) (pin.Source, error) {
+	if p == nil {
+		return nil, nil
+	}
+	switch {
+	case p.From != "file" && (p.File != "" || p.ServiceKey):
+		return nil, errors.New("pin: file and service_key are for a PIN from a file")
+	case p.From != "pinentry" && p.Program != "":
+		return nil, errors.New("pin: a program is for pinentry")
+	}
+	switch p.From {
+	case "terminal":
+		return pin.NewTerminal(""), nil
+	case "pinentry":
+		return pin.NewPinentry(p.Program, pkcs11.DesktopEnviron()), nil
+	case "file":
+		if !filepath.IsAbs(p.File) {
+			return nil, fmt.Errorf("pin file %q: must be an absolute path", p.File)
+		}
+		if production && !p.ServiceKey {
+			return nil, errors.New("pin file: a stored PIN is refused in production, since nobody but a card's holder may know its PIN; " +
+				"use terminal or pinentry, or, if the key is a service's own and no person's, say service_key")
+		}
+		return pin.NewFile(p.File), nil
+	}
+	return nil, fmt.Errorf("pin %q is not known; use terminal, pinentry or file", p.From)
+}
+
+// Sign signs a job with the card of its user.
+func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	return a.agent.Sign(ctx, job, out)
+}
+
+// Health says whether a card is there that can sign.
+func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) { return a.agent.Health(ctx) }
+
+// Cleanup lets go of the module's process, if there is one. Jobs under way are not disturbed.
+func (a *Agent) Cleanup() error {
+	if a.agent != nil {
+		a.agent.Close()
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner     = (*Agent)(nil)
+	_ caddy.CleanerUpper    = (*Agent)(nil)
+	_ caddyfile.Unmarshaler = (*Agent)(nil)
+	_ smartcard.Signer      = (*Agent)(nil)
+)

@@ -1,0 +1,44 @@
+//go:build (linux || darwin) && (amd64 || arm64)
+
+package pkcs11
+
+import (
+	"context"
+	"io"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/child"
+)
+
+const childName = "pkcs11-child"
+
+func init() {
+	caddy.RegisterModule(&childCommand{})
+}
+
+// childCommand is the process that holds a vendor's module. People have no use for it.
+type childCommand struct{}
+
+// CaddyModule returns the module's name for Caddy.
+func (*childCommand) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "countersign.commands.pkcs11_child", New: func() caddy.Module { return new(childCommand) }}
+}
+
+// Command is the command line.
+func (*childCommand) Command() *cobra.Command {
+	return &cobra.Command{
+		Use: childName + " <module>", Hidden: true, Args: cobra.ExactArgs(1),
+		Short: "Holds a PKCS#11 module for a smartcard agent",
+		Long:  "Holds a PKCS#11 module for a smartcard agent, which starts it and speaks with it over standard input and output.",
+	}
+}
+
+// Run serves the agent until it goes away.
+func (*childCommand) Run(_ context.Context, _ io.Writer, args []string) (caddymodule.GuestAnswer, error) {
+	return caddymodule.GuestAnswer{}, child.Main(args[0])
+}
+
+var _ caddymodule.GuestCommand = (*childCommand)(nil)

@@ -1,0 +1,185 @@
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
+)
+
+// Options say which module and which cards, and where PINs come from.
+type Options struct {
+	// Module is the absolute path of the vendor's shared library. Mandatory.
+	Module string
+
+	// Child starts a process that calls child.Main; the module's path is added to its arguments. Mandatory.
+	Child []string
+
+	// Env is the child's whole environment; see Environ.
+	Env []string
+
+	// Tokens are the labels or serial numbers of the cards that may sign. Default: every card.
+	Tokens []string
+
+	// PIN is where PINs come from. Without one, only cards that need none, or whose reader has a PIN pad, sign.
+	PIN pin.Source
+
+	// PINTimeout bounds the wait for a PIN. Default 50 seconds, a little less than a gateway waits for its first line.
+	PINTimeout time.Duration
+
+	// CallTimeout bounds each call into the module, one signature for instance. Default 15 seconds.
+	CallTimeout time.Duration
+
+	// StartTimeout bounds loading the module. Default 15 seconds.
+	StartTimeout time.Duration
+
+	// Logger is told of children and their troubles; never of users, cards' names, PINs or payloads. Default: silence.
+	Logger *slog.Logger
+
+	// Now is the clock for certificates' validity. Default time.Now.
+	Now func() time.Time
+}
+
+// Agent is a smartcard.Signer for the cards of one module. It may be used by many goroutines: cards sign side by
+// side, each for one job at a time.
+type Agent struct {
+	o        Options
+	children children
+
+	mu   sync.Mutex
+	busy map[string]chan struct{} // by card: held by the job that it signs for
+	last []Reader                 // what was in the readers when a job or a health check looked
+	jobs int                      // under way
+}
+
+var _ smartcard.Signer = (*Agent)(nil)
+
+// New checks the options. It starts nothing: the first job does, or the first question about health.
+func New(o Options) (*Agent, error) {
+	switch {
+	case !filepath.IsAbs(o.Module):
+		return nil, fmt.Errorf("PKCS#11 agent: module %q must be the absolute path of the vendor's library", o.Module)
+	case len(o.Child) == 0:
+		return nil, errors.New("PKCS#11 agent: how to start its child process is mandatory")
+	case o.PINTimeout < 0 || o.CallTimeout < 0 || o.StartTimeout < 0:
+		return nil, errors.New("PKCS#11 agent: timeouts must not be negative")
+	}
+	for _, d := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{{&o.PINTimeout, 50 * time.Second}, {&o.CallTimeout, 15 * time.Second}, {&o.StartTimeout, 15 * time.Second}} {
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Agent{
+		o: o,
+		children: children{
+			command: command{args: append(slices.Clone(o.Child), o.Module), env: o.Env, start: o.StartTimeout, perCall: o.CallTimeout},
+			log:     o.Logger,
+		},
+		busy: map[string]chan struct{}{},
+	}, nil
+}
+
+// Close ends the child process that waits for work. Jobs under way are not disturbed; their children end with them.
+func (a *Agent) Close() { a.children.close() }
+
+// Readers looks into the readers, at the cards that the agent may use, and says which could sign for whom.
+func (a *Agent) Readers(ctx context.Context) ([]Reader, error) {
+	child, _, err := a.children.borrow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.look(child)
+	if err != nil {
+		child.kill()
+		return nil, err
+	}
+	a.children.giveBack(child)
+	return found, nil
+}
+
+// About says what the module calls itself.
+func (a *Agent) About(ctx context.Context) (string, error) {
+	child, _, err := a.children.borrow(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer a.children.giveBack(child)
+	return child.module, nil
+}
+
+// Health says whether a card is there that could sign. While a job is under way nobody else starts a child just to
+// ask: what was seen last is told.
+func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
+	a.mu.Lock()
+	found, working := a.last, a.jobs > 0
+	a.mu.Unlock()
+	if !working || found == nil {
+		var err error
+		if found, err = a.Readers(ctx); err != nil {
+			a.o.Logger.WarnContext(ctx, "PKCS#11 module is not ready", "error", err)
+			return smartcard.Health{Card: "absent"}, nil
+		}
+	}
+	health := smartcard.Health{Ready: true, Card: "absent"}
+	able := 0
+	for _, r := range found {
+		if r.Card == nil {
+			continue
+		}
+		health.Card = "present"
+		for _, c := range r.Card.Certificates {
+			if len(r.Card.Against)+len(c.Against) == 0 {
+				health.Subject = c.Subject
+				able++
+			}
+		}
+	}
+	if able > 1 {
+		health.Subject = fmt.Sprintf("%d certificates", able)
+	}
+	health.Ready = able > 0
+	return health, nil
+}
+
+// look lists the readers' cards through a child. Cards that the agent may not use are left out.
+func (a *Agent) look(child *process) ([]Reader, error) {
+	request, err := pipe.New(pipe.List, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var listing pipe.Listing
+	if _, err := child.call(a.o.CallTimeout, request, pipe.Cards, &listing); err != nil {
+		return nil, err
+	}
+	found := readers(listing, a.o.Now())
+	for i := range found {
+		if card := found[i].Card; card != nil && !a.mayUse(card) {
+			found[i].Card = nil
+		}
+	}
+	a.mu.Lock()
+	a.last = found
+	a.mu.Unlock()
+	return found, nil
+}
+
+func (a *Agent) mayUse(card *Card) bool {
+	return len(a.o.Tokens) == 0 || slices.Contains(a.o.Tokens, card.Label) || slices.Contains(a.o.Tokens, card.Serial)
+}

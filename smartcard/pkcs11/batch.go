@@ -1,0 +1,260 @@
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
+)
+
+// Sign signs a job with the card of its user.
+func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
+	a.count(1)
+	defer a.count(-1)
+	child, chosen, err := a.find(ctx, job)
+	if err != nil {
+		return a.told(ctx, err)
+	}
+	release, err := a.hold(ctx, chosen.card)
+	if err != nil {
+		a.children.giveBack(child)
+		return err
+	}
+	defer release()
+	b := batch{agent: a, child: child, chosen: chosen, job: job}
+	err = b.sign(ctx, out)
+	if b.sound {
+		a.children.giveBack(child)
+	} else {
+		child.kill()
+	}
+	return err
+}
+
+func (a *Agent) count(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.jobs += n
+}
+
+// find chooses the card. What a child that has worked before does not see, a fresh one looks for again: not every
+// module notices what changed since it was loaded.
+func (a *Agent) find(ctx context.Context, job smartcard.Job) (*process, choice, error) {
+	child, fresh, err := a.children.borrow(ctx)
+	for {
+		if err != nil {
+			return nil, choice{}, err
+		}
+		var found []Reader
+		if found, err = a.look(child); err == nil {
+			chosen, none, against := choose(found, job.Sub, job.Algorithm)
+			switch {
+			case chosen.card != nil:
+				return child, chosen, nil
+			case fresh:
+				a.children.giveBack(child)
+				return nil, choice{}, absent(found, job.Sub, none, against)
+			}
+		}
+		child.kill()
+		if err != nil && fresh {
+			return nil, choice{}, err
+		}
+		child, err = a.children.another(ctx)
+		fresh = true
+	}
+}
+
+// absent says why no card can sign.
+func absent(found []Reader, sub string, none bool, against string) *failure {
+	if none {
+		text := "There is no smartcard in the reader."
+		if slices.ContainsFunc(found, func(r Reader) bool { return r.Card != nil }) {
+			text = "The smartcard in the reader is somebody else's."
+		}
+		return &failure{code: smartcard.CodeNoCard, message: text, detail: "no card of the user is in a reader"}
+	}
+	for _, r := range found {
+		if r.Card != nil && r.Card.pin.Locked && slices.ContainsFunc(r.Card.Certificates, func(c Certificate) bool { return c.User == sub }) {
+			return &failure{code: smartcard.CodePINLocked, message: "The smartcard is locked after too many wrong PINs.", final: true, detail: against}
+		}
+	}
+	return &failure{code: smartcard.CodeCardUnfit, message: "This smartcard cannot sign: " + against + ".", final: true, detail: against}
+}
+
+// hold has the card to itself: a second login, or the first one's logout, would reach into the other job.
+func (a *Agent) hold(ctx context.Context, card *Card) (release func(), err error) {
+	key := card.Serial + "\x00" + card.Label
+	a.mu.Lock()
+	turn := a.busy[key]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		a.busy[key] = turn
+	}
+	a.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// batch is one job on its way through one card.
+type batch struct {
+	agent  *Agent
+	child  *process
+	chosen choice
+	job    smartcard.Job
+	sound  bool // the child has ended the batch and can serve another
+}
+
+func (b *batch) sign(ctx context.Context, out *smartcard.Stream) error {
+	if err := b.begin(ctx); err != nil {
+		return b.agent.told(ctx, err)
+	}
+	if err := out.Certificate(b.chosen.certificate.der); err != nil {
+		return err
+	}
+	for _, item := range b.job.Payloads {
+		if err := ctx.Err(); err != nil {
+			b.end(ctx)
+			return err
+		}
+		signature, err := b.item(item.Payload)
+		if err != nil {
+			b.end(ctx)
+			return out.Fail(item.ID, b.agent.explain(ctx, b.whereabouts(ctx, err)).wire())
+		}
+		if err := out.Signature(item.ID, signature); err != nil {
+			b.end(ctx)
+			return err
+		}
+	}
+	b.end(ctx)
+	return nil
+}
+
+// begin asks for the PIN and has the card logged in.
+func (b *batch) begin(ctx context.Context) error {
+	secret, err := b.pin(ctx)
+	if err != nil {
+		b.sound = true
+		return err
+	}
+	request, err := pipe.New(pipe.Begin, pipe.Batch{
+		Slot: b.chosen.card.slot, Serial: b.chosen.card.Serial, Label: b.chosen.card.Label,
+		Certificate: b.chosen.certificate.der, Algorithm: b.job.Algorithm,
+	}, secret)
+	clear(secret)
+	if err != nil {
+		return err
+	}
+	defer request.Wipe()
+	limit := b.agent.o.CallTimeout
+	if b.chosen.card.pin.Pad {
+		limit += b.agent.o.PINTimeout
+	}
+	var ready pipe.Ready
+	_, err = b.child.call(limit, request, pipe.Begun, &ready)
+	if err != nil {
+		return b.refused(err)
+	}
+	b.agent.o.Logger.DebugContext(ctx, "card is ready to sign", "job", b.job.Job, "reader", b.chosen.reader,
+		"mechanism", ready.Mechanism, "pin_each_time", ready.EachTime)
+	return nil
+}
+
+// pin gets the PIN, if the card needs one and the reader does not ask for it.
+func (b *batch) pin(ctx context.Context) ([]byte, error) {
+	card := b.chosen.card
+	source := b.agent.o.PIN
+	switch {
+	case !card.pin.Needed || card.pin.Pad:
+		return nil, nil
+	case source == nil:
+		return nil, errors.New("the card needs a PIN, and the agent has nowhere to get one from")
+	case source.Stored() && (card.pin.Low || card.pin.FinalTry):
+		return nil, errors.New("a wrong PIN was entered since the last right one, so the stored PIN is not risked: log in once by hand with the right one")
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.agent.o.PINTimeout)
+	defer cancel()
+	return source.Ask(ctx, pin.Prompt{
+		User: b.job.Sub, Token: card.Label, Reader: b.chosen.reader, Client: b.job.Client, Items: len(b.job.Payloads),
+		WrongBefore: card.pin.Low, LastTry: card.pin.FinalTry,
+	})
+}
+
+// refused looks at why a batch did not begin. Whatever the reason, there is no second attempt.
+func (b *batch) refused(err error) error {
+	var told *pipe.Failure
+	if !errors.As(err, &told) {
+		return err
+	}
+	if told.Kind == pipe.PINWrong {
+		if b.agent.o.PIN != nil {
+			b.agent.o.PIN.Rejected()
+		}
+		if b.chosen.card.pin.FinalTry {
+			return &pipe.Failure{Kind: pipe.PINLocked, Text: told.Text}
+		}
+	}
+	b.sound = told.Kind != pipe.Broken && told.Kind != pipe.Removed // the child has let go of the card already
+	return told
+}
+
+// item makes one signature.
+func (b *batch) item(text []byte) ([]byte, error) {
+	request, err := pipe.New(pipe.Sign, nil, text)
+	if err != nil {
+		return nil, err
+	}
+	limit := b.agent.o.CallTimeout
+	if b.chosen.card.pin.Pad {
+		limit += b.agent.o.PINTimeout // a key may want the PIN each time
+	}
+	return b.child.call(limit, request, pipe.Signed, nil)
+}
+
+// end has the card logged out.
+func (b *batch) end(ctx context.Context) {
+	if !b.child.alive() {
+		return
+	}
+	request, err := pipe.New(pipe.End, nil, nil)
+	if err == nil {
+		_, err = b.child.call(b.agent.o.CallTimeout, request, pipe.Done, nil)
+	}
+	if err != nil {
+		b.agent.o.Logger.DebugContext(ctx, "card did not log out", "job", b.job.Job, "error", err)
+	}
+	b.sound = err == nil
+}
+
+// whereabouts looks whether the card is still there when a module says no more than that something failed: many
+// say nothing else when a card is pulled.
+func (b *batch) whereabouts(ctx context.Context, err error) error {
+	var told *pipe.Failure
+	if !errors.As(err, &told) || told.Kind != pipe.Broken {
+		return err
+	}
+	b.sound = false
+	child, startErr := b.agent.children.another(ctx)
+	if startErr != nil {
+		return err
+	}
+	defer b.agent.children.giveBack(child)
+	found, lookErr := b.agent.look(child)
+	if lookErr != nil {
+		return err
+	}
+	for _, r := range found {
+		if r.Card != nil && r.Card.Serial == b.chosen.card.Serial && r.Card.Label == b.chosen.card.Label {
+			return err
+		}
+	}
+	return &pipe.Failure{Kind: pipe.Removed, Text: told.Text}
+}

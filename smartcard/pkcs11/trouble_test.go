@@ -1,0 +1,200 @@
+package pkcs11_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pkcs11test"
+)
+
+func TestTheFirstWrongPINEndsTheJob(t *testing.T) {
+	for name, alwaysAuth := range map[string]bool{"ordinary key": false, "PIN before every signature": true} {
+		t.Run(name, func(t *testing.T) {
+			readers := pkcs11test.New(t)
+			card := readers.Insert("card", "1234")
+			certificate := card.Add(pkcs11test.Key{User: anna, AlwaysAuth: alwaysAuth})
+			d := newDesk(t, readers, nil)
+			d.person.pin = "4321"
+			if failed := d.mustFail(t, job(anna, smartcard.RS256, 250), smartcard.CodeWrongPIN); !failed.Retryable() {
+				t.Error("a wrong PIN can be corrected")
+			}
+			if user, context := d.Logins(); user+context != 1 {
+				t.Errorf("the card saw %d logins, want one", user+context)
+			}
+			if !strings.Contains(card.Flags(), "user PIN count low") || strings.Contains(card.Flags(), "locked") {
+				t.Errorf("the card's flags are %q", card.Flags())
+			}
+			if d.Signs() != 0 || d.person.rejected != 1 {
+				t.Errorf("%d signatures, %d rejections told", d.Signs(), d.person.rejected)
+			}
+			d.person.pin = "1234"
+			d.mustSign(t, job(anna, smartcard.RS256, 2), certificate)
+			if last := d.person.asked[1]; !last.WrongBefore {
+				t.Errorf("the next prompt does not say that a PIN was wrong: %+v", last)
+			}
+		})
+	}
+}
+
+func TestAStoredPINIsNotRisked(t *testing.T) {
+	readers := pkcs11test.New(t)
+	readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna, Bits: 1024})
+	d := newDesk(t, readers, nil)
+	d.person.pin, d.person.stored = "4321", true
+	d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeWrongPIN)
+	d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeRefused)
+	if user, _ := d.Logins(); user != 1 {
+		t.Errorf("a stored PIN that was wrong was tried %d times", user)
+	}
+}
+
+func TestNoPIN(t *testing.T) {
+	readers := pkcs11test.New(t)
+	readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna, Bits: 1024})
+	d := newDesk(t, readers, nil)
+	for _, c := range []struct {
+		err  error
+		code string
+	}{
+		{pin.ErrCancelled, smartcard.CodeCancelled}, {pin.ErrTimeout, smartcard.CodePINTimeout}, {errors.New("no terminal"), smartcard.CodeRefused},
+	} {
+		d.person.err = c.err
+		d.mustFail(t, job(anna, smartcard.RS256, 1), c.code)
+	}
+	if user, _ := d.Logins(); user != 0 {
+		t.Errorf("%d logins without a PIN", user)
+	}
+}
+
+// What happens to module and card in the middle of a batch is told, nothing is kept of it, and the next job works.
+func TestTroubleInTheMiddle(t *testing.T) {
+	for fault, code := range map[string]string{
+		"remove 10": smartcard.CodeCardRemoved, "general 10": smartcard.CodeCardRemoved,
+		"crash 10": smartcard.CodeCardCrashed, "hang 10": smartcard.CodeCardTimeout,
+	} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			readers := pkcs11test.New(t)
+			certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
+			d := newDesk(t, readers, func(o *pkcs11.Options) { o.CallTimeout = short })
+			d.Fault(fault)
+			signed := 0
+			began := time.Now()
+			_, err := d.client.Sign(t.Context(), job(anna, smartcard.RS256, 50), func(string) { signed++ })
+			var failed *smartcard.Error
+			if !errors.As(err, &failed) || failed.Code != code || failed.Item != "rx-9" || failed.Message == "" {
+				t.Fatalf("got %v, item %+v, want %s at rx-9", err, failed, code)
+			}
+			if signed != 9 || time.Since(began) > 20*time.Second {
+				t.Errorf("%d items in %s", signed, time.Since(began))
+			}
+			if strings.HasPrefix(fault, "remove") || strings.HasPrefix(fault, "general") {
+				d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeNoCard)
+				d.PutBack()
+			}
+			d.Fault("")
+			d.mustSign(t, job(anna, smartcard.RS256, 3), certificate)
+		})
+	}
+}
+
+func TestHangsThatAreNotASignature(t *testing.T) {
+	for _, fault := range []string{"hang-load", "hang-login"} {
+		t.Run(fault, func(t *testing.T) {
+			readers := pkcs11test.New(t)
+			certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna, Bits: 1024})
+			d := newDesk(t, readers, func(o *pkcs11.Options) { o.CallTimeout, o.StartTimeout = short, short })
+			d.Fault(fault)
+			d.mustFail(t, job(anna, smartcard.RS256, 3), smartcard.CodeCardTimeout)
+			d.Fault("")
+			d.mustSign(t, job(anna, smartcard.RS256, 3), certificate)
+		})
+	}
+}
+
+func TestModulesThatAreNone(t *testing.T) {
+	readers := pkcs11test.New(t)
+	for name, module := range map[string]string{"no file": "/nowhere/module.so", "no library": readers.CA, "no module": "/lib/x86_64-linux-gnu/libm.so.6"} {
+		if name == "no module" {
+			if _, err := os.Stat(module); err != nil {
+				module = "/lib/aarch64-linux-gnu/libm.so.6"
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, readers, func(o *pkcs11.Options) { o.Module = module })
+			d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeRefused)
+		})
+	}
+}
+
+// Cancelling stops before the next item, and logs the card out.
+func TestCancel(t *testing.T) {
+	readers := pkcs11test.New(t)
+	certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
+	d := newDesk(t, readers, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	signed := 0
+	_, err := d.client.Sign(ctx, job(anna, smartcard.RS256, 250), func(string) {
+		if signed++; signed == 20 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	d.mustSign(t, job(anna, smartcard.RS256, 1), certificate) // waits for the card to be free
+	if n := d.Signs(); n >= 250 {
+		t.Errorf("%d signatures after a cancel at the 20th", n)
+	}
+}
+
+// Killing the child is no more than a job that failed.
+func TestKilledChild(t *testing.T) {
+	readers := pkcs11test.New(t)
+	certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
+	d := newDesk(t, readers, nil)
+	signed := 0
+	_, err := d.client.Sign(t.Context(), job(anna, smartcard.RS256, 250), func(string) {
+		if signed++; signed == 5 {
+			for _, pid := range pkcs11test.Children(t, os.Getpid(), "pkcs11-child") {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	var failed *smartcard.Error
+	if !errors.As(err, &failed) || failed.Code != smartcard.CodeCardCrashed {
+		t.Fatal(err)
+	}
+	d.mustSign(t, job(anna, smartcard.RS256, 3), certificate)
+	d.agent.Close()
+	if left := pkcs11test.Children(t, os.Getpid(), "pkcs11-child"); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	readers := pkcs11test.New(t)
+	d := newDesk(t, readers, nil)
+	health, err := d.client.Health(t.Context())
+	if err != nil || health.Ready || health.Card != "absent" {
+		t.Fatalf("%+v %v", health, err)
+	}
+	d.agent.Close()
+	readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna, Bits: 1024})
+	d = newDesk(t, readers, nil)
+	health, err = d.client.Health(t.Context())
+	if err != nil || !health.Ready || health.Card != "present" || !strings.Contains(health.Subject, anna) {
+		t.Fatalf("%+v %v", health, err)
+	}
+}
