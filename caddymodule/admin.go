@@ -24,13 +24,17 @@ func init() {
 const readyTimeout = 2 * time.Second
 
 // Admin adds to Caddy's admin endpoint what an operator may want to know of the gateway. Nothing of it is secret or
-// personal, but for a backup, which holds what the store holds:
+// personal, but for a backup, which holds what the store holds, and everything but a POST is read only:
 //
 //	GET /countersign/live                    200 while the process answers
 //	GET /countersign/ready                   200 once the gateway takes requests, else 503
 //	GET /countersign/status                  environment, store, clients and their key sets, own keys, agents, endpoint catalogues
 //	GET /countersign/sessions                ?client=&state=&after=&limit=
 //	GET /countersign/sessions/{id}           one session
+//	GET /countersign/deliveries              webhooks; ?client=&state=&after=&limit=
+//	GET /countersign/deliveries/{id}         one webhook
+//	POST /countersign/deliveries/{id}/replay delivers it again
+//	POST /countersign/deliveries/replay      delivers every dead letter again; ?client=
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
 //	POST /countersign/backup                 a backup of the store (see package backup), as a stream
@@ -58,6 +62,10 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "GET /countersign/status", Handler: ofApp((*App).adminStatus)},
 		{Pattern: "GET /countersign/sessions", Handler: ofApp((*App).adminSessions)},
 		{Pattern: "GET /countersign/sessions/{id}", Handler: ofApp((*App).adminSession)},
+		{Pattern: "GET /countersign/deliveries", Handler: ofApp((*App).adminDeliveries)},
+		{Pattern: "GET /countersign/deliveries/{id}", Handler: ofApp((*App).adminDelivery)},
+		{Pattern: "POST /countersign/deliveries/{id}/replay", Handler: ofApp((*App).adminReplay)},
+		{Pattern: "POST /countersign/deliveries/replay", Handler: ofApp((*App).adminReplayDead)},
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
 		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},

@@ -186,7 +186,7 @@ func TestReady(t *testing.T) {
 	opened := func(s store.Store) *App {
 		a := &App{engine: &Memory{}, needed: true}
 		if _, err := a.store.acquire("store of "+t.Name(), func() (*openStore, error) {
-			return &openStore{Store: s, jobs: signing.NewJobs(1)}, nil
+			return newOpenStore(s, nil, nil), nil
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	}
 	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(z.PublicURL, r) },
-		Clients: app.holders, Revoked: app.revoked, Store: app.Store(),
+		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
 		Observer: app.oauthObserver, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
 		Provider: provider, Checker: app.checker(),

@@ -90,8 +90,8 @@ func (a *App) forTokens(client *Client) (oauth.Client, error) {
 	return holder, nil
 }
 
-// revoked says whether a client is configured and no longer approved.
-func (a *App) revoked(id string) bool {
+// isRevoked says whether a client is configured and no longer approved.
+func (a *App) isRevoked(id string) bool {
 	client := a.Clients[id]
 	return client != nil && client.Status == statusRevoked
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -44,8 +45,11 @@ type App struct {
 	// OpenID are the providers that people sign in at, for tokens with a user and for the signing page.
 	OpenID []*OpenID `json:"openid,omitempty"`
 
-	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from, and OpenID providers be
-	// in. Addresses in private ranges are refused otherwise.
+	// Webhooks says how clients' webhooks are delivered.
+	Webhooks Webhooks `json:"webhooks,omitzero"`
+
+	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from, webhooks sent to, and OpenID
+	// providers be in. Addresses in private ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
 	life     context.Context // ends with this configuration
@@ -56,6 +60,8 @@ type App struct {
 	keySets  hold[*keySets]
 	auditLog hold[*openAudit]
 	metrics  hold[*metrics]
+	callHTTP *http.Client // sends webhooks
+	sealed   *jwks.Secret // seals the tokens in them while they are in the store
 	refused  hold[*refusals]
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
@@ -96,6 +102,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionOpenID(); err != nil {
+		return err
+	}
+	if err := a.provisionWebhooks(); err != nil {
 		return err
 	}
 	if err := a.provisionMetrics(ctx); err != nil {
@@ -170,12 +179,14 @@ func (a *App) Validate() error {
 // address that cannot be reached does not stop the gateway from starting.
 func (a *App) Start() error {
 	if a.needed {
-		if _, err := a.openStore(); err != nil {
+		open, err := a.openStore()
+		if err != nil {
 			return fmt.Errorf("countersign: %w", err)
 		}
 		if err := a.openAudit(); err != nil {
 			return fmt.Errorf("countersign: %w", err)
 		}
+		open.webhooks.Use(a, a.webhookSettings())
 	}
 	a.keys.Warm(a.life)
 	for _, start := range a.starts {
@@ -189,13 +200,18 @@ func (a *App) Start() error {
 // Handlers call it in Provision; what begins must return at once and be owned by what outlives a reload.
 func (a *App) OnStart(begin func(context.Context)) { a.starts = append(a.starts, begin) }
 
-// Stop has nothing to do: what is under way goes on, and what was acquired is released by Cleanup.
-func (a *App) Stop() error { return nil }
+// Stop lets no webhook go out by this configuration any more. What is under way goes on, and what was acquired is
+// released by Cleanup.
+func (a *App) Stop() error {
+	a.dropWebhooks()
+	return nil
+}
 
 // Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
 // the running configuration's.
 func (a *App) Cleanup() error {
 	running.remove(a)
+	a.dropWebhooks()
 	// Jobs end with the store, and until then look for revocations and write to the audit log.
 	return errors.Join(a.store.release(), a.releaseRevocations(), a.auditLog.release(), a.keySets.release(), a.metrics.release(),
 		a.refused.release(), a.releaseOpenID())

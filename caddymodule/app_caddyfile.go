@@ -26,12 +26,21 @@ func init() {
 //			optional
 //			off
 //		}
+//		webhooks {
+//			timeout     <duration>
+//			backoff     <first> <longest>
+//			give_up     <duration>
+//			keep_dead   <duration>
+//			poll        <duration>
+//			concurrency <number>
+//		}
 //		allow_networks <cidr...>
 //		client <id> {
 //			name       <text>
 //			jwks       <url or file>
 //			key        <kid> <pem file>
 //			callback   <url>
+//			webhook    <url>
 //			algorithms RS1|RS256|PS256...
 //			products   <name...>
 //			rate       <number>/m
@@ -92,6 +101,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		return a.Keys.parse(d)
 	case "audit":
 		return a.Audit.parse(d)
+	case "webhooks":
+		return a.Webhooks.parse(d)
 	case "allow_networks":
 		networks := d.RemainingArgs()
 		if len(networks) == 0 {
@@ -173,6 +184,8 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "callback":
 		return one(d, &c.Callback)
+	case "webhook":
+		return one(d, &c.Webhook)
 	case "algorithms":
 		c.Algorithms = d.RemainingArgs()
 		if len(c.Algorithms) == 0 {
@@ -215,6 +228,18 @@ func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 	if err := one(d, &text); err != nil {
 		return err
 	}
+	return readDuration(d, text, into)
+}
+
+// nextDuration reads the next of several arguments as a duration.
+func nextDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	return readDuration(d, d.Val(), into)
+}
+
+func readDuration(d *caddyfile.Dispenser, text string, into *caddy.Duration) error {
 	parsed, err := caddy.ParseDuration(text)
 	if err != nil || parsed <= 0 {
 		return d.Errf("%q is not a duration such as 30s, 15m or 7d", text)

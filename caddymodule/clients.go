@@ -27,6 +27,10 @@ type Client struct {
 	// Callback is where the browser goes when a session is over.
 	Callback string `json:"callback,omitempty"`
 
+	// Webhook is where the client is told, server to server, when a session is over: an https URL (outside production
+	// also http on localhost). Default: it is not told.
+	Webhook string `json:"webhook,omitempty"`
+
 	// Algorithms of payload signatures: RS1, RS256, PS256. Default: RS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
@@ -104,7 +108,7 @@ func (c *Client) forSigning(id string) signing.Client {
 	if name == "" {
 		name = id
 	}
-	return signing.Client{Name: name, Callback: c.Callback, Algorithms: c.Algorithms, MaxSessions: c.MaxSessions}
+	return signing.Client{Name: name, Callback: c.Callback, Webhook: c.Webhook, Algorithms: c.Algorithms, MaxSessions: c.MaxSessions}
 }
 
 func (c *Client) keySources(id string) jwks.ClientKeys {

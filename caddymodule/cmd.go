@@ -34,6 +34,7 @@ func commands() []func() *cobra.Command {
 	return []func() *cobra.Command{
 		auditCommand,
 		clientCommand,
+		deliveriesCommand,
 		jwksCommand,
 		keygenCommand,
 		onboardCommand,

@@ -27,9 +27,19 @@ type errNotThere struct{ error }
 
 // adminGet asks the admin endpoint of a running gateway.
 func adminGet(ctx context.Context, address, path string, query url.Values, into any) error {
+	return adminJSON(ctx, address, http.MethodGet, path, query, into)
+}
+
+// adminPost asks it to do something.
+func adminPost(ctx context.Context, address, path string, query url.Values, into any) error {
+	return adminJSON(ctx, address, http.MethodPost, path, query, into)
+}
+
+// adminJSON makes a request of the admin endpoint that is answered with one JSON value.
+func adminJSON(ctx context.Context, address, method, path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	response, err := adminCall(ctx, address, http.MethodGet, path, query)
+	response, err := adminCall(ctx, address, method, path, query)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@
 //	app.go              the app "countersign": environment, store, clients, own keys
 //	clients.go          what is configured of a client system
 //	hold.go             what outlives a reload, and a configuration's share in it
-//	openstore.go        … the open store with its running jobs
+//	openstore.go        … the open store with its running jobs and the delivery of webhooks
 //	keysets.go          … the key sets that were fetched
 //	audit.go            … the audit log
 //	metrics.go          … the counters
@@ -13,6 +13,7 @@
 //	admin.go            what Caddy's admin endpoint tells an operator
 //	cmd.go              caddy countersign, one file cmd_*.go a subcommand
 //	stores.go           the engines a store can be: memory, badger
+//	webhooks.go         how clients' webhooks are delivered
 //	vault.go            Caddy's storage, for keys
 //	signing.go          the directive signing_service
 //	agentclient.go      how a gateway reaches an agent: mutual TLS by Caddy's own http transport

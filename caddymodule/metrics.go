@@ -28,7 +28,8 @@ type metrics struct {
 	certificate *prometheus.GaugeVec     // kind, subject
 	received    *prometheus.CounterVec   // outcome
 
-	bars barsMetrics // metrics_bars.go
+	bars     barsMetrics    // metrics_bars.go
+	webhooks webhookMetrics // metrics_webhooks.go
 
 	mu   sync.Mutex
 	keys func() []jwks.SourceStatus // of the configuration that was started last
@@ -67,6 +68,7 @@ func newMetrics() *metrics {
 			failing: gauge("bars_catalogue_failing", "1 while the last look at an endpoint catalogue failed.", "catalogue"),
 			targets: gauge("bars_catalogue_targets", "Targets of an endpoint catalogue that can be reached.", "catalogue"),
 		},
+		webhooks: newWebhookMetrics(histogram, gauge),
 	}
 }
 
@@ -77,11 +79,12 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 		return err
 	}
 	m.watchKeys(a.keys.Status)
+	m.watchWebhooks(a.webhookStats)
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return nil
 	}
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars, m.webhooks.attempts, webhookCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
 	"github.com/seed-dd2befc3/countersign/store"
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
@@ -17,18 +18,27 @@ const (
 	openTimeout = 30 * time.Second // for opening a store
 )
 
-// openStore is a store that is open, and the jobs that work on it.
+// openStore is a store that is open, and what works on it: smartcard jobs, and the delivery of webhooks.
 type openStore struct {
 	store.Store
-	jobs *signing.Jobs
+	jobs     *signing.Jobs
+	webhooks *webhook.Dispatcher
+}
+
+func newOpenStore(opened store.Store, observer webhook.Observer, now func() time.Time) *openStore {
+	return &openStore{
+		Store: opened, jobs: signing.NewJobs(maxJobs),
+		webhooks: webhook.New(webhook.Options{Store: opened, Observer: observer, Now: now}),
+	}
 }
 
 // Destruct runs when the last configuration lets go: first no job begins and those under way end or give their
-// sessions back, then the store waits for its callers and closes.
+// sessions back, and so do deliveries, then the store waits for its callers and closes.
 func (o *openStore) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), jobsGrace)
 	defer cancel()
 	o.jobs.Close(ctx)
+	o.webhooks.Close(ctx)
 	return o.Close()
 }
 
@@ -48,7 +58,7 @@ func (a *App) openStore() (*openStore, error) {
 		if err != nil {
 			return nil, errors.Join(err, opened.Close())
 		}
-		return &openStore{Store: timedStore{spoiled(opened), a.metrics.value}, jobs: signing.NewJobs(maxJobs)}, nil
+		return newOpenStore(timedStore{spoiled(opened), a.metrics.value}, a.metrics.value, a.now), nil
 	})
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)

@@ -154,7 +154,8 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
 		},
 		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
-		Span: span, Observer: s.app.observer(), Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Webhooks: s.app.webhooks(),
+		Span:     span, Observer: s.app.observer(), Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.metrics.value.watchCertificates("issuer", trust.Issuers...)

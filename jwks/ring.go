@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
@@ -80,6 +81,31 @@ func (r *Ring) Sign(ctx context.Context, message []byte) (kid string, sig []byte
 	}
 	key := keys[keys.signing(r.Now())]
 	return key.KID, ed25519.Sign(key.private, message), nil
+}
+
+// RingSignature is a signature, and the kid of the key that made it.
+type RingSignature struct {
+	KID   string
+	Value []byte
+}
+
+// SignAll signs a message with every key that a verifier may still know alone: the one that signs now, and, for as long
+// as it is published, the one before it.
+func (r *Ring) SignAll(ctx context.Context, message []byte) ([]RingSignature, error) {
+	keys, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	var all []RingSignature
+	for _, key := range keys.published(now, r.Overlap) {
+		all = append(all, RingSignature{KID: key.KID, Value: ed25519.Sign(key.private, message)})
+		if key.KID == keys[keys.signing(now)].KID {
+			break // what follows has not begun to sign
+		}
+	}
+	slices.Reverse(all)
+	return all, nil
 }
 
 // PublicSet returns the next, the signing and the former keys as a JWK set, each with kid, alg and use.

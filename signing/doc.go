@@ -10,6 +10,7 @@
 //	job.go       one run of a smartcard agent over a session; progress.go tells how far it is
 //	verify.go    nothing is released before it holds
 //	response.go  GET /signatureresponse/{token}
+//	outbox.go    the webhook that tells the client, queued in the commit that ends the session
 //
 // The states of a session:
 //
@@ -25,7 +26,8 @@
 // A run that began in time may end within one lease past the deadline.
 //
 // A state that time alone changes (expired; signing whose lease ran out) is not written but read: it follows
-// from the record and the clock, so it is the same on every node and after every restart.
+// from the record and the clock, so it is the same on every node and after every restart. Only where a webhook
+// tells of such an end is it written down first, so that no node whose clock is behind can end it in another way.
 //
 // The package never releases a signature that it did not verify over the bytes it stored, never trusts an
 // agent, never writes a token, a JWT, a payload or a user id to a log, and knows neither Caddy nor a store's

@@ -75,6 +75,9 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 		s.renew(current)
 		current.Tries++
 		current.Marks = pendingMarks(current.Total)
+		if current.tellable() && current.Tries >= s.Tries { // should this run die, the clock ends the session
+			return oneOp(s.sessions.announce(current))
+		}
 		return nil, nil
 	})
 	if errors.Is(err, errUnchanged) {

@@ -33,6 +33,7 @@ const (
 type Client struct {
 	Name       string   // what the page calls it
 	Callback   string   // where the browser goes when it is over
+	Webhook    string   // where it is told server to server when it is over; empty: it is not
 	Algorithms []string // of payload signatures; empty: RS256
 	// MaxSessions is how many sessions it may have at one time, about; 0: DefaultMaxSessions.
 	MaxSessions int
@@ -119,6 +120,8 @@ type Options struct {
 	Version    Version
 	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it
 
+	Webhooks Webhooks // mandatory where a client has a webhook
+
 	Observer Observer // is told what happens; nil: nobody is
 	// Span begins a span of whatever trace the context stands in, and returns how to end it; nil: none is traced.
 	Span func(ctx context.Context, name string) (context.Context, func(error))
@@ -145,14 +148,8 @@ func (o *Options) complete() error {
 		return errors.New("a signing service needs a store, keys, a runner, an access check and a base URL")
 	}
 	for id, client := range o.Clients {
-		if len(id) > maxID {
-			return fmt.Errorf("client %.20s…: the id has more than %d bytes", id, maxID)
-		}
-		if err := client.check(); err != nil {
-			return fmt.Errorf("client %s: %w", id, err)
-		}
-		if o.production() && strings.HasPrefix(client.Callback, "http:") {
-			return fmt.Errorf("client %s: callback %q is plain http, which production refuses", id, client.Callback)
+		if err := o.checkClient(id, client); err != nil {
+			return err
 		}
 	}
 	for i := range o.Agents {
@@ -169,6 +166,24 @@ func (o *Options) complete() error {
 	if o.Durations.Lease < 4*o.Durations.Heartbeat {
 		return fmt.Errorf("a lease of %s is too short: it is renewed every %s at the soonest; make it at least four times that",
 			o.Durations.Lease, o.Durations.Heartbeat)
+	}
+	return nil
+}
+
+func (o *Options) checkClient(id string, client Client) error {
+	if len(id) > maxID {
+		return fmt.Errorf("client %.20s…: the id has more than %d bytes", id, maxID)
+	}
+	if err := client.check(); err != nil {
+		return fmt.Errorf("client %s: %w", id, err)
+	}
+	for name, address := range map[string]string{"callback": client.Callback, "webhook": client.Webhook} {
+		if o.production() && strings.HasPrefix(address, "http:") {
+			return fmt.Errorf("client %s: %s %q is plain http, which production refuses", id, name, address)
+		}
+	}
+	if client.Webhook != "" && o.Webhooks.Seal == nil {
+		return fmt.Errorf("client %s: has a webhook, and there is nothing to seal its tokens with", id)
 	}
 	return nil
 }

@@ -251,6 +251,11 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 		ID: sessionID(token), Client: a.iss, Sub: a.sub, Algorithm: a.algorithm, State: StateCreated,
 		Carried: a.state, Created: now, Deadline: now.Add(s.Durations.Sign), Total: len(payloads),
 	}
+	if client.Webhook != "" {
+		if fresh.Webhook, err = s.Webhooks.seal(ctx, token); err != nil {
+			return nil, unavailable("sealing the token for the webhook: " + err.Error())
+		}
+	}
 	// The last signature comes one lease after the deadline (see renew). The record of the request outlives the JWT
 	// as well as the session.
 	gone := latest(fresh.Deadline.Add(s.Durations.Lease+s.Durations.Result), a.exp.Add(s.Durations.Skew))

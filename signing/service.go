@@ -37,10 +37,13 @@ func New(options Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		Options:  options,
-		quotas:   &quotas{store: options.Store, now: options.Now},
-		assets:   http.StripPrefix("/page", page.Assets()),
-		sessions: &sessions{store: options.Store, now: options.Now, tries: options.Tries, entered: options.Observer.Entered, packer: packer},
+		Options: options,
+		quotas:  &quotas{store: options.Store, now: options.Now},
+		assets:  http.StripPrefix("/page", page.Assets()),
+		sessions: &sessions{
+			store: options.Store, now: options.Now, tries: options.Tries, packer: packer,
+			entered: options.Observer.Entered, queued: options.Webhooks.queued(),
+		},
 	}, nil
 }
 

@@ -2,6 +2,8 @@ package signing
 
 import (
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // State is where a session stands; package documentation shows the ways between states.
@@ -15,7 +17,7 @@ const (
 	StateSigned    State = "signed"
 	StateFailed    State = "failed"
 	StateCancelled State = "cancelled"
-	StateExpired   State = "expired" // never stored: it follows from the clock
+	StateExpired   State = "expired" // follows from the clock; stored only once a webhook tells of it
 )
 
 // Over says that nothing will change the state any more.
@@ -52,6 +54,8 @@ type session struct {
 	Tries  int       `json:"tries,omitempty"`
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
 	Reason string    `json:"reason,omitempty"`
+
+	Webhook uuid.UUID `json:"webhook,omitzero"` // its token, sealed for the webhook (see outbox.go); zero: none is sent
 }
 
 const (

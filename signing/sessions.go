@@ -21,6 +21,7 @@ type sessions struct {
 	tries int // see session.settle
 
 	entered func(context.Context, State) // is told of each state that a session is brought into
+	queued  func(client string)          // is told that a webhook is due
 }
 
 // errUnchanged is for a change that finds nothing to do: the session stays as it stands.
@@ -43,19 +44,23 @@ func errNoSession() *Error {
 func (s *sessions) create(ctx context.Context, fresh *session, payloads []item, gone time.Time, known store.Record) error {
 	chunks := s.pack(payloads)
 	fresh.Payloads, fresh.Gone = len(chunks), gone
-	value, err := encode(fresh)
+	kept, err := fresh.record()
 	if err != nil {
 		return err
 	}
 	batch := store.Batch{
-		If: []store.Check{{Key: known.Key}, {Key: sessionKey(fresh.ID)}},
-		Then: []store.Op{
-			{Put: &known},
-			{Put: &store.Record{Key: sessionKey(fresh.ID), Value: value, Expires: gone, Index: clientIndex(fresh.Client)}},
-		},
+		If:   []store.Check{{Key: known.Key}, {Key: sessionKey(fresh.ID)}},
+		Then: []store.Op{{Put: &known}, {Put: &kept}},
 	}
 	for n, chunk := range chunks {
 		batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: payloadKey(fresh.ID, n), Value: chunk, Expires: gone}})
+	}
+	if fresh.tellable() {
+		announced, err := s.announce(fresh)
+		if err != nil {
+			return err
+		}
+		batch.Then = append(batch.Then, announced)
 	}
 	if err := s.store.Commit(ctx, batch); err != nil {
 		return err
@@ -99,9 +104,20 @@ func (s *sessions) change(ctx context.Context, id string, apply func(*session) (
 		if err != nil {
 			return current, err
 		}
+		ends := current.tellable() && current.State.Over() && !before.Over()
+		if ends {
+			told, err := s.tell(current)
+			if err != nil {
+				return current, err
+			}
+			more = append(more, told)
+		}
 		err = s.commit(ctx, current, version, more)
 		if err == nil && current.State != before {
 			s.entered(ctx, current.State)
+		}
+		if err == nil && ends {
+			s.queued(current.Client)
 		}
 		var conflict *store.Conflict
 		if errors.As(err, &conflict) && ctx.Err() == nil {
@@ -112,16 +128,20 @@ func (s *sessions) change(ctx context.Context, id string, apply func(*session) (
 }
 
 func (s *sessions) commit(ctx context.Context, changed *session, version store.Version, more []store.Op) error {
-	value, err := encode(changed)
+	record, err := changed.record()
 	if err != nil {
 		return err
 	}
 	return s.store.Commit(ctx, store.Batch{
-		If: []store.Check{{Key: sessionKey(changed.ID), Version: version}},
-		Then: append([]store.Op{{Put: &store.Record{
-			Key: sessionKey(changed.ID), Value: value, Expires: changed.Gone, Index: clientIndex(changed.Client),
-		}}}, more...),
+		If:   []store.Check{{Key: record.Key, Version: version}},
+		Then: append([]store.Op{{Put: &record}}, more...),
 	})
+}
+
+// record is how a session stands in the store.
+func (s *session) record() (store.Record, error) {
+	value, err := encode(s)
+	return store.Record{Key: sessionKey(s.ID), Value: value, Expires: s.Gone, Index: clientIndex(s.Client)}, err
 }
 
 // payloads reads the items of a session, in the request's order.

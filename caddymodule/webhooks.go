@@ -1,0 +1,139 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/outbound"
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
+)
+
+// Webhooks says how clients' webhooks are delivered: at least once, with longer and longer waits between attempts, until
+// the receiver takes them or they are given up and become dead letters.
+type Webhooks struct {
+	Timeout     caddy.Duration `json:"timeout,omitempty"`      // of one attempt; default 15s, at most 5m
+	FirstWait   caddy.Duration `json:"first_wait,omitempty"`   // after the first failed attempt, doubled with each; default 1s
+	LongestWait caddy.Duration `json:"longest_wait,omitempty"` // between two attempts; default 15m
+	GiveUp      caddy.Duration `json:"give_up,omitempty"`      // from the event to the last attempt; default 72h
+	KeepDead    caddy.Duration `json:"keep_dead,omitempty"`    // how long a dead letter can be replayed; default 30d
+	Poll        caddy.Duration `json:"poll,omitempty"`         // how often the store is asked for what other nodes have queued; default 5s
+	Concurrency int            `json:"concurrency,omitempty"`  // attempts at one time to one client; default 8
+}
+
+// webhookSecretName is where the secret is kept that seals tokens in the outbox.
+const webhookSecretName = "countersign/keys/webhooks"
+
+// check says what cannot be meant.
+func (w *Webhooks) check() error {
+	for _, d := range []caddy.Duration{w.Timeout, w.FirstWait, w.LongestWait, w.GiveUp, w.KeepDead, w.Poll} {
+		if d < 0 {
+			return errors.New("countersign: webhooks: a duration is negative")
+		}
+	}
+	switch {
+	case time.Duration(w.Timeout) > 5*time.Minute:
+		return errors.New("countersign: webhooks: timeout is at most 5m; a receiver answers first and works afterwards")
+	case w.LongestWait > 0 && w.LongestWait < w.FirstWait:
+		return errors.New("countersign: webhooks: the longest wait of backoff is shorter than the first")
+	case w.Concurrency < 0:
+		return errors.New("countersign: webhooks: concurrency is a positive number")
+	}
+	return nil
+}
+
+// provisionWebhooks holds clients' webhooks to the rules for outgoing requests. It sends nothing.
+func (a *App) provisionWebhooks() error {
+	if err := a.Webhooks.check(); err != nil {
+		return err
+	}
+	networks, err := parseNetworks(a.AllowNetworks)
+	if err != nil {
+		return err
+	}
+	options := a.outboundOptions(networks)
+	options.Timeout = time.Duration(a.Webhooks.Timeout)
+	if options.Timeout == 0 {
+		options.Timeout = 15 * time.Second
+	}
+	for id, client := range a.Clients {
+		if client.Webhook == "" {
+			continue
+		}
+		if err := checkWebhook(client.Webhook, options); err != nil {
+			return fmt.Errorf("client %s: webhook: %w", id, err)
+		}
+	}
+	a.callHTTP = outbound.New(options)
+	a.sealed = jwks.NewSecret(a.vault, webhookSecretName, nil)
+	return nil
+}
+
+func checkWebhook(address string, options outbound.Options) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("%q is not an absolute URL", address)
+	}
+	if u.Fragment != "" {
+		return fmt.Errorf("%q may have no fragment", address)
+	}
+	return options.CheckURL(u)
+}
+
+// webhooks is what services queue webhooks with.
+func (a *App) webhooks() signing.Webhooks {
+	return signing.Webhooks{Seal: a.sealed.Bytes, Queued: func(client string) {
+		if open, held := a.store.held(); held {
+			open.webhooks.Wake(client)
+		}
+	}}
+}
+
+// webhookSettings are what the dispatcher goes by while this configuration is the present one.
+func (a *App) webhookSettings() webhook.Settings {
+	addresses := map[string]string{}
+	for id, client := range a.approved {
+		if client.Webhook != "" {
+			addresses[id] = client.Webhook
+		}
+	}
+	w := a.Webhooks
+	return webhook.Settings{
+		Addresses: addresses, HTTP: a.callHTTP, Sign: a.ring.SignAll,
+		Source:  signing.NewOutbox(lazyStore{a}, a.webhooks(), a.now),
+		Timeout: time.Duration(w.Timeout), FirstWait: time.Duration(w.FirstWait), LongestWait: time.Duration(w.LongestWait),
+		GiveUp: time.Duration(w.GiveUp), KeepDead: time.Duration(w.KeepDead), Poll: time.Duration(w.Poll), PerClient: w.Concurrency,
+		UserAgent: "Countersign/" + version().Version, Logger: a.logger,
+	}
+}
+
+// dropWebhooks takes this configuration's settings away from the dispatcher, if it has given it any.
+func (a *App) dropWebhooks() {
+	if open, held := a.store.held(); held {
+		open.webhooks.Drop(a)
+	}
+	if a.callHTTP != nil {
+		a.callHTTP.CloseIdleConnections()
+	}
+}
+
+// webhookStats are how many deliveries stand, of every client that has a webhook or had one.
+func (a *App) webhookStats() webhook.Stats {
+	stats := webhook.Stats{}
+	if open, held := a.store.held(); held {
+		for client, of := range open.webhooks.Stats() {
+			stats[client] = of
+		}
+	}
+	for id, client := range a.approved {
+		if _, counted := stats[id]; client.Webhook != "" && !counted {
+			stats[id] = webhook.ClientStats{}
+		}
+	}
+	return stats
+}

@@ -1,0 +1,161 @@
+package client
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// The headers of a webhook, as the Standard Webhooks specification has them, and one of ours.
+const (
+	HeaderWebhookID        = "Webhook-Id"        // of the message: the same for every attempt; also in Idempotency-Key
+	HeaderWebhookTimestamp = "Webhook-Timestamp" // of the attempt, in seconds since 1970
+	HeaderWebhookSignature = "Webhook-Signature" // "v1a," and base64 of an Ed25519 signature; several, apart by spaces
+	HeaderWebhookKeys      = "Webhook-Key-Id"    // the kids of the keys that made them, in the same order
+	HeaderIdempotencyKey   = "Idempotency-Key"
+)
+
+// WebhookSignaturePrefix begins each signature made with an Ed25519 key.
+const WebhookSignaturePrefix = "v1a,"
+
+// The types of a WebhookEvent. All but the first mean that there are no signatures.
+const (
+	WebhookCompleted = "signing.completed"
+	WebhookFailed    = "signing.failed"
+	WebhookCancelled = "signing.cancelled"
+	WebhookExpired   = "signing.expired"
+)
+
+const (
+	defaultTolerance = 5 * time.Minute
+	maxWebhookSigs   = 8 // signatures of one webhook that are looked at
+)
+
+// WebhookEvent is the body of a webhook: what became of a request (contract: signing-service §3). It carries no
+// signature; those of a completed request are fetched with Data.Token.
+type WebhookEvent struct {
+	ID        string      `json:"id"` // the same as in the header
+	Type      string      `json:"type"`
+	Timestamp time.Time   `json:"timestamp"` // when it happened
+	Data      WebhookData `json:"data"`
+}
+
+// WebhookData says of which request a WebhookEvent tells.
+type WebhookData struct {
+	Token  string         `json:"token"`
+	Status string         `json:"status"`           // signed, failed, cancelled or expired
+	Reason *WebhookReason `json:"reason,omitempty"` // why it is not signed
+	State  string         `json:"state,omitempty"`  // the caller's own, as it came
+	Client string         `json:"client"`
+}
+
+// WebhookReason is a stable code, and what the person was told.
+type WebhookReason struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
+// ErrWebhook is what every refusal of VerifyWebhook unwraps to: answer it with 400 or 401, and do nothing else.
+var ErrWebhook = errors.New("this is not a webhook of the service")
+
+// WebhookContent is what a webhook's signature covers.
+func WebhookContent(id, timestamp string, body []byte) []byte {
+	content := make([]byte, 0, len(id)+len(timestamp)+len(body)+2)
+	content = append(append(content, id...), '.')
+	content = append(append(content, timestamp...), '.')
+	return append(content, body...)
+}
+
+// WebhookKeys are the service's public keys by their kids.
+type WebhookKeys map[string]ed25519.PublicKey
+
+// ParseWebhookKeys reads the key set that the service publishes at <public_url>/jwks.json, and leaves out what is not
+// an Ed25519 key. A receiver keeps the set for a while, and fetches it again when a webhook does not verify.
+func ParseWebhookKeys(set []byte) (WebhookKeys, error) {
+	var read struct {
+		Keys []struct {
+			KID string `json:"kid"`
+			KTY string `json:"kty"`
+			CRV string `json:"crv"`
+			X   string `json:"x"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal(set, &read); err != nil {
+		return nil, fmt.Errorf("the service's key set is not a JWK set: %w", err)
+	}
+	keys := WebhookKeys{}
+	for _, key := range read.Keys {
+		if key.KTY != "OKP" || key.CRV != "Ed25519" {
+			continue
+		}
+		public, err := base64.RawURLEncoding.DecodeString(key.X)
+		if err != nil || len(public) != ed25519.PublicKeySize {
+			return nil, fmt.Errorf("the key %.64q of the service's key set is not an Ed25519 key", key.KID)
+		}
+		keys[key.KID] = public
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("the service's key set holds no Ed25519 key")
+	}
+	return keys, nil
+}
+
+// VerifyWebhook is the receiver's side: it returns the event only if one of the keys has signed these headers and this
+// body, byte for byte as it came, and if the attempt is not further than tolerance (zero: 5 minutes) from now. What it
+// refuses unwraps to ErrWebhook. The same event can come more than once: a receiver remembers the ids that it has
+// dealt with.
+func VerifyWebhook(header http.Header, body []byte, keys WebhookKeys, now time.Time, tolerance time.Duration) (*WebhookEvent, error) {
+	id, stamp := header.Get(HeaderWebhookID), header.Get(HeaderWebhookTimestamp)
+	if id == "" || stamp == "" || header.Get(HeaderWebhookSignature) == "" {
+		return nil, refuseWebhook("it lacks one of the headers webhook-id, webhook-timestamp and webhook-signature")
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return nil, refuseWebhook("webhook-timestamp is not a number of seconds")
+	}
+	if tolerance <= 0 {
+		tolerance = defaultTolerance
+	}
+	if apart := now.Sub(time.Unix(seconds, 0)); apart > tolerance || apart < -tolerance {
+		return nil, refuseWebhook("it was sent %s from now, which is over %s; is this machine's clock right?", apart.Abs().Round(time.Second), tolerance)
+	}
+	if !keys.signed(header.Get(HeaderWebhookSignature), WebhookContent(id, stamp, body)) {
+		return nil, refuseWebhook("none of the service's keys has signed it; fetch the key set again if it is old")
+	}
+	event := &WebhookEvent{}
+	if err := json.Unmarshal(body, event); err != nil {
+		return nil, refuseWebhook("its body is not an event: it is signed, so the service is newer than this receiver")
+	}
+	if event.ID != id {
+		return nil, refuseWebhook("its body has another id than its header")
+	}
+	return event, nil
+}
+
+// signed says whether one of the signatures holds with one of the keys.
+func (k WebhookKeys) signed(signatures string, content []byte) bool {
+	for i, text := range strings.Fields(signatures) {
+		encoded, isOurs := strings.CutPrefix(text, WebhookSignaturePrefix)
+		signature, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		if !isOurs || err != nil || i >= maxWebhookSigs {
+			continue
+		}
+		for _, key := range k {
+			if len(key) == ed25519.PublicKeySize && ed25519.Verify(key, content, signature) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func refuseWebhook(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrWebhook, fmt.Sprintf(format, args...))
+}
