@@ -130,6 +130,9 @@ func (a *App) provisionStore(ctx caddy.Context) error {
 		return fmt.Errorf("countersign store: %w", err)
 	}
 	a.engine = loaded.(Engine)
+	if strict, is := a.engine.(interface{ CheckProduction() error }); is && a.Environment == Production {
+		return strict.CheckProduction()
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@ func init() {
 //
 //	countersign {
 //		environment    sandbox|int|prod
-//		store          badger [<path>] | memory
+//		store          badger [<path>] | memory | postgres <dsn> (package caddymodule/postgres)
 //		keys {
 //			rotate  <duration>
 //			overlap <duration>

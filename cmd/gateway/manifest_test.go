@@ -46,6 +46,7 @@ func TestCommand(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "xcaddy build v2.11.9 --output caddy --with " + modulePath},
 		{"-with mock -output /tmp/gw", "xcaddy build v2.11.9 --output /tmp/gw --with " + modulePath + " --with " + modulePath + "/caddymodule/mock"},
+		{"-with mock,postgres", "xcaddy build v2.11.9 --output caddy --with " + modulePath + " --with " + modulePath + "/caddymodule/mock --with " + modulePath + "/caddymodule/postgres"},
 		{"-local", "GOPRIVATE=" + modulePath + " GOVCS=" + modulePath + ":off xcaddy build v2.11.9 --output caddy --with " + modulePath + " --replace " + modulePath + "=."},
 	} {
 		var out strings.Builder

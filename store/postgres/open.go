@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -74,47 +72,4 @@ func CheckSchema(name string) error {
 		return fmt.Errorf("%q cannot name a schema: take small letters, digits and underscores, at most 63", name)
 	}
 	return nil
-}
-
-// Address is what a DSN may be called in a log: its hosts, its database and the user. Two DSNs that differ in their
-// password or their parameters have the same one. The error of a DSN that cannot be read tells nothing of it.
-func Address(dsn string) (string, error) {
-	config, err := configure(dsn)
-	if err != nil {
-		return "", err
-	}
-	c := config.ConnConfig
-	return fmt.Sprintf("%s@%s/%s", c.User, strings.Join(hosts(c), ","), c.Database), nil
-}
-
-// hosts are those that are tried, in order, each once.
-func hosts(c *pgx.ConnConfig) []string {
-	all := []string{fmt.Sprintf("%s:%d", c.Host, c.Port)}
-	for _, f := range c.Fallbacks {
-		if host := fmt.Sprintf("%s:%d", f.Host, f.Port); !slices.Contains(all, host) { // else with and without TLS
-			all = append(all, host)
-		}
-	}
-	return all
-}
-
-// configure reads a DSN. What is wrong with it is not told in pgx's words, which may quote a part of the password.
-func configure(dsn string) (*pgxpool.Config, error) {
-	if dsn == "" {
-		return nil, errors.New("no DSN: say where the database is, as in postgres://user:password@host:5432/name")
-	}
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil || strings.Contains(strings.Join(hosts(config.ConnConfig), ""), "@") { // a part of a password
-		return nil, errors.New("the DSN cannot be read: it is postgres://user:password@host:5432/name, with what is not a letter or a digit in the password percent-encoded, or host=… user=… password='…' dbname=…")
-	}
-	if config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		return nil, errors.New("the DSN asks for the simple protocol, which cannot send a commit as one pipeline: behind a pooler without prepared statements take default_query_exec_mode=exec")
-	}
-	if !strings.Contains(dsn, "pool_max_conns") {
-		config.MaxConns = defaultMaxConns
-	}
-	if !strings.Contains(dsn, "connect_timeout") {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	return config, nil
 }

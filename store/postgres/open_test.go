@@ -131,3 +131,20 @@ func nothingIsTold(t *testing.T, server *postgrestest.Server) {
 		t.Errorf("called %q, %v", address, err)
 	}
 }
+
+func TestPlaintext(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"postgres://u:p@db.example/x":                                "db.example", // sslmode=prefer, which goes on without
+		"postgres://u:p@db.example/x?sslmode=disable":                "db.example",
+		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=disable":     "db2.example",
+		"postgres://u:p@db.example/x?sslmode=require":                "",
+		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-ca": "",
+		"postgres://u:p@localhost/x":                                 "",
+		"postgres://u:p@[::1]/x?sslmode=disable":                     "",
+		"host=/run/postgresql user=u dbname=x":                       "",
+	} {
+		if got := Plaintext(dsn); got != want {
+			t.Errorf("%s: %q, want %q", dsn, got, want)
+		}
+	}
+}

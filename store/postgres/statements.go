@@ -13,6 +13,7 @@ type statements struct {
 	get   string // keys, now
 	list  string // index, after, now, limit
 	claim string // queue, now, n, due, the most bytes
+	dump  string // now
 
 	// These lock their key's row, or its place in the index of the keys, until the transaction ends.
 	hold    string // key, version, now; returns a row if there is such a record
@@ -49,6 +50,7 @@ func newStatements(schema string) statements {
 			CROSS JOIN LATERAL (SELECT * FROM $schema.records AS r WHERE r.key = k.key AND $alive LIMIT 1) AS r`, "$2"),
 		list: in(`SELECT $columns FROM $schema.records AS r
 			WHERE r.idx = $1 AND r.key > $2 AND $alive ORDER BY r.key LIMIT $4`, "$3"),
+		dump: in(`SELECT $columns FROM $schema.records AS r WHERE $alive ORDER BY r.key`, "$1"),
 		claim: in(`WITH locked AS (
 				SELECT r.key, r.due,
 					octet_length(r.key) + octet_length(r.value) + octet_length(r.queue) + coalesce(octet_length(r.idx), 0) AS size

@@ -28,8 +28,8 @@ func TestRelease(t *testing.T) {
 
 	suffix := "-" + strings.ReplaceAll(target, "/", "-")
 	for name, c := range map[string]struct{ with, not []string }{
-		"countersign" + suffix:       {ours, mocks},
-		"countersign-trial" + suffix: {slices.Concat(ours, mocks), nil},
+		"countersign" + suffix:       {slices.Concat(ours, postgres), mocks},
+		"countersign-trial" + suffix: {slices.Concat(ours, mocks, postgres), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			binary := filepath.Join(dist, name)

@@ -17,13 +17,14 @@ import (
 
 const module = "github.com/seed-dd2befc3/countersign"
 
-// What the default build has, and what only a build with the plugin mock has.
+// What the default build has, and what only a build with the plugins mock and postgres has.
 var (
 	ours = []string{
 		"countersign", "countersign.stores.badger", "countersign.stores.memory",
 		"http.handlers.signing_service", "http.handlers.smartcard_agent", "http.handlers.countersign_jwks",
 	}
-	mocks = []string{"countersign.agents.mock", "http.handlers.countersign_demo"}
+	mocks    = []string{"countersign.agents.mock", "http.handlers.countersign_demo"}
+	postgres = []string{"countersign.stores.postgres"}
 )
 
 // TestXcaddy runs the command that the manifest's reader makes for this checkout, with the pinned xcaddy.
@@ -41,8 +42,8 @@ func TestXcaddy(t *testing.T) {
 		with []string // modules that must be there
 		not  []string // … and must not
 	}{
-		{"the default build", nil, ours, mocks},
-		{"with the mock", []string{"-with", "mock"}, slices.Concat(ours, mocks), nil},
+		{"the default build", nil, ours, slices.Concat(mocks, postgres)},
+		{"with the plugins", []string{"-with", "mock,postgres"}, slices.Concat(ours, mocks, postgres), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), "caddy")
