@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -51,6 +52,9 @@ type Sender struct {
 	// Replay is how many bytes of a request's body are kept for sending it once more. Default 1 MiB; requests with
 	// a larger body are sent once only.
 	Replay int `json:"replay,omitempty"`
+
+	// Bars sends to a BaRS proxy, without a reverse_proxy.
+	Bars *SenderBars `json:"bars,omitempty"`
 
 	sources map[string]*oauth.Source // by provider; "" where there are none
 	headers map[string]string        // that every request gets
@@ -100,6 +104,9 @@ func (s *Sender) Cleanup() error {
 	if s.http != nil {
 		s.http.CloseIdleConnections()
 	}
+	if s.Bars != nil {
+		return s.Bars.cleanup()
+	}
 	return nil
 }
 
@@ -110,6 +117,9 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return caddyhttp.Error(http.StatusBadRequest, err)
 	}
 	s.setHeaders(r, body)
+	if s.Bars != nil {
+		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return s.Bars.ServeHTTP(w, r) })
+	}
 	if s.Environment == Sandbox {
 		r.Header.Del("Authorization")
 		return next.ServeHTTP(w, r)
@@ -168,6 +178,11 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	s.logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not sent on: the fault is the sender's, or its token service's",
 		slog.String("request_id", r.Header.Get("X-Request-Id")), slog.Any("error", err))
+	if s.Bars != nil {
+		outcome := &bars.Outcome{Status: status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: err.Error(), Fault: bars.FaultSender}
+		outcome.Write(w, r)
+		return nil
+	}
 	writeJSON(w, status, "application/json", map[string]string{"error": code, "error_description": err.Error()})
 	return nil
 }

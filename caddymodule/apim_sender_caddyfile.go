@@ -35,6 +35,7 @@ func init() {
 //		software     <JSON>
 //		accept       <media type>
 //		replay       <bytes>
+//		bars { … }   as of parseBars
 //	}
 func (s *Sender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // apim_sender
@@ -53,6 +54,8 @@ func (s *Sender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = one(d, text)
 		case option == "replay":
 			err = count(d, &s.Replay)
+		case option == "bars":
+			err = s.parseBars(d)
 		case option == "provider":
 			err = s.parseProvider(d)
 		default:

@@ -34,14 +34,19 @@ func (s *Sender) provision(ctx caddy.Context, app *App) error {
 	if s.headers, err = s.fixedHeaders(); err != nil {
 		return err
 	}
-	if s.Environment == Sandbox {
-		return nil
-	}
 	networks, err := parseNetworks(app.AllowNetworks)
 	if err != nil {
 		return err
 	}
 	rules := outbound.Options{AllowNetworks: networks, AllowLocalhost: s.Environment != Production}
+	if s.Bars != nil {
+		if err := s.Bars.provision(ctx, rules, s.logger); err != nil {
+			return err
+		}
+	}
+	if s.Environment == Sandbox {
+		return nil
+	}
 	if address, err := url.Parse(s.TokenURL); err != nil {
 		return fmt.Errorf("token_url %q is not a URL", s.TokenURL)
 	} else if err := rules.CheckURL(address); err != nil {
@@ -118,7 +123,7 @@ func (s *Sender) check() error {
 		return fmt.Errorf("replay %d is not a number of bytes", s.Replay)
 	}
 	if s.Environment == Sandbox {
-		return nil
+		return s.checkBars()
 	}
 	if s.TokenURL == "" {
 		s.TokenURL = "https://" + nhsHosts()[s.Environment] + "/oauth2/token"
@@ -127,17 +132,34 @@ func (s *Sender) check() error {
 		s.Audience = s.TokenURL
 	}
 	for _, named := range []struct{ what, address string }{{"token_url", s.TokenURL}, {"audience", s.Audience}} {
-		if err := s.Environment.checkAddress(named.what, named.address); err != nil {
+		if err := s.Environment.checkHost(named.what, named.address); err != nil {
 			return err
 		}
-		for environment, host := range nhsHosts() {
-			if environment != s.Environment && strings.EqualFold(hostOf(named.address), host) {
-				return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed",
-					named.what, named.address, environment, s.Environment)
-			}
-		}
+	}
+	if err := s.checkBars(); err != nil {
+		return err
 	}
 	return s.checkProviders()
+}
+
+func (s *Sender) checkBars() error {
+	if s.Bars == nil {
+		return nil
+	}
+	return s.Bars.check(s)
+}
+
+// checkHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
+func (e Environment) checkHost(what, address string) error {
+	if err := e.checkAddress(what, address); err != nil {
+		return err
+	}
+	for environment, host := range nhsHosts() {
+		if environment != e && strings.EqualFold(hostOf(address), host) {
+			return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed", what, address, environment, e)
+		}
+	}
+	return nil
 }
 
 // checkProviders refuses keys that nothing would use, and requests that nothing would serve.

@@ -51,6 +51,7 @@ func keepBody(r *http.Request, limit int64) (*keptBody, error) {
 // rewind gives the request its body again, if all of it was kept.
 func (k *keptBody) rewind(r *http.Request) bool {
 	if k.whole && r.Body != nil && r.Body != http.NoBody {
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(k.data)), nil }
 		r.Body = io.NopCloser(bytes.NewReader(k.data))
 	}
 	return k.whole

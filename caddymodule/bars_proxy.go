@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -128,12 +130,16 @@ func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 
 // GetUpstreams tells Caddy's reverse proxy where a request goes, for its own counts and placeholders.
 func (b *BarsProxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
-	address := bars.CallOf(r.Context()).Address
+	return []*reverseproxy.Upstream{{Dial: hostPort(bars.CallOf(r.Context()).Address)}}, nil
+}
+
+// hostPort is where an address is to be connected to.
+func hostPort(address *url.URL) string {
 	port := address.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
 	}
-	return []*reverseproxy.Upstream{{Dial: address.Hostname() + ":" + port}}, nil
+	return net.JoinHostPort(address.Hostname(), port)
 }
 
 // Interface guards.

@@ -24,6 +24,7 @@
 //	apim_sender.go      the directive apim_sender: an application's own tokens and headers
 //	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
 //	bars_trust.go       … who may call, and the verifier of its connection policy
+//	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
 //	*_caddyfile.go      the syntax of each
 //	cmd*.go             caddy countersign …
 //

@@ -1,0 +1,161 @@
+package bars
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Defaults of a Sender (contract: bars §2).
+const (
+	SendTimeout = 35 * time.Second // of each try; the proxy takes 32
+	SendTries   = 3
+
+	firstPause = 500 * time.Millisecond // before the second try; then doubled each time
+	maxPause   = 5 * time.Second        // also where Retry-After asks for more: then it is not tried again
+)
+
+// Sender sends an application's requests to a BaRS proxy, as an http.RoundTripper below a reverse proxy. A GET is
+// sent again, with the same ids, where the answer is 408 or 503 or does not come at all; a message only where that
+// was asked for, since a receiver may have taken it. Where no answer comes, there is one of our own.
+type Sender struct {
+	Transport http.RoundTripper
+	Base      *url.URL      // of the API, without a slash at its end
+	Timeout   time.Duration // of each try
+	Tries     int           // of a request that may be sent again
+	Messages  bool          // whether messages may be
+
+	After  func(time.Duration) <-chan time.Time // nil: time.After
+	Logger *slog.Logger
+}
+
+// RoundTrip implements http.RoundTripper. A request that may be sent again has no body, or has GetBody.
+func (s *Sender) RoundTrip(r *http.Request) (*http.Response, error) {
+	again := s.mayRepeat(r)
+	for try := 1; ; try++ {
+		answer, err := s.once(r, try)
+		if r.Context().Err() != nil { // the application went away
+			if answer != nil {
+				_ = answer.Body.Close()
+			}
+			return nil, context.Canceled
+		}
+		pause, wanted := pauseAfter(answer, err, try)
+		if !again || !wanted || try == s.Tries {
+			if err != nil {
+				outcome := notSent(err)
+				s.Logger.LogAttrs(r.Context(), slog.LevelWarn, "the BaRS proxy did not answer", slog.String("fault", string(outcome.Fault)),
+					slog.String("request_id", r.Header.Get(HeaderRequestID)), slog.Int("tries", try), slog.Any("error", err))
+				return new(Call).answer(r, outcome), nil
+			}
+			return answer, nil
+		}
+		attributes := []slog.Attr{slog.String("request_id", r.Header.Get(HeaderRequestID)), slog.Int("try", try), slog.Duration("pause", pause)}
+		if answer != nil {
+			_ = answer.Body.Close() // there will be another
+			attributes = append(attributes, slog.Int("status", answer.StatusCode))
+		} else {
+			attributes = append(attributes, slog.Any("error", err))
+		}
+		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "a request is sent again", attributes...)
+		if err := s.wait(r.Context(), pause); err != nil {
+			return nil, context.Canceled
+		}
+	}
+}
+
+// mayRepeat says whether a request does no harm when it is sent twice.
+func (s *Sender) mayRepeat(r *http.Request) bool {
+	switch {
+	case r.Method == http.MethodGet:
+		return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+	case r.Method == http.MethodPost && r.URL.Path == "/$process-message":
+		return s.Messages && r.GetBody != nil
+	}
+	return false
+}
+
+// once tries once.
+func (s *Sender) once(r *http.Request, try int) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	timer := time.AfterFunc(s.Timeout, func() { cancel(errTimeout) })
+	end := func() { timer.Stop(); cancel(nil) }
+	out := r.WithContext(ctx)
+	out.URL, out.Host = at(s.Base, r.URL), s.Base.Host
+	if try > 1 && r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			end()
+			return nil, err
+		}
+		out.Body = body
+	}
+	answer, err := s.Transport.RoundTrip(out)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errTimeout) {
+			err = errTimeout
+		}
+		end()
+		return nil, err
+	}
+	timer.Reset(s.Timeout)
+	answer.Body = &ending{answer.Body, end}
+	return answer, nil
+}
+
+// ending ends a try's time with its body.
+type ending struct {
+	io.ReadCloser
+	end func()
+}
+
+// Close implements io.Closer.
+func (e *ending) Close() error {
+	err := e.ReadCloser.Close()
+	e.end()
+	return err
+}
+
+// pauseAfter says how long to wait before another try, and whether one is wanted.
+func pauseAfter(answer *http.Response, err error, try int) (pause time.Duration, wanted bool) {
+	pause = min(firstPause<<(try-1), maxPause)
+	if err != nil {
+		return pause, true
+	}
+	if !slices.Contains([]int{http.StatusRequestTimeout, http.StatusServiceUnavailable}, answer.StatusCode) {
+		return 0, false
+	}
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		pause = max(pause, time.Duration(min(seconds, 3600))*time.Second)
+	}
+	return pause, pause <= maxPause
+}
+
+func (s *Sender) wait(ctx context.Context, pause time.Duration) error {
+	after := s.After
+	if after == nil {
+		after = time.After
+	}
+	select {
+	case <-after(pause):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// notSent is what the application is told where the proxy does not answer.
+func notSent(err error) *Outcome {
+	if errors.Is(err, errTimeout) {
+		return (&Outcome{Status: http.StatusGatewayTimeout, Issue: "timeout", Code: "PROXY_TIMEOUT", Fault: FaultProxy,
+			Text: "The BaRS proxy did not answer in time."}).With("%v", err)
+	}
+	return (&Outcome{Status: http.StatusBadGateway, Issue: "transient", Code: "PROXY_SERVICE_UNAVAILABLE", Fault: FaultNetwork,
+		Text: "The BaRS proxy cannot be reached."}).With("%v", err)
+}

@@ -1,0 +1,165 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/outbound"
+)
+
+// SenderBars sends an application's requests to a BaRS proxy (contract: bars §2): what follows the site's path goes to
+// the environment's API, with a token, the ids and the headers, and a GET again where that helps. A sender with it
+// needs no reverse_proxy.
+type SenderBars struct {
+	// BaseURL is the API's. Default: the environment's own at NHS England.
+	BaseURL string `json:"base_url,omitempty"`
+
+	// Version is that of the standard, 1.x.y, which becomes the header Accept.
+	Version string `json:"version,omitempty"`
+
+	// Timeout of each try. Default: 35 seconds.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// Tries of a GET that is answered 408 or 503, or not at all. Default: 3.
+	Tries int `json:"tries,omitempty"`
+
+	// RetryMessages sends a message ($process-message) again as well. The receiver may get it twice.
+	RetryMessages bool `json:"retry_messages,omitempty"`
+
+	// Transport is Caddy's http transport to the API.
+	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
+
+	upstream *reverseproxy.Handler
+	base     *url.URL
+}
+
+const barsPath = "/booking-and-referral/FHIR/R4"
+
+// check refuses what cannot be meant, a mixture of environments, and sets the defaults.
+func (b *SenderBars) check(s *Sender) error {
+	if b.BaseURL == "" {
+		b.BaseURL = "https://" + nhsHosts()[s.Environment] + barsPath
+	}
+	b.BaseURL = strings.TrimSuffix(b.BaseURL, "/")
+	if err := s.Environment.checkHost("base_url", b.BaseURL); err != nil {
+		return err
+	}
+	u, err := url.Parse(b.BaseURL)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("base_url %q may have neither user, query nor fragment", b.BaseURL)
+	}
+	b.base = u
+	if s.Environment != Sandbox && isNHS(u.Hostname()) != isNHS(hostOf(s.TokenURL)) {
+		return fmt.Errorf("base_url %s and token_url %s: one is NHS England's and the other is not, and a token of one means nothing to the other", b.BaseURL, s.TokenURL)
+	}
+	switch {
+	case b.Timeout < 0 || b.Tries < 0:
+		return fmt.Errorf("bars: timeout and tries are not less than nothing")
+	case b.Version != "" && s.Accept != "":
+		return fmt.Errorf("accept is given, and version in bars, which stands for it; take one out")
+	case b.Version != "" && (!strings.HasPrefix(b.Version, "1.") || strings.Count(b.Version, ".") != 2 || strings.Trim(b.Version, "0123456789.") != ""):
+		return fmt.Errorf("bars: version %q is not one of the standard's, 1.x.y", b.Version)
+	}
+	if b.Version != "" {
+		s.Accept = bars.ContentType + "; version=" + b.Version
+	}
+	b.Timeout, b.Tries = orElse(b.Timeout, caddy.Duration(bars.SendTimeout)), orElse(b.Tries, bars.SendTries)
+	return nil
+}
+
+// isNHS says whether a host is one of NHS England's APIs.
+func isNHS(host string) bool {
+	for _, known := range nhsHosts() {
+		if strings.EqualFold(host, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// provision makes the way to the API. It connects to nothing.
+func (b *SenderBars) provision(ctx caddy.Context, rules outbound.Options, logger *slog.Logger) error {
+	if b.Transport == nil {
+		b.Transport = &reverseproxy.HTTPTransport{}
+	}
+	if b.Transport.TLS != nil && b.Transport.TLS.InsecureSkipVerify {
+		return fmt.Errorf("bars: tls_insecure_skip_verify is refused: the API's certificate is always verified")
+	}
+	if err := rules.CheckURL(b.base); err != nil {
+		return fmt.Errorf("base_url: %w", err)
+	}
+	asItIs := false
+	b.Transport.NetworkProxyRaw, b.Transport.Compression = json.RawMessage(`{"from":"none"}`), &asItIs
+	if err := b.Transport.Provision(ctx); err != nil {
+		return err
+	}
+	rules.Timeout = barsDial
+	b.Transport.Transport.DialContext = outbound.NewDialer(rules)
+	b.upstream = &reverseproxy.Handler{
+		Transport: &bars.Sender{
+			Transport: b.Transport, Base: b.base, Timeout: time.Duration(b.Timeout), Tries: b.Tries, Messages: b.RetryMessages, Logger: logger,
+		},
+		Upstreams: reverseproxy.UpstreamPool{{Dial: hostPort(b.base)}},
+	}
+	return b.upstream.Provision(ctx)
+}
+
+// ServeHTTP sends a request on.
+func (b *SenderBars) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	return b.upstream.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
+}
+
+// cleanup lets go of the connections to the API.
+func (b *SenderBars) cleanup() error {
+	var err error
+	if b.upstream != nil {
+		err = b.upstream.Cleanup()
+	}
+	if b.Transport != nil {
+		_ = b.Transport.Cleanup() // closes idle connections, and never fails
+	}
+	return err
+}
+
+// parseBars reads the sender's block:
+//
+//	bars {
+//		base_url       <url>
+//		version        1.x.y
+//		timeout        <duration>
+//		tries          <number>
+//		retry_messages
+//		<sub-directives of Caddy's http transport>
+//	}
+func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
+	if s.Bars != nil {
+		return d.Err("bars is configured twice")
+	}
+	b := &SenderBars{Transport: &reverseproxy.HTTPTransport{}}
+	s.Bars = b
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	transport, err := splitBlock(d, "http", map[string]func(*caddyfile.Dispenser) error{
+		"base_url":       func(d *caddyfile.Dispenser) error { return one(d, &b.BaseURL) },
+		"version":        func(d *caddyfile.Dispenser) error { return one(d, &b.Version) },
+		"timeout":        func(d *caddyfile.Dispenser) error { return duration(d, &b.Timeout) },
+		"tries":          func(d *caddyfile.Dispenser) error { return count(d, &b.Tries) },
+		"retry_messages": func(d *caddyfile.Dispenser) error { b.RetryMessages = true; return noMore(d) },
+	})
+	if err != nil {
+		return err
+	}
+	return b.Transport.UnmarshalCaddyfile(transport)
+}
