@@ -168,7 +168,7 @@ func countEntries(der []byte, most int) error {
 	var whole, tbs, entries cryptobyte.String
 	var there bool
 	notOne := errors.New("it is not a revocation list in DER")
-	if !input.ReadASN1(&whole, wire.SEQUENCE) || !whole.ReadASN1(&tbs, wire.SEQUENCE) ||
+	if !input.ReadASN1(&whole, wire.SEQUENCE) || !input.Empty() || !whole.ReadASN1(&tbs, wire.SEQUENCE) ||
 		!tbs.SkipOptionalASN1(wire.INTEGER) || !tbs.SkipASN1(wire.SEQUENCE) || !tbs.SkipASN1(wire.SEQUENCE) {
 		return notOne
 	}
