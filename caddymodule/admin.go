@@ -100,7 +100,9 @@ func (a *App) adminReady(r *http.Request) (int, any) {
 	if found := a.storeStatus(r.Context()); found.Error != "" {
 		return http.StatusServiceUnavailable, adminError{found.Error}
 	}
-	return http.StatusOK, map[string]bool{"ready": true}
+	lists := a.revocationStatus() // told, but no reason to take no requests
+	return http.StatusOK, map[string]any{"ready": true, "revocationLists": map[string]int{
+		"current": lists.Current, "expired": lists.Expired, "missing": lists.Missing, "failing": lists.Failing}}
 }
 
 // gatewayStatus is the answer of /countersign/status.
@@ -113,6 +115,7 @@ type gatewayStatus struct {
 	KeysError   string               `json:"keysError,omitempty"`
 	Services    []serviceStatus      `json:"services"`
 	Proxies     []proxyStatus        `json:"barsProxies"`
+	Revocations revocationStatus     `json:"revocations"`
 }
 
 type storeStatus struct {
@@ -145,7 +148,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	ctx := r.Context()
 	status := gatewayStatus{
 		Environment: a.Environment, Version: version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
-		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(),
+		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(), Revocations: a.revocationStatus(),
 	}
 	var asking sync.WaitGroup
 	for i, site := range a.services {

@@ -31,6 +31,8 @@ type metrics struct {
 	bars     barsMetrics    // metrics_bars.go
 	webhooks webhookMetrics // metrics_webhooks.go
 
+	lists listMetrics
+
 	mu   sync.Mutex
 	keys func() []jwks.SourceStatus // of the configuration that was started last
 }
@@ -84,7 +86,7 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, m.bars.answers, &m.bars, m.webhooks.attempts, webhookCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, keyCollector{m}, &m.lists, m.bars.answers, &m.bars, m.webhooks.attempts, webhookCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

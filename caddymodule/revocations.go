@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
@@ -41,6 +42,9 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 		return nil, err
 	}
 	a.lists = append(a.lists, held)
+	if len(a.lists) == 1 {
+		a.OnStart(func(context.Context) { a.metrics.value.lists.watch(a.revocations) })
+	}
 	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
 	return r.Revocations, nil
 }
@@ -51,4 +55,48 @@ func (a *App) releaseRevocations() error {
 		err = errors.Join(err, held.release())
 	}
 	return err
+}
+
+// revocations are what the sites of this configuration know of revocations, each once.
+func (a *App) revocations() []*certificates.Revocations {
+	var all []*certificates.Revocations
+	for _, held := range a.lists {
+		if r, ok := held.held(); ok && !slices.Contains(all, r.Revocations) {
+			all = append(all, r.Revocations)
+		}
+	}
+	return all
+}
+
+// revocationStatus is how the revocation lists are, in /countersign/status.
+type revocationStatus struct {
+	Current int                       `json:"current"` // lists that prove something
+	Expired int                       `json:"expired"` // lists that should have been renewed
+	Missing int                       `json:"missing"` // lists that were never had
+	Failing int                       `json:"failing"` // lists, of all these, whose last fetch failed
+	Lists   []certificates.ListStatus `json:"lists"`   // those that need a look first, and a hundred at most
+}
+
+func (a *App) revocationStatus() revocationStatus {
+	const most = 100
+	status := revocationStatus{Lists: []certificates.ListStatus{}}
+	for _, r := range a.revocations() {
+		for _, l := range r.Lists() {
+			switch {
+			case l.Current:
+				status.Current++
+			case l.NextUpdate.IsZero():
+				status.Missing++
+			default:
+				status.Expired++
+			}
+			if l.Error != "" {
+				status.Failing++
+			}
+			if len(status.Lists) < most {
+				status.Lists = append(status.Lists, l)
+			}
+		}
+	}
+	return status
 }

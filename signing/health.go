@@ -32,7 +32,7 @@ type statusBody struct {
 // Health is how the things that a Service needs are.
 type Health struct {
 	Status string           `json:"status"` // pass, warn or fail
-	Checks map[string]Check `json:"checks"` // by name: store, and agent: with its address
+	Checks map[string]Check `json:"checks"` // by name: store, revocation, and agent: with its address
 }
 
 // Check is how one of them is.
@@ -76,6 +76,9 @@ func (s *Service) Health(ctx context.Context) Health {
 	if s.Store != nil { // a sandbox has none
 		note("store", "", "fail", s.storeOutcome)
 	}
+	if s.Trust.Revocations != nil {
+		note("revocation", "", "warn", s.revocationOutcome)
+	}
 	routes := s.Agents
 	if s.Mock != nil {
 		routes = append([]Route{*s.Mock}, routes...)
@@ -106,6 +109,16 @@ func examine(ctx context.Context, self, failed string, ask func(context.Context)
 func (s *Service) storeOutcome(ctx context.Context) string {
 	if _, err := s.Store.Get(ctx, sessionKey("health")); err != nil {
 		return "unavailable"
+	}
+	return outcomeOK
+}
+
+// revocationOutcome tells whether every revocation list that was asked for is there and holds.
+func (s *Service) revocationOutcome(context.Context) string {
+	for _, list := range s.Trust.Revocations.Lists() {
+		if !list.Current {
+			return "list_not_current"
+		}
 	}
 	return outcomeOK
 }
