@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -74,8 +75,14 @@ func CheckIssued(file, chain []*x509.Certificate) error {
 	for _, further := range file[1:] {
 		intermediates.AddCert(further)
 	}
+	when := file[0].NotBefore
+	for _, certificate := range slices.Concat(file, chain) {
+		if when.Before(certificate.NotBefore) && certificate.NotBefore.Before(file[0].NotAfter) {
+			when = certificate.NotBefore
+		}
+	}
 	_, err := file[0].Verify(x509.VerifyOptions{
-		Roots: roots, Intermediates: intermediates, CurrentTime: file[0].NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		Roots: roots, Intermediates: intermediates, CurrentTime: when, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
 		return fmt.Errorf("the certificate %s is not vouched for by the environment's chain: %w", nameOf(file[0]), err)

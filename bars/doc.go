@@ -15,6 +15,8 @@
 //	revoked.go   … and whose certificate was revoked
 //	egress.go    … and from which addresses
 //	certificate.go what a system's own certificate has to say
+//	csr.go       the request for it
+//	onboarding.go the steps until a system is connected, and the letters
 //
 // It knows no Caddy, opens no connection to a receiver and never looks into a message: what a sender sends reaches
 // the receiver byte for byte.

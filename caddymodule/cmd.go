@@ -35,6 +35,7 @@ func commands() []func() *cobra.Command {
 		auditCommand,
 		clientCommand,
 		deliveriesCommand,
+		doctorCommand,
 		jwksCommand,
 		keygenCommand,
 		onboardCommand,

@@ -25,6 +25,7 @@
 //	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
 //	bars_trust.go       … who may call, and the verifier of its connection policy
 //	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
+//	doctor.go           what keeps a sender or a receiver from working, for caddy countersign doctor
 //	*_caddyfile.go      the syntax of each
 //	cmd*.go             caddy countersign …
 //

@@ -24,17 +24,21 @@ type Authority struct {
 	serial    int64
 }
 
-// NewAuthority makes a pair whose names begin with name.
-func NewAuthority(t testing.TB, name string) *Authority {
+// NewAuthority makes a pair whose names begin with name. The options are for both.
+func NewAuthority(t testing.TB, name string, options ...Option) *Authority {
 	t.Helper()
 	a := &Authority{t: t, serial: 100}
 	rootKey := newKey(t)
 	a.key = newKey(t)
 	template := func(name string, serial int64) *x509.Certificate {
-		return &x509.Certificate{
+		c := &x509.Certificate{
 			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 			NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(400 * 24 * time.Hour), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		}
+		for _, option := range options {
+			option(c)
+		}
+		return c
 	}
 	root := template(name+" Root Authority", 1)
 	a.Root = sign(t, root, root, &rootKey.PublicKey, rootKey)

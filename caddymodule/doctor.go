@@ -1,0 +1,228 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+// condition is how a check has ended.
+type condition string
+
+// The conditions. A failure makes the command fail; a warning does not.
+const (
+	conditionOK      condition = "ok"
+	conditionWarning condition = "warning"
+	conditionFailed  condition = "failed"
+)
+
+// finding is what one check has found, and what to do about it.
+type finding struct {
+	Check     string    `json:"check"`
+	Of        string    `json:"of"` // the key or the system that was looked at
+	Condition condition `json:"condition"`
+	Found     string    `json:"found"`
+	Fix       string    `json:"fix,omitempty"`
+}
+
+// doctor looks at senders and receivers, at what they were given and at the world that they live in (contract: bars
+// §4). It changes nothing: the one token that it gets is thrown away.
+type doctor struct {
+	now     func() time.Time
+	http    *http.Client
+	resolve func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	strict  bool // names that break the rules are failures
+
+	findings []finding
+}
+
+func newDoctor(through *http.Client) *doctor {
+	return &doctor{now: time.Now, http: through, resolve: net.DefaultResolver.LookupNetIP}
+}
+
+func (d *doctor) add(check, of string, c condition, found, fix string) {
+	d.findings = append(d.findings, finding{check, of, c, found, fix})
+}
+
+func (d *doctor) ok(check, of, found string, args ...any) {
+	d.add(check, of, conditionOK, fmt.Sprintf(found, args...), "")
+}
+
+func (d *doctor) failed(check, of string, err error, fix string) {
+	d.add(check, of, conditionFailed, err.Error(), fix)
+}
+
+// broken is a rule for names that is broken.
+func (d *doctor) broken(check, of string, err error, fix string) {
+	v := conditionWarning
+	if d.strict {
+		v = conditionFailed
+	}
+	d.add(check, of, v, err.Error(), fix)
+}
+
+// ill says whether anything has failed.
+func (d *doctor) ill() bool {
+	for _, f := range d.findings {
+		if f.Condition == conditionFailed {
+			return true
+		}
+	}
+	return false
+}
+
+// expiry looks at when certificates end.
+func (d *doctor) expiry(of string, certificates ...*x509.Certificate) {
+	for _, c := range certificates {
+		check, fix := "leaf expiry", "make a new request in a new directory (caddy countersign onboard csr), and ask for a new certificate now"
+		if c.IsCA {
+			check, fix = "CA expiry", "get the environment's new root and sub certificates, and name both chains until all certificates are of the new one"
+		}
+		found := fmt.Sprintf("%s is valid until %s", c.Subject, minute(c.NotAfter))
+		switch left := c.NotAfter.Sub(d.now()); {
+		case left <= 0:
+			d.add(check, of, conditionFailed, fmt.Sprintf("%s has expired on %s", c.Subject, minute(c.NotAfter)), fix)
+		case d.now().Before(c.NotBefore):
+			d.add(check, of, conditionFailed, fmt.Sprintf("%s is not valid before %s", c.Subject, minute(c.NotBefore)), "check this machine's clock (timedatectl), or wait")
+		case left < expirySoon:
+			d.add(check, of, conditionWarning, found, fix)
+		default:
+			d.ok(check, of, "%s", found)
+		}
+	}
+}
+
+// private warns of a private key that others on the machine can read.
+func (d *doctor) private(of, path string) {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		d.add("private key", of, conditionWarning, fmt.Sprintf("%s has mode %04o: others on this machine can read it", path, info.Mode().Perm()), "chmod 600 "+path)
+	}
+}
+
+// receiverSubject is a receiver that is looked at.
+type receiverSubject struct {
+	environment      bars.Environment
+	fqdn             []string
+	certificate, key string   // PEM files
+	chain            []string // PEM files
+	crl              []string
+	ip               string // where the name should lead; may be empty
+	addresses        []string
+}
+
+// receiver looks at a receiver, as far as it is known.
+func (d *doctor) receiver(ctx context.Context, s receiverSubject) {
+	for _, name := range s.fqdn {
+		d.fqdn(name, s.environment)
+		d.dns(ctx, name, s.ip)
+	}
+	of := "receiver"
+	if len(s.fqdn) > 0 {
+		of = s.fqdn[0]
+	}
+	chain := d.chain(of, s)
+	if s.certificate != "" {
+		d.certificate(of, s, chain)
+	}
+	allowed := &Receiver{ReceiverTrust: ReceiverTrust{Environment: Environment(s.environment)}, ProxyAddresses: s.addresses}
+	if err := allowed.provisionAddresses(); err != nil {
+		d.failed("egress", of, err, "leave proxy_addresses out for NHS England's proxy of "+string(s.environment))
+	} else {
+		d.ok("egress", of, "lets in %v", allowed.allowed)
+	}
+}
+
+func (d *doctor) fqdn(name string, environment bars.Environment) {
+	if bars.EnvironmentOf(name) == environment.Other() {
+		d.add("fqdn", name, conditionFailed, fmt.Sprintf("it is a name of the %s environment, and this is %s", environment.Other(), environment), "correct the name, or environment and chain; environments are never mixed")
+	} else if _, err := bars.ParseFQDN(name); err != nil {
+		d.broken("fqdn", name, err, "keep it where it works; for a new system choose a name by the rule")
+	} else {
+		d.ok("fqdn", name, "follows the rule")
+	}
+}
+
+func (d *doctor) dns(ctx context.Context, name, ip string) {
+	found, err := d.resolve(ctx, "ip", name)
+	const ask = "have the record made: caddy countersign onboard dns --ip <public address>"
+	if err != nil || len(found) == 0 {
+		d.add("dns", name, conditionFailed, fmt.Sprintf("the name does not resolve (%v)", err), ask)
+		return
+	}
+	for _, addr := range found {
+		addr = addr.Unmap()
+		if addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() {
+			d.add("dns", name, conditionFailed, fmt.Sprintf("the name leads to %s, which the proxy cannot reach", addr), "let it lead to the public address: caddy countersign onboard dns --ip <public address>")
+			return
+		}
+		if ip == addr.String() {
+			ip = ""
+		}
+	}
+	if ip != "" {
+		d.add("dns", name, conditionFailed, fmt.Sprintf("the name leads to %v, and not to %s", found, ip), ask)
+		return
+	}
+	d.ok("dns", name, "leads to %v", found)
+}
+
+// chain looks at the authorities, and returns them.
+func (d *doctor) chain(of string, s receiverSubject) []*x509.Certificate {
+	if len(s.chain) == 0 {
+		d.add("chain", of, conditionFailed, "no chain is named: nobody could be trusted", "name the PEM files with the environment's root and sub certificates (--chain, or chain in bars_receiver)")
+		return nil
+	}
+	chain, err := bars.ReadCertificates(s.chain...)
+	if err == nil {
+		_, err = bars.NewTrust(bars.TrustOptions{Environment: s.environment, Chain: chain})
+	}
+	if err != nil {
+		d.failed("chain", of, err, "name the PEM files with the root and sub certificates of "+string(s.environment)+", and nothing else")
+		return chain
+	}
+	d.ok("chain", of, "%d authorities of %s", len(chain), s.environment)
+	d.expiry(of, chain...)
+	if len(s.crl) > 0 {
+		if _, err := bars.ReadRevocations(s.crl, chain, d.now(), nil); err != nil {
+			d.failed("revocation", of, err, "fetch a current list of this environment's authority")
+		} else {
+			d.ok("revocation", of, "%d lists", len(s.crl))
+		}
+	}
+	return chain
+}
+
+// certificate looks at the receiver's own certificate.
+func (d *doctor) certificate(of string, s receiverSubject, chain []*x509.Certificate) {
+	file, err := bars.ReadCertificates(s.certificate)
+	if err != nil {
+		d.failed("certificate", of, err, "save the certificate as it was sent, in PEM, with the sub certificate behind it")
+		return
+	}
+	leaf := file[0]
+	for _, name := range s.fqdn {
+		if err := bars.CheckNames(leaf, name); err != nil {
+			d.failed("certificate names", name, err, "ask for a certificate whose CN and only SAN are the FQDN: caddy countersign onboard csr")
+		} else {
+			d.ok("certificate names", name, "FQDN = CN = SAN")
+		}
+	}
+	if s.key != "" {
+		d.keyPair(of, s)
+	}
+	if len(chain) > 0 {
+		if err := bars.CheckIssued(file, chain); err != nil {
+			d.failed("issuer", of, err, "compare the environments of certificate and chain, and put the sub certificate behind the leaf in "+s.certificate)
+		} else {
+			d.ok("issuer", of, "vouched for by the chain of %s", s.environment)
+		}
+	}
+	d.expiry(of, leaf)
+}
