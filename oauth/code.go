@@ -121,6 +121,11 @@ func (s *Service) spendCode(ctx context.Context, c *call, found store.Record, ke
 	if f == nil {
 		return nil, invalidGrant(http.StatusBadRequest, "authorization_code is invalid").withDetail("the sign-in was ended")
 	}
+	f.Ends = s.Now().Add(refreshWindow) // which begins with the first token
+	begun, err := f.put()
+	if err != nil {
+		return nil, err
+	}
 	kept.Used = true
 	value, err := json.Marshal(kept)
 	if err != nil {
@@ -128,7 +133,7 @@ func (s *Service) spendCode(ctx context.Context, c *call, found store.Record, ke
 	}
 	spend := store.Batch{
 		If:   []store.Check{{Key: found.Key, Version: found.Version}, {Key: familyKey(f.id), Version: f.version}},
-		Then: []store.Op{{Put: &store.Record{Key: found.Key, Value: value, Expires: f.Ends.Add(reuseRemembered)}}},
+		Then: append(begun, store.Op{Put: &store.Record{Key: found.Key, Value: value, Expires: f.Ends.Add(reuseRemembered)}}),
 	}
 	answer, err := s.issueUser(ctx, f, c.client, AuditRecord{Grant: grantCode}, spend)
 	if err != nil { // no typed nil may become an answer

@@ -79,7 +79,7 @@ func (s *Service) issueUser(ctx context.Context, f *family, client Client, how A
 		slog.String("level", grant.Level), slog.String("family", f.id), slog.Int("refresh_count", f.Count))
 	return &userIssued{
 		AccessToken: token, ExpiresIn: strconv.Itoa(int(tokenLife / time.Second)), TokenType: "Bearer",
-		RefreshToken: next, RefreshExpiresIn: strconv.Itoa(max(int(f.Ends.Sub(now)/time.Second), 0)),
+		RefreshToken: next, RefreshExpiresIn: strconv.Itoa(int((f.Ends.Sub(now) + time.Second - 1) / time.Second)),
 		RefreshCount: strconv.Itoa(f.Count), SID: f.SID,
 	}, nil
 }

@@ -10,7 +10,7 @@ import (
 func TestCombined(t *testing.T) {
 	w := newWorld(t)
 	got := w.tokens(t, alice)
-	for name, want := range map[string]string{"expires_in": "599", "token_type": "Bearer", "refresh_token_expires_in": "", "refresh_count": "0", "sid": ""} {
+	for name, want := range map[string]string{"expires_in": "599", "token_type": "Bearer", "refresh_token_expires_in": "43199", "refresh_count": "0", "sid": ""} {
 		if value := got.field(name); value == "" || want != "" && value != want {
 			t.Errorf("%s is %q in %s", name, value, got.body)
 		}

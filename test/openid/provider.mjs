@@ -1,8 +1,8 @@
-// An OpenID provider: oidc-provider, with made-up people whose name is also their password, and three things that a
-// test may ask of it at /test: to change its keys, to be slow to be found, and what it was asked.
+// An OpenID provider: oidc-provider, with made-up people whose name is also their password, and two things that a
+// test may ask of it at /test: to change its keys, and to sign what it is given.
 //
 //	node provider.mjs <port> <settings as JSON>
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, createSign, generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
 
@@ -63,6 +63,16 @@ async function interact(provider, request, response) {
 	await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
 }
 
+// sign signs the claims and header that it is sent, as this provider.
+async function sign(request) {
+	let body = "";
+	for await (const chunk of request) body += chunk;
+	const { header, claims } = JSON.parse(body);
+	const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+	const input = `${encode({ alg: "RS256", kid: keys[0].kid, ...header })}.${encode(claims)}`;
+	return `${input}.${createSign("RSA-SHA256").update(input).sign(createPrivateKey({ key: keys[0], format: "jwk" }), "base64url")}`;
+}
+
 newKey();
 let provider = start();
 createServer((request, response) => {
@@ -71,6 +81,8 @@ createServer((request, response) => {
 		newKey();
 		provider = start();
 		response.end(keys[0].kid);
+	} else if (path === "/test/sign") {
+		sign(request).then((token) => response.end(token));
 	} else if (path.startsWith("/interaction/")) {
 		interact(provider, request, response).catch((error) => {
 			console.error(error);
