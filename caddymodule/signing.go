@@ -32,6 +32,8 @@ type SigningService struct {
 	// Environment overrides the global one for this site.
 	Environment Environment `json:"environment,omitempty"`
 
+	SigningUser
+
 	// Agents are the ways to real smartcards; the first that serves the user is asked.
 	Agents []*AgentClient `json:"agents,omitempty"`
 
@@ -127,7 +129,7 @@ func (s *SigningService) check() error {
 		return fmt.Errorf("certificates: %w", err)
 	}
 	if s.Environment != Production {
-		return nil
+		return s.checkUser()
 	}
 	switch {
 	case s.Access == "open":
@@ -137,7 +139,7 @@ func (s *SigningService) check() error {
 	case s.Certificates.TrustMock:
 		return errors.New("trust mock is refused in production; take it out")
 	}
-	return nil
+	return s.checkUser()
 }
 
 func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.Options, error) {
@@ -145,10 +147,14 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 	if err != nil {
 		return signing.Options{}, err
 	}
+	signIn, err := s.signIn()
+	if err != nil {
+		return signing.Options{}, err
+	}
 	sessions := s.app.Store().(lazyStore)
 	options := signing.Options{
 		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access(),
-		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Runner: sessions, Trust: trust,
+		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Runner: sessions, Trust: trust, SignIn: signIn,
 		Durations: signing.Durations{
 			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
@@ -179,7 +185,7 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 // access is the check of every caller.
 func (s *SigningService) access() func(*http.Request) (signing.Caller, error) {
 	if s.Access == "bearer" {
-		return signingDoor(s.app.checker())
+		return s.signingDoor()
 	}
 	return loopbackAlone
 }

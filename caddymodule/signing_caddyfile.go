@@ -23,6 +23,9 @@ func init() {
 //		public_url  <url>
 //		access      bearer|open
 //		environment sandbox|int|prod
+//		user        required|optional
+//		level       aal1|aal2|aal3
+//		sign_in     [<issuer>]
 //		agent <https url> {
 //			users   <pattern...>
 //			timeout <duration>
@@ -64,6 +67,12 @@ func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 		return one(d, &s.Access)
 	case "environment":
 		return one(d, (*string)(&s.Environment))
+	case "user":
+		return one(d, &s.User)
+	case "level":
+		return one(d, &s.Level)
+	case "sign_in":
+		return s.parseSignIn(d)
 	case "agent":
 		agent, err := parseAgent(d)
 		s.Agents = append(s.Agents, agent)

@@ -150,7 +150,7 @@ func authorizationFault(query url.Values) url.Values {
 
 // signIn derives what the provider is sent from the browser's secret and our state.
 func (l login) signIn(secret, state string) SignIn {
-	return SignIn{Redirect: l.Callback, State: state, Nonce: keyedHash(secret, "nonce "+state), Verifier: keyedHash(secret, "verifier "+state)}
+	return NewSignIn(l.Callback, state, secret)
 }
 
 // browserSecret is the secret of the browser's cookie, which it gets with its first login.

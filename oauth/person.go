@@ -55,6 +55,11 @@ type SignIn struct {
 	Verifier string // of PKCE (RFC 7636)
 }
 
+// NewSignIn is a way whose nonce and verifier derive from a secret that only the browser knows.
+func NewSignIn(redirect, state, secret string) SignIn {
+	return SignIn{Redirect: redirect, State: state, Nonce: keyedHash(secret, "nonce "+state), Verifier: keyedHash(secret, "verifier "+state)}
+}
+
 // ErrDenied is what the errors of a Provider unwrap to where it, or what it said, is the reason for a refusal.
 var ErrDenied = errors.New("the OpenID provider does not vouch for this sign-in")
 

@@ -21,6 +21,7 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration // sent as Retry-After when not zero
 	Reason     *Reason       // what became of a session that ended without signatures
+	SignIn     string        // where the person signs in
 	finding    Finding       // for the operator alone
 }
 
@@ -72,6 +73,7 @@ type errorBody struct {
 	Message    string `json:"message"`
 	Code       string `json:"code"`
 	RequestID  string `json:"requestId"`
+	SignIn     string `json:"signInUri,omitempty"`
 	Reason     *struct {
 		Code string `json:"code"`
 		Text string `json:"text"`
@@ -81,7 +83,7 @@ type errorBody struct {
 func writeError(w http.ResponseWriter, e *Error) {
 	body := errorBody{
 		StatusCode: e.Status, Error: http.StatusText(e.Status), Message: e.Message, Code: e.Code,
-		RequestID: w.Header().Get(headerRequestID),
+		RequestID: w.Header().Get(headerRequestID), SignIn: e.SignIn,
 	}
 	if e.Reason != nil {
 		body.Reason = &struct {

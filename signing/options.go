@@ -116,6 +116,8 @@ type Options struct {
 	Tries     int  // runs of an agent before a session fails; default 5
 	Once      bool // signatures can be fetched once only
 
+	SignIn SignIn // that the page demands before it opens; nil: it demands none
+
 	PublicKeys func(ctx context.Context) ([]byte, error) // the gateway's own key set, as JSON
 	Version    Version
 	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it

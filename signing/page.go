@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -64,6 +65,9 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 	id := sessionID(token)
 	held, err := s.claimOf(r, id)
 	if err != nil {
+		return err
+	}
+	if err := s.demandSignIn(w, r, base, id, call.Query); err != nil {
 		return err
 	}
 	if held.none() {
@@ -186,7 +190,9 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	if held.none() {
 		return errNoSession()
 	}
-	found, err := s.begin(r.Context(), call.ID, held.check)
+	found, err := s.begin(r.Context(), call.ID, func(current *session) error {
+		return cmp.Or(held.check(current), s.checkSignedIn(current))
+	})
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.showPage, "GET, HEAD"
 	case "/client/open":
 		return s.openSession, "POST"
+	case "/client/signed-in":
+		return s.finishSignIn, "GET"
 	case "/client/session":
 		return s.watchSession, "GET"
 	case "/client/sign":

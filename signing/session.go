@@ -48,6 +48,7 @@ type session struct {
 
 	Browser string `json:"browser,omitempty"` // hash of the secret of the browser that opened it
 	Mock    bool   `json:"mock,omitempty"`    // opened with mock=true
+	Person  string `json:"person,omitempty"`  // hash of the browser in which Sub signed in
 
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
 	Lease  time.Time `json:"lease,omitzero"`

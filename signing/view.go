@@ -74,6 +74,11 @@ var oauthErrors = map[State]string{
 // something did (contract: signing-service §3). Without a client, which a changed configuration can bring
 // about, there is none.
 func (s *Service) wayBack(of *session, token string) string {
+	return s.wayBackWith(of, token, oauthErrors[of.State], of.Reason)
+}
+
+// wayBackWith is the same with an error, unless the code is empty.
+func (s *Service) wayBackWith(of *session, token, code, reason string) string {
 	callback := s.Clients[of.Client].Callback
 	if callback == "" {
 		return ""
@@ -86,8 +91,8 @@ func (s *Service) wayBack(of *session, token string) string {
 	if of.Carried != "" {
 		back += "&" + of.Carried
 	}
-	if code := oauthErrors[of.State]; code != "" {
-		back += "&error=" + code + "&error_description=" + url.QueryEscape(of.Reason)
+	if code != "" {
+		back += "&error=" + code + "&error_description=" + url.QueryEscape(reason)
 	}
 	return back
 }

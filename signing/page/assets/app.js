@@ -48,7 +48,7 @@ async function ask(question, onRefused) {
   if (mine === newest) arrived(answer);
 }
 
-const open = () => ask(() => wire.open(location.search), refused);
+const open = () => ask(() => wire.open(location.search), signInOr(refused));
 const poll = () => ask(() => wire.poll(view.id), refused);
 
 // act asks for what the person pressed. Refused, it says why and looks at how things really stand.
@@ -84,6 +84,16 @@ function arrived(answer) {
 function lost() {
   screen.lost(true);
   timer = setTimeout(view ? poll : open, Math.min(pace.lost * 2 ** losses++, pace.lostAtMost));
+}
+
+// signInOr goes to where the person signs in, if that is what is asked for. The way leads back here.
+function signInOr(otherwise) {
+  return (error) => {
+    const address = error.code === "sign_in" ? webAddress(error.signIn) : null;
+    if (address === null) return otherwise(error);
+    over = true;
+    location.replace(address);
+  };
 }
 
 function refused(error) {

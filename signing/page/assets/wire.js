@@ -12,6 +12,7 @@ export class Refused extends Error {
     super(typeof body.message === "string" ? body.message : "");
     this.status = status;
     this.code = typeof body.code === "string" ? body.code : "";
+    this.signIn = typeof body.signInUri === "string" ? body.signInUri : "";
     this.requestId = typeof body.requestId === "string" ? body.requestId : "";
   }
 

@@ -1,0 +1,163 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/oauth"
+	"github.com/seed-dd2befc3/countersign/signing"
+)
+
+// SigningUser says what a Signing Service wants to know of the person who signs. A token that has a user is that
+// user's alone in any case: it is held to the sub of each request and session.
+type SigningUser struct {
+	// User is "required": tokens without a user are refused; or "optional". Default: required in production, else
+	// optional. It has a meaning with access bearer alone.
+	User string `json:"user,omitempty"`
+
+	// Level is the least level of authentication assurance that a user's sign-in must have: aal1, aal2 or aal3 (the
+	// default).
+	Level string `json:"level,omitempty"`
+
+	// SignIn has the person sign in at an OpenID provider before the page opens, as the one who is to sign.
+	// Production demands it where an agent signs with real cards.
+	SignIn bool `json:"sign_in,omitempty"`
+
+	// Provider is the issuer of the provider for SignIn. Default: the first of the countersign app's.
+	Provider string `json:"provider,omitempty"`
+}
+
+// checkUser refuses what cannot be meant, and fills in the defaults.
+func (s *SigningService) checkUser() error {
+	if s.Level == "" {
+		s.Level = oauth.LevelOf(3)
+	}
+	if s.leastLevel() == 0 {
+		return fmt.Errorf("level %q is not known; use aal1, aal2 or aal3", s.Level)
+	}
+	if !slices.Contains([]string{"", "required", "optional"}, s.User) {
+		return fmt.Errorf("user %q is not known; use required or optional", s.User)
+	}
+	production := s.Environment == Production
+	if s.User == "" && production {
+		s.User = "required"
+	}
+	if s.User == "required" && s.Access == "bearer" && len(s.app.OpenID) == 0 {
+		return errors.New("demands tokens with a user, and people have nowhere to sign in; add openid <issuer> { client_id … } to countersign " +
+			"and apim_authorize beside apim_token, or write user optional")
+	}
+	if s.SignIn && s.Environment != Sandbox {
+		if _, err := s.app.openID(s.Provider); err != nil {
+			return fmt.Errorf("sign_in: %w", err)
+		}
+	}
+	if production && len(s.Agents) > 0 && !s.SignIn {
+		return errors.New("has an agent with real cards, so in production the page must know who is at it; " +
+			"add sign_in, and openid <issuer> { client_id … } to countersign")
+	}
+	return nil
+}
+
+// leastLevel is the level as a number, or 0 where it is none.
+func (s *SigningService) leastLevel() int {
+	for level := 1; level <= 3; level++ {
+		if s.Level == oauth.LevelOf(level) {
+			return level
+		}
+	}
+	return 0
+}
+
+// demands are those of the service's callers: its scope, for an application or for a user of some level.
+func (s *SigningService) demands() Demands {
+	return Demands{Scopes: [][]string{signingScopes()}, User: s.User == "required"}
+}
+
+// signingDoor is the Signing Service's check of its callers: a token with the service's scope, and with a user of
+// enough assurance where it has one, or must have. Whose sessions the caller may ask about is for the service to say.
+func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, error) {
+	d := &door{s.demands(), s.app.checker()}
+	return func(r *http.Request) (signing.Caller, error) {
+		grant, err := d.enter(r)
+		if err == nil && grant.User != "" && levelOf(grant.Level) < s.leastLevel() {
+			err = &insufficient{"its user must have signed in with the level " + s.Level}
+		}
+		if err == nil {
+			return signing.Caller{Client: grant.Client, User: grant.User}, nil
+		}
+		refused := asRefusal(err)
+		if refused.reason == reasonUnavailable {
+			return signing.Caller{}, err
+		}
+		return signing.Caller{}, &signing.Error{Status: refused.status, Code: "access_token", Message: refused.message}
+	}
+}
+
+// levelOf is the number of a user's level.
+func levelOf(level string) int {
+	if len(level) != len("aal3") || level[:3] != "aal" {
+		return 0
+	}
+	n, _ := strconv.Atoi(level[3:]) // 0 where it is none
+	return n
+}
+
+// pageSignIn has people sign in at a provider before the page opens.
+type pageSignIn struct {
+	provider oauth.Provider
+	level    int
+}
+
+// signIn is what the page demands, or nil.
+func (s *SigningService) signIn() (signing.SignIn, error) {
+	if !s.SignIn {
+		return nil, nil //nolint:nilnil // no demand is no error
+	}
+	provider, err := s.app.openID(s.Provider)
+	return pageSignIn{provider, s.leastLevel()}, err
+}
+
+// Begin implements signing.SignIn.
+func (p pageSignIn) Begin(ctx context.Context, redirect, state, secret string) (string, error) {
+	return p.provider.AuthCodeURL(ctx, oauth.NewSignIn(redirect, state, secret))
+}
+
+// Finish implements signing.SignIn.
+func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret string, query url.Values) (string, error) {
+	person, err := p.finish(ctx, oauth.NewSignIn(redirect, state, secret), query)
+	if errors.Is(err, oauth.ErrDenied) {
+		return "", fmt.Errorf("%w: %w", signing.ErrSignIn, err)
+	}
+	if err == nil && person.Level < p.level {
+		return "", fmt.Errorf("%w: the level of the sign-in is %d and not %d", signing.ErrSignIn, person.Level, p.level)
+	}
+	return person.User, err
+}
+
+func (p pageSignIn) finish(ctx context.Context, way oauth.SignIn, query url.Values) (oauth.Person, error) {
+	if err := p.provider.Responds(ctx, query.Get("iss")); err != nil {
+		return oauth.Person{}, err
+	}
+	if query.Get("error") != "" || query.Get("code") == "" {
+		return oauth.Person{}, fmt.Errorf("%w: it sent no code", oauth.ErrDenied)
+	}
+	return p.provider.Redeem(ctx, way, query.Get("code"))
+}
+
+// parseSignIn reads, among the options of signing_service:
+//
+//	sign_in [<issuer>]
+func (u *SigningUser) parseSignIn(d *caddyfile.Dispenser) error {
+	u.SignIn = true
+	if d.NextArg() {
+		u.Provider = d.Val()
+	}
+	return noMore(d)
+}
