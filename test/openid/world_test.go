@@ -65,6 +65,8 @@ type world struct {
 	redirect string // of acme; nobody listens there
 	lines    string // of openid, in the Caddyfile
 	store    string
+	signs    string // lines of signing_service
+	callback string // of acme, after signing
 }
 
 // newWorld starts the provider and the gateway. A change alters what the gateway is configured with.
@@ -77,7 +79,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	port := gateway.FreePort(t)
 	w := &world{
 		t: t, key: k, issuer: fmt.Sprintf("http://localhost:%d", port), redirect: "http://localhost:9/signed-in?site=7",
-		lines: "client_id countersign\n\t\t\tsecret " + ownSecret, store: "badger",
+		lines: "client_id countersign\n\t\t\tsecret " + ownSecret, store: "badger", callback: "http://localhost:9/signed",
 	}
 	for _, c := range change {
 		c(w)
@@ -132,7 +134,7 @@ func (w *world) base() string    { return w.URL("GATEWAY", "/oauth2") }
 func (w *world) signing() string { return w.URL("GATEWAY", "/signing-service") }
 
 func (w *world) caddyfile() string {
-	client := "key acme-1 " + w.key.Public + "\n\t\t\tcallback http://localhost:9/signed\n\t\t\t"
+	client := "key acme-1 " + w.key.Public + "\n\t\t\tcallback " + w.callback + "\n\t\t\t"
 	return fmt.Sprintf(`{
 	auto_https disable_redirects
 	default_bind 127.0.0.1
@@ -158,6 +160,11 @@ func (w *world) caddyfile() string {
 			secret %[7]s
 			redirect_uri %[6]s
 		}
+		client lower {
+			%[4]sproducts lower
+			secret %[5]s
+			redirect_uri %[6]s
+		}
 		client revoked {
 			%[4]sproducts users
 			secret %[5]s
@@ -171,6 +178,9 @@ func (w *world) caddyfile() string {
 		}
 		product signing {
 			scopes %[8]s
+		}
+		product lower {
+			scopes urn:nhsd:apim:user-nhs-cis2:aal2:signing-service
 		}
 		product users {
 			scopes %[9]s urn:nhsd:apim:user-nhs-cis2:aal3:another
@@ -198,6 +208,7 @@ http://localhost:{$PORT_GATEWAY} {
 		signing_service {
 			public_url http://localhost:{$PORT_GATEWAY}/signing-service
 			access bearer
+			%[10]s
 			mock https://localhost:{$PORT_AGENT} {
 				tls_client_auth gateway.countersign.internal
 				tls_trust_pool pki_root {
@@ -224,7 +235,7 @@ https://localhost:{$PORT_AGENT} {
 		allow_client gateway.countersign.internal
 	}
 }
-`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope)
+`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope, w.signs)
 }
 
 // answer is what came back.
@@ -263,7 +274,7 @@ func newPerson(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t, &http.Client{Jar: jar, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{t, &http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 func (p *person) send(method, address, body string, headers ...string) answer {
