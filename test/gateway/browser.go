@@ -68,6 +68,14 @@ func (v View) ReasonCode() string {
 	return v.Reason.Code
 }
 
+// At is the same browser, cookies and all, with its calls going to another address of the same service: to another
+// node, as a load balancer would have it.
+func (b *Browser) At(base string) *Browser {
+	moved := *b
+	moved.base = base
+	return &moved
+}
+
 var csrfMeta = regexp.MustCompile(`<meta name="csrf" content="([^"]+)">`)
 
 // Visit loads the signing page in a fresh browser, as a redirect to address would.

@@ -21,6 +21,7 @@ import (
 type Gateway struct {
 	t       testing.TB
 	dir     string         // its home: configuration, data, everything
+	data    string         // Caddy's data, which nodes of a cluster share
 	ports   map[string]int // by the name in the Caddyfile
 	binary  string         // in place of the one under test
 	env     []string       // more of it
@@ -49,6 +50,9 @@ func Start(t testing.TB, caddyfile string, options ...Option) *Gateway {
 	if g.dir == "" {
 		g.dir = t.TempDir()
 	}
+	if g.data == "" {
+		g.data = g.path("data")
+	}
 	if g.binary == "" {
 		g.binary = Binary(t)
 	}
@@ -69,7 +73,7 @@ func (g *Gateway) spawn() {
 	cmd := exec.Command(g.binary, "run", "--adapter", "caddyfile", "--config", g.path("Caddyfile"))
 	cmd.Dir = g.dir
 	cmd.Env = append(os.Environ(),
-		"HOME="+g.dir, "XDG_DATA_HOME="+g.path("data"), "XDG_CONFIG_HOME="+g.path("config"),
+		"HOME="+g.dir, "XDG_DATA_HOME="+g.data, "XDG_CONFIG_HOME="+g.path("config"),
 		"CADDY_ADMIN="+g.admin(), "GORACE=halt_on_error=0")
 	cmd.Env = append(cmd.Env, g.env...)
 	g.process = Launch(g.t, cmd)
@@ -162,7 +166,7 @@ func (g *Gateway) Port(name string) string {
 }
 
 // Data is the path of a file in Caddy's data directory.
-func (g *Gateway) Data(path string) string { return filepath.Join(g.path("data"), "caddy", path) }
+func (g *Gateway) Data(path string) string { return filepath.Join(g.data, "caddy", path) }
 
 // Output is everything that the gateway has printed, over all its restarts.
 func (g *Gateway) Output() string {

@@ -8,6 +8,9 @@ type Option func(*Gateway)
 // Home has the gateway live in a directory of the test's own, such as one on a disk that will fail.
 func Home(dir string) Option { return func(g *Gateway) { g.dir = dir } }
 
+// Beside has the gateway be another node of the cluster that a gateway is one of: they share Caddy's storage.
+func Beside(other *Gateway) Option { return func(g *Gateway) { g.data = other.data } }
+
 // Built has the gateway run another binary than the one under test.
 func Built(binary string) Option { return func(g *Gateway) { g.binary = binary } }
 
