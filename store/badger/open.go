@@ -123,6 +123,7 @@ func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	losses = heeded(losses)
 	for _, l := range losses {
 		if l.Damage && inUse(o.Dir) { // what another process is writing to may only look so
 			return nil, nil, errInUse

@@ -1,5 +1,7 @@
 //go:build countersign_faults
 
+// What only the fault harness builds (see test/faults), to see that it would notice when a safeguard is missing.
+
 package badger
 
 import (
@@ -8,11 +10,21 @@ import (
 	engine "github.com/dgraph-io/badger/v4"
 )
 
-// spoiled takes away the safeguard that the variable names, so that the fault harness (see test/faults) can be seen to
-// notice. Nothing but that harness builds this file.
+// fault names the safeguard that is taken away.
+func fault() string { return os.Getenv("COUNTERSIGN_FAULT") }
+
+// spoiled writes without waiting for the disk.
 func spoiled(o engine.Options) engine.Options {
-	if os.Getenv("COUNTERSIGN_FAULT") == "no-sync" {
+	if fault() == "no-sync" {
 		return o.WithSyncWrites(false)
 	}
 	return o
+}
+
+// heeded passes over damage, as Badger itself does.
+func heeded(losses []Loss) []Loss {
+	if fault() == "lenient" {
+		return nil
+	}
+	return losses
 }

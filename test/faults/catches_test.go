@@ -23,6 +23,7 @@ func TestCatches(t *testing.T) {
 		do    func(w *world, d *disk)
 	}{
 		{fault: "no-sync", words: "a used jti can be used again", disk: true, do: cutPower},
+		{fault: "lenient", words: "gets another token", do: func(w *world, _ *disk) { damage(w, nil) }},
 		{fault: "early-answer", words: "gets another token", do: func(w *world, _ *disk) { kill(w) }},
 		{fault: "early-completion", words: "a request that is signed: its signatures, asked for", do: func(w *world, _ *disk) { kill(w) }},
 	} {

@@ -29,3 +29,6 @@ func (g *Gateway) Signal(signal syscall.Signal) {
 
 // Running says whether the gateway's process is there.
 func (g *Gateway) Running() bool { return g.process.Running() }
+
+// LastOutput is what the gateway has printed since it was started last.
+func (g *Gateway) LastOutput() string { return g.process.Output() }
