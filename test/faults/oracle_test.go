@@ -40,6 +40,14 @@ func (w *world) check(everything bool) {
 // checkRequest sends the JWT again and asks for the signatures.
 func (w *world) checkRequest(ctx context.Context, r *request) {
 	before, digest := w.journal.standing(r)
+	if w.now().After(r.access.until) { // it was issued on another time
+		access, err := w.takeToken(ctx)
+		if err != nil {
+			w.lose("a new access token: %v", err)
+			return
+		}
+		r.access = access
+	}
 	again, err := w.insist(ctx, func() (answer, error) { return w.send(ctx, r) })
 	switch {
 	case err != nil:
@@ -84,13 +92,13 @@ func (r *request) judge(got answer, before stage, digest string) error {
 
 // checkAssertion uses a jti again.
 func (w *world) checkAssertion(ctx context.Context, a *assertion) {
-	if w.now().After(a.expiry.Add(-notTooLate)) {
-		return // soon refused for its age
-	}
+	left := a.expiry.Sub(w.now())
 	again, err := w.insist(ctx, func() (answer, error) { return w.redeem(ctx, a) })
 	switch {
 	case err != nil:
 		w.lose("a used jti: %v", err)
+	case again.status/100 == 4 && (left < notTooLate || left > assertionFor+skew):
+		// Refused for its age: it was made on another time, or long ago.
 	case again.status != http.StatusBadRequest || again.field("error_description") != "Non-unique 'jti' claim in client_assertion JWT":
 		w.lose("a used jti can be used again: %s", again)
 	}
