@@ -25,10 +25,11 @@ const (
 const (
 	earlyAnswer     = "early-answer"     // a new session is acknowledged before it is kept
 	earlyCompletion = "early-completion" // signatures can be seen before they are kept
+	earlyCallback   = "early-callback"   // the client is told that it is signed before that is kept
 )
 
 // tooEarly is by how much.
-const tooEarly = 300 * time.Millisecond
+const tooEarly = 800 * time.Millisecond
 
 // clock is the machine's, off by what the file says at the moment.
 func clock() func() time.Time {
@@ -51,7 +52,7 @@ func clock() func() time.Time {
 
 func spoiled(s store.Store) store.Store {
 	switch fault := os.Getenv(faultVariable); fault {
-	case earlyAnswer, earlyCompletion:
+	case earlyAnswer, earlyCompletion, earlyCallback:
 		return &hasty{Store: s, fault: fault, early: map[string]store.Record{}}
 	}
 	return s
@@ -100,8 +101,23 @@ func (h *hasty) Commit(ctx context.Context, batch store.Batch) error {
 		h.show(batch)
 		defer h.hide(batch)
 		<-time.After(tooEarly)
+	case h.fault == earlyCallback && releases(batch):
+		if err := h.Store.Commit(ctx, store.Batch{Then: callbacks(batch)}); err != nil {
+			return err
+		}
+		<-time.After(tooEarly)
 	}
 	return h.Store.Commit(ctx, batch)
+}
+
+// callbacks are the webhooks in a batch.
+func callbacks(batch store.Batch) (ops []store.Op) {
+	for _, op := range batch.Then {
+		if op.Put != nil && strings.HasPrefix(op.Put.Key, "webhook/") {
+			ops = append(ops, op)
+		}
+	}
+	return ops
 }
 
 func creates(batch store.Batch) bool {

@@ -20,5 +20,5 @@ func TestAgent(t *testing.T) {
 		fault wrong_signature 10%
 		fault other_user 5%`,
 	}
-	play(t, 6, func(t *testing.T) *world { return newWorld(t, faulty) }, func(w *world) { w.Reload(faulty.caddyfile()) })
+	play(t, 6, func(t *testing.T) *world { return newWorld(t, faulty) }, func(w *world) { w.Reload(w.caddyfile(faulty)) })
 }

@@ -26,6 +26,7 @@ func TestCatches(t *testing.T) {
 		{fault: "lenient", words: "gets another token", do: func(w *world, _ *disk) { damage(w, nil) }},
 		{fault: "early-answer", words: "gets another token", do: func(w *world, _ *disk) { kill(w) }},
 		{fault: "early-completion", words: "a request that is signed: its signatures, asked for", do: func(w *world, _ *disk) { kill(w) }},
+		{fault: "early-callback", words: "a request that is signed: its signatures, asked for", do: func(w *world, _ *disk) { kill(w) }},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
 			options := []gateway.Option{gateway.Built(gateway.FaultBinary(t)), gateway.Env("COUNTERSIGN_FAULT=" + c.fault)}

@@ -2,8 +2,10 @@ package faults_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +18,10 @@ type journal struct {
 	mu         sync.Mutex
 	written    int // lines
 	requests   []*request
+	byToken    map[string]*request
 	assertions []*assertion
+
+	webhooks int
 
 	syncing sync.Mutex
 	synced  int // lines
@@ -41,10 +46,11 @@ const (
 	opened
 	cancelled
 	failed
+	expired
 	signed // told by the page, by a redirect or by a webhook
 )
 
-var stages = []string{"created", "opened", "cancelled", "failed", "signed"}
+var stages = []string{"created", "opened", "cancelled", "failed", "expired", "signed"}
 
 func (s stage) String() string { return stages[s] }
 
@@ -63,7 +69,7 @@ func newJournal(t testing.TB) *journal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	return &journal{file: file}
+	return &journal{file: file, byToken: map[string]*request{}}
 }
 
 // line is one acknowledgement as the journal keeps it.
@@ -120,11 +126,31 @@ func (j *journal) used(a *assertion) {
 }
 
 func (j *journal) accepted(r *request) {
-	j.keep(line{What: "request", Token: r.token, Text: r.jwt}, func() { j.requests = append(j.requests, r) })
+	j.keep(line{What: "request", Token: r.token, Text: r.jwt}, func() {
+		j.requests = append(j.requests, r)
+		j.byToken[r.token] = r
+	})
 }
 
 func (j *journal) reached(r *request, s stage) {
 	j.keep(line{What: s.String(), Token: r.token}, func() { r.stage = max(r.stage, s) })
+}
+
+// told takes down that a webhook has told of an end, unless something else is known already.
+func (j *journal) told(e event) error {
+	j.mu.Lock()
+	r := j.byToken[e.Data.Token]
+	j.mu.Unlock()
+	end := stage(slices.Index(stages, e.Data.Status))
+	if r == nil || end < cancelled || "state="+e.Data.State != r.state {
+		return fmt.Errorf("nobody has asked for what it tells: %+v", e)
+	}
+	if before, _ := j.standing(r); before > opened && before != end {
+		return fmt.Errorf("a request is %s, and a webhook tells that it is %s", before, end)
+	}
+	j.reached(r, end)
+	j.keep(line{What: "webhook", Token: r.token, Text: e.ID}, func() { j.webhooks++ })
+	return nil
 }
 
 func (j *journal) fetched(r *request, digest string) {

@@ -74,7 +74,7 @@ func (r *request) judge(got answer, before stage, digest string) error {
 		switch {
 		case err != nil:
 			return err
-		case before == cancelled || before == failed:
+		case before > opened && before != signed:
 			return fmt.Errorf("its signatures are released")
 		case digest != "" && now != digest:
 			return fmt.Errorf("its signatures are others than before")

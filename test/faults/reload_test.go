@@ -23,11 +23,11 @@ func TestReload(t *testing.T) {
 		good := []site{plain, plain, changed, changed}[turn%4]
 		if turn%3 == 0 {
 			bad := refused[turn/3%len(refused)]
-			if err := w.TryReload(bad.caddyfile); err == nil {
+			if err := w.TryReload(w.filled(bad.caddyfile)); err == nil {
 				w.t.Errorf("a configuration was taken that is wrong in its %s", bad.stage)
 			}
 			return
 		}
-		w.Reload(good.caddyfile())
+		w.Reload(w.caddyfile(good))
 	})
 }

@@ -42,6 +42,8 @@ func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(
 				w.check(false)
 			}
 			w.drain()
+			w.receiver.mood.Store(wellMood)
+			w.awaitDeliveries()
 			w.check(true)
 			sum := w.tally(part)
 			t.Log(sum)

@@ -56,11 +56,17 @@ func (s site) caddyfile() string {
 		client %s {
 			key %s %s
 			callback http://localhost:9/signed
+			webhook {webhook}
 			products signing
 			%s
 		}
 		product signing {
 			scopes urn:nhsd:apim:app:level3:signing-service
+		}
+		webhooks {
+			backoff 100ms 500ms
+			timeout 2s
+			poll 200ms
 		}
 		%s
 	}
@@ -112,12 +118,13 @@ https://localhost:{$PORT_AGENT} {
 // world is a gateway, its load and its oracle.
 type world struct {
 	*gateway.Gateway
-	t       testing.TB
-	site    site
-	journal *journal
-	load    *load
-	http    *http.Client
-	now     func() time.Time // as the gateway has it
+	t        testing.TB
+	site     site
+	journal  *journal
+	load     *load
+	receiver *receiver
+	http     *http.Client
+	now      func() time.Time // as the gateway has it
 
 	origin, base, tokenURL string
 
@@ -141,11 +148,19 @@ func newWorld(t testing.TB, s site, options ...gateway.Option) *world {
 		},
 	}
 	t.Cleanup(w.http.CloseIdleConnections)
-	w.Gateway = gateway.Start(t, s.caddyfile(), options...)
+	w.receiver = newReceiver(t, w)
+	w.Gateway = gateway.Start(t, w.caddyfile(s), options...)
 	w.MustNotLog(person)
 	w.origin = w.URL("GATEWAY", "")
 	w.base, w.tokenURL = w.URL("GATEWAY", "/signing-service"), w.URL("GATEWAY", "/oauth2/token")
 	return w
+}
+
+// caddyfile is a site's, with this world's receiver.
+func (w *world) caddyfile(s site) string { return w.filled(s.caddyfile()) }
+
+func (w *world) filled(caddyfile string) string {
+	return strings.ReplaceAll(caddyfile, "{webhook}", w.receiver.address)
 }
 
 // lose notes that something was lost, or that a call had an answer that no fault excuses.
@@ -172,9 +187,9 @@ func (w *world) restart() {
 
 // tally is what a world, or all worlds of a fault, have seen.
 type tally struct {
-	faults, requests, signed, tokens, broken, put int
-	starts                                        []time.Duration
-	losses                                        []string
+	faults, requests, signed, tokens, webhooks, broken, put int
+	starts                                                  []time.Duration
+	losses                                                  []string
 }
 
 func (w *world) tally(faults int) tally {
@@ -182,7 +197,7 @@ func (w *world) tally(faults int) tally {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	sum := tally{
-		faults: faults, requests: len(requests), tokens: len(assertions), broken: w.broken, put: w.put,
+		faults: faults, requests: len(requests), tokens: len(assertions), webhooks: w.journal.webhooks, broken: w.broken, put: w.put,
 		starts: w.starts, losses: w.losses,
 	}
 	for _, r := range requests {
@@ -198,6 +213,7 @@ func (t *tally) add(more tally) {
 	t.requests += more.requests
 	t.signed += more.signed
 	t.tokens += more.tokens
+	t.webhooks += more.webhooks
 	t.broken += more.broken
 	t.put += more.put
 	t.starts = append(t.starts, more.starts...)
@@ -205,8 +221,8 @@ func (t *tally) add(more tally) {
 }
 
 func (t tally) String() string {
-	text := fmt.Sprintf("%d faults; acknowledged: %d requests, %d completions, %d access tokens; calls without an answer %d, put off %d; lost: %d",
-		t.faults, t.requests, t.signed, t.tokens, t.broken, t.put, len(t.losses))
+	text := fmt.Sprintf("%d faults; acknowledged: %d requests, %d completions, %d access tokens; webhooks taken: %d; calls without an answer %d, put off %d; lost: %d",
+		t.faults, t.requests, t.signed, t.tokens, t.webhooks, t.broken, t.put, len(t.losses))
 	if n := len(t.starts); n > 0 {
 		slices.Sort(t.starts)
 		text += fmt.Sprintf("; ready after %s (median), %s (at most)",
