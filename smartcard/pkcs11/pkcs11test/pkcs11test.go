@@ -181,6 +181,12 @@ func (t *Token) tool(args ...string) string {
 	return t.r.run("pkcs11-tool", append([]string{"--module", Module, "--token-label", t.Label, "--login", "--pin", t.PIN}, args...)...)
 }
 
+// Login logs in with the right PIN, as somebody would by hand.
+func (t *Token) Login() {
+	t.r.tb.Helper()
+	t.tool("--list-objects")
+}
+
 // Flags are the token's flags, as pkcs11-tool prints them.
 func (t *Token) Flags() string {
 	t.r.tb.Helper()
@@ -194,6 +200,36 @@ func (t *Token) Flags() string {
 func (r *Readers) Fault(what string) {
 	r.tb.Helper()
 	r.write("fault", []byte(what))
+}
+
+// Slow makes the faulty module's signatures take longer, as a card's do.
+func (r *Readers) Slow(milliseconds int) {
+	r.tb.Helper()
+	r.write("slow", fmt.Append(nil, milliseconds))
+}
+
+// Pull takes a token away for good, while it may be signing.
+func (t *Token) Pull() {
+	t.r.tb.Helper()
+	tokens := t.r.path("tokens")
+	entries, err := os.ReadDir(tokens)
+	if err != nil {
+		t.r.tb.Fatal(err)
+	}
+	for _, entry := range entries {
+		dir := filepath.Join(tokens, entry.Name())
+		objects, err := os.ReadFile(filepath.Join(dir, "token.object"))
+		if err != nil {
+			t.r.tb.Fatal(err)
+		}
+		if strings.Contains(string(objects), t.Label) {
+			if err := os.RemoveAll(dir); err != nil {
+				t.r.tb.Fatal(err)
+			}
+			return
+		}
+	}
+	t.r.tb.Fatalf("no token %q", t.Label)
 }
 
 // PutBack ends what "remove" began.

@@ -6,6 +6,7 @@
  *                  a file "fault" that holds a word and a number says what happens at the n-th C_Sign of a
  *                  process: hang, crash, remove (the card is gone for as long as the file "removed" exists),
  *                  general (CKR_GENERAL_ERROR, and gone); "hang-login" and "hang-load" hang at once;
+ *                  a file "slow" holds how many milliseconds each C_Sign takes longer;
  *                  "nohash 0" hides the mechanisms that hash, "pss 0" all but CKM_RSA_PKCS_PSS.
  */
 #include <dlfcn.h>
@@ -104,6 +105,12 @@ static ulong_t sign(ulong_t session, unsigned char *data, ulong_t n, unsigned ch
 	int at;
 	signs++;
 	note("signs", "sign\n");
+	FILE *slow = fopen(path("slow"), "r");
+	if (slow) {
+		if (fscanf(slow, "%d", &at) == 1)
+			usleep(at * 1000);
+		fclose(slow);
+	}
 	printf("the module prints what it likes\n");
 	fflush(stdout);
 	if (gone())

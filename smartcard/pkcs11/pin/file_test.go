@@ -1,0 +1,57 @@
+package pin_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
+)
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pin")
+	source := pin.NewFile(path)
+	read := func() (string, error) {
+		secret, err := source.Ask(t.Context(), pin.Prompt{})
+		return string(secret), err
+	}
+	if _, err := read(); err == nil {
+		t.Error("a file that is not there was read")
+	}
+	for _, c := range []struct {
+		text, want string
+	}{{"1234", "1234"}, {"1234\n", "1234"}, {"12 34\r\nmore", "12 34"}, {"", ""}, {"\n1234", ""}, {strings.Repeat("1", 300), ""}} {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := read(); got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%.20q was read as %.20q (%v)", c.text, got, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte("1234\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o640: "", 0o604: "", 0o400: "1234"} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := read(); got != want {
+			t.Errorf("mode %o: %q", mode, got)
+		}
+	}
+	source.Rejected()
+	if _, err := read(); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("a refused PIN was given again (%v)", err)
+	}
+	if err := os.Chtimes(path, time.Now(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := read(); got != "1234" {
+		t.Errorf("a changed file: %q (%v)", got, err)
+	}
+	if _, err := pin.NewFile(t.TempDir()).Ask(t.Context(), pin.Prompt{}); err == nil {
+		t.Error("a directory was read")
+	}
+}
