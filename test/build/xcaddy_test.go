@@ -12,12 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pkcs11test"
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 const module = "github.com/seed-dd2befc3/countersign"
 
-// What the default build has, and what only a build with the plugins mock and postgres has.
+// What the default build has, and what only a build with the plugins mock, postgres and pkcs11 has.
 var (
 	ours = []string{
 		"countersign", "countersign.stores.badger", "countersign.stores.memory",
@@ -25,6 +26,7 @@ var (
 	}
 	mocks    = []string{"countersign.agents.mock", "http.handlers.countersign_demo"}
 	postgres = []string{"countersign.stores.postgres"}
+	cards    = []string{"countersign.agents.pkcs11", "countersign.commands.cards", "countersign.commands.pkcs11_child"}
 )
 
 // TestXcaddy runs the command that the manifest's reader makes for this checkout, with the pinned xcaddy.
@@ -37,19 +39,26 @@ func TestXcaddy(t *testing.T) {
 		"XCADDY_GO_BUILD_FLAGS=-ldflags=-w",
 	}
 	for _, c := range []struct {
-		name string
-		args []string
-		with []string // modules that must be there
-		not  []string // … and must not
+		name   string
+		args   []string
+		with   []string // modules that must be there
+		not    []string // … and must not
+		static bool
 	}{
-		{"the default build", nil, ours, slices.Concat(mocks, postgres)},
-		{"with the plugins", []string{"-with", "mock,postgres"}, slices.Concat(ours, mocks, postgres), nil},
+		{"the default build", nil, ours, slices.Concat(mocks, postgres, cards), true},
+		{"with the plugins", []string{"-with", "mock,postgres"}, slices.Concat(ours, mocks, postgres), cards, true},
+		// A vendor's library needs the system's C library (docs/cards.md).
+		{"with real cards", []string{"-with", "pkcs11"}, slices.Concat(ours, cards), mocks, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), "caddy")
 			args := append([]string{"run", "./cmd/gateway", "-local", "-build", "-output", binary}, c.args...)
 			run(t, root, env, "go", args...)
-			mustBeStatic(t, binary)
+			if c.static {
+				mustBeStatic(t, binary)
+			} else {
+				mustShowCards(t, binary)
+			}
 			mustHave(t, binary, c.with, c.not)
 			info, err := buildinfo.ReadFile(binary)
 			if err != nil {
@@ -60,6 +69,18 @@ func TestXcaddy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mustShowCards has a binary load a vendor's library, which it does without cgo.
+func mustShowCards(t *testing.T, binary string) {
+	t.Helper()
+	readers := pkcs11test.New(t)
+	readers.Insert("anna", "1234").Add(pkcs11test.Key{User: "555086689106"})
+	shown := run(t, t.TempDir(), readers.Env(), binary, "countersign", "cards", "--module", pkcs11test.Module)
+	if !strings.Contains(shown, `signs for "555086689106"`) {
+		t.Errorf("does not show the card:\n%s", shown)
+	}
+	mustBeWithoutCgo(t, binary)
 }
 
 // mustHave asks a binary for its modules.
@@ -94,6 +115,11 @@ func mustBeStatic(t *testing.T, binary string) {
 	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
 		t.Errorf("it asks for libraries: %v (%v)", libraries, err)
 	}
+	mustBeWithoutCgo(t, binary)
+}
+
+func mustBeWithoutCgo(t *testing.T, binary string) {
+	t.Helper()
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		t.Fatal(err)
