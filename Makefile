@@ -20,7 +20,7 @@ TEST_TIMEOUT ?= 30m
 PACKAGES := ./...
 
 .PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln faults fuzz bench release clean \
-	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-crowd
+	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-cards bench-crowd
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,10 @@ bench-memory: ## memory with 40,000 live sessions, and the next starts
 bench-crowd: ## what a well-behaved client notices of slow connections and of strangers who post garbage
 bench-request bench-durable bench-openloop bench-memory bench-crowd:
 	go run ./test/bench -only $(@:bench-%=%)
+
+bench-cards: ## 250 signatures over SoftHSM2, by the agent alone and through the gateway, against the bare module
+	go test -run '^$$' -bench 'Agent$$' -benchtime 21x ./smartcard/pkcs11
+	go test -run '^$$' -bench 'Cards$$' -benchtime 11x ./test/cards
 
 clean: ## remove what was built
 	rm -rf $(BIN) dist

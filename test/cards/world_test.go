@@ -89,7 +89,7 @@ type world struct {
 
 // newWorld starts the gateway. lines are the agent's options; {faulty} is the module that goes wrong, {pin} a file
 // with the PIN.
-func newWorld(t *testing.T, readers *pkcs11test.Readers, lines string) *world {
+func newWorld(t testing.TB, readers *pkcs11test.Readers, lines string) *world {
 	t.Helper()
 	w := &world{Readers: readers, key: gateway.NewKey(t, 4096), pin: filepath.Join(readers.Dir, "pin")}
 	w.setPIN(t, secret)
@@ -110,7 +110,7 @@ const storedPIN = `module {faulty}
 			service_key
 		}`
 
-func (w *world) setPIN(t *testing.T, pin string) {
+func (w *world) setPIN(t testing.TB, pin string) {
 	t.Helper()
 	if err := os.WriteFile(w.pin, []byte(pin+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func (w *world) mustSign(t *testing.T, sub, algorithm string, n int) {
 }
 
 // visit has a request accepted and its page opened, signing not begun.
-func (w *world) visit(t *testing.T, sub string, n int) (*gateway.Browser, gateway.Accepted) {
+func (w *world) visit(t testing.TB, sub string, n int) (*gateway.Browser, gateway.Accepted) {
 	t.Helper()
 	accepted := w.system(sub).Request(t, "RS256", "", gateway.Payloads("RS256", n)...)
 	browser := gateway.Visit(t, accepted.RedirectURI)

@@ -64,37 +64,43 @@ func takeStandard() (in, out *os.File, err error) {
 	return os.NewFile(uintptr(input), "agent"), os.NewFile(uintptr(output), "agent"), nil
 }
 
-// serve reads requests here, so that the end of the agent is seen even while the module hangs, and has them
-// answered by a goroutine that has its thread to itself.
-func serve(in io.Reader, out io.Writer, module string) error {
-	requests, ended := make(chan *pipe.Frame), make(chan error, 1)
+// serve has requests read and answered by a goroutine that has its thread to itself, one thread from the pipe into
+// the module and back; and watches for the end of the agent, also while the module hangs.
+func serve(in, out *os.File, module string) error {
+	ended, gone := make(chan error, 1), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		ended <- work(requests, out, module)
+		ended <- work(in, out, module)
 	}()
-	for {
-		request, err := pipe.Read(in)
-		if err != nil {
-			close(requests)
-			select {
-			case failed := <-ended:
-				if failed != nil || errors.Is(err, io.EOF) {
-					return failed
-				}
-			case <-time.After(farewell):
-			}
-			return err
-		}
-		select {
-		case requests <- request:
-		case err := <-ended:
-			return err
+	go func() { // ends with the process
+		awaitEnd(in)
+		close(gone)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-gone:
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(farewell):
+		return errors.New("the module did not finalise")
+	}
+}
+
+// awaitEnd waits until nobody can write to a pipe any more.
+func awaitEnd(in *os.File) {
+	fd := []unix.PollFd{{Fd: int32(in.Fd())}} //nolint:gosec // descriptors are small
+	for fd[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) == 0 {
+		if _, err := unix.Poll(fd, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return
 		}
 	}
 }
 
 // work loads the module and answers requests until there are no more.
-func work(requests <-chan *pipe.Frame, out io.Writer, path string) error {
+func work(in io.Reader, out io.Writer, path string) error {
 	module, err := cryptoki.Open(path)
 	if err != nil {
 		return reply(out, pipe.Failed, failure(err), nil)
@@ -109,7 +115,14 @@ func work(requests <-chan *pipe.Frame, out io.Writer, path string) error {
 	holder := &holder{module: module}
 	defer module.Close() //nolint:errcheck // nobody is left to tell
 	defer holder.end()   //nolint:errcheck // nobody is left to tell
-	for request := range requests {
+	for {
+		request, err := pipe.Read(in) // without a buffer between, which would keep a PIN
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		verb, head, raw, err := holder.answer(request)
 		request.Wipe()
 		if err != nil {
@@ -119,7 +132,6 @@ func work(requests <-chan *pipe.Frame, out io.Writer, path string) error {
 			return err
 		}
 	}
-	return nil
 }
 
 func (h *holder) answer(request *pipe.Frame) (verb pipe.Verb, head any, raw []byte, err error) {
