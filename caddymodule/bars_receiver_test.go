@@ -1,17 +1,25 @@
 package caddymodule
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/bars/barstest"
 )
 
 // TestReceiverSite holds what JSON can say of a connection policy, and a Caddyfile cannot.
@@ -154,4 +162,77 @@ func contextWithVars(r *http.Request, client string) context.Context {
 	ctx := context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{})
 	caddyhttp.SetVar(ctx, caddyhttp.ClientIPVarKey, client)
 	return ctx
+}
+
+// TestReceiverFailsClosed holds the handler alone, behind a policy that lets in everybody: what the connection does
+// not prove is refused, whatever the headers say.
+func TestReceiverFailsClosed(t *testing.T) {
+	authority, stranger := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "Somebody")
+	trust, err := bars.NewTrust(bars.TrustOptions{Environment: bars.Integration, Chain: authority.Chain()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rc := &Receiver{
+		trust: trust, metrics: newMetrics(), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
+		expiry: &expiryWatch{logger: slog.New(slog.DiscardHandler), now: time.Now},
+	}
+	right := authority.Issue("proxy")
+	verified := func(a *barstest.Authority, leaf *x509.Certificate) *tls.ConnectionState {
+		return &tls.ConnectionState{
+			Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256, ServerName: "receiver.nhs.uk",
+			PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf, a.Sub, a.Root}},
+		}
+	}
+	unverified := verified(authority, right.Leaf)
+	unverified.VerifiedChains = nil
+	misnamed := verified(authority, right.Leaf)
+	misnamed.ServerName = "www.nhs.uk"
+	for what, c := range map[string]struct {
+		state  *tls.ConnectionState
+		passes bool
+	}{
+		"right":            {verified(authority, right.Leaf), true},
+		"plain HTTP":       {nil, false},
+		"not verified":     {unverified, false},
+		"the system's own": {verified(stranger, stranger.Issue("proxy").Leaf), false},
+		"SNI is another":   {misnamed, false},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk/FHIR/R4/metadata", nil)
+		r.TLS = c.state
+		r.Header.Set("X-Client-Cert", "forged")
+		r.Header.Set("X-Request-Id", "1")
+		w, passed := httptest.NewRecorder(), false
+		err := rc.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			passed = r.Header.Get("X-Client-Cert") == ""
+			w.WriteHeader(http.StatusOK)
+			return nil
+		}))
+		if err != nil || passed != c.passes || !c.passes && (w.Code != http.StatusForbidden || !bars.IsOutcome(w.Body.Bytes())) || w.Header().Get("X-Request-Id") != "1" {
+			t.Errorf("%s: passed %v, %d %s %v", what, passed, w.Code, w.Body, err)
+		}
+	}
+}
+
+// TestExpiryReminder holds that the log tells of certificates that expire, once a day.
+func TestExpiryReminder(t *testing.T) {
+	now := time.Now()
+	var log bytes.Buffer
+	authority := barstest.NewAuthority(t, "NHS INT")
+	watch := &expiryWatch{
+		logger: slog.New(slog.NewTextHandler(&log, nil)), now: func() time.Time { return now },
+		certificates: []*x509.Certificate{authority.Issue("receiver").Leaf}, // 90 days
+	}
+	for _, c := range []struct {
+		later time.Duration
+		says  string
+	}{
+		{0, ""}, {50 * 24 * time.Hour, ""}, {15 * 24 * time.Hour, "expires soon"}, {time.Hour, ""}, {24 * time.Hour, "expires soon"}, {30 * 24 * time.Hour, "has expired"},
+	} {
+		now = now.Add(c.later)
+		log.Reset()
+		watch.remind(t.Context())
+		if said := log.String(); c.says == "" && said != "" || !strings.Contains(said, c.says) {
+			t.Errorf("after %s: %q, want %q", c.later, said, c.says)
+		}
+	}
 }

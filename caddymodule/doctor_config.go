@@ -159,6 +159,6 @@ func (p *patients) addReceiver(rc *Receiver, environment Environment, hosts []st
 	}
 	p.receivers = append(p.receivers, receiverSubject{
 		environment: bars.Environment(rc.Environment), fqdn: rc.FQDN, certificate: rc.Certificate, key: keys[rc.Certificate],
-		chain: rc.Chain, crl: rc.CRL, addresses: rc.ProxyAddresses,
+		chain: rc.Chain, pool: rc.TrustPoolRaw != nil, crl: rc.CRL, addresses: rc.ProxyAddresses,
 	})
 }

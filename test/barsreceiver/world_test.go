@@ -30,7 +30,8 @@ type world struct {
 	t         testing.TB
 	dir       string
 	int, prod *barstest.Authority
-	chain     string
+	chain     string // PEM file of int
+	config    string // Caddyfile, with CHAIN where the receiver's chain stands
 }
 
 func newWorld(t testing.TB) *world {
@@ -44,12 +45,17 @@ func newWorld(t testing.TB) *world {
 	}
 	t.Cleanup(func() { silent.Close() })
 	site := func(name, options, behind string) string {
+		chain := w.chain
+		if name == receiver {
+			chain = "CHAIN"
+		}
 		file, key := barstest.Write(t, dir, name, w.int.Issue(name))
-		return fmt.Sprintf("https://%s:{$PORT_TLS} {\n bars_receiver {\n  certificate %s %s\n  chain %s\n%s }\n %s\n}\n", name, file, key, w.chain, options, behind)
+		return fmt.Sprintf("https://%s:{$PORT_TLS} {\n bars_receiver {\n  certificate %s %s\n  chain %s\n%s }\n %s\n}\n", name, file, key, chain, options, behind)
 	}
 	crl := w.int.Revoke(filepath.Join(dir, "int.crl"), time.Now().Add(time.Hour), w.client("revoked", w.int.Issue(proxy)))
 	file, key := barstest.Write(t, dir, other, w.int.Issue(other))
-	w.Gateway = gateway.Start(t, `{
+	w.config = `{
+ metrics
  auto_https disable_redirects
  default_bind 127.0.0.1
  local_certs
@@ -64,12 +70,18 @@ http://:{$PORT_SYSTEM} {
  respond /large 413
  respond "system {method} {uri} certificate=[{header.X-Client-Cert}{header.X-SSL-Client-S-DN}] id=[{header.X-Request-Id}]"
 }
-`+site(receiver, "  strict\n  client_subject "+proxy+"\n  crl "+crl+"\n  proxy_addresses 127.0.0.1\n  health /health\n", "reverse_proxy localhost:{$PORT_SYSTEM}")+
-		site(public, "  health /health\n", "reverse_proxy localhost:{$PORT_SYSTEM}")+
-		site(slow, "  timeout 1s\n  proxy_addresses any\n", "reverse_proxy "+silent.Addr().String())+
-		site(dead, "  proxy_addresses any\n", "reverse_proxy 127.0.0.1:1")+
-		fmt.Sprintf("https://%s:{$PORT_TLS} {\n tls %s %s\n respond \"open to all\"\n}\n", other, file, key))
+` + site(receiver, "  strict\n  client_subject "+proxy+"\n  crl "+crl+"\n  proxy_addresses 127.0.0.1\n  health /health\n", "reverse_proxy localhost:{$PORT_SYSTEM}") +
+		site(public, "  health /health\n", "reverse_proxy localhost:{$PORT_SYSTEM}") +
+		site(slow, "  timeout 1s\n  proxy_addresses any\n", "reverse_proxy "+silent.Addr().String()) +
+		site(dead, "  proxy_addresses any\n", "reverse_proxy 127.0.0.1:1") +
+		fmt.Sprintf("https://%s:{$PORT_TLS} {\n tls %s %s\n respond \"open to all\"\n}\n", other, file, key)
+	w.Gateway = gateway.Start(t, w.trusting(w.chain))
 	return w
+}
+
+// trusting is the configuration in which the receiver trusts these chains.
+func (w *world) trusting(chains ...string) string {
+	return strings.ReplaceAll(w.config, "CHAIN", strings.Join(chains, " "))
 }
 
 // client writes a client's certificate to NAME.pem and NAME.key, and returns it.
