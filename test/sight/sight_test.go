@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
@@ -29,6 +30,7 @@ const caddyfile = `{
 		client acme {
 			key acme-1 %[1]s
 			callback http://localhost:9/signed
+			webhook http://localhost:9/hook
 		}
 		client away {
 			jwks http://localhost:9/jwks.json
@@ -170,7 +172,13 @@ func ours(metrics string) string {
 func TestDashboardAndAlerts(t *testing.T) {
 	g, system, _ := start(t)
 	journey(t, system)
-	metrics := scrape(t, g)
+	var metrics string
+	if !gateway.Eventually(time.Minute, func() bool { // nobody takes the webhook
+		metrics = scrape(t, g)
+		return strings.Contains(metrics, "\ncountersign_webhook_attempt_seconds_count{")
+	}) {
+		t.Fatal("no attempt to deliver a webhook is counted")
+	}
 	root := gateway.Root(t)
 	for _, file := range []string{"monitoring/alerts.yml", "monitoring/grafana.json"} {
 		text, err := os.ReadFile(filepath.Join(root, file))
