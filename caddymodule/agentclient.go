@@ -42,6 +42,9 @@ func (a *AgentClient) route(ctx caddy.Context) (signing.Route, error) {
 	}
 	// An agent is reached directly, whatever proxy the environment names.
 	a.Transport.NetworkProxyRaw = json.RawMessage(`{"from":"none"}`)
+	if a.Transport.MaxResponseHeaderSize == 0 {
+		a.Transport.MaxResponseHeaderSize = 64 << 10 // Caddy's own default of 10 MiB is for sites of all kinds
+	}
 	if err := a.Transport.Provision(ctx); err != nil {
 		return signing.Route{}, fmt.Errorf("agent %s: %w", a.URL, err)
 	}

@@ -110,8 +110,8 @@ func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*R
 			progress(e.ID)
 		}
 	})
-	if err == nil {
-		err = context.Cause(limited) // an answer that ended because we had given up is none
+	if gaveUp := context.Cause(limited); gaveUp != nil {
+		err = gaveUp // an answer that ended because we had given up is none, whatever it looks like
 	}
 	if err != nil {
 		err = explain(ctx, limited, err)
