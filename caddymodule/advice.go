@@ -61,6 +61,7 @@ func advices() []advice {
 		{"claim algorithm", "The client asks for one of the expected algorithms; or you add it to algorithms of that client in the Caddyfile."},
 		{"SignatureMethod of a payload", "The client prepares the payload for the algorithm that it asks for, or asks for the one it has prepared it for; payloads of different algorithms go into different requests."},
 		{"payloads", "The client corrects the payload that the answer names: base64 with padding, a unique id for each, 1 to 250 of them."},
+		{"fault", "The client takes the header X-Fault out, or names one of the faults that the answer lists; it is for the sandbox."},
 		{"state", "The client keeps its state somewhere itself, and sends a short name for it; at most 1 KiB."},
 		{"token", "The client puts the token into the path exactly as it got it."},
 		{"not_found", "The token is wrong, belongs to another client, or its time is over: keep_result of signing_service says how long signatures can be fetched."},

@@ -54,7 +54,8 @@ type SandboxOptions struct {
 }
 
 // Sandbox answers like a Service but from a set of canned scenarios: it keeps nothing, checks no signature of a
-// request, and signs nothing. Every well-formed request gets SandboxToken.
+// request, and signs nothing. Every well-formed request gets SandboxToken, or the token of the fault that its header
+// X-Fault names.
 type Sandbox struct {
 	SandboxOptions
 	service *Service // for what the two share
@@ -128,6 +129,10 @@ func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	played, err := asked(r)
+	if err != nil {
+		return err
+	}
 	body, release, err := s.service.readBody(w, r)
 	if err != nil {
 		return err
@@ -144,7 +149,7 @@ func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if _, err := read.decodePayloads(); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, newTicket(uuid.MustParse(SandboxToken), state, base).accepted)
+	writeJSON(w, http.StatusOK, newTicket(uuid.MustParse(played.token), state, base).accepted)
 	return nil
 }
 
@@ -155,10 +160,14 @@ func (s *Sandbox) getResponse(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text := token.String()
-	if text == SandboxToken {
+	played, isPlayed := scenarioOf(text)
+	if isPlayed && played.released() {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(sandboxResponse)
 		return nil
+	}
+	if isPlayed {
+		return notReleased(&session{State: played.state, Reason: played.reason})
 	}
 	if e, asked := sandboxErrors[text]; asked {
 		return e

@@ -3,7 +3,16 @@ package signing
 import (
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
+	"time"
 )
+
+// carried is what the browser's cookie holds between two calls of the page: the sandbox keeps nothing.
+type carried struct {
+	state string    // that goes back to the client system
+	begun time.Time // when signing began; zero: it did not
+}
 
 // show answers the page's calls with the canned session, in the state that the call leads to.
 func (s *Sandbox) show(state State) handler {
@@ -13,86 +22,116 @@ func (s *Sandbox) show(state State) handler {
 			return err
 		}
 		if call.Token == "" {
-			carried, err := carriedBy(r, call.ID)
-			if err != nil {
-				return err
-			}
-			s.write(w, base, state, carried, false)
-			return nil
+			return s.carryOn(w, r, base, call.ID, state)
 		}
-		if call.Token != SandboxToken {
+		played, known := scenarioOf(call.Token)
+		if !known {
 			return errNoSession()
 		}
-		carried, err := stateOf(call.Query)
+		query, err := stateOf(call.Query)
 		if err != nil {
 			return err
 		}
-		http.SetCookie(w, newCookie(sandboxCookie, url.QueryEscape(carried), base, http.SameSiteStrictMode))
+		kept := carried{state: query}
+		kept.keep(w, played, base)
 		mock, _ := rawParameter(call.Query, "mock")
-		s.write(w, base, state, carried, mock == "true")
+		s.write(w, base, played, state, kept, http.StatusOK, mock == "true")
 		return nil
 	}
 }
 
-// watch answers the page's polling: what is not over waits to be signed.
+// carryOn answers a call about a session that the page has opened before.
+func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL, id string, state State) error {
+	played, kept, err := carriedBy(r, id)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if state == StateSigned {
+		kept.begun = s.service.Now()
+		kept.keep(w, played, base)
+		state, status = played.during(0), http.StatusAccepted
+	}
+	s.write(w, base, played, state, kept, status, false)
+	return nil
+}
+
+// watch answers the page's polling: what was not begun waits to be signed.
 func (s *Sandbox) watch(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.service.parsedBase(r)
 	if err != nil {
 		return err
 	}
 	id, _ := rawParameter(r.URL.RawQuery, "id")
-	carried, err := carriedBy(r, id)
+	played, kept, err := carriedBy(r, id)
 	if err != nil {
 		return err
 	}
-	s.write(w, base, StateOpened, carried, false)
+	state := StateOpened
+	if played.fault != "" && !kept.begun.IsZero() {
+		state = played.during(s.service.Now().Sub(kept.begun))
+	}
+	s.write(w, base, played, state, kept, http.StatusOK, false)
 	return nil
 }
 
-// carriedBy returns the state that the browser's cookie carries back, if the id is the canned session's.
-func carriedBy(r *http.Request, id string) (string, error) {
-	carried, err := url.QueryUnescape(cookieValue(r, sandboxCookie))
-	if err != nil || id != sandboxID {
-		return "", errNoSession()
+// keep sends the cookie.
+func (c carried) keep(w http.ResponseWriter, played scenario, base *url.URL) {
+	value := url.QueryEscape(c.state)
+	if !c.begun.IsZero() {
+		value += "|" + strconv.FormatInt(c.begun.UnixMilli(), 10)
 	}
-	return carried, nil
+	http.SetCookie(w, newCookie(sessionCookie+played.id(), value, base, http.SameSiteStrictMode))
+}
+
+// carriedBy returns what the browser's cookie carries back, if the id is a canned session's.
+func carriedBy(r *http.Request, id string) (scenario, carried, error) {
+	played, known := scenarioNamed(id)
+	text, begun, _ := strings.Cut(cookieValue(r, sessionCookie+id), "|")
+	state, err := url.QueryUnescape(text)
+	if err != nil || !known {
+		return scenario{}, carried{}, errNoSession()
+	}
+	kept := carried{state: state}
+	if millis, err := strconv.ParseInt(begun, 10, 64); err == nil {
+		kept.begun = time.UnixMilli(millis)
+	}
+	return played, kept, nil
 }
 
 // write sends the canned session.
-func (s *Sandbox) write(w http.ResponseWriter, base *url.URL, state State, carried string, mock bool) {
+func (s *Sandbox) write(w http.ResponseWriter, base *url.URL, played scenario, state State, kept carried, status int, mock bool) {
 	canned := &session{
-		ID: sandboxID, Client: "sandbox", Sub: "555086689106", Algorithm: RS256, Carried: carried, State: state,
+		ID: played.id(), Client: "sandbox", Sub: "555086689106", Algorithm: RS256, Carried: kept.state, State: state,
 		Deadline: s.service.Now().Add(s.service.Durations.Sign), Total: 1,
 	}
-	status := http.StatusOK
-	switch state {
-	case StateSigned:
-		canned.Marks, status = string(markSigned), http.StatusAccepted
-	case StateCancelled:
+	switch {
+	case state == StateSigned:
+		canned.Marks = string(markSigned)
+	case state == StateCancelled:
 		canned.Reason = reasonCancelled
+	case !kept.begun.IsZero() && state == played.state:
+		canned.Reason, canned.Tries = played.reason, 1
 	}
-	view := s.service.viewOf(canned, SandboxToken)
+	view := s.service.viewOf(canned, played.token)
 	view.Mock, view.Autostart, view.Items = true, mock, itemViews([]item{{ID: SandboxToken, Payload: sandboxPayload}})
 	if state.Over() {
-		view.RedirectURI = s.wayBack(canned, base)
+		view.RedirectURI = s.wayBack(canned, played.token, base)
 	}
 	writeJSON(w, status, view)
 }
 
-const (
-	sandboxID     = "sandbox"
-	sandboxCookie = sessionCookie + sandboxID // holds the state that is carried back; the sandbox keeps nothing else
-)
+const sandboxID = "sandbox"
 
 // wayBack is the one client's callback, or, where there is none or there are several, the answer itself.
-func (s *Sandbox) wayBack(canned *session, base *url.URL) string {
+func (s *Sandbox) wayBack(canned *session, token string, base *url.URL) string {
 	if len(s.Clients) == 1 {
 		for id, client := range s.Clients {
 			if client.Callback != "" {
 				canned.Client = id
-				return s.service.wayBack(canned, SandboxToken)
+				return s.service.wayBack(canned, token)
 			}
 		}
 	}
-	return base.String() + "/signatureresponse/" + SandboxToken
+	return base.String() + "/signatureresponse/" + token
 }
