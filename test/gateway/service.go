@@ -72,8 +72,8 @@ func (s System) Post(t testing.TB, jwt, rawState string) Answer {
 	return s.PostAs(t, "text/plain", query, []byte(jwt))
 }
 
-// PostAs is a POST to /signaturerequest of any kind.
-func (s System) PostAs(t testing.TB, contentType, query string, body []byte) Answer {
+// PostAs is a POST to /signaturerequest of any kind, with more headers: a name, a value, and so on.
+func (s System) PostAs(t testing.TB, contentType, query string, body []byte, headers ...string) Answer {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodPost, s.Base+"/signaturerequest"+query, strings.NewReader(string(body)))
 	if err != nil {
@@ -84,6 +84,9 @@ func (s System) PostAs(t testing.TB, contentType, query string, body []byte) Ans
 	}
 	request.Header.Set("x-request-id", "req-1")
 	request.Header.Set("x-correlation-id", "corr-1")
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	return do(t, newHTTP(), request)
 }
 

@@ -99,6 +99,27 @@ func TestSandbox(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a fault by a header", func(t *testing.T) {
+		post := func(fault string) gateway.Answer {
+			jwt := s.JWT(t, "RS256", gateway.Payloads("RS256", 1)...)
+			return s.PostAs(t, "text/plain", "", []byte(jwt), "x-fault", fault)
+		}
+		for fault, want := range map[string]struct {
+			state, reason string
+			status        int
+		}{
+			"wrong_pin":           {"opened", "wrong_pin", 404},
+			"revoked_certificate": {"failed", "certificate_revoked", 410},
+		} {
+			var accepted gateway.Accepted
+			post(fault).JSON(t, &accepted)
+			if view := gateway.Visit(t, accepted.RedirectURI).SignToEnd(); view.State != want.state || view.ReasonCode() != want.reason {
+				t.Errorf("%s: left %q, %+v", fault, view.State, view.Reason)
+			}
+			mustRefuse(t, s.Response(t, accepted.Token), refusal{status: want.status})
+		}
+		mustRefuse(t, post("none_such"), refusal{400, "fault", ""})
+	})
 	t.Run("it opens no store", func(t *testing.T) {
 		if files, err := os.ReadDir(g.Data("countersign/store")); err == nil {
 			t.Errorf("there is a store with %d files", len(files))
