@@ -20,7 +20,7 @@ import (
 func TestWalkThrough(t *testing.T) {
 	gateway.ClaimFixedPorts(t)
 	root, dir := gateway.Root(t), t.TempDir()
-	page, err := os.ReadFile(filepath.Join(root, "docs/bars.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "bars.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestWalkThrough(t *testing.T) {
 	if len(prepare) != 1 || len(start) != 1 || len(then) < 5 {
 		t.Fatalf("docs/bars.md has %d, %d and %d blocks of commands", len(prepare), len(start), len(then))
 	}
-	example, err := os.ReadFile(filepath.Join(root, "docs/examples/local-bars.caddy"))
+	example, err := os.ReadFile(filepath.Join(root, "docs", "examples", "local-bars.caddy"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +52,10 @@ func TestWalkThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "docs/examples/local-bars.caddy"), example, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "docs", "examples", "local-bars.caddy"), example, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(gateway.Binary(t), filepath.Join(dir, "bin/caddy")); err != nil {
+	if err := os.Symlink(gateway.Binary(t), filepath.Join(dir, "bin", "caddy")); err != nil {
 		t.Fatal(err)
 	}
 	shell := func(script string) *exec.Cmd {
@@ -78,7 +78,7 @@ func TestWalkThrough(t *testing.T) {
 			conn.Close()
 		}
 		for _, name := range []string{"bars-proxy.countersign.internal", "bars-int-rx1.alpha.thirdparty.nhs.uk", "bars-int-rx2.beta.thirdparty.nhs.uk"} {
-			if _, err := os.Stat(filepath.Join(dir, "data/caddy/certificates/local", name, name+".json")); err != nil {
+			if _, err := os.Stat(filepath.Join(dir, "data", "caddy", "certificates", "local", name, name+".json")); err != nil {
 				return err
 			}
 		}
@@ -93,7 +93,7 @@ func TestWalkThrough(t *testing.T) {
 	}
 
 	t.Run("nobody else passes the receivers", func(t *testing.T) {
-		ca := filepath.Join(dir, "data/caddy/pki/authorities/local/root.crt")
+		ca := filepath.Join(dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
 		cmd := shell("curl -sS --cacert " + ca + " --resolve bars-int-rx2.beta.thirdparty.nhs.uk:8443:127.0.0.1 https://bars-int-rx2.beta.thirdparty.nhs.uk:8443/FHIR/R4/metadata")
 		if out, err := cmd.CombinedOutput(); err == nil {
 			t.Errorf("a caller without a certificate got %s", out)

@@ -28,6 +28,7 @@ const loadCommand = "generate-load"
 type load struct {
 	Addr    string
 	Path    string
+	Headers string // more lines of each request's header
 	Pool    string
 	From    int
 	Count   int
@@ -74,7 +75,7 @@ func generateLoad(in io.Reader, out io.Writer) error {
 	}
 	g := &generator{load: l, requests: make([][]byte, l.Count), took: make([]time.Duration, l.Count)}
 	for i, body := range bodies {
-		g.requests[i] = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", l.Path, len(body), body)
+		g.requests[i] = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n%sContent-Length: %d\r\n\r\n%s", l.Path, l.Headers, len(body), body)
 	}
 	runtime.GC() // not while it sends
 	came, err := g.run()

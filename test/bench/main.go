@@ -48,6 +48,7 @@ var benchmarks = []struct {
 	{"durable", (*bench).durable},
 	{"openloop", (*bench).openLoop},
 	{"memory", (*bench).memory},
+	{"bars", (*bench).bars},
 	{"crowd", (*bench).crowd},
 }
 
@@ -76,7 +77,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := &bench{out: os.Stdout}
-	only := flag.String("only", "", "the benchmarks to run, separated by commas: request, durable, openloop, memory, crowd; all without it")
+	only := flag.String("only", "", "the benchmarks to run, separated by commas: request, durable, openloop, memory, bars, crowd; all without it")
 	flag.IntVar(&b.rounds, "rounds", 11, "how often everything that is compared takes its turn")
 	flag.IntVar(&b.requests, "requests", 2000, "requests of one round, for request and durable")
 	flag.IntVar(&b.seconds, "seconds", 2, "length of one round of the open loop")

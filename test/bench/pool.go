@@ -27,12 +27,12 @@ const lifetime = 50 * time.Minute
 
 // pool is a file of signing requests of one payload each, all different, for the load generator.
 type pool struct {
-	key  *key
+	make func(n int) []byte // makes the n-th request
 	file string
 	size int
 }
 
-func newPool(k *key, file string) *pool { return &pool{key: k, file: file} }
+func newPool(k *key, file string) *pool { return &pool{make: k.request, file: file} }
 
 // ensure sees to it that there are at least so many requests.
 func (p *pool) ensure(size int) error {
@@ -45,7 +45,7 @@ func (p *pool) ensure(size int) error {
 	for worker := range workers {
 		all.Go(func() {
 			for i := worker; i < len(made); i += workers {
-				made[i] = p.key.request(p.size + i)
+				made[i] = p.make(p.size + i)
 			}
 		})
 	}

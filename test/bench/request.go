@@ -92,7 +92,7 @@ func (b *bench) takeTurns(ctx context.Context, subjects []subject, l load) (came
 
 // sendTo puts a running subject under a load.
 func (b *bench) sendTo(ctx context.Context, running *server, s subject, l load) (seen measurement, err error) {
-	l.Addr, l.Path, l.Pool = running.addr(), s.path, b.pool.file
+	l.Addr, l.Path, l.Headers, l.Pool = running.addr(), s.path, s.headers, b.pool.file
 	before, err := running.cpu()
 	if err != nil {
 		return seen, err

@@ -30,6 +30,8 @@ type subject struct {
 	name  string
 	start func(ctx context.Context, b *bench, dir string) (*server, error)
 	path  string
+
+	headers string // more lines of each request's header
 }
 
 const answersWithin = time.Minute
