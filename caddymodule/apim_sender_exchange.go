@@ -31,10 +31,11 @@ func keepBody(r *http.Request, limit int64) (*keptBody, error) {
 		return &keptBody{}, nil
 	}
 	rest := r.Body
-	data, err := io.ReadAll(io.LimitReader(rest, limit+1))
-	if err != nil {
+	read := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
+	if _, err := read.ReadFrom(io.LimitReader(rest, limit+1)); err != nil {
 		return nil, fmt.Errorf("reading the request's body: %w", err)
 	}
+	data := read.Bytes()
 	if int64(len(data)) > limit {
 		r.Body = struct {
 			io.Reader

@@ -66,11 +66,38 @@ func (a *receiverAnswer) ReadFrom(from io.Reader) (int64, error) {
 // certificate, and the system behind may know any of them (RFC 9440 among them).
 func dropForged(header http.Header) {
 	for name := range header {
-		plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
-		for _, part := range []string{"clientcert", "clientdn", "clientsdn", "clientidn", "clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient", "mtls", "xfcc", "peercert"} {
-			if strings.Contains(plain, part) {
-				delete(header, name)
-			}
+		if claimsCertificate(name) {
+			delete(header, name)
 		}
 	}
+}
+
+// claimsCertificate looks at a header's name without regard to case, hyphens, underscores and dots. It is called for
+// each header of each request, so most names are done with after the first look.
+func claimsCertificate(name string) bool {
+	letters := make([]byte, 0, 64)
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '-' || c == '_' || c == '.':
+		case 'A' <= c && c <= 'Z':
+			letters = append(letters, c+'a'-'A')
+		default:
+			letters = append(letters, c)
+		}
+	}
+	plain := string(letters)
+	for _, part := range []string{"mtls", "xfcc", "peercert"} {
+		if strings.Contains(plain, part) {
+			return true
+		}
+	}
+	if !strings.Contains(plain, "client") {
+		return false
+	}
+	for _, part := range []string{"clientcert", "clientdn", "clientsdn", "clientidn", "clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient"} {
+		if strings.Contains(plain, part) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,157 @@
+package bars_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+)
+
+const oneTarget = `{"NHSD-Target-Identifier":{"s":{"v":"https://one.nhs.uk"}}}`
+
+// transport answers requests from a test's own function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+func answering(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// A catalogue from an address is fetched at the start, soon again where that fails, and is too old after a day.
+func TestSourceFromAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var good atomic.Bool
+		var asked atomic.Int32
+		s := bars.NewSource(bars.SourceOptions{URL: "https://catalogue.nhs.uk", HTTP: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+			asked.Add(1)
+			if good.Load() {
+				return answering(200, oneTarget), nil
+			}
+			return nil, errors.New("away")
+		})}})
+		if err := s.First(); err != nil || asked.Load() != 0 {
+			t.Fatalf("it is asked before the start: %v", err)
+		}
+		if _, outcome := s.Current(); outcome == nil || outcome.Status != 503 || outcome.Fault != bars.FaultProxy {
+			t.Errorf("before the first: %+v", outcome)
+		}
+		s.Start()
+		defer s.Close()
+		synctest.Wait()
+		if status := s.Status(); asked.Load() != 1 || status.Error == "" || !status.Good.IsZero() {
+			t.Errorf("asked %d times: %+v", asked.Load(), status)
+		}
+		good.Store(true)
+		time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+		synctest.Wait()
+		if c, outcome := s.Current(); outcome != nil || c.Size() != 1 || asked.Load() != 2 {
+			t.Fatalf("asked %d times: %v", asked.Load(), outcome)
+		}
+		good.Store(false)
+		time.Sleep(23 * time.Hour) //nolint:forbidigo // the bubble's clock
+		if _, outcome := s.Current(); outcome != nil {
+			t.Errorf("after 23 hours: %v", outcome)
+		}
+		if n := asked.Load(); n < 90 || n > 130 {
+			t.Errorf("asked %d times in 23 hours", n)
+		}
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // the bubble's clock
+		if _, outcome := s.Current(); outcome == nil || outcome.Fault != bars.FaultProxy || !strings.Contains(outcome.Detail, "older than 24h") {
+			t.Errorf("after 25 hours: %+v", outcome)
+		}
+		good.Store(true)
+		time.Sleep(16 * time.Minute) //nolint:forbidigo // the bubble's clock
+		if _, outcome := s.Current(); outcome != nil {
+			t.Errorf("after it came back: %v", outcome)
+		}
+	})
+}
+
+func TestSourceAnswers(t *testing.T) {
+	for name, answer := range map[string]*http.Response{
+		"not 200": answering(404, oneTarget), "not JSON": answering(200, "<html>"),
+		"too large": answering(200, strings.Repeat(" ", 32<<20)+oneTarget),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := bars.NewSource(bars.SourceOptions{URL: "https://catalogue.nhs.uk", HTTP: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) { return answer, nil })}})
+			s.Start()
+			synctest.Wait()
+			s.Close()
+			if _, outcome := s.Current(); outcome == nil || s.Status().Error == "" {
+				t.Errorf("%s is taken", name)
+			}
+		})
+	}
+}
+
+// A file is read when it changes; what is bad does not replace what is good, and a file that does not change is
+// never too old.
+func TestSourceFromFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := bars.NewSource(bars.SourceOptions{File: path})
+		if err := s.First(); err == nil {
+			t.Fatal("a missing file is no error")
+		}
+		write("{}")
+		if err := s.First(); err == nil {
+			t.Fatal("a bad file is no error")
+		}
+		write(oneTarget)
+		if err := s.First(); err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		defer s.Close()
+		size := func() int {
+			t.Helper()
+			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			c, outcome := s.Current()
+			if outcome != nil {
+				t.Fatal(outcome)
+			}
+			return c.Size()
+		}
+		write(strings.Replace(oneTarget, `"v"`, `"w":"https://two.nhs.uk","v"`, 1))
+		if n := size(); n != 2 {
+			t.Errorf("%d targets after a change", n)
+		}
+		write("nonsense")
+		if n := size(); n != 2 || s.Status().Error == "" {
+			t.Errorf("%d targets after a bad change: %+v", n, s.Status())
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if n := size(); n != 2 {
+			t.Errorf("%d targets without the file", n)
+		}
+		write(oneTarget)
+		if n := size(); n != 1 || s.Status().Error != "" {
+			t.Errorf("%d targets after all: %+v", n, s.Status())
+		}
+		time.Sleep(48 * time.Hour) //nolint:forbidigo // the bubble's clock
+		if n := size(); n != 1 || time.Since(s.Status().Good) > time.Minute {
+			t.Errorf("%d targets after two days: %+v", n, s.Status())
+		}
+	})
+}
