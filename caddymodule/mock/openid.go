@@ -1,0 +1,145 @@
+package mock
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/mockopenid"
+)
+
+func init() {
+	caddy.RegisterModule(OpenID{})
+	httpcaddyfile.RegisterHandlerDirective("openid_mock", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		o := &OpenID{}
+		return o, o.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("openid_mock", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// OpenID stands in for an OpenID provider, at the path it is mounted at: made-up people, any of whom anybody may be.
+// Refused in production.
+type OpenID struct {
+	// PublicURL is where browsers and the gateway find it: the issuer. It is mandatory.
+	PublicURL string `json:"public_url,omitempty"`
+	// People are who there is to be.
+	People []mockopenid.Person `json:"people,omitempty"`
+	// Clients are who may have them sign in.
+	Clients []mockopenid.Client `json:"clients,omitempty"`
+
+	provider *mockopenid.Provider
+}
+
+// CaddyModule returns the module's name for Caddy.
+func (OpenID) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.openid_mock", New: func() caddy.Module { return new(OpenID) }}
+}
+
+// Provision makes the mock. Its key is read or made when it is first needed.
+func (o *OpenID) Provision(ctx caddy.Context) error {
+	app, err := caddymodule.FromContext(ctx)
+	if err != nil {
+		return fmt.Errorf("openid_mock: %w", err)
+	}
+	if err := outsideProduction(app, "openid_mock"); err != nil {
+		return err
+	}
+	issuer := strings.TrimSuffix(o.PublicURL, "/")
+	if issuer == "" {
+		return fmt.Errorf("openid_mock: has no public_url, which is its issuer; add it, as openid in the global option countersign has it")
+	}
+	o.provider, err = mockopenid.New(mockopenid.Options{
+		BaseURL: func(*http.Request) (string, error) { return issuer, nil },
+		People:  o.People, Clients: o.Clients, Vault: app.Vault(), Logger: ctx.Slogger(),
+	})
+	if err != nil {
+		return fmt.Errorf("openid_mock %s: %w", issuer, err)
+	}
+	return nil
+}
+
+// ServeHTTP answers everything below the mock's path.
+func (o *OpenID) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	o.provider.ServeHTTP(w, r)
+	return nil
+}
+
+// UnmarshalCaddyfile reads:
+//
+//	openid_mock {
+//		public_url <url>
+//		person     <user id> <name> <level>
+//		client <id> {
+//			secret       <secret>
+//			redirect_uri <url...>
+//			logout_uri   <url>
+//		}
+//	}
+func (o *OpenID) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // openid_mock
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		switch option := d.Val(); option {
+		case "public_url":
+			if !d.AllArgs(&o.PublicURL) {
+				return d.ArgErr()
+			}
+		case "person":
+			var person mockopenid.Person
+			var level string
+			if !d.AllArgs(&person.ID, &person.Name, &level) {
+				return d.Err(`person takes a user id, a name and a level from 1 to 3: person 555086689106 "Alice Made-Up" 3`)
+			}
+			person.Level, _ = strconv.Atoi(level) // 0, which New refuses, where it is no number
+			o.People = append(o.People, person)
+		case "client":
+			if err := o.parseClient(d); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("unrecognized option %q of openid_mock", option)
+		}
+	}
+	return nil
+}
+
+func (o *OpenID) parseClient(d *caddyfile.Dispenser) error {
+	var client mockopenid.Client
+	if !d.AllArgs(&client.ID) {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch option := d.Val(); option {
+		case "secret":
+			if !d.AllArgs(&client.Secret) {
+				return d.ArgErr()
+			}
+		case "redirect_uri":
+			client.RedirectURIs = append(client.RedirectURIs, d.RemainingArgs()...)
+		case "logout_uri":
+			if !d.AllArgs(&client.LogoutURI) {
+				return d.ArgErr()
+			}
+		default:
+			return d.Errf("unrecognized option %q of a client of openid_mock", option)
+		}
+	}
+	o.Clients = append(o.Clients, client)
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*OpenID)(nil)
+	_ caddyhttp.MiddlewareHandler = (*OpenID)(nil)
+	_ caddyfile.Unmarshaler       = (*OpenID)(nil)
+)
