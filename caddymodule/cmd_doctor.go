@@ -177,6 +177,9 @@ func (r *doctorRun) readProfile() error {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return fmt.Errorf("--dir: %s: %w", profileFile, err)
 	}
+	if r.environment != "" && p.Environment != "" && r.environment != string(p.Environment) {
+		return fmt.Errorf("--dir: %s is about %s, and --environment says %s", profileFile, p.Environment, r.environment)
+	}
 	fill := func(into *string, value string) {
 		if *into == "" {
 			*into = value

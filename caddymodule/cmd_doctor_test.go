@@ -139,11 +139,17 @@ func TestDoctor(t *testing.T) {
 		found string
 		warns bool
 	}{
-		"nothing":               {func(*doctorWorld) {}, "", "", false},
-		"the clock is behind":   {func(w *doctorWorld) { w.skew = time.Minute }, "clock", "behind", false},
-		"the clock is ahead":    {func(w *doctorWorld) { w.skew = -time.Minute }, "clock", "ahead of", false},
-		"the clock drifts":      {func(w *doctorWorld) { w.skew = 15 * time.Second }, "clock", "behind", true},
-		"no Date":               {func(w *doctorWorld) { w.noDate = true }, "clock", "does not tell the time", true},
+		"nothing":             {func(*doctorWorld) {}, "", "", false},
+		"the clock is behind": {func(w *doctorWorld) { w.skew = time.Minute }, "clock", "behind", false},
+		"the clock is ahead":  {func(w *doctorWorld) { w.skew = -time.Minute }, "clock", "ahead of", false},
+		"the clock drifts":    {func(w *doctorWorld) { w.skew = 15 * time.Second }, "clock", "behind", true},
+		"no Date":             {func(w *doctorWorld) { w.noDate = true }, "clock", "does not tell the time", true},
+		"the key of another environment": {func(w *doctorWorld) {
+			w.args["kid"] = "MySupplier-PROD-1"
+			signer, _ := jwks.ParseSigner(w.args["kid"], longKeys()[0].MarshalPEM())
+			set, _ := signer.PublicSet()
+			w.keys, w.args["jwks"] = keysOf{signer}, write(w.t, w.dir, "jwks.json", string(set))
+		}, "kid", "names PROD, and the sender is on INT", true},
 		"no private key":        {func(w *doctorWorld) { w.args["key"] = "none.pem" }, "private key", "no such file", false},
 		"a key for all to read": {func(w *doctorWorld) { _ = os.Chmod(w.args["key"], 0o644) }, "private key", "mode 0644", true},
 		"another key published": {func(w *doctorWorld) {
@@ -338,11 +344,12 @@ https://%s {
 	mustSay(t, w.examine().stdout, "not to 203.0.113.8", "no chain is named", patientKID+".pem")
 
 	for says, args := range map[string][]string{
-		"nothing to look at":   nil,
-		"give --environment":   {"--fqdn", patientFQDN},
-		"--config":             {"--config", filepath.Join(dir, "none")},
-		"environment \"live\"": {"--environment", "live", "--key", "a.pem"},
-		"--dir":                {"--dir", filepath.Join(dir, "none")},
+		"is about int, and --environment says prod": {"--dir", dir, "--environment", "prod"},
+		"nothing to look at":                        nil,
+		"give --environment":                        {"--fqdn", patientFQDN},
+		"--config":                                  {"--config", filepath.Join(dir, "none")},
+		"environment \"live\"":                      {"--environment", "live", "--key", "a.pem"},
+		"--dir":                                     {"--dir", filepath.Join(dir, "none")},
 	} {
 		if said := execute(t, doctorCommand(), args...); said.err == nil || !strings.Contains(said.err.Error(), says) {
 			t.Errorf("%v: %v", args, said.err)

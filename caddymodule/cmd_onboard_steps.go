@@ -209,7 +209,9 @@ func (o *onboardRun) statusCommand() *cobra.Command {
 			for _, s := range answer.Steps {
 				table.row(string(s.Step), map[bool]string{true: "done", false: "open"}[s.Done], s.On)
 			}
-			table.end()
+			if err := table.Flush(); err != nil {
+				return err
+			}
 			return o.tell(w, "")
 		})
 	})

@@ -38,8 +38,10 @@ type senderSubject struct {
 
 // sender looks at a sender's key, at the token service, and whether the one opens the other.
 func (d *doctor) sender(ctx context.Context, s senderSubject) {
-	if _, err := bars.ParseKID(s.kid); err != nil {
+	if kid, err := bars.ParseKID(s.kid); err != nil {
 		d.broken("kid", s.kid, err, "keep it where it works; the next key gets a kid by the rule")
+	} else if want := strings.ToUpper(string(s.environment)); kid.Environment != want {
+		d.broken("kid", s.kid, fmt.Errorf("the kid names %s, and the sender is on %s", kid.Environment, want), "check that this is the key of "+want+": each environment has its own")
 	} else {
 		d.ok("kid", s.kid, "follows the rule")
 	}
