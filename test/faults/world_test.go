@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
@@ -30,6 +31,7 @@ func run(m *testing.M) int {
 
 // site says how a world's gateway differs from the plain one.
 type site struct {
+	store   string // default: badger
 	agent   string // lines of the mock agent; default: a card that takes its time
 	client  string // more lines of the client
 	global  string // more lines of countersign
@@ -44,6 +46,9 @@ func (s site) caddyfile() string {
 	if s.agent == "" {
 		s.agent = "delay 3ms"
 	}
+	if s.store == "" {
+		s.store = "badger"
+	}
 	return fmt.Sprintf(`{
 	auto_https disable_redirects
 	grace_period 5s
@@ -52,7 +57,7 @@ func (s site) caddyfile() string {
 	local_certs
 	countersign {
 		environment int
-		store badger
+		store %s
 		client %s {
 			key %s %s
 			callback http://localhost:9/signed
@@ -112,7 +117,7 @@ https://localhost:{$PORT_AGENT} {
 		%s
 	}
 }
-`, clientID, kid, signer.Public, s.client, s.global, s.service, s.agent)
+`, s.store, clientID, kid, signer.Public, s.client, s.global, s.service, s.agent)
 }
 
 // world is a gateway, its load and its oracle.
@@ -150,7 +155,7 @@ func newWorld(t testing.TB, s site, options ...gateway.Option) *world {
 	t.Cleanup(w.http.CloseIdleConnections)
 	w.receiver = newReceiver(t, w)
 	w.Gateway = gateway.Start(t, w.caddyfile(s), options...)
-	w.MustNotLog(person)
+	w.MustNotLog(person, postgrestest.Password)
 	w.origin = w.URL("GATEWAY", "")
 	w.base, w.tokenURL = w.URL("GATEWAY", "/signing-service"), w.URL("GATEWAY", "/oauth2/token")
 	return w

@@ -105,7 +105,9 @@ func DSN(servers ...*Server) string {
 }
 
 // Address is the server's loopback address and port.
-func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Address() string { return net.JoinHostPort(s.host()) }
+
+func (s *Server) host() (host, port string) { return "127.0.0.1", strconv.Itoa(s.port) }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
