@@ -87,7 +87,7 @@ http://localhost:{$PORT_GATEWAY} {
 		signing_service {
 			public_url http://localhost:{$PORT_GATEWAY}/signing-service
 			access bearer
-			lease 2s
+			lease 1s
 			tries 100
 			mock https://localhost:{$PORT_AGENT} {
 				tls_client_auth gateway.countersign.internal
