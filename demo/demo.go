@@ -52,6 +52,7 @@ type Demo struct {
 	mux     *http.ServeMux
 	log     *slog.Logger
 	batches batches
+	inbox   inbox
 
 	key     atomic.Pointer[key]
 	keyBits int
@@ -84,7 +85,7 @@ func New(o Options) (*Demo, error) {
 		return nil, errors.New("the demo needs a vault for its key")
 	}
 	d := &Demo{options: o, log: o.Logger, keyBits: realBits}
-	d.batches.now = o.Now
+	d.batches.now, d.inbox.now = o.Now, o.Now
 	var err error
 	if d.origin, err = checkURLs(o); err != nil {
 		return nil, err
@@ -102,6 +103,8 @@ func (d *Demo) routes() *http.ServeMux {
 	mux.HandleFunc("POST /sign", d.sign)
 	mux.HandleFunc("GET /sign", toIndex)
 	mux.HandleFunc("GET /signed", d.signed)
+	mux.HandleFunc("POST /webhook", d.webhook)
+	mux.HandleFunc("GET /webhooks", d.webhooks)
 	mux.HandleFunc("GET /jwks.json", d.keySet)
 	mux.Handle("GET /assets/{file}", assets())
 	return mux

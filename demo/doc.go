@@ -5,6 +5,7 @@
 //	GET  /            what it is, and one button for each size of batch
 //	POST /sign        makes the prescriptions and the request, and sends the browser to the signing page
 //	GET  /signed      the way back: fetches, verifies and shows the signatures
+//	POST /webhook     is told, server to server, what became of a request; GET /webhooks shows what it was told
 //	GET  /jwks.json   its public key
 //	GET  /assets/…    its stylesheet and icon
 //

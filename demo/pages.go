@@ -18,12 +18,12 @@ var assetFiles embed.FS
 
 // pages are the demo's pages, each with the frame around it.
 type pages struct {
-	index, waiting, result, problem *template.Template
+	index, waiting, result, problem, webhooks *template.Template
 }
 
 func parsePages() (p pages, err error) {
 	for name, into := range map[string]**template.Template{
-		"index.html": &p.index, "waiting.html": &p.waiting, "result.html": &p.result, "problem.html": &p.problem,
+		"index.html": &p.index, "waiting.html": &p.waiting, "result.html": &p.result, "problem.html": &p.problem, "webhooks.html": &p.webhooks,
 	} {
 		if *into, err = template.ParseFS(templates, "templates/frame.html", "templates/"+name); err != nil {
 			return pages{}, err
@@ -36,7 +36,7 @@ func parsePages() (p pages, err error) {
 type view struct {
 	Name  string // of the demo
 	Title string // of the page, and its heading
-	Body  any    // orderForm, result or problem
+	Body  any    // orderForm, result, problem or []told
 }
 
 // show sends a page. It is made completely before the status is sent.

@@ -90,8 +90,35 @@ func plainType(header http.Header) http.Header {
 	return header
 }
 
+// Described holds a value in JSON, such as a webhook's body, to a schema of the description.
+func Described(schema string, value []byte) error {
+	doc, err := document()
+	if err != nil {
+		return err
+	}
+	found := doc.Components.Schemas[schema]
+	if found == nil {
+		return fmt.Errorf("the description has no schema %s", schema)
+	}
+	var parsed any
+	if err := json.Unmarshal(value, &parsed); err != nil {
+		return err
+	}
+	return found.Value.VisitJSON(parsed)
+}
+
 // description is the description's router.
 var description = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := document()
+	if err != nil {
+		return nil, err
+	}
+	doc.Servers = nil // the tests' services are below any path
+	return gorillamux.NewRouter(doc)
+})
+
+// document is the description, without room for what it does not describe.
+var document = sync.OnceValues(func() (*openapi3.T, error) {
 	dir, err := root()
 	if err != nil {
 		return nil, err
@@ -100,20 +127,15 @@ var description = sync.OnceValues(func() (routers.Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	var document any
-	if err := json.Unmarshal(text, &document); err != nil {
+	var parsed any
+	if err := json.Unmarshal(text, &parsed); err != nil {
 		return nil, err
 	}
-	seal(document)
-	if text, err = json.Marshal(document); err != nil {
+	seal(parsed)
+	if text, err = json.Marshal(parsed); err != nil {
 		return nil, err
 	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	if err != nil {
-		return nil, err
-	}
-	doc.Servers = nil // the tests' services are below any path
-	return gorillamux.NewRouter(doc)
+	return openapi3.NewLoader().LoadFromData(text)
 })
 
 // seal lets no object have members that are not described, since a test should find what the description lacks;

@@ -78,6 +78,9 @@ func signInDemo(t *testing.T, demo string) {
 	if verdict := page.See(view.Redirect); !strings.Contains(strings.ToLower(verdict), "verified") {
 		t.Errorf("the demo says %.3000s", verdict)
 	}
+	if !gateway.Eventually(patience, func() bool { return strings.Contains(string(get(t, demo+"webhooks").Body), "signing.completed") }) {
+		t.Error("no webhook has arrived at the demo")
+	}
 }
 
 // clone is a fresh clone of the repository with the caches and the home of an unprivileged user.
