@@ -20,7 +20,7 @@ TEST_TIMEOUT ?= 30m
 PACKAGES := ./...
 
 .PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln faults fuzz bench release clean \
-	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-cards bench-crowd bench-bars
+	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-cards bench-crowd bench-bars bench-store
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -95,7 +95,8 @@ bench-openloop: ## 1,000 requests a second, against Caddy's respond
 bench-memory: ## memory with 40,000 live sessions, and the next starts
 bench-crowd: ## what a well-behaved client notices of slow connections and of strangers who post garbage
 bench-bars: ## a message from sender over proxy to receiver, against Caddy's reverse_proxy with the same mutual TLS
-bench-request bench-durable bench-openloop bench-memory bench-crowd bench-bars:
+bench-store: ## Badger and PostgreSQL, one gateway and two, and how soon a killed one is ready again
+bench-request bench-durable bench-openloop bench-memory bench-crowd bench-bars bench-store:
 	go run ./test/bench -only $(@:bench-%=%)
 
 bench-cards: ## 250 signatures over SoftHSM2, by the agent alone and through the gateway, against the bare module

@@ -50,6 +50,7 @@ var benchmarks = []struct {
 	{"memory", (*bench).memory},
 	{"bars", (*bench).bars},
 	{"crowd", (*bench).crowd},
+	{"store", (*bench).stores},
 }
 
 func main() {
@@ -58,6 +59,9 @@ func main() {
 	}
 	if len(os.Args) == 4 && os.Args[1] == crowdCommand {
 		exit(beACrowd(os.Args[2], os.Args[3]))
+	}
+	if len(os.Args) == 5 && os.Args[1] == fillCommand {
+		exit(fillStore(os.Args[2], os.Args[3], os.Args[4]))
 	}
 	if len(os.Args) == 4 && os.Args[1] == diaryCommand {
 		exit(keepDiary(os.Args[2], os.Args[3]))
@@ -77,9 +81,9 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b := &bench{out: os.Stdout}
-	only := flag.String("only", "", "the benchmarks to run, separated by commas: request, durable, openloop, memory, bars, crowd; all without it")
+	only := flag.String("only", "", "the benchmarks to run, separated by commas: request, durable, openloop, memory, bars, crowd, store; all without it")
 	flag.IntVar(&b.rounds, "rounds", 11, "how often everything that is compared takes its turn")
-	flag.IntVar(&b.requests, "requests", 2000, "requests of one round, for request and durable")
+	flag.IntVar(&b.requests, "requests", 2000, "requests of one round, for request, durable and store")
 	flag.IntVar(&b.seconds, "seconds", 2, "length of one round of the open loop")
 	flag.IntVar(&b.sessions, "sessions", 40_000, "live sessions, for memory")
 	flag.StringVar(&b.profile, "profile", "", "a directory for CPU profiles of the gateway; profiling costs some of the rate")

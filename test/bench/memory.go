@@ -28,7 +28,7 @@ func (b *bench) memory(ctx context.Context) (err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	running, took, err := b.startTimed(ctx, dir, "")
+	running, took, err := b.startTimed(ctx, onBadger, dir, "")
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (b *bench) memory(ctx context.Context) (err error) {
 		if err := running.end(end.how); err != nil {
 			return err
 		}
-		if running, took, err = b.startTimed(ctx, dir, answer.Token); err != nil {
+		if running, took, err = b.startTimed(ctx, onBadger, dir, answer.Token); err != nil {
 			return err
 		}
 		fmt.Fprintf(b.out, "  start after %s: ready in %.2f s (target: < 1 s)\n", end.name, took.Seconds())
@@ -88,9 +88,9 @@ func megabytes(bytes int) string { return fmt.Sprintf("%.0f MB", float64(bytes)/
 
 // startTimed starts the gateway and waits until it knows the session of a token, which is yet to be signed; without
 // one, until it would.
-func (b *bench) startTimed(ctx context.Context, dir, token string) (*server, time.Duration, error) {
+func (b *bench) startTimed(ctx context.Context, of subject, dir, token string) (*server, time.Duration, error) {
 	start := time.Now()
-	s, err := onBadger.start(ctx, b, dir)
+	s, err := of.start(ctx, b, dir)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -25,7 +25,7 @@ const caddyOptions = `
 	skip_install_trust
 `
 
-// startGateway starts the built binary with one store or the other.
+// startGateway starts the built binary with one store or another.
 func startGateway(store string) func(context.Context, *bench, string) (*server, error) {
 	return func(ctx context.Context, b *bench, dir string) (*server, error) {
 		return startCaddy(ctx, dir, gatewayBinary, func(port int, options string) string {

@@ -21,7 +21,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -32,9 +31,20 @@ const (
 	Database = "gateway"
 )
 
+// T is what a server asks of its test, a testing.TB; a benchmark from outside brings its own.
+type T interface {
+	Helper()
+	Logf(format string, args ...any)
+	Error(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+	Cleanup(end func())
+}
+
 // Server is a PostgreSQL server of one test. Not for concurrent use.
 type Server struct {
-	t    testing.TB
+	t    T
 	dir  string // holds its data, its log and its socket
 	port int
 	as   *syscall.Credential // nil: as whoever runs the test
@@ -47,7 +57,7 @@ type Server struct {
 
 // Start makes a server with an empty database, and with settings such as fsync=on, and starts it. It is gone, with all
 // it kept, when the test ends.
-func Start(t testing.TB, settings ...string) *Server {
+func Start(t T, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t)
 	s.with = settings
@@ -62,7 +72,7 @@ func Start(t testing.TB, settings ...string) *Server {
 }
 
 // newServer finds a place for a server that is to be made.
-func newServer(t testing.TB) *Server {
+func newServer(t T) *Server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pg") // short: the path of a socket has at most 107 bytes
 	if err != nil {
@@ -233,7 +243,7 @@ func (s *Server) run(name string, args ...string) string {
 }
 
 // program finds a program of the newest PostgreSQL that is installed: Debian has those of a server out of the PATH.
-func program(t testing.TB, name string) string {
+func program(t T, name string) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) })
@@ -247,7 +257,7 @@ func program(t testing.TB, name string) string {
 	return path
 }
 
-func unprivileged(t testing.TB) *syscall.Credential {
+func unprivileged(t T) *syscall.Credential {
 	t.Helper()
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -269,7 +279,7 @@ func unprivileged(t testing.TB) *syscall.Credential {
 }
 
 // freePort is below the range from which the system hands out ports for outgoing connections.
-func freePort(t testing.TB) int {
+func freePort(t T) int {
 	t.Helper()
 	for range 1000 {
 		port := 10000 + rand.IntN(22000)
