@@ -31,64 +31,100 @@ func lostConnections(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
+// load is eight callers who commit all the time, and remember what was acknowledged.
+type load struct {
+	*Store
+	t            *testing.T
+	end          context.CancelFunc
+	callers      sync.WaitGroup
+	kept         sync.Map
+	acknowledged atomic.Int64
+	failed       atomic.Int64
+}
+
+func begin(t *testing.T, s *Store) *load {
+	l := &load{Store: s, t: t}
+	var ctx context.Context
+	ctx, l.end = context.WithCancel(t.Context())
+	for i := range 8 {
+		l.callers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				l.commit(fmt.Sprintf("%d/%d", i, n))
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) commit(key string) {
+	batch := put(key, key)
+	batch.If = []store.Check{{Key: key}} // so that a commit made twice would be seen
+	batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: key + "/second"}})
+	switch err := l.Commit(l.t.Context(), batch); {
+	case err == nil:
+		l.kept.Store(key, true)
+		l.acknowledged.Add(1)
+	case errors.Is(err, store.ErrUnavailable):
+		l.failed.Add(1)
+	default:
+		l.t.Errorf("commit %s: %v", key, err)
+	}
+}
+
+// more waits until the callers get on.
+func (l *load) more(after string) {
+	l.t.Helper()
+	began := l.acknowledged.Load()
+	eventually(l.t, "commits after "+after, func() bool { return l.acknowledged.Load() >= began+100 })
+}
+
+// over ends the load, and holds the store to what it acknowledged.
+func (l *load) over() {
+	l.t.Helper()
+	l.end()
+	l.callers.Wait()
+	if l.failed.Load() == 0 {
+		l.t.Error("no call failed, so the outages were none")
+	}
+	l.kept.Range(func(key, _ any) bool {
+		r, err := l.Get(l.t.Context(), key.(string), key.(string)+"/second")
+		if err != nil || string(r[0].Value) != key || r[1].Version == 0 {
+			l.t.Errorf("%s was acknowledged: %+v, %v", key, r, err)
+		}
+		return true
+	})
+	l.t.Logf("%d acknowledged, %d failed", l.acknowledged.Load(), l.failed.Load())
+}
+
 // While the server is stopped, killed and started again under load, whatever was acknowledged is kept, whatever
 // failed is an ErrUnavailable, and afterwards all goes on by itself.
 func TestOutages(t *testing.T) {
 	server := postgrestest.Start(t)
-	s := open(t, Options{DSN: server.DSN(), Wait: 3 * time.Second})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var kept sync.Map
-	var acknowledged, failed atomic.Int64
-	var load sync.WaitGroup
-	for i := range 8 {
-		load.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				key := fmt.Sprintf("%d/%d", i, n)
-				batch := put(key, key)
-				batch.If = []store.Check{{Key: key}} // so that a commit made twice would be seen
-				batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: key + "/second"}})
-				switch err := s.Commit(t.Context(), batch); {
-				case err == nil:
-					kept.Store(key, true)
-					acknowledged.Add(1)
-				case errors.Is(err, store.ErrUnavailable):
-					failed.Add(1)
-				default:
-					t.Errorf("commit %s: %v", key, err)
-				}
-			}
-		})
-	}
-	more := func(what string) {
-		t.Helper()
-		began := acknowledged.Load()
-		eventually(t, "commits after "+what, func() bool { return acknowledged.Load() >= began+100 })
-	}
-	more("the start")
+	l := begin(t, open(t, Options{DSN: server.DSN(), Wait: 3 * time.Second}))
+	l.more("the start")
 	server.Stop()
 	server.Resume()
-	more("a stop")
+	l.more("a stop")
 	server.Kill()
 	server.Resume()
-	more("a crash")
+	l.more("a crash")
 	server.Pause()
 	time.AfterFunc(4*time.Second, server.Continue) // longer than a call waits
-	more("a pause")
-	cancel()
-	load.Wait()
+	l.more("a pause")
+	l.over()
+}
 
-	if failed.Load() == 0 {
-		t.Error("no call failed, so the outages were none")
-	}
-	kept.Range(func(key, _ any) bool {
-		r, err := s.Get(t.Context(), key.(string), key.(string)+"/second")
-		if err != nil || string(r[0].Value) != key || r[1].Version == 0 {
-			t.Errorf("%s was acknowledged: %+v, %v", key, r, err)
-		}
-		return true
-	})
-	t.Logf("%d acknowledged, %d failed", acknowledged.Load(), failed.Load())
+// When a synchronous standby takes over from a primary that was fenced, the callers find it, with all that was
+// acknowledged.
+func TestFailover(t *testing.T) {
+	primary := postgrestest.Start(t)
+	standby := postgrestest.Standby(t, primary)
+	l := begin(t, open(t, Options{DSN: postgrestest.DSN(primary, standby), Wait: 10 * time.Second}))
+	l.more("the start")
+	primary.Kill()
+	standby.Promote()
+	l.more("the failover")
+	l.over()
 }
 
 // A server that is not there is an ErrUnavailable, in time.

@@ -1,13 +1,10 @@
 package postgrestest
 
-import (
-	"os"
-	"testing"
-)
+import "os"
 
 // Standby starts a second server that follows a primary synchronously: from then on the primary acknowledges nothing
 // that the standby has not.
-func Standby(t testing.TB, primary *Server) *Server {
+func Standby(t T, primary *Server) *Server {
 	t.Helper()
 	s := newServer(t)
 	s.with = primary.with
