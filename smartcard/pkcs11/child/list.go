@@ -42,7 +42,7 @@ func (h *holder) card(slot uint64) (*pipe.Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	if token.Flags&cryptoki.Initialized == 0 {
+	if token.Flags&cryptoki.Initialised == 0 {
 		return nil, errBlank
 	}
 	mechanisms, err := h.module.Mechanisms(slot)

@@ -32,7 +32,7 @@ const (
 	LoginRequired   TokenFlags = 0x4
 	PINInitialized  TokenFlags = 0x8
 	ProtectedPath   TokenFlags = 0x100 // the reader has its own PIN pad
-	Initialized     TokenFlags = 0x400
+	Initialised     TokenFlags = 0x400
 	PINCountLow     TokenFlags = 0x10000
 	PINFinalTry     TokenFlags = 0x20000
 	PINIsLocked     TokenFlags = 0x40000

@@ -72,7 +72,7 @@ func (r *Readers) Env() []string {
 // run runs a program to its end and returns what it printed.
 func (r *Readers) run(name string, args ...string) string {
 	r.tb.Helper()
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command(name, args...) //nolint:gosec // tools of Debian's
 	cmd.Env = append(os.Environ(), r.Env()...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -115,6 +115,19 @@ func (r *Readers) issue(template *x509.Certificate, public crypto.PublicKey) *x5
 		r.tb.Fatal(err)
 	}
 	return certificate
+}
+
+// Issue certifies a user's key. change may be nil.
+func (r *Readers) Issue(user string, public crypto.PublicKey, change func(*x509.Certificate)) *x509.Certificate {
+	r.tb.Helper()
+	template := &x509.Certificate{
+		Subject:  pkix.Name{CommonName: user + "_TEST_CARD", Organization: []string{"test"}},
+		KeyUsage: x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
+	}
+	if change != nil {
+		change(template)
+	}
+	return r.issue(template, public)
 }
 
 // Token is a card in a reader.
@@ -164,21 +177,14 @@ func (t *Token) Add(k Key) *x509.Certificate {
 	if err != nil {
 		t.r.tb.Fatal(err)
 	}
-	template := &x509.Certificate{
-		Subject:  pkix.Name{CommonName: k.User + "_TEST_CARD", Organization: []string{"test"}},
-		KeyUsage: x509.KeyUsageContentCommitment, BasicConstraintsValid: true,
-	}
-	if k.Change != nil {
-		k.Change(template)
-	}
-	certificate := t.r.issue(template, key)
+	certificate := t.r.Issue(k.User, key, k.Change)
 	t.tool("--write-object", t.r.write(t.Label+id+".der", certificate.Raw), "--type", "cert", "--id", id, "--label", "certificate "+id)
 	return certificate
 }
 
-func (t *Token) tool(args ...string) string {
+func (t *Token) tool(args ...string) {
 	t.r.tb.Helper()
-	return t.r.run("pkcs11-tool", append([]string{"--module", Module, "--token-label", t.Label, "--login", "--pin", t.PIN}, args...)...)
+	t.r.run("pkcs11-tool", append([]string{"--module", Module, "--token-label", t.Label, "--login", "--pin", t.PIN}, args...)...)
 }
 
 // Login logs in with the right PIN, as somebody would by hand.
