@@ -28,6 +28,8 @@ type Revocations struct {
 	mu      sync.Mutex
 	looked  time.Time
 	seen    []os.FileInfo
+	due     time.Time            // when the first of the lists should have been renewed; zero: never
+	overdue bool                 // that it was not, and was told
 	revoked map[string]time.Time // when, by issuer and serial number
 }
 
@@ -41,7 +43,7 @@ func ReadRevocations(files []string, chain []*x509.Certificate, now time.Time, l
 }
 
 func (r *Revocations) read(now time.Time) error {
-	revoked, seen := map[string]time.Time{}, make([]os.FileInfo, 0, len(r.files))
+	revoked, seen, due := map[string]time.Time{}, make([]os.FileInfo, 0, len(r.files)), time.Time{}
 	for _, path := range r.files {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -54,36 +56,41 @@ func (r *Revocations) read(now time.Time) error {
 		if err != nil {
 			return fmt.Errorf("revocation list: %w", err)
 		}
-		if err := r.add(revoked, text, now); err != nil {
+		next, err := r.add(revoked, text, now)
+		if err != nil {
 			return fmt.Errorf("revocation list %s: %w", path, err)
+		}
+		if !next.IsZero() && (due.IsZero() || next.Before(due)) {
+			due = next
 		}
 		seen = append(seen, info)
 	}
-	r.revoked, r.seen = revoked, seen
+	r.revoked, r.seen, r.due, r.overdue = revoked, seen, due, false
 	return nil
 }
 
-func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) error {
+// add adds what one list revokes, and returns when the next list is due.
+func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) (time.Time, error) {
 	if block, _ := pem.Decode(text); block != nil {
 		text = block.Bytes
 	}
 	list, err := x509.ParseRevocationList(text)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	for _, authority := range r.chain {
 		if !bytes.Equal(list.RawIssuer, authority.RawSubject) || list.CheckSignatureFrom(authority) != nil {
 			continue
 		}
 		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-			return fmt.Errorf("a newer one was due at %s; fetch it", list.NextUpdate.UTC().Format(time.DateTime))
+			return time.Time{}, fmt.Errorf("a newer one was due at %s; fetch it", list.NextUpdate.UTC().Format(time.DateTime))
 		}
 		for _, entry := range list.RevokedCertificateEntries {
 			to[string(list.RawIssuer)+entry.SerialNumber.String()] = entry.RevocationTime
 		}
-		return nil
+		return list.NextUpdate, nil
 	}
-	return errors.New("no authority of the chain has signed it")
+	return time.Time{}, errors.New("no authority of the chain has signed it")
 }
 
 // look reads the files again if they have changed.
@@ -92,6 +99,10 @@ func (r *Revocations) look(now time.Time) {
 		return
 	}
 	r.looked = now
+	if !r.overdue && !r.due.IsZero() && now.After(r.due) {
+		r.overdue = true
+		r.logger.Error("a revocation list should have been renewed, and goes on as it is: fetch the new one", slog.Time("due", r.due), slog.Any("files", r.files))
+	}
 	for i, path := range r.files {
 		info, err := os.Stat(path)
 		if err == nil && info.ModTime().Equal(r.seen[i].ModTime()) && info.Size() == r.seen[i].Size() {

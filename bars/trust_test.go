@@ -1,9 +1,9 @@
 package bars_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -118,10 +118,11 @@ func TestNewTrust(t *testing.T) {
 // TestRevocations holds that lists are believed only when signed and current, and that a new one is taken up.
 func TestRevocations(t *testing.T) {
 	a, other := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "Other")
-	now, path, silent := time.Now(), t.TempDir()+"/crl.pem", slog.New(slog.NewTextHandler(io.Discard, nil))
+	var log bytes.Buffer
+	now, path, logger := time.Now(), t.TempDir()+"/crl.pem", slog.New(slog.NewTextHandler(&log, nil))
 	leaf := a.Issue(fqdn)
 	read := func() (*bars.Revocations, error) {
-		return bars.ReadRevocations([]string{path}, a.Chain(), now, silent)
+		return bars.ReadRevocations([]string{path}, a.Chain(), now, logger)
 	}
 	if _, err := read(); err == nil {
 		t.Error("a file that is missing")
@@ -158,6 +159,15 @@ func TestRevocations(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	if err := check(); err == nil {
 		t.Error("the last good list does not go on")
+	}
+	for range 3 {
+		now = now.Add(time.Hour)
+		if err := check(); err == nil {
+			t.Error("a list that is overdue does not go on")
+		}
+	}
+	if n := strings.Count(log.String(), "should have been renewed"); n != 1 {
+		t.Errorf("that the list is overdue is told %d times:\n%s", n, &log)
 	}
 }
 
