@@ -109,7 +109,7 @@ delivered and lost there. It keeps its id, so a receiver that has dealt with it 
 
 func (l deliveryList) text(w io.Writer) error {
 	if len(l.Deliveries) == 0 && l.Next == "" {
-		fmt.Fprintln(w, "There are no such webhooks.")
+		fmt.Fprintln(w, "There are no such webhooks. Without --state, dead letters and those that wait are listed.")
 		return nil
 	}
 	table := newTable(w)
