@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
@@ -113,6 +114,7 @@ type gatewayStatus struct {
 	Clients     []clientStatus       `json:"clients"`
 	Keys        []jwks.RingKeyStatus `json:"keys"` // the gateway's own
 	KeysError   string               `json:"keysError,omitempty"`
+	OpenID      []openid.Status      `json:"openid"` // the providers that people sign in at
 	Services    []serviceStatus      `json:"services"`
 	Proxies     []proxyStatus        `json:"barsProxies"`
 	Revocations revocationStatus     `json:"revocations"`
@@ -155,6 +157,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 		status.Services[i] = serviceStatus{PublicURL: site.PublicURL, Environment: site.Environment}
 		asking.Go(func() { status.Services[i].Health = site.service.Health(ctx) })
 	}
+	status.OpenID = a.openIDStatus()
 	var err error
 	if status.Keys, err = a.ring.Status(ctx); err != nil {
 		status.KeysError = err.Error()

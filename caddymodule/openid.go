@@ -133,6 +133,15 @@ func (a *App) openID(issuer string) (*openid.Provider, error) {
 	return nil, fmt.Errorf("openid %s is not configured; add openid %s { client_id … } to the global option countersign", issuer, issuer)
 }
 
+// openIDStatus tells how the providers are doing, without asking them.
+func (a *App) openIDStatus() []openid.Status {
+	found := make([]openid.Status, len(a.OpenID))
+	for i, o := range a.OpenID {
+		found[i] = o.provider.value.Status()
+	}
+	return found
+}
+
 // releaseOpenID lets go of the providers.
 func (a *App) releaseOpenID() error {
 	var errs []error

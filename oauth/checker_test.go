@@ -80,7 +80,10 @@ type spy struct {
 
 func (s *spy) Commit(ctx context.Context, batch store.Batch) error {
 	for _, op := range batch.Then {
-		s.seen = append(append(s.seen, op.Put.Key...), op.Put.Value...)
+		s.seen = append(s.seen, op.Delete...)
+		if op.Put != nil {
+			s.seen = append(append(s.seen, op.Put.Key...), op.Put.Value...)
+		}
 	}
 	return s.Store.Commit(ctx, batch)
 }

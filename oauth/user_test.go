@@ -1,0 +1,239 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+const userScope = UserScopePrefix + "aal3:signing-service"
+
+// stub is a Provider that says what the test has it say.
+type stub struct {
+	person Person
+	fails  error
+	logout Logout
+}
+
+func (s *stub) Issuer() string   { return "https://op.example" }
+func (s *stub) ClientID() string { return "gateway" }
+func (s *stub) AuthCodeURL(_ context.Context, way SignIn) (string, error) {
+	return "https://op.example/authorize?" + url.Values{"state": {way.State}, "nonce": {way.Nonce}}.Encode(), s.fails
+}
+func (s *stub) Responds(context.Context, string) error { return nil }
+func (s *stub) Redeem(context.Context, SignIn, string) (Person, error) {
+	return s.person, s.fails
+}
+func (s *stub) Key(context.Context, string) (*jwks.Key, error)         { return nil, s.fails }
+func (s *stub) Identify(context.Context, string) (Person, error)       { return s.person, s.fails }
+func (s *stub) Logout(context.Context, string) (out Logout, err error) { return s.logout, s.fails }
+
+// userWorld is a world whose people sign in at a stub.
+type userWorld struct {
+	*world
+	*Authorizer
+	stub    *stub
+	audit   *auditor
+	cookies []*http.Cookie
+}
+
+func newUserWorld(t *testing.T) *userWorld {
+	t.Helper()
+	w := &userWorld{world: newWorld(t), audit: &auditor{}}
+	w.stub = &stub{person: Person{Issuer: "https://op.example", User: "555086689106", SID: "sid-1", Level: 3, Info: []byte(`{"sub":"555086689106"}`)}}
+	acme := w.Service.Clients["acme"]
+	acme.Secret, acme.RedirectURIs, acme.Scopes = "s3cret", []string{"https://acme.example/in"}, append(acme.Scopes, userScope)
+	w.Service.Clients["acme"] = acme
+	w.Service.Providers, w.Service.Auditor = []Provider{w.stub}, w.audit
+	var err error
+	w.Authorizer, err = NewAuthorizer(Options{
+		BaseURL: w.Service.BaseURL, Clients: w.Service.Clients, Store: w.store, Now: w.clock.Now,
+	}, AuthorizerOptions{Provider: w.stub, Checker: w.check, RefuseBearer: func(rw http.ResponseWriter, _ *http.Request, err error) {
+		http.Error(rw, err.Error(), http.StatusUnauthorized)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// browse has the one browser ask the authorizer.
+func (w *userWorld) browse(path string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, base+path, nil)
+	r.URL.Path = strings.TrimPrefix(r.URL.Path, "/oauth2")
+	for _, c := range w.cookies {
+		r.AddCookie(c)
+	}
+	recorder := httptest.NewRecorder()
+	w.Authorizer.ServeHTTP(recorder, r)
+	if set := recorder.Result().Cookies(); len(set) > 0 {
+		w.cookies = set
+	}
+	return recorder
+}
+
+const asking = "/authorize?client_id=acme&redirect_uri=https%3A%2F%2Facme.example%2Fin&response_type=code&state=their%20state"
+
+// back signs in, and returns what the client is sent.
+func (w *userWorld) back(t *testing.T) url.Values {
+	t.Helper()
+	away, err := url.Parse(w.browse(asking).Header().Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := away.Query().Get("state")
+	if away.Query().Has("error") {
+		return away.Query()
+	}
+	home, err := url.Parse(w.browse("/callback?code=x&state=" + state).Header().Get("Location"))
+	if err != nil || home.Query().Get("state") != "their state" {
+		t.Fatalf("the client is sent %s", home)
+	}
+	return home.Query()
+}
+
+func (w *userWorld) redeem(code string) answer {
+	return w.post(url.Values{"grant_type": {"authorization_code"}, "client_id": {"acme"}, "client_secret": {"s3cret"},
+		"redirect_uri": {"https://acme.example/in"}, "code": {code}})
+}
+
+func (w *userWorld) refreshed(token any) answer {
+	return w.post(url.Values{"grant_type": {"refresh_token"}, "client_id": {"acme"}, "client_secret": {"s3cret"}, "refresh_token": {fmt.Sprint(token)}})
+}
+
+func TestAUsersTokens(t *testing.T) {
+	w := newUserWorld(t)
+	code := w.back(t).Get("code")
+	if c := w.cookies[0]; c.Name != "__Host-countersign-login" || !c.HttpOnly || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+		t.Errorf("cookie %+v", c)
+	}
+	got := w.redeem(code)
+	if got.status != http.StatusOK || got.fields["sid"] != "sid-1" || got.fields["refresh_token_expires_in"] != "43199" || len(got.fields) != 7 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	grant, err := w.check.Check(t.Context(), "Bearer "+got.fields["access_token"].(string))
+	if err != nil || grant.User != w.stub.person.User || grant.Level != "aal3" || len(grant.Scopes) != 2 || grant.Family == "" {
+		t.Errorf("%+v %v", grant, err)
+	}
+	if len(w.audit.records) != 1 {
+		t.Fatalf("%d records", len(w.audit.records))
+	}
+	if r := w.audit.records[0]; r.Grant != "authorization_code" || r.Level != "aal3" || r.Person == "" || r.Family != grant.Family || strings.Contains(fmt.Sprint(r), grant.User) {
+		t.Errorf("record %+v", r)
+	}
+	w.clock.Add(600 * time.Second)
+	if _, err := w.check.Check(t.Context(), "Bearer "+got.fields["access_token"].(string)); BearerCodeOf(err) != BearerExpired {
+		t.Errorf("after its time: %v", err)
+	}
+}
+
+// The times of the contract: a code's, and the window of refresh tokens, which is not restarted.
+func TestTimesOfCodesAndRefreshTokens(t *testing.T) {
+	w := newUserWorld(t)
+	code := w.back(t).Get("code")
+	w.clock.Add(codeLife)
+	mustRefuse(t, w.redeem(code), row{400, "invalid_grant", "authorization_code is invalid"})
+
+	got := w.redeem(w.back(t).Get("code"))
+	for range 6 { // of two hours less a little each, which is less than the window
+		w.clock.Add(2*time.Hour - time.Second)
+		if got = w.refreshed(got.fields["refresh_token"]); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	if got.fields["refresh_count"] != "6" || got.fields["refresh_token_expires_in"] != "5" {
+		t.Errorf("%s", got.body)
+	}
+	last := got.fields["refresh_token"]
+	w.clock.Add(5 * time.Second)
+	over := row{401, "invalid_grant", "refresh token refresh period has expired"}
+	mustRefuse(t, w.refreshed(last), over)
+	w.clock.Add(time.Hour)
+	mustRefuse(t, w.refreshed(last), over)
+	if away := w.browse(asking); away.Code != http.StatusFound {
+		t.Fatal(away.Code)
+	}
+	login, _ := url.Parse(w.browse(asking).Header().Get("Location"))
+	w.clock.Add(loginLife)
+	mustSay(t, w.browse("/callback?code=x&state="+login.Query().Get("state")), 400, "Invalid state parameter.")
+}
+
+func mustSay(t *testing.T, got *httptest.ResponseRecorder, status int, part string) {
+	t.Helper()
+	if got.Code != status || !strings.Contains(got.Body.String(), part) {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}
+
+// A provider or a store that is away is no refusal of the person's.
+func TestWhatIsAwayIsToldAsAway(t *testing.T) {
+	w := newUserWorld(t)
+	w.stub.fails = fmt.Errorf("no route to host")
+	if back := w.back(t); back.Get("error") != "temporarily_unavailable" {
+		t.Errorf("the provider cannot be discovered: %v", back)
+	}
+	w.stub.fails = nil
+	away, _ := url.Parse(w.browse(asking).Header().Get("Location"))
+	w.stub.fails = fmt.Errorf("no route to host")
+	home, _ := url.Parse(w.browse("/callback?code=x&state=" + away.Query().Get("state")).Header().Get("Location"))
+	if home.Query().Get("error") != "temporarily_unavailable" || home.Query().Get("state") != "their state" {
+		t.Errorf("its token endpoint is away: %v", home)
+	}
+	w.stub.fails = fmt.Errorf("%w: no", ErrDenied)
+	away, _ = url.Parse(w.browse(asking).Header().Get("Location"))
+	if away.Query().Get("error") != "temporarily_unavailable" {
+		t.Errorf("%v", away)
+	}
+	w.stub.fails = nil
+	code := w.back(t).Get("code")
+	w.store.fail(store.ErrUnavailable)
+	if a := w.redeem(code); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+		t.Errorf("the store is away: %d %s", a.status, a.body)
+	}
+	mustSay(t, w.browse(asking), 503, "Retry-After")
+	w.store.fail(nil)
+	if a := w.redeem(code); a.status != http.StatusOK {
+		t.Errorf("the store is back: %d %s", a.status, a.body)
+	}
+	w.audit.err = fmt.Errorf("disk full")
+	if a := w.redeem(w.back(t).Get("code")); a.status != http.StatusServiceUnavailable || a.fields["access_token"] != nil {
+		t.Errorf("it cannot be recorded: %d %s", a.status, a.body)
+	}
+}
+
+// The store holds no secret, and so whoever reads it can use none.
+func TestTheStoreHoldsNoSecretOfASignIn(t *testing.T) {
+	w := newUserWorld(t)
+	spied := &spy{Store: w.store}
+	w.Service.Store, w.Authorizer.Store = spied, spied
+	code := w.back(t).Get("code")
+	got := w.redeem(code)
+	next := w.refreshed(got.fields["refresh_token"])
+	secrets := []string{code, w.cookies[0].Value, fmt.Sprint(got.fields["access_token"]), fmt.Sprint(got.fields["refresh_token"]), fmt.Sprint(next.fields["refresh_token"])}
+	for _, secret := range secrets {
+		if len(secret) < 28 || strings.Contains(string(spied.seen), secret) {
+			t.Errorf("the store was given %q", secret)
+		}
+	}
+	if !strings.Contains(string(spied.seen), "refresh/") {
+		t.Error("the store was given nothing")
+	}
+}
+
+func TestScopesOfALevel(t *testing.T) {
+	scopes := []string{UserScopePrefix + "aal1:a", UserScopePrefix + "aal2:b", UserScopePrefix + "aal3:c", UserScopePrefix + "aal4:d", UserScopePrefix + "aal03:e",
+		UserScopePrefix + "aal:f", "urn:nhsd:apim:app:level3:g", UserScopePrefix}
+	for level, want := range []int{0, 1, 2, 3} {
+		if got := userScopes(scopes, level); len(got) != want {
+			t.Errorf("level %d has %v", level, got)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package openid_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+// Two gateways on one database: whatever one of them has told, the other knows, and what is good once is good once.
+func TestTwoNodes(t *testing.T) {
+	database := postgrestest.Start(t)
+	t.Setenv("OPENID_DATABASE_URL", database.DSN())
+	w := newWorld(t, func(w *world) { w.store = "postgres {env.OPENID_DATABASE_URL}" })
+	public := w.URL("GATEWAY", "/")
+	second := gateway.Start(t, strings.ReplaceAll(w.caddyfile(), "public_url http://localhost:{$PORT_GATEWAY}/", "public_url "+public), gateway.Beside(w.Gateway))
+	w.MustNotLog(postgrestest.Password)
+	there := func(address string) string { // the same address at the second node
+		return strings.Replace(address, public, second.URL("GATEWAY", "/"), 1)
+	}
+	post := func(form url.Values) answer {
+		return newPerson(t).send("POST", there(w.base()+"/token"), form.Encode())
+	}
+	works := func(token string) bool {
+		return newPerson(t).get(there(w.URL("GATEWAY", "/api/x")), "Authorization", "Bearer "+token).status == http.StatusOK
+	}
+
+	p := newPerson(t)
+	callback := p.signIn(w.issuer, p.get(w.authorizeURL(w.asked("s"))).location(t).String(), alice)
+	back := p.get(there(callback)).location(t) // the browser comes back to the other node
+	if back.Query().Get("code") == "" || back.Query().Get("state") != "s" {
+		t.Fatalf("the client gets %s", back)
+	}
+	mustTell(t, p.get(callback), 400, ir, "Invalid state parameter.")
+	first := w.post(t, w.redeeming(back.Query().Get("code")))
+	w.mustWork(t, first.field("access_token"), alice)
+	if !works(first.field("access_token")) {
+		t.Error("the other node does not know the token")
+	}
+	next := post(w.refreshing(first.field("refresh_token")))
+	if next.field("refresh_count") != "1" {
+		t.Fatalf("refreshed at the other node: %d %s", next.status, next.body)
+	}
+	mustTell(t, w.post(t, w.refreshing(first.field("refresh_token"))), 401, "invalid_grant", refreshInvalid)
+	if works(next.field("access_token")) {
+		t.Error("the other node does not know that the family is revoked")
+	}
+
+	t.Run("at one time", func(t *testing.T) {
+		code := w.redeeming(w.code(t, newPerson(t), alice, w.asked("s")))
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		good := 0
+		for i := range 8 {
+			all.Go(func() {
+				address := w.base() + "/token"
+				if i%2 == 0 {
+					address = there(address)
+				}
+				response, err := http.PostForm(address, code)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				response.Body.Close()
+				mu.Lock()
+				defer mu.Unlock()
+				if response.StatusCode == http.StatusOK {
+					good++
+				}
+			})
+		}
+		all.Wait()
+		if good > 1 {
+			t.Errorf("%d of 8 got tokens for one code", good)
+		}
+	})
+	t.Run("a node dies between code and token", func(t *testing.T) {
+		code := w.code(t, newPerson(t), alice, w.asked("s"))
+		w.Kill()
+		got := post(w.redeeming(code))
+		if got.status != http.StatusOK || !works(got.field("access_token")) {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		w.Restart()
+		w.mustWork(t, got.field("access_token"), alice)
+	})
+}
