@@ -1,12 +1,19 @@
 package caddymodule
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/seed-dd2befc3/countersign/oauth"
+)
 
 // advice is what to do about refusals of one kind: by the check where that makes a difference, or else by the code.
 type advice struct{ of, text string }
 
 // advise says what to do about a refusal.
 func (r refusalReport) advise() string {
+	if r.ofTokens() {
+		return (&oauth.TokenError{Status: r.Status, Code: r.Code, Description: r.Answer}).Fix()
+	}
 	for _, key := range []string{r.Check, r.Code} {
 		for _, known := range advices() {
 			if known.of == key {
@@ -73,6 +80,8 @@ func advices() []advice {
 		{"Origin", "People must open the page at the address of public_url. If they do, public_url is another than what their browsers show, or a proxy changes Origin."},
 		{"csrf", "The person reloads the page. If it goes on, something between removes cookies, or the page is open at two addresses."},
 		{"opened_elsewhere", "The page was opened in another browser before, perhaps by a link that was sent to two people. The person goes on there, or the client makes a new request."},
+		{"sign_in", "Nothing is wrong: the page sends the person to the OpenID provider. If access was denied there, the person who signed in is not the one that the request names, or signed in with too low a level."},
+		{"sign_in_state", "The person came back from the OpenID provider in another browser, a second time, or after ten minutes. They start again from the client system; if it goes on, something between removes cookies."},
 		{"mock", "Add mock to signing_service outside production, or open the page without mock=true."},
 		{"too_many", "The client has as many sessions as max_sessions allows. Are people signing them (caddy countersign sessions --client …)? If so, raise it; if not, the client asks in a loop."},
 		{"unavailable", "The caller sends the same request again. Detail says what was away; /countersign/status on the admin endpoint shows how it is now."},
@@ -80,4 +89,13 @@ func advices() []advice {
 		{"method", "The caller uses the method that Allow names."},
 		{"no_endpoint", "The caller corrects the path; the service is at public_url, followed by /signaturerequest or /signatureresponse/{token}."},
 	}
+}
+
+// ofTokens says whether the refusal is one of the token service's, whose words tell what to do.
+func (r refusalReport) ofTokens() bool {
+	switch r.Endpoint {
+	case "/token", "/authorize", "/callback", "/userinfo", "/backchannel-logout":
+		return true
+	}
+	return false
 }

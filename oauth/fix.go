@@ -6,6 +6,32 @@ import "strings"
 // checks). It knows the rows of our token service and of API Management's, which are the same.
 func (e *TokenError) Fix() string {
 	for _, known := range []struct{ part, fix string }{
+		// of tokens with a user
+		{"'aud' claim in subject_token", "the ID token is for another client of the provider: register the client's own id there with audience <id> at the gateway"},
+		{"'iss' claim in subject_token", "the ID token is of a provider that this gateway does not have: compare its iss, letter by letter, with openid <issuer>"},
+		{"subject_token JWT", "get a fresh ID token from the provider and send it unchanged: RS256 or RS512, with kid, typ JWT, iss, aud and exp"},
+		{"for your subject_token", "the gateway cannot reach the provider's keys: look at openid under /countersign/status on its admin endpoint"},
+		{"subject_token", "send subject_token with the provider's ID token, and subject_token_type " + tokenTypeID},
+		{"client_id or client_secret", "compare both with client <id> { secret … } at the gateway; a revoked client is told the same"},
+		{"client_secret is", "send client_id and client_secret in the form"},
+		{"client_id is", "send the client id that is registered at the gateway"},
+		{"redirect_uri is", "send a redirect_uri that is registered for this client, letter by letter, its query included"},
+		{"authorization_code is", "a code is good once, for two minutes, for its own client and redirect_uri, and with the code_verifier of its code_challenge: have the person sign in again"},
+		{"refresh_token is", "a refresh token is good once: keep the one of the last answer. One that was used before ends all tokens of its sign-in; have the person sign in again"},
+		{"refresh period has expired", "twelve hours are over since the person signed in: have the person sign in again"},
+		{"Invalid state parameter", "the person came back in another browser, a second time, or after ten minutes: have the person start again; check that cookies reach the gateway"},
+		{"Invalid iss parameter", "the answer is another provider's: compare the issuer with openid <issuer> at the gateway; it may also be an attack"},
+		{"state is", "send a state that is new each time, and hold the answer to it"},
+		{"response_type is", "send response_type=code"},
+		{"code_challenge", "send code_challenge, base64url of the verifier's SHA-256, with code_challenge_method=S256, or neither"},
+		{"not approved or revoked", "the client is revoked at the gateway"},
+		{"does not have access to this resource", "give the client a product with a scope for users: " + UserScopePrefix + "aal3:…"},
+		{"level of authentication assurance", "the person signed in with too low a level: with a smartcard or its modern alternative it is 3; compare with the scopes of the client's products, and with acr"},
+		{"sign-in was refused", "the person refused, or the provider did: the gateway's log says which, in detail"},
+		{"OpenID provider cannot be", "the provider is away, or cannot be reached from the gateway: look at openid under /countersign/status on its admin endpoint"},
+		{"logout_token", "the provider sent a logout token that is not right for this gateway: the log says why, in detail"},
+		{"Userinfo endpoint", "use a token that came of /authorize and authorization_code"},
+		// of tokens without
 		{"Content-Type header", "send the form as application/x-www-form-urlencoded; a proxy in between may have changed it"},
 		{"grant_type", "send grant_type=client_credentials"},
 		{"client_assertion_type", "send client_assertion_type=" + assertionTypeJWT},
