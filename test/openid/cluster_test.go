@@ -17,7 +17,9 @@ func TestTwoNodes(t *testing.T) {
 	t.Setenv("OPENID_DATABASE_URL", database.DSN())
 	w := newWorld(t, func(w *world) { w.store = "postgres {env.OPENID_DATABASE_URL}" })
 	public := w.URL("GATEWAY", "/")
-	second := gateway.Start(t, strings.ReplaceAll(w.caddyfile(), "public_url http://localhost:{$PORT_GATEWAY}/", "public_url "+public), gateway.Beside(w.Gateway))
+	text := strings.ReplaceAll(w.caddyfile(), "public_url http://localhost:{$PORT_GATEWAY}/", "public_url "+public)
+	text = strings.Replace(text, "environment int", "environment int\n\t\taudit {\n\t\t\tdir "+t.TempDir()+"\n\t\t}", 1) // each node has its own
+	second := gateway.Start(t, text, gateway.Beside(w.Gateway))
 	w.MustNotLog(postgrestest.Password)
 	there := func(address string) string { // the same address at the second node
 		return strings.Replace(address, public, second.URL("GATEWAY", "/"), 1)
