@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func (c *call) token(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "no token could be made", http.StatusInternalServerError)
 }
 
-func levelText(level int) string { return string(rune('0' + level)) }
+func levelText(level int) string { return strconv.Itoa(level) }
 
 // userInfo says who a token is about.
 func (c *call) userInfo(w http.ResponseWriter, r *http.Request) {

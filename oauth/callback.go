@@ -35,8 +35,10 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 	if kept.Issuer != a.Provider.Issuer() {
 		return withWhy(bad("Invalid state parameter."), "the sign-in began at another provider")
 	}
-	if err := a.Provider.Responds(r.Context(), query.Get("iss")); err != nil {
+	if err := a.Provider.Responds(r.Context(), query.Get("iss")); errors.Is(err, ErrDenied) {
 		return withWhy(bad("Invalid iss parameter."), err.Error())
+	} else if err != nil {
+		return a.sendRefusal(w, kept, err)
 	}
 	err = a.Store.Commit(r.Context(), store.Batch{If: []store.Check{{Key: found.Key, Version: found.Version}}, Then: []store.Op{{Delete: found.Key}}})
 	if conflicted(err) {

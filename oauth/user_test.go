@@ -73,7 +73,7 @@ func (w *userWorld) browse(path string) *httptest.ResponseRecorder {
 		r.AddCookie(c)
 	}
 	recorder := httptest.NewRecorder()
-	w.Authorizer.ServeHTTP(recorder, r)
+	w.ServeHTTP(recorder, r)
 	if set := recorder.Result().Cookies(); len(set) > 0 {
 		w.cookies = set
 	}
@@ -213,7 +213,7 @@ func TestWhatIsAwayIsToldAsAway(t *testing.T) {
 func TestTheStoreHoldsNoSecretOfASignIn(t *testing.T) {
 	w := newUserWorld(t)
 	spied := &spy{Store: w.store}
-	w.Service.Store, w.Authorizer.Store = spied, spied
+	w.Service.Store, w.Store = spied, spied
 	code := w.back(t).Get("code")
 	got := w.redeem(code)
 	next := w.refreshed(got.fields["refresh_token"])

@@ -153,7 +153,7 @@ func TestChromium(t *testing.T) {
 
 // The example that the documentation shows, as it stands: the demo, with a made-up person who signs in.
 func TestExample(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(gateway.Root(t), "docs/examples/user-restricted.caddyfile"))
+	text, err := os.ReadFile(filepath.Join(gateway.Root(t), "docs", "examples", "user-restricted.caddyfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
