@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,23 +49,30 @@ type Fault struct {
 	Name  string        // one of Names
 	Rate  float64       // the share of jobs that have it: 0 none, 1 all
 	Delay time.Duration // for slow: the wait before each item; zero means 1 second
+	// User is a pattern of user ids, such as 5550*7: whoever asks chooses the fault by whom it asks to sign. Empty:
+	// every user's jobs have it.
+	User string `json:"User,omitempty"`
 }
 
 // ParseFault reads a fault as it stands in a configuration: its name, then, in any order, a rate (0.1 or 10%;
-// default: always) and for slow a delay (250ms; default 1s).
+// default: always), for slow a delay (250ms; default 1s), and user with a pattern of user ids (default: every user).
 func ParseFault(words ...string) (Fault, error) {
 	if len(words) == 0 {
 		return Fault{}, errors.New("a fault needs a name: one of " + strings.Join(names, ", "))
 	}
 	f := Fault{Name: words[0], Rate: 1}
 	var haveRate, haveDelay bool
-	for _, word := range words[1:] {
-		if rate, err := parseRate(word); err == nil && !haveRate {
+	for i := 1; i < len(words); i++ {
+		word := words[i]
+		if word == "user" && f.User == "" && i+1 < len(words) {
+			i++
+			f.User = words[i]
+		} else if rate, err := parseRate(word); err == nil && !haveRate {
 			f.Rate, haveRate = rate, true
 		} else if delay, err := time.ParseDuration(word); err == nil && !haveDelay {
 			f.Delay, haveDelay = delay, true
 		} else {
-			return Fault{}, fmt.Errorf("fault %s: %q is neither its rate (0.1 or 10%%) nor a delay (250ms), or there are two of one kind", f.Name, word)
+			return Fault{}, fmt.Errorf("fault %s: %q is neither its rate (0.1 or 10%%) nor a delay (250ms) nor user with a pattern, or there are two of one kind", f.Name, word)
 		}
 	}
 	return f, f.validate()
@@ -84,12 +92,25 @@ func (f Fault) validate() error {
 		return fmt.Errorf("fault %q is not known: use one of %s", f.Name, strings.Join(names, ", "))
 	case !(f.Rate >= 0 && f.Rate <= 1): // so that NaN fails
 		return fmt.Errorf("fault %s: the rate must be from 0 to 1, or 0%% to 100%%", f.Name)
+	case !f.isPattern():
+		return fmt.Errorf("fault %s: user %q is not a pattern such as 5550*7", f.Name, f.User)
 	case f.Delay < 0 || f.Delay > time.Hour:
 		return fmt.Errorf("fault %s: the delay must be from 0 to 1h", f.Name)
 	case f.Delay != 0 && f.Name != Slow:
 		return fmt.Errorf("fault %s takes no delay: only %s does", f.Name, Slow)
 	}
 	return nil
+}
+
+func (f Fault) isPattern() bool {
+	_, err := path.Match(f.User, "")
+	return err == nil
+}
+
+// concerns tells whether the fault may happen to a user's jobs.
+func (f Fault) concerns(user string) bool {
+	matches, err := path.Match(f.User, user)
+	return f.User == "" || err == nil && matches
 }
 
 // hits draws whether the fault happens.

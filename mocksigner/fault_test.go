@@ -195,6 +195,29 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// A client chooses a fault by whom it asks to sign.
+func TestFaultsOfUsers(t *testing.T) {
+	agent := connect(t, mocksigner.Options{CA: loadCA(t, newVault()), Faults: []mocksigner.Fault{
+		{Name: mocksigner.NoCard, Rate: 1, User: "*7"}, {Name: mocksigner.WrongPIN, Rate: 1, User: "*8"}, {Name: mocksigner.NoCard, Rate: 1, User: "*9"},
+	}})
+	for user, want := range map[string]string{
+		"555086689106": "", "555086689107": smartcard.CodeNoCard, "555086689108": smartcard.CodeWrongPIN, "555086689109": smartcard.CodeNoCard,
+	} {
+		job := newJob(1, smartcard.RS256)
+		job.Sub = user
+		_, err := agent.Sign(t.Context(), job, nil)
+		var e *smartcard.Error
+		if code := ""; errors.As(err, &e) {
+			code = e.Code
+			if code != want {
+				t.Errorf("%s: %s, want %q", user, code, want)
+			}
+		} else if err != nil || want != "" {
+			t.Errorf("%s: %v, want %q", user, err, want)
+		}
+	}
+}
+
 func TestParseFault(t *testing.T) {
 	good := map[string]mocksigner.Fault{
 		"no_card":            {Name: "no_card", Rate: 1},
@@ -206,13 +229,15 @@ func TestParseFault(t *testing.T) {
 		"slow 2s 50%":        {Name: "slow", Rate: 0.5, Delay: 2 * time.Second},
 		"wrong_signature 1":  {Name: "wrong_signature", Rate: 1},
 		"wrong_signature 1%": {Name: "wrong_signature", Rate: 0.01},
+		"reset user 5550*7":  {Name: "reset", Rate: 1, User: "5550*7"},
+		"slow user 7 5% 1s":  {Name: "slow", Rate: 0.05, Delay: time.Second, User: "7"},
 	}
 	for text, want := range good {
 		if got, err := mocksigner.ParseFault(strings.Fields(text)...); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "gremlins", "No_Card", "reset 2", "reset -0.1", "reset NaN", "reset 101%", "reset often", "reset 0.1 0.2", "reset 5s", "slow 1s 2s", "slow -1s", "slow 2h"} {
+	for _, text := range []string{"", "gremlins", "No_Card", "reset 2", "reset -0.1", "reset NaN", "reset 101%", "reset often", "reset 0.1 0.2", "reset 5s", "slow 1s 2s", "slow -1s", "slow 2h", "reset user", "reset user [", "reset user 1 user 2"} {
 		if got, err := mocksigner.ParseFault(strings.Fields(text)...); err == nil {
 			t.Errorf("%q was accepted as %+v", text, got)
 		}

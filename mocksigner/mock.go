@@ -21,7 +21,7 @@ type Options struct {
 	CA *CA
 
 	// Faults are drawn anew for each job, in this order: the first that hits is the job's fault. Slow is drawn
-	// besides. No name may come twice.
+	// besides. No name may come twice for the same users.
 	Faults []Fault
 
 	// Delay is the wait before each item is signed. Default none.
@@ -75,10 +75,10 @@ func New(o Options) (*Mock, error) {
 		if err := f.validate(); err != nil {
 			return nil, fmt.Errorf("mock smartcard agent: %w", err)
 		}
-		if seen[f.Name] {
+		if seen[f.Name+" "+f.User] {
 			return nil, fmt.Errorf("mock smartcard agent: fault %s is given twice", f.Name)
 		}
-		seen[f.Name] = true
+		seen[f.Name+" "+f.User] = true
 	}
 	m := &Mock{
 		ca: o.CA, faults: o.Faults, delay: o.Delay, crlURL: o.CRLURL, now: o.Now, log: o.Logger,
@@ -105,7 +105,7 @@ func (m *Mock) Health(context.Context) (smartcard.Health, error) {
 
 // Sign signs the job, with the fault that is drawn for it.
 func (m *Mock) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
-	fault, delay, err := m.draw()
+	fault, delay, err := m.draw(job.Sub)
 	if err != nil {
 		return err
 	}
@@ -150,10 +150,10 @@ func (m *Mock) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Strea
 }
 
 // draw decides one job's fault, if any, and the wait before each of its items.
-func (m *Mock) draw() (fault string, delay time.Duration, err error) {
+func (m *Mock) draw(user string) (fault string, delay time.Duration, err error) {
 	delay = m.delay
 	for _, f := range m.faults {
-		if fault != "" && f.Name != Slow {
+		if fault != "" && f.Name != Slow || !f.concerns(user) {
 			continue
 		}
 		hit, err := f.hits(m.random)

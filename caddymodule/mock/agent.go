@@ -114,7 +114,7 @@ func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 // UnmarshalCaddyfile reads, among the options of smartcard_agent:
 //
 //	smartcard_agent mock {
-//		fault <name> [<rate>] [<delay>]
+//		fault <name> [<rate>] [<delay>] [user <pattern>]
 //		delay <duration>
 //	}
 func (a *Agent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
