@@ -31,7 +31,7 @@ func newResponder(t testing.TB) *responder {
 	}
 	r.ca.issue("responder", key, "sha256", "keyUsage=digitalSignature", "extendedKeyUsage=OCSPSigning")
 	r.sign("responder.pem", key)
-	r.site.handle = r.answer
+	r.handle = r.answer
 	return r
 }
 
@@ -167,7 +167,7 @@ func TestOCSPSigner(t *testing.T) {
 		check(t, policy, good, now, "")
 	})
 	t.Run("nonsense", func(t *testing.T) {
-		r.site.handle = func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, "0"); return true }
+		r.handle = func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, "0"); return true }
 		policy := r.policy(t, nil)
 		before := r.site.asked("/ocsp")
 		_, detail := check(t, policy, good, now, certificates.Unchecked)
@@ -198,7 +198,7 @@ func TestOCSPBesideList(t *testing.T) {
 	})
 	t.Run("the responder alone cannot be had", func(t *testing.T) {
 		r.put("/1d.crl", r.ca.list())
-		r.site.handle = func(w http.ResponseWriter, q *http.Request) bool {
+		r.handle = func(w http.ResponseWriter, q *http.Request) bool {
 			if q.URL.Path == "/ocsp" {
 				w.WriteHeader(500)
 			}

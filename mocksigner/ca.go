@@ -188,13 +188,13 @@ func newCA(name pkix.Name, keyID []byte, now time.Time, random io.Reader) (*CA, 
 // Certificate is the CA's own certificate. It must not be changed.
 func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
 
-// CRL is the CA's revocation list as of now, DER, good for a day. It lists the one serial that every card of the
+// CRL is the CA's revocation list as of now, DER, good for a month. It lists the one serial that every card of the
 // fault revoked_certificate carries, for keyCompromise, as of the CA's first day.
 func (ca *CA) CRL(now time.Time) ([]byte, error) {
 	return x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number:     big.NewInt(now.Unix()),
 		ThisUpdate: now.Add(-time.Hour),
-		NextUpdate: now.Add(24 * time.Hour),
+		NextUpdate: now.Add(30 * 24 * time.Hour),
 		RevokedCertificateEntries: []x509.RevocationListEntry{
 			{SerialNumber: ca.revokedSerial(), RevocationTime: ca.cert.NotBefore, ReasonCode: 1},
 		},

@@ -37,7 +37,7 @@ type Agent struct {
 	listed time.Time // when the CA's revocation list was published
 }
 
-// relist is how old the published revocation list of the mock's CA may become. It is good for a day.
+// relist is how old the published revocation list of the mock's CA may become. It is good for a month.
 const relist = 6 * time.Hour
 
 // CaddyModule returns the module's name for Caddy.
