@@ -242,7 +242,7 @@ func (c *clock) advance(d time.Duration) {
 // newRevocations asks the site alone, which is on this machine.
 func newRevocations(t testing.TB, s *site, change func(*certificates.Options)) *certificates.Revocations {
 	t.Helper()
-	options := certificates.Options{Hosts: []string{s.host()}, Outbound: outbound.Options{AllowLocalhost: true, Timeout: 5 * time.Second}}
+	options := certificates.Options{Hosts: []string{s.host()}, Outbound: outbound.Options{AllowLocalhost: true, Timeout: 20 * time.Second}}
 	if change != nil {
 		change(&options)
 	}
@@ -257,7 +257,7 @@ func newRevocations(t testing.TB, s *site, change func(*certificates.Options)) *
 // check holds a certificate against a policy, and wants the code, or none.
 func check(t testing.TB, p certificates.Policy, der []byte, at time.Time, want certificates.Code) (accepted certificates.Accepted, detail string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	accepted, refused := p.Check(ctx, der, user, at)
 	var got certificates.Code
@@ -293,7 +293,7 @@ func mustAsk(t testing.TB, s *site, path string, times int) {
 // eventually polls until what is waited for holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not happen", what)
