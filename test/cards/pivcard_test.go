@@ -61,13 +61,8 @@ func (c *pivCard) pull() {
 	<-gone
 }
 
-// Messages of one byte, which are no APDUs.
-const (
-	powerOff = 0
-	powerOn  = 1
-	reset    = 2
-	askATR   = 4
-)
+// askATR is the message of one byte that asks who the card is; the others are power off, power on and reset.
+const askATR = 4
 
 // serve answers vpcd: each message has its length before it, in two bytes.
 func (c *pivCard) serve(conn net.Conn) {
@@ -82,7 +77,8 @@ func (c *pivCard) serve(conn net.Conn) {
 			return
 		}
 		var answer []byte
-		if len(message) != 1 {
+		switch {
+		case len(message) != 1:
 			c.mu.Lock()
 			var err error
 			answer, err = c.apdu(message)
@@ -90,9 +86,9 @@ func (c *pivCard) serve(conn net.Conn) {
 			if err != nil {
 				return
 			}
-		} else if message[0] == askATR {
+		case message[0] == askATR:
 			answer = []byte{0x3B, 0x80, 0x01, 0x81} // T=1, nothing else
-		} else {
+		default: // power on, power off, reset
 			c.mu.Lock()
 			c.fresh = false
 			c.mu.Unlock()

@@ -72,7 +72,7 @@ func (r *Readers) Env() []string {
 // run runs a program to its end and returns what it printed.
 func (r *Readers) run(name string, args ...string) string {
 	r.tb.Helper()
-	cmd := exec.Command(name, args...) //nolint:gosec // tools of Debian's
+	cmd := exec.CommandContext(r.tb.Context(), name, args...) //nolint:gosec // tools of Debian's
 	cmd.Env = append(os.Environ(), r.Env()...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
