@@ -2,6 +2,11 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -34,8 +39,39 @@ func (v vault) Load(ctx context.Context, name string) ([]byte, error) {
 	return v.storage.Load(ctx, name)
 }
 
+// Save returns when the data is durable: what a request is sealed with must not be younger than the request, after a
+// power cut.
 func (v vault) Save(ctx context.Context, name string, data []byte) error {
-	return v.storage.Store(ctx, name, data)
+	if err := v.storage.Store(ctx, name, data); err != nil {
+		return err
+	}
+	files, ok := v.storage.(*certmagic.FileStorage)
+	if !ok {
+		return nil
+	}
+	return syncDirs(filepath.Dir(files.Filename(name)), files.Path)
+}
+
+// syncDirs makes the names in a directory durable, and in those above it up to a root. The file storage syncs a file,
+// but not the directory that it renames it in.
+func syncDirs(dir, root string) error {
+	if runtime.GOOS == "windows" { // which has no such call
+		return nil
+	}
+	for {
+		handle, err := os.Open(dir) //nolint:gosec // of Caddy's own storage
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(handle.Sync(), handle.Close()); err != nil {
+			return fmt.Errorf("making the names in %s durable: %w", dir, err)
+		}
+		above := filepath.Dir(dir)
+		if filepath.Clean(dir) == filepath.Clean(root) || above == dir {
+			return nil
+		}
+		dir = above
+	}
 }
 
 func (v vault) Lock(ctx context.Context, name string) error   { return v.storage.Lock(ctx, name) }
