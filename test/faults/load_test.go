@@ -31,7 +31,7 @@ func (w *world) begin() {
 	for range workers {
 		w.load.wg.Go(func() {
 			for ctx.Err() == nil {
-				within, end := context.WithTimeout(life, patience)
+				within, end := context.WithTimeout(life, 3*patience) // over many faults
 				if err := w.journey(within); err != nil && life.Err() == nil {
 					w.lose("a journey ended: %v", err)
 				}
