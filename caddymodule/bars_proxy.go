@@ -69,6 +69,7 @@ type BarsProxy struct {
 	quota    hold[*sharedQuota]
 	proxy    *bars.Proxy
 	upstream *reverseproxy.Handler
+	expiry   *expiryWatch
 }
 
 // BarsTarget is an entry of the endpoint catalogue: what identifies a receiver, and its address.
@@ -111,6 +112,7 @@ func (b *BarsProxy) Cleanup() error {
 // ServeHTTP refuses, answers or brokers.
 func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	began := time.Now()
+	b.expiry.remind(r.Context())
 	call := b.proxy.Route(w, r)
 	defer func() { b.tell(r, call, time.Since(began)) }() // also where the answer breaks off, which is a panic
 	switch {

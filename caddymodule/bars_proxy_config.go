@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -143,6 +144,10 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 	}
 	// Receivers are reached directly, whatever proxy the environment names, and what is asked of them and what they
 	// answer stays as it is.
+	chain, err := b.chain(ctx)
+	if err != nil {
+		return err
+	}
 	asItIs := false
 	b.Transport.NetworkProxyRaw, b.Transport.Compression = json.RawMessage(`{"from":"none"}`), &asItIs
 	if err := b.Transport.Provision(ctx); err != nil {
@@ -150,15 +155,37 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 	}
 	transport := b.Transport.Transport
 	transport.DialContext = b.dialer(rules)
-	if b.Environment != Sandbox && transport.TLSClientConfig.RootCAs == nil {
-		return errors.New("tls_trust_pool gives no certificate, and the system's roots are never used; say who vouches for receivers")
-	}
 	b.app.metrics.value.watchTransport("bars_proxy", transport.TLSClientConfig)
+	b.app.metrics.value.watchCertificates("bars_proxy_chain", chain...)
+	b.expiry = &expiryWatch{certificates: chain, logger: b.logger, now: b.app.now}
+	if transport.TLSClientConfig != nil {
+		for i := range transport.TLSClientConfig.Certificates {
+			b.expiry.certificates = append(b.expiry.certificates, leafOf(&transport.TLSClientConfig.Certificates[i])...)
+		}
+	}
+	b.app.OnStart(b.expiry.remind)
 	b.upstream = &reverseproxy.Handler{
 		Transport:        &bars.Broker{Transport: b.Transport, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
 		DynamicUpstreams: b,
 	}
 	return b.upstream.Provision(ctx)
+}
+
+// chain is the environment's: who vouches for receivers. The system's roots are refused, and whatever else does not
+// tell whom it trusts.
+func (b *BarsProxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
+	if b.Environment == Sandbox {
+		return nil, nil
+	}
+	trust := ReceiverTrust{TrustPoolRaw: b.Transport.TLS.CARaw}
+	chain, err := trust.authorities(ctx)
+	if err == nil && len(chain) == 0 {
+		err = errors.New("has no certificate in tls_trust_pool; say who vouches for receivers by tls_trust_pool file <pem file>, since the system's roots are never used")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tls_trust_pool: %w", err)
+	}
+	return chain, nil
 }
 
 // dialer connects to receivers: by name, under the rules for outgoing connections, or where Resolve says.
