@@ -41,9 +41,6 @@ type share struct {
 
 // grow makes the share as large as given, unless all together would be too large then.
 func (h *share) grow(bytes int) error {
-	if h == nil {
-		return nil
-	}
 	more := int64(bytes) - h.bytes
 	if h.of.Add(more) > maxHeld {
 		h.of.Add(-more)
@@ -56,7 +53,7 @@ func (h *share) grow(bytes int) error {
 func (h *share) release() { h.of.Add(-h.bytes) }
 
 // readAll reads a body of limited length, which has to arrive within a time that is the real clock's, whatever the
-// service's is. What it holds of it counts in the share, if there is one.
+// service's is. What it holds of it counts in the share.
 func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64, held *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)

@@ -27,6 +27,7 @@ const (
 	sessionCookie = "countersign-session-" // and the beginning of the session's id
 	headerCSRF    = "X-CSRF-Token"
 	maxCall       = 16 << 10 // bytes of one call from the page
+	maxAnswer     = 1 << 20  // bytes of one that brings signatures
 	secretSize    = 32
 )
 
@@ -35,11 +36,29 @@ type call struct {
 	ID    string `json:"id"`
 	Token string `json:"token"`
 	Query string `json:"query"` // the page's own query, as it came
+	Way   int    `json:"way"`   // to sign: which of the session's ways to a card
+	Job   string `json:"job"`   // to keep and answer: the run that is meant
+
+	// What an agent on the person's machine returned, or why it did not.
+	Certificate []byte      `json:"certificate"`
+	Signatures  []signature `json:"signatures"`
+	Failure     string      `json:"failure"`
+}
+
+// signature is one that an agent on the person's machine made.
+type signature struct {
+	ID        string `json:"id"`
+	Signature []byte `json:"signature"`
 }
 
 // readCall reads a call of the page, if it is a call of the page: same origin, and with the page's CSRF value
 // (contract: signing-service §2, Who may open it).
-func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (read call, base *url.URL, err error) {
+func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (call, *url.URL, error) {
+	return s.readCallOf(w, r, maxCall)
+}
+
+// readCallOf is readCall for calls of another size.
+func (s *Service) readCallOf(w http.ResponseWriter, r *http.Request, limit int64) (read call, base *url.URL, err error) {
 	if base, err = s.parsedBase(r); err != nil {
 		return call{}, nil, err
 	}
@@ -54,7 +73,9 @@ func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (read call, b
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		return call{}, nil, failure(http.StatusUnsupportedMediaType, "content_type", "The page's calls are application/json")
 	}
-	body, err := s.readAll(w, r, maxCall, nil)
+	held := share{of: &s.bodies}
+	defer held.release()
+	body, err := s.readAll(w, r, limit, &held)
 	if err != nil {
 		return call{}, nil, err
 	}
@@ -176,4 +197,17 @@ func (c claim) none() bool { return c.secret == "" }
 func (c claim) holds(of *session) bool {
 	return !c.none() && of.Browser != "" &&
 		subtle.ConstantTimeCompare([]byte(keyedHash(c.secret, "browser")), []byte(of.Browser)) == 1
+}
+
+// readHeldCall reads a call of the page about a session that this browser holds, as far as its cookie says.
+func (s *Service) readHeldCall(w http.ResponseWriter, r *http.Request, limit int64) (call, claim, error) {
+	read, _, err := s.readCallOf(w, r, limit)
+	if err != nil {
+		return call{}, claim{}, err
+	}
+	held, err := s.claimOf(r, read.ID)
+	if err == nil && held.none() {
+		err = errNoSession()
+	}
+	return read, held, err
 }

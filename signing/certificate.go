@@ -41,7 +41,7 @@ func (s *Service) verifyCertificate(ctx context.Context, of *session, der []byte
 // policyFor says who may have issued the certificate of a session's signer. The mock's own CA vouches for mocks alone.
 func (s *Service) policyFor(ctx context.Context, of *session) (certificates.Policy, error) {
 	policy := s.Trust.Policy
-	if _, mock, _ := s.routeFor(of); !mock || s.Trust.Mock == nil {
+	if _, mock := s.routesFor(of); !mock || s.Trust.Mock == nil {
 		return policy, nil
 	}
 	ca, err := s.Trust.Mock(ctx)

@@ -34,27 +34,27 @@ type job struct {
 	marks []byte
 }
 
-// routeFor chooses the agent for a session: the mock for those that were opened for it and where there is
-// nothing else, or else the first that serves the user. A session that was opened for the mock never goes to a card,
-// also where a changed configuration has no mock any more.
-func (s *Service) routeFor(of *session) (route Route, mock, found bool) {
+// routesFor are the ways to a card for a session, in the order in which they are tried: the mock for those that were
+// opened for it and where there is nothing else, or else all that serve the user. A session that was opened for the
+// mock never goes to a card, also where a changed configuration has no mock any more.
+func (s *Service) routesFor(of *session) (routes []Route, mock bool) {
 	if of.Mock || len(s.Agents) == 0 {
 		if s.Mock == nil {
-			return Route{}, false, false
+			return nil, false
 		}
-		return *s.Mock, true, true
+		return []Route{*s.Mock}, true
 	}
 	for _, route := range s.Agents {
 		if route.serves(of.Sub) {
-			return route, false, true
+			routes = append(routes, route)
 		}
 	}
-	return Route{}, false, false
+	return routes, false
 }
 
 // begin takes the lease of a session for a new run and starts it. It does so to the end even when the browser has
 // gone meanwhile, since nobody would run a session whose lease was taken and told to nobody.
-func (s *Service) begin(ctx context.Context, id string, mine func(*session) error) (*session, error) {
+func (s *Service) begin(ctx context.Context, id string, way int, mine func(*session) error) (*session, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeWithin)
 	defer cancel()
 	run := uuid.NewString()
@@ -66,12 +66,16 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 		if current.State != StateOpened {
 			return nil, errUnchanged
 		}
-		var found bool
-		if route, _, found = s.routeFor(current); !found {
+		routes, _ := s.routesFor(current)
+		if len(routes) == 0 {
 			current.Reason = reasonNoAgent
 			return nil, nil
 		}
-		current.State, current.Job, current.Reason = StateSigning, run, ""
+		route = routes[min(max(way, 0), len(routes)-1)]
+		current.State, current.Job, current.Way, current.Reason = StateSigning, run, "", ""
+		if route.local() {
+			current.Way = route.Name
+		}
 		s.renew(current)
 		current.Tries++
 		current.Marks = pendingMarks(current.Total)
@@ -85,6 +89,9 @@ func (s *Service) begin(ctx context.Context, id string, mine func(*session) erro
 	}
 	if err != nil || taken.State != StateSigning {
 		return taken, err
+	}
+	if route.local() {
+		return taken, nil
 	}
 	j := &job{service: s, session: taken, route: route, asked: ctx}
 	if err := s.Runner.Run(j.work); err != nil {
@@ -108,13 +115,18 @@ func (j *job) work(ctx context.Context) {
 	defer leave()
 	ctx, end := j.service.Span(ctx, "countersign run")
 	released, err := j.attempt(ctx)
+	end(j.finish(ctx, began, released, err))
+}
+
+// finish keeps what came of a run, and tells of it.
+func (j *job) finish(ctx context.Context, began time.Time, released []item, err error) error {
 	if !errors.Is(err, errLost) {
 		refused := asRefusal(err)
 		err = errors.Join(err, j.conclude(ctx, released, refused))
 		j.auditOutcome(ctx, refused, err)
 	}
 	j.ended(ctx, began, err)
-	end(err)
+	return err
 }
 
 // within returns a context that ends with one and has the values of another.
@@ -151,6 +163,11 @@ func (j *job) attempt(ctx context.Context) (released []item, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return j.approve(ctx, items, result)
+}
+
+// approve verifies what an agent returned and records it. What comes back may be released.
+func (j *job) approve(ctx context.Context, items []item, result *smartcard.Result) ([]item, error) {
 	released, refused := j.service.verify(ctx, j.session, items, result)
 	if refused != nil {
 		return nil, refused

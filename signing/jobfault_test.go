@@ -246,22 +246,27 @@ func TestSigningOutlivesItsRequest(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	first, second, mock := newFakeAgent(t), newFakeAgent(t), newFakeAgent(t)
 	w := newWorld(t, func(o *Options) {
-		o.Agents = []Route{{Name: "first", Users: []string{"5550*"}, Agent: first}, {Name: "second", Users: []string{"555[1-2]*"}, Agent: second}}
+		o.Agents = []Route{{Name: "first", Users: []string{"5550*"}, Agent: first}, {Name: "second", Users: []string{"555[1-2]*", "555099*"}, Agent: second}}
 		o.Mock = &Route{Name: "mock", Agent: mock}
 	})
 	for _, c := range []struct {
-		of    session
-		route string
-		mock  bool
+		of     session
+		routes string
+		mock   bool
 	}{
 		{session{Sub: "555086689106"}, "first", false},
+		{session{Sub: "555099689106"}, "first second", false},
 		{session{Sub: "555186689106"}, "second", false},
 		{session{Sub: "555986689106"}, "", false},
 		{session{Sub: "555086689106", Mock: true}, "mock", true},
 	} {
-		route, isMock, found := w.routeFor(&c.of)
-		if route.Name != c.route || isMock != c.mock || found != (c.route != "") {
-			t.Errorf("%+v goes to %q, %v, %v", c.of, route.Name, isMock, found)
+		routes, isMock := w.routesFor(&c.of)
+		var names []string
+		for _, route := range routes {
+			names = append(names, route.Name)
+		}
+		if strings.Join(names, " ") != c.routes || isMock != c.mock {
+			t.Errorf("%+v goes to %q, %v", c.of, names, isMock)
 		}
 	}
 	ticket := w.accept(sign(t, clientKey(), header(), with(w.claimsFor(RS256, 1), "sub", "555986689106")), "")

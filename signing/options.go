@@ -56,12 +56,15 @@ type Runner interface {
 	Run(job func(ctx context.Context)) error
 }
 
-// Route is an agent and the users it serves, as patterns such as 5550*; no pattern means every user.
+// Route is a way to smartcards and the users it serves, as patterns such as 5550*; no pattern means every user.
 type Route struct {
 	Name  string // for logs and /_status
 	Users []string
-	Agent Agent
+	Agent Agent // nil: the agent is on the person's own machine, and the page drives it (contract: smartcard-agent, B)
 }
+
+// local says that the page drives the agent.
+func (r Route) local() bool { return r.Agent == nil }
 
 func (r Route) serves(sub string) bool {
 	return len(r.Users) == 0 || slices.ContainsFunc(r.Users, func(pattern string) bool {
@@ -108,7 +111,7 @@ type Options struct {
 	Keys    KeySource
 	Store   store.Store
 	Runner  Runner
-	Agents  []Route // real cards; the first that serves the user
+	Agents  []Route // real cards, in the order in which the page tries those that serve the user
 	Mock    *Route  // for mock=true, and for everything where Agents is empty
 	Trust   Trust
 

@@ -179,39 +179,29 @@ func (s *Service) watchSession(w http.ResponseWriter, r *http.Request) error {
 
 // startSigning begins a run of the agent.
 func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
-	call, _, err := s.readCall(w, r)
+	call, held, err := s.readHeldCall(w, r, maxCall)
 	if err != nil {
 		return err
 	}
-	held, err := s.claimOf(r, call.ID)
-	if err != nil {
-		return err
-	}
-	if held.none() {
-		return errNoSession()
-	}
-	found, err := s.begin(r.Context(), call.ID, func(current *session) error {
+	found, err := s.begin(r.Context(), call.ID, call.Way, func(current *session) error {
 		return cmp.Or(held.check(current), s.checkSignedIn(current))
 	})
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusAccepted, s.viewOf(found, held.token.String()))
+	view := s.viewOf(found, held.token.String())
+	if view.Order, err = s.orderFor(r.Context(), found); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusAccepted, view)
 	return nil
 }
 
 // cancelSession ends a session as the person asks. A run that is under way notices and drops its agent.
 func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
-	call, _, err := s.readCall(w, r)
+	call, held, err := s.readHeldCall(w, r, maxCall)
 	if err != nil {
 		return err
-	}
-	held, err := s.claimOf(r, call.ID)
-	if err != nil {
-		return err
-	}
-	if held.none() {
-		return errNoSession()
 	}
 	found, err := s.sessions.change(r.Context(), call.ID, func(current *session) ([]store.Op, error) {
 		if err := held.check(current); err != nil {

@@ -65,6 +65,10 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.watchSession, "GET"
 	case "/client/sign":
 		return s.startSigning, "POST"
+	case "/client/keep":
+		return s.keepSigning, "POST"
+	case "/client/answer":
+		return s.takeAnswer, "POST"
 	case "/client/cancel":
 		return s.cancelSession, "POST"
 	case "/jwks.json":

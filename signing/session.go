@@ -51,6 +51,7 @@ type session struct {
 	Person  string `json:"person,omitempty"`  // hash of the browser in which Sub signed in
 
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
+	Way    string    `json:"way,omitempty"` // the name of that run's way, where the page drives the agent
 	Lease  time.Time `json:"lease,omitzero"`
 	Tries  int       `json:"tries,omitempty"`
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
@@ -78,7 +79,7 @@ func (s *session) settle(now time.Time, tries int) {
 // end moves the session to a state that is over, from which it can be asked about until the time given.
 func (s *session) end(state State, reason string, until time.Time) {
 	s.State, s.Reason, s.Until = state, reason, earliest(until, s.Gone)
-	s.Job, s.Lease = "", time.Time{}
+	s.Job, s.Way, s.Lease = "", "", time.Time{}
 	if state != StateSigned {
 		s.Marks = ""
 	}
@@ -91,7 +92,7 @@ func (s *session) giveBack(reason string, tries int) {
 		return
 	}
 	s.State, s.Reason = StateOpened, reason
-	s.Job, s.Lease, s.Marks = "", time.Time{}, ""
+	s.Job, s.Way, s.Lease, s.Marks = "", "", time.Time{}, ""
 }
 
 // vanished says that the outcome can no longer be fetched.

@@ -23,8 +23,15 @@ type view struct {
 	Expires     time.Time  `json:"expires"`
 	Tries       int        `json:"tries"`
 	TriesLeft   int        `json:"triesLeft"`
+	Ways        []wayView  `json:"ways,omitempty"`
+	Order       *order     `json:"order,omitempty"` // what the page hands to an agent on the person's machine
 	Reason      *Reason    `json:"reason,omitempty"`
 	RedirectURI string     `json:"redirectUri,omitempty"` // once it is over
+}
+
+// wayView is one way to a card, in the order in which the page tries them.
+type wayView struct {
+	Local bool `json:"local"` // the agent is on the person's own machine
 }
 
 type itemView struct {
@@ -33,13 +40,16 @@ type itemView struct {
 }
 
 func (s *Service) viewOf(of *session, token string) view {
-	_, mock, _ := s.routeFor(of)
+	routes, mock := s.routesFor(of)
 	over := of.State.Over()
 	seen := view{
 		ID: of.ID, State: of.State, Client: s.clientName(of.Client), Sub: of.Sub, Algorithm: of.Algorithm,
 		Mock: mock, Environment: s.Environment, Autostart: of.Mock && mock,
 		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
 		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
+	}
+	for _, route := range routes {
+		seen.Ways = append(seen.Ways, wayView{Local: route.local()})
 	}
 	if seen.Marks == "" {
 		seen.Marks = pendingMarks(of.Total)
