@@ -18,7 +18,8 @@ import (
 // AgentClient is how the gateway reaches a smartcard agent: an https address, and Caddy's own http transport with
 // the gateway's client certificate and the pool that vouches for the agent.
 type AgentClient struct {
-	// URL is the agent's address.
+	// URL is the agent's address, or "credential_management": then the agent is on the person's own machine, the page
+	// drives it, and of the rest Users alone is used.
 	URL string `json:"url"`
 
 	// Users are the users it serves, as patterns such as 5550*. Default: every user.
@@ -37,6 +38,9 @@ type AgentClient struct {
 
 // route makes the way to the agent. It connects to nothing.
 func (a *AgentClient) route(ctx caddy.Context) (signing.Route, error) {
+	if a.ownMachine() {
+		return a.ownMachineRoute(), nil
+	}
 	if err := a.check(); err != nil {
 		return signing.Route{}, fmt.Errorf("agent %s: %w", a.URL, err)
 	}

@@ -32,6 +32,9 @@ func init() {
 //			idle    <duration>
 //			<sub-directives of Caddy's http transport: tls_client_auth, tls_trust_pool, …>
 //		}
+//		credential_management {
+//			users <pattern...>
+//		}
 //		mock <https url> {
 //			<as agent>
 //		}
@@ -75,6 +78,10 @@ func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 		return s.parseSignIn(d)
 	case "agent":
 		agent, err := parseAgent(d)
+		s.Agents = append(s.Agents, agent)
+		return err
+	case credentialManagement:
+		agent, err := parseOwnMachine(d)
 		s.Agents = append(s.Agents, agent)
 		return err
 	case "mock":

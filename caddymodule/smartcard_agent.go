@@ -24,11 +24,17 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("smartcard_agent", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// SmartcardAgent is a smartcard agent behind mutual TLS (contract: smartcard-agent, way A). Its site must demand
-// client certificates; it then says which of them may ask, since others of the same CA may have one too.
+// SmartcardAgent is a smartcard agent: behind mutual TLS, for gateways (contract: smartcard-agent, way A), or on a
+// person's own machine, for signing pages (way B). Behind mutual TLS its site must demand client certificates; it then
+// says which of them may ask, since others of the same CA may have one too.
 type SmartcardAgent struct {
-	// AllowClients are the subject alternative names of the gateways' client certificates. Mandatory.
+	// AllowClients are the subject alternative names of the gateways' client certificates. Mandatory, but with
+	// CredentialManagement.
 	AllowClients []string `json:"allow_clients,omitempty"`
+
+	// CredentialManagement has the agent speak Credential Management's wire to signing pages instead. Its site must
+	// listen on loopback, on one of the ports that pages look at: 43487, 44213, 45031, 46478 or 48853.
+	CredentialManagement *CredentialManagement `json:"credential_management,omitempty"`
 
 	// Users are the users whose cards it serves, as patterns such as 5550*. Default: every user.
 	Users []string `json:"users,omitempty"`
@@ -57,6 +63,15 @@ func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 	if !ok {
 		return errors.New("smartcard_agent: the module does not sign")
 	}
+	if a.CredentialManagement != nil {
+		if len(a.AllowClients) > 0 {
+			return errors.New("smartcard_agent: allow_client is for gateways, credential_management for pages: a site serves one of them")
+		}
+		if a.server, err = a.CredentialManagement.server(signer, a.Users, ctx.Slogger()); err != nil {
+			return fmt.Errorf("smartcard_agent: %w", err)
+		}
+		return nil
+	}
 	a.server, err = smartcard.NewServer(smartcard.ServerOptions{
 		Signer: signer, AllowClients: a.AllowClients, Users: a.Users, Logger: ctx.Slogger(),
 	})
@@ -77,6 +92,10 @@ func (a *SmartcardAgent) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 //	smartcard_agent <kind> {
 //		allow_client <subject alternative name...>
 //		users        <pattern...>
+//		credential_management {
+//			origin <origin of a signing page...>
+//			user   <user id>
+//		}
 //		<options of the kind>
 //	}
 func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -88,6 +107,13 @@ func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	rest, err := splitBlock(d, kind, map[string]func(*caddyfile.Dispenser) error{
 		"allow_client": func(d *caddyfile.Dispenser) error { return list(d, &a.AllowClients) },
 		"users":        func(d *caddyfile.Dispenser) error { return list(d, &a.Users) },
+		"credential_management": func(d *caddyfile.Dispenser) error {
+			if a.CredentialManagement != nil {
+				return d.Err("credential_management is given twice")
+			}
+			a.CredentialManagement = &CredentialManagement{}
+			return a.CredentialManagement.parse(d)
+		},
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/seed-dd2befc3/countersign/signing/page"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -25,13 +26,13 @@ func (s *Service) showPage(w http.ResponseWriter, r *http.Request) error {
 		}
 		http.SetCookie(w, newCookie(pageCookie, secret, base, http.SameSiteLaxMode))
 	}
-	return renderPage(w, r, page.Data{CSRF: csrfOf(secret), Environment: s.Environment})
+	return renderPage(w, r, page.Data{CSRF: csrfOf(secret), Environment: s.Environment, Local: slices.ContainsFunc(s.Agents, Route.local)})
 }
 
 func renderPage(w http.ResponseWriter, r *http.Request, data page.Data) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", page.CSP())
+	h.Set("Content-Security-Policy", data.CSP())
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")

@@ -21,6 +21,8 @@ import (
 type Data struct {
 	// CSRF is the value that the script sends back in X-CSRF-Token with every POST.
 	CSRF string
+	// Local says that the page may drive an agent on the person's own machine.
+	Local bool
 	// Environment is "sandbox", "int" or "prod". All but "prod" carry the test banner, an unknown one as well.
 	Environment string
 }
@@ -50,13 +52,18 @@ func (d Data) Place() string {
 }
 
 // CSP is the value of the Content-Security-Policy that the shell must be served with: own scripts and styles
-// from files only, no way to turn text into markup (Trusted Types), no frames, no forms, no plug-ins.
-func CSP() string {
+// from files only, no way to turn text into markup (Trusted Types), no frames, no forms, no plug-ins. It speaks to its
+// own service alone, and to this machine where its agent may be there, on a port that only the agent knows.
+func (d Data) CSP() string {
+	connect := "connect-src 'self'"
+	if d.Local {
+		connect += " http://localhost:*"
+	}
 	return strings.Join([]string{
 		"default-src 'none'",
 		"script-src 'self'",
 		"style-src 'self'",
-		"connect-src 'self'",
+		connect,
 		"img-src 'self'", // the tab's icon
 		"form-action 'none'",
 		"base-uri 'none'",

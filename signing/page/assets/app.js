@@ -12,8 +12,12 @@
 // asks (poll) and draws the answer. Beside any of them it may be "lost": no answer came, it asks again, later
 // each time. One question is open at a time; when a newer one has been asked, an older one's answer is dropped.
 // Only a simulated smartcard starts by itself (autostart); a real card signs after a press.
+//
+// A request may have several ways to a card, in the service's order. For one on this very machine the page looks for
+// the agent first (here.js): if there is none, it goes on to the next way; if it may not look, it says what to do.
 
 import { webAddress } from "./dom.js";
+import { Here, Trouble } from "./here.js";
 import { Screen } from "./screen.js";
 import * as wire from "./wire.js";
 
@@ -21,7 +25,8 @@ const pace = { signing: 300, waiting: 2000, lost: 1000, lostAtMost: 15000, goodb
 const ended = ["signed", "failed", "cancelled", "expired"];
 const pastHelp = ["csrf", "origin"]; // errors that only a reload can mend
 
-const screen = new Screen({ sign: () => act(wire.sign), cancel: () => act(wire.cancel), reload: () => location.reload() });
+const screen = new Screen({ sign: (way) => sign(way), cancel, reload: () => location.reload() });
+const here = new Here();
 let view = null; // the newest answer
 let newest = 0; // the newest question
 let losses = 0; // questions in a row without an answer
@@ -30,7 +35,7 @@ let started = false; // autostart happens once
 let over = false; // nothing is asked any more
 let timer = 0;
 
-async function ask(question, onRefused) {
+async function ask(question, onRefused, then) {
   clearTimeout(timer);
   const mine = ++newest;
   let answer;
@@ -45,14 +50,16 @@ async function ask(question, onRefused) {
     else throw error;
     return;
   }
-  if (mine === newest) arrived(answer);
+  if (mine !== newest) return;
+  arrived(answer);
+  then?.(answer);
 }
 
 const open = () => ask(() => wire.open(location.search), signInOr(refused));
 const poll = () => ask(() => wire.poll(view.id), refused);
 
 // act asks for what the person pressed. Refused, it says why and looks at how things really stand.
-function act(question) {
+function act(question, then) {
   if (acting) return;
   acting = true;
   screen.busy(true);
@@ -60,25 +67,59 @@ function act(question) {
     if (pastHelp.includes(error.code)) return refused(error);
     screen.problem(error);
     poll();
-  });
+  }, then);
+}
+
+// sign has one of the request's ways sign it.
+async function sign(way = 0) {
+  if (acting) return;
+  if (!view.ways?.[way]?.local) return act((id) => wire.sign(id, way));
+  acting = true;
+  screen.busy(true);
+  clearTimeout(timer);
+  let hub;
+  try {
+    hub = await here.find(() => screen.asking());
+  } catch (error) {
+    acting = false;
+    screen.busy(false);
+    if (!(error instanceof Trouble)) throw error;
+    if (error.kind === "missing" && way + 1 < view.ways.length) return sign(way + 1);
+    return screen.trouble(view, error.kind, way);
+  }
+  acting = false;
+  act((id) => wire.sign(id, way), (answer) => answer.order && carryOut(hub, answer.order));
+}
+
+function carryOut(hub, order) {
+  const mine = here.carryOut(hub, view.id, order);
+  mine.then(arrived, () => poll());
+}
+
+function cancel() {
+  here.stop();
+  act(wire.cancel);
 }
 
 function arrived(answer) {
+  if (over) return;
   losses = 0;
   acting = false;
   screen.lost(false);
   screen.busy(false);
   if (view === null) history.replaceState(null, "", `client?session=${encodeURIComponent(answer.id)}`); // the token leaves the address bar
-  view = { ...answer, items: answer.items ?? view?.items };
+  view = { ...answer, items: answer.items ?? view?.items, here: Boolean(answer.order) || here.busy };
+  if (view.state !== "signing") here.stop();
   screen.draw(view);
   over = ended.includes(view.state);
   if (view.state === "signed") goBack();
   if (over) return;
   if (view.autostart && !started && view.state === "opened" && !view.reason) {
     started = true;
-    return act(wire.sign);
+    return sign();
   }
-  if (view.state === "signing" || !document.hidden) timer = setTimeout(poll, pace[view.state] ?? pace.waiting);
+  clearTimeout(timer);
+  if (view.state === "signing" || !document.hidden) timer = setTimeout(poll, view.here ? pace.waiting : (pace[view.state] ?? pace.waiting));
 }
 
 function lost() {

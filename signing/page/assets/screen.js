@@ -10,7 +10,7 @@ const ended = ["signed", "failed", "cancelled", "expired"];
 const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "items", "actions", "small", "announcer"];
 
 export class Screen {
-  // handlers are sign, cancel and reload: what the person may ask for.
+  // handlers are sign (by one of the request's ways), cancel and reload: what the person may ask for.
   constructor(handlers) {
     this.on = handlers;
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
@@ -20,7 +20,7 @@ export class Screen {
 
   // draw shows a view; the first one must have its items.
   draw(view) {
-    const key = [view.state, view.reason?.code, view.tries].join(" ");
+    const key = [view.state, view.reason?.code, view.tries, view.here].join(" ");
     if (key !== this.drawn) {
       this.drawn = key;
       this.stage(view);
@@ -68,7 +68,14 @@ export class Screen {
     this.at.summary.hidden = false;
   }
 
+  // meter shows progress: item by item, or, where one answer comes for all, only that it goes on.
   meter(view) {
+    if (view.here) {
+      this.bar = null;
+      this.at.progress.replaceChildren(el("progress", { "aria-labelledby": "heading" }));
+      this.announce("Signing has started.");
+      return;
+    }
     this.bar = el("progress", { max: view.total, value: 0, "aria-labelledby": "heading" });
     this.counted = el("p", { class: "counted" });
     this.at.progress.replaceChildren(this.bar, this.counted);
@@ -78,6 +85,7 @@ export class Screen {
 
   // count moves the progress, and says so about ten times in all.
   count(view) {
+    if (this.bar === null) return;
     this.bar.value = view.signed;
     this.counted.textContent = words.progressed(view);
     if (view.signed < view.total && view.signed - this.announced >= Math.max(1, view.total / 10)) {
@@ -114,6 +122,27 @@ export class Screen {
         el("button", { type: "button", class: "button button-secondary", onclick: keep }, view.state === "signing" ? "No, go on signing" : "No, go back")));
     row.replaceWith(question);
     asked.focus();
+  }
+
+  // asking says that the browser is about to ask the person something.
+  asking() {
+    const told = words.asking();
+    this.at.notice.replaceChildren(el("div", { role: "status" }, notice(told, "")));
+  }
+
+  // trouble says why the agent on this machine was not reached, what to do, and which ways are left.
+  trouble(view, kind, way) {
+    const told = words.trouble(kind);
+    this.drawn = "";
+    this.head(told.heading, "bang");
+    this.at.notice.replaceChildren(notice(told, "notice-error"));
+    const row = this.actions({ ...view, reason: { retry: true } });
+    if (way + 1 < view.ways.length) {
+      const other = el("button", { type: "button", class: "button button-secondary", onclick: () => this.on.sign(way + 1) }, "Sign in another way");
+      row[0].lastElementChild.before(other);
+    }
+    this.at.actions.replaceChildren(...row);
+    this.at.heading.focus();
   }
 
   // busy marks the time between a press and its answer.

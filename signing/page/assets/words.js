@@ -8,6 +8,9 @@ export const progressed = (view) => `${view.signed} of ${view.total} signed`;
 export function story(view) {
   const count = items(view.total);
   if (view.state === "signing") {
+    if (view.here) {
+      return { heading: `Signing ${count} for ${view.client}`, text: ["Your smartcard is signing. A window on this computer may ask for your PIN; it may be behind this one."] };
+    }
     return { heading: `Signing ${count} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
   }
   if (view.state === "signed") {
@@ -25,9 +28,43 @@ function again(view) {
   return `You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
 }
 
+// asking tells that the browser's own question comes.
+export function asking() {
+  return {
+    text: ["Your browser is about to ask whether this site may reach apps on this device. Choose Allow: your smartcard is read by such an app."],
+  };
+}
+
+const troubles = {
+  missing: {
+    heading: "The smartcard software is not running",
+    text: ["NHS Credential Management was not found on this computer. Nothing was signed."],
+    next: "Start it (its icon belongs beside the clock), put your smartcard into the reader and try again. If it is not installed, ask your IT support.",
+  },
+  permission_denied: {
+    heading: "Your browser does not let this page reach your smartcard",
+    text: ["It was told not to let this site reach apps on this device, and your smartcard is read by such an app. Nothing was signed."],
+    next: "Click the symbol left of the address, allow “Apps on device” (or “Local network access”) for this site, and try again. "
+      + "If you cannot, your IT support can allow it for everybody by the policy LoopbackNetworkAllowedForUrls (LocalNetworkAccessAllowedForUrls before version 146).",
+  },
+  permission_open: {
+    heading: "Your browser waits for an answer",
+    text: ["It asks whether this site may reach apps on this device, and your smartcard is read by such an app. Nothing was signed."],
+    next: "Try again, and choose Allow when it asks. If it does not ask, your IT support can allow it by the policy LoopbackNetworkAllowedForUrls.",
+  },
+  origin_refused: {
+    heading: "The smartcard software does not accept this page",
+    text: ["It is running on this computer, and does not answer pages of this site. Nothing was signed."],
+    next: "Tell your IT support: this site’s address has to be added to the list of sites that the smartcard software accepts.",
+  },
+};
+
+// trouble tells why the agent on this machine was not reached: {heading, text[], next}.
+export const trouble = (kind) => troubles[kind] ?? troubles.missing;
+
 // title is the tab's: what matters first, since a tab shows little of it.
 export function title(view) {
-  if (view.state === "signing") return `${progressed(view)} – Signing Service`;
+  if (view.state === "signing") return `${view.here ? "Signing" : progressed(view)} – Signing Service`;
   const { heading } = story(view);
   return `${view.reason && view.state === "opened" ? "Not signed: " : ""}${heading} – Signing Service`;
 }

@@ -1,0 +1,77 @@
+package caddymodule
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/credential"
+)
+
+// CredentialManagement has a smartcard agent serve the signing pages that are open on its own machine.
+type CredentialManagement struct {
+	// Origins are the origins of the signing pages that may ask, such as https://sign.example.nhs.uk. Mandatory.
+	Origins []string `json:"origins,omitempty"`
+
+	// User is whose card it is. Default: the agent looks at the card; a kind that cannot needs it.
+	User string `json:"user,omitempty"`
+}
+
+func (c *CredentialManagement) server(signer smartcard.Signer, users []string, log *slog.Logger) (http.Handler, error) {
+	return credential.New(credential.Options{Signer: signer, Origins: c.Origins, User: c.User, Users: users, Logger: log})
+}
+
+func (c *CredentialManagement) parse(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch option := d.Val(); option {
+		case "origin":
+			err = list(d, &c.Origins)
+		case "user":
+			err = one(d, &c.User)
+		default:
+			err = d.Errf("unrecognized option %q of credential_management", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// credentialManagement is the way to a card on the person's own machine, in place of an agent's address.
+const credentialManagement = "credential_management"
+
+// ownMachine is that way.
+func (a *AgentClient) ownMachine() bool { return a.URL == credentialManagement }
+
+func (a *AgentClient) ownMachineRoute() signing.Route {
+	return signing.Route{Name: credentialManagement, Users: a.Users}
+}
+
+// parseOwnMachine reads:
+//
+//	credential_management {
+//		users <pattern...>
+//	}
+func parseOwnMachine(d *caddyfile.Dispenser) (*AgentClient, error) {
+	a := &AgentClient{URL: credentialManagement}
+	if d.NextArg() {
+		return a, d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if option := d.Val(); option != "users" {
+			return a, d.Errf("unrecognized option %q of credential_management", option)
+		}
+		if err := list(d, &a.Users); err != nil {
+			return a, err
+		}
+	}
+	return a, nil
+}
