@@ -163,7 +163,7 @@ func (f *fake) shell(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Unlock()
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", page.CSP())
+	h.Set("Content-Security-Policy", page.Data{}.CSP())
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	_ = page.Render(w, page.Data{CSRF: csrf, Environment: environment})
