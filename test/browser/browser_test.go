@@ -35,12 +35,22 @@ var chrome context.Context
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	profile, err := os.MkdirTemp("", "countersign-browser-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	var quit func()
+	var err error
+	if chrome, quit, err = startChrome(); err != nil {
+		fmt.Fprintln(os.Stderr, "Chromium does not start (Debian: apt-get install chromium; or run `make test`):", err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(profile) }()
+	defer quit()
+	return m.Run()
+}
+
+// startChrome starts a browser process.
+func startChrome(more ...chromedp.ExecAllocatorOption) (ctx context.Context, quit func(), err error) {
+	profile, err := os.MkdirTemp("", "countersign-browser-")
+	if err != nil {
+		return nil, nil, err
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(profile),
@@ -49,16 +59,29 @@ func run(m *testing.M) int {
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 	)
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	defer stop()
-	var quit context.CancelFunc
-	chrome, quit = chromedp.NewContext(allocator)
-	defer quit()
-	if err := chromedp.Do(chrome); err != nil {
-		fmt.Fprintln(os.Stderr, "Chromium does not start (Debian: apt-get install chromium; or run `make test`):", err)
-		return 1
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
+	ctx, leave := chromedp.NewContext(allocator)
+	quit = func() {
+		leave()
+		stop()
+		_ = os.RemoveAll(profile)
 	}
-	return m.Run()
+	if err := chromedp.Do(ctx); err != nil {
+		quit()
+		return nil, nil, err
+	}
+	return ctx, quit, nil
+}
+
+// newChrome is a browser process of a test's own, with flags of its own.
+func newChrome(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	ctx, quit, err := startChrome(flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(quit)
+	return ctx
 }
 
 // tab is one tab of a browser, watched for errors.

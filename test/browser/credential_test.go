@@ -1,0 +1,236 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+
+	"github.com/seed-dd2befc3/countersign/smartcard/credential"
+	"github.com/seed-dd2befc3/countersign/test/gateway"
+)
+
+// desk is a person's machine: a browser, for which the gateway is a public site, and perhaps an agent that speaks
+// Credential Management's wire.
+type desk struct {
+	*world
+	port   int // of the agent
+	chrome context.Context
+}
+
+// desktop says how one differs from the plain one, which has an agent with a card in its reader.
+type desktop struct {
+	agent  string // lines of smartcard_agent mock
+	origin string // that the agent accepts, in place of the gateway's
+	none   bool   // no agent runs
+	second string // lines of signing_service after credential_management
+}
+
+const deskOptions = `{
+	auto_https disable_redirects
+	default_bind 127.0.0.1
+	skip_install_trust
+	local_certs
+	countersign {
+		environment int
+		store badger
+		client acme {
+			name "Acme EPR"
+			key acme-1 %s
+			callback %s/signed?site=7
+		}
+	}
+}
+
+https://localhost:{$PORT_SECOND} {
+	tls internal {
+		client_auth {
+			mode require_and_verify
+			trust_pool pki_root {
+				authority local
+			}
+		}
+	}
+	smartcard_agent mock {
+		allow_client gateway.countersign.internal
+	}
+}
+`
+
+// toSecond is an agent's address, and how it is reached.
+const toSecond = `https://localhost:{$PORT_SECOND} {
+				tls_client_auth gateway.countersign.internal
+				tls_trust_pool pki_root {
+					authority local
+				}
+			}`
+
+// newDesk starts the gateway and the agent. The mock's card is taken for a real one here: its issuer is trusted by
+// its file, and not as a mock's. It makes its issuer when it signs for the first time.
+func newDesk(t *testing.T, o desktop) *desk {
+	t.Helper()
+	d := &desk{world: &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}, port: agentPort(t)}
+	d.Gateway = gateway.Start(t, d.caddyfile("mock "+toSecond, "mock", ""))
+	warm := gateway.Visit(t, d.link(t, "main", 1, ""))
+	warm.Open()
+	warm.SignToEnd()
+	d.Reload(d.standing(o))
+	d.MustNotLog(person)
+	d.chrome = newChrome(t, chromedp.Flag("ip-address-space-overrides", "127.0.0.1:"+d.Port("GATEWAY")+"=public"))
+	return d
+}
+
+func (d *desk) caddyfile(ways, trust, sites string) string {
+	return fmt.Sprintf(deskOptions, d.key.Public, d.site.URL) + fmt.Sprintf(`
+http://localhost:{$PORT_GATEWAY} {
+	handle_path /main/* {
+		signing_service {
+			public_url http://localhost:{$PORT_GATEWAY}/main
+			access open
+			%s
+			certificates {
+				trust %s
+			}
+		}
+	}
+}
+%s`, ways, trust, sites)
+}
+
+// standing is the Caddyfile of a desktop.
+func (d *desk) standing(o desktop) string {
+	agent := ""
+	if !o.none {
+		if o.origin == "" {
+			o.origin = "http://localhost:{$PORT_GATEWAY}"
+		}
+		agent = fmt.Sprintf(`
+http://localhost:%d {
+	smartcard_agent mock {
+		credential_management {
+			origin %s
+			user %s
+		}
+		%s
+	}
+}
+`, d.port, o.origin, person, o.agent)
+	}
+	return d.caddyfile("credential_management\n\t\t\t"+o.second, d.Data("countersign/mock/ca.crt"), agent)
+}
+
+// agentPort is one of the ports at which pages look, whichever is free: they are among those that the system hands out
+// for outgoing connections.
+func agentPort(t *testing.T) int {
+	t.Helper()
+	for _, port := range credential.Ports {
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			listener.Close()
+			return port
+		}
+	}
+	t.Fatal("none of Credential Management's ports is free")
+	return 0
+}
+
+// open opens the signing page of n items. The browser may reach this device: granted, denied or prompt, which is
+// to ask the person.
+func (d *desk) open(t *testing.T, n int, permission browser.PermissionSetting) *tab {
+	t.Helper()
+	b := open(d.chrome, t, chromedp.WithNewBrowserContext())
+	b.expectFault("has been blocked by CORS policy")
+	b.expectFault("Permission was denied for this request to access")
+	for _, name := range []string{"loopback-network", "local-network-access"} {
+		_, err := chromedp.CallBrowser(b.ctx, browser.SetPermission, browser.SetPermissionParams{
+			Permission: &browser.PermissionDescriptor{Name: name}, Setting: permission,
+			Origin: d.URL("GATEWAY", ""), BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
+		})
+		if err != nil {
+			t.Fatalf("permission %s: %v", name, err)
+		}
+	}
+	b.goTo(d.link(t, "main", n, "state=e30="))
+	return b
+}
+
+func TestCredentialManagement(t *testing.T) {
+	d := newDesk(t, desktop{})
+	b := d.open(t, 250, browser.PermissionSettingGranted)
+	b.waitHeading("Sign 250 items for Acme EPR")
+	b.press("Sign 250 items for Acme EPR")
+	b.waitHeading("Back at Acme EPR")
+	query, _ := d.site.last()
+	if !strings.Contains(query, "state=e30=") || strings.Contains(query, "error") {
+		t.Errorf("the client was sent %s", query)
+	}
+	system := gateway.System{Base: d.URL("GATEWAY", "/main"), ID: "acme", Kid: "acme-1", Key: d.key, Sub: person}
+	token, _, _ := strings.Cut(strings.TrimPrefix(query[strings.Index(query, "token="):], "token="), "&")
+	system.Fetch(t, token).Verify(t, "RS256", gateway.Payloads("RS256", 250))
+}
+
+// While one answer is awaited for all, no progress is made up.
+func TestCredentialManagementIsIndeterminate(t *testing.T) {
+	d := newDesk(t, desktop{agent: "fault hang"})
+	b := d.open(t, 3, browser.PermissionSettingGranted)
+	b.press("Sign 3 items for Acme EPR")
+	b.waitHeading("Signing 3 items for Acme EPR")
+	b.waitFor("an indeterminate progress bar", `document.querySelector("progress")?.position === -1`)
+	if b.shows("0 of 3") {
+		t.Error("progress is made up")
+	}
+	b.accessible()
+	b.shot("credential-signing")
+	b.press("Cancel")
+	b.press("Yes, cancel the request")
+	b.waitHeading("You cancelled this request")
+}
+
+// What stands between the page and the agent is told apart, and what to do about it.
+func TestCredentialManagementTroubles(t *testing.T) {
+	d := newDesk(t, desktop{})
+	for name, c := range map[string]struct {
+		desktop
+		permission browser.PermissionSetting
+		heading    string
+		says       string
+	}{
+		"no permission":   {desktop{}, browser.PermissionSettingDenied, "Your browser does not let this page reach your smartcard", "LoopbackNetworkAllowedForUrls"},
+		"undecided":       {desktop{}, browser.PermissionSettingPrompt, "Your browser waits for an answer", "choose Allow"},
+		"no agent":        {desktop{none: true}, browser.PermissionSettingGranted, "The smartcard software is not running", "Start it"},
+		"another origin":  {desktop{origin: "https://sign.example.nhs.uk"}, browser.PermissionSettingGranted, "The smartcard software does not accept this page", "Tell your IT support"},
+		"no card":         {desktop{agent: "fault no_card"}, browser.PermissionSettingGranted, "No smartcard found", "Put your smartcard into the reader"},
+		"a wrong PIN":     {desktop{agent: "fault wrong_pin"}, browser.PermissionSettingGranted, "The PIN was not right", "the card locks itself"},
+		"wrong signature": {desktop{agent: "fault wrong_signature"}, browser.PermissionSettingGranted, "A signature was not right", "Nothing was released"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.Reload(d.standing(c.desktop))
+			b := d.open(t, 2, c.permission)
+			b.press("Sign 2 items for Acme EPR")
+			b.waitHeading(c.heading)
+			b.waitText(c.says)
+			b.accessible()
+			b.shot("credential-" + strings.ReplaceAll(name, " ", "-"))
+		})
+	}
+}
+
+// The ways stand in their order: without an agent on this machine the page goes on to the next.
+func TestCredentialManagementFallsBack(t *testing.T) {
+	d := newDesk(t, desktop{none: true, second: "agent " + toSecond})
+	b := d.open(t, 2, browser.PermissionSettingGranted)
+	b.press("Sign 2 items for Acme EPR")
+	b.waitHeading("Back at Acme EPR")
+
+	// Where the person has to decide, both ways are offered.
+	b = d.open(t, 2, browser.PermissionSettingDenied)
+	b.press("Sign 2 items for Acme EPR")
+	b.waitHeading("Your browser does not let this page reach your smartcard")
+	b.press("Sign in another way")
+	b.waitHeading("Back at Acme EPR")
+}
