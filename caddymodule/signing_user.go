@@ -58,7 +58,9 @@ func (s *SigningService) checkUser() error {
 			return fmt.Errorf("sign_in: %w", err)
 		}
 	}
-	if production && len(s.Agents) > 0 && !s.SignIn {
+	// At an agent on the person's own machine they show themselves by their PIN, at their own card.
+	behind := slices.ContainsFunc(s.Agents, func(a *AgentClient) bool { return !a.ownMachine() })
+	if production && behind && !s.SignIn {
 		return errors.New("has an agent with real cards, so in production the page must know who is at it; " +
 			"add sign_in, and openid <issuer> { client_id … } to countersign")
 	}

@@ -129,6 +129,9 @@ func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stre
 // Health says whether a card is there that can sign.
 func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) { return a.agent.Health(ctx) }
 
+// Holder is whose card is in a reader, for pages on the same machine.
+func (a *Agent) Holder(ctx context.Context) (string, error) { return a.agent.Holder(ctx) }
+
 // Cleanup lets go of the module's process, if there is one. Jobs under way are not disturbed.
 func (a *Agent) Cleanup() error {
 	if a.agent != nil {
@@ -143,4 +146,5 @@ var (
 	_ caddy.CleanerUpper    = (*Agent)(nil)
 	_ caddyfile.Unmarshaler = (*Agent)(nil)
 	_ smartcard.Signer      = (*Agent)(nil)
+	_ smartcard.Holder      = (*Agent)(nil)
 )

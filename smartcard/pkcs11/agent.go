@@ -60,7 +60,10 @@ type Agent struct {
 	jobs int                      // under way
 }
 
-var _ smartcard.Signer = (*Agent)(nil)
+var (
+	_ smartcard.Signer = (*Agent)(nil)
+	_ smartcard.Holder = (*Agent)(nil)
+)
 
 // New checks the options. It starts nothing: the first job does, or the first question about health.
 func New(o Options) (*Agent, error) {
@@ -156,6 +159,33 @@ func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 	}
 	health.Ready = able > 0
 	return health, nil
+}
+
+// Holder implements smartcard.Holder: the one person whose card is in a reader and could sign.
+func (a *Agent) Holder(ctx context.Context) (string, error) {
+	found, err := a.Readers(ctx)
+	if err != nil {
+		return "", &smartcard.Error{Code: smartcard.CodeUnreachable, Message: "The card reader's software does not work"}
+	}
+	holder := ""
+	for _, r := range found {
+		if r.Card == nil || len(r.Card.Against) > 0 {
+			continue
+		}
+		for _, c := range r.Card.Certificates {
+			switch {
+			case len(c.Against) > 0:
+			case holder != "" && holder != c.User:
+				return "", &smartcard.Error{Code: smartcard.CodeRefused, Message: "Cards of several people are in the readers: leave yours alone there"}
+			default:
+				holder = c.User
+			}
+		}
+	}
+	if holder == "" {
+		return "", &smartcard.Error{Code: smartcard.CodeNoCard, Message: "No card that can sign is in a reader"}
+	}
+	return holder, nil
 }
 
 // look lists the readers' cards through a child. Cards that the agent may not use are left out.
