@@ -90,7 +90,7 @@ func (s *Service) takeAnswer(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if found.runsLocally(call.Job) { // else it is over, or another try's: the page sees how it stands
-		if err := s.runOf(found, ctx).conclusion(ctx, &call); err != nil && !errors.Is(err, errLost) && asRefusal(err) == nil {
+		if err := s.runOf(ctx, found).conclusion(ctx, &call); err != nil && !errors.Is(err, errLost) && asRefusal(err) == nil {
 			return err
 		}
 		if found, _, err = s.sessions.get(ctx, call.ID); err != nil {
@@ -106,7 +106,7 @@ func (s *session) runsLocally(job string) bool {
 	return s.State == StateSigning && s.Way != "" && s.Job == job
 }
 
-func (s *Service) runOf(of *session, asked context.Context) *job {
+func (s *Service) runOf(asked context.Context, of *session) *job {
 	return &job{service: s, session: of, route: Route{Name: of.Way}, asked: asked}
 }
 

@@ -75,7 +75,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 	defer cancel()
-	stop := context.AfterFunc(c.ctx, cancel)
+	stop := context.AfterFunc(c.ctx, cancel) //nolint:contextcheck // the connection's end is one of the two that end it
 	defer stop()
 	began := s.Now()
 	result := s.sign(ctx, call.Arguments[0])

@@ -170,7 +170,8 @@ func TestCredentialManagement(t *testing.T) {
 		t.Errorf("the client was sent %s", query)
 	}
 	system := gateway.System{Base: d.URL("GATEWAY", "/main"), ID: "acme", Kid: "acme-1", Key: d.key, Sub: person}
-	token, _, _ := strings.Cut(strings.TrimPrefix(query[strings.Index(query, "token="):], "token="), "&")
+	_, after, _ := strings.Cut(query, "token=")
+	token, _, _ := strings.Cut(after, "&")
 	system.Fetch(t, token).Verify(t, "RS256", gateway.Payloads("RS256", 250))
 }
 
