@@ -19,7 +19,7 @@ import (
 // the gateway's client certificate and the pool that vouches for the agent.
 type AgentClient struct {
 	// URL is the agent's address, or "credential_management": then the agent is on the person's own machine, the page
-	// drives it, and of the rest Users alone is used.
+	// drives it, and of the rest Users and Timeout alone are used.
 	URL string `json:"url"`
 
 	// Users are the users it serves, as patterns such as 5550*. Default: every user.

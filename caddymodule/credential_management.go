@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -52,13 +53,14 @@ const credentialManagement = "credential_management"
 func (a *AgentClient) ownMachine() bool { return a.URL == credentialManagement }
 
 func (a *AgentClient) ownMachineRoute() signing.Route {
-	return signing.Route{Name: credentialManagement, Users: a.Users}
+	return signing.Route{Name: credentialManagement, Users: a.Users, Timeout: time.Duration(a.Timeout)}
 }
 
 // parseOwnMachine reads:
 //
 //	credential_management {
-//		users <pattern...>
+//		users   <pattern...>
+//		timeout <duration>
 //	}
 func parseOwnMachine(d *caddyfile.Dispenser) (*AgentClient, error) {
 	a := &AgentClient{URL: credentialManagement}
@@ -66,10 +68,16 @@ func parseOwnMachine(d *caddyfile.Dispenser) (*AgentClient, error) {
 		return a, d.ArgErr()
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if option := d.Val(); option != "users" {
-			return a, d.Errf("unrecognized option %q of credential_management", option)
+		var err error
+		switch option := d.Val(); option {
+		case "users":
+			err = list(d, &a.Users)
+		case "timeout":
+			err = duration(d, &a.Timeout)
+		default:
+			err = d.Errf("unrecognized option %q of credential_management", option)
 		}
-		if err := list(d, &a.Users); err != nil {
+		if err != nil {
 			return a, err
 		}
 	}

@@ -33,7 +33,8 @@ func init() {
 //			<sub-directives of Caddy's http transport: tls_client_auth, tls_trust_pool, …>
 //		}
 //		credential_management {
-//			users <pattern...>
+//			users   <pattern...>
+//			timeout <duration>
 //		}
 //		mock <https url> {
 //			<as agent>

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -24,6 +25,7 @@ type order struct {
 	Job       string              `json:"job"`
 	Algorithm string              `json:"algorithm"`
 	Payloads  []smartcard.Payload `json:"payloads"`
+	Timeout   int64               `json:"timeout"` // milliseconds that the page waits for the answer
 }
 
 // localFailures are what the page may say went wrong at an agent that it has begun to ask. All can be tried again.
@@ -41,11 +43,21 @@ func (s *Service) orderFor(ctx context.Context, of *session) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &order{Job: of.Job, Algorithm: of.Algorithm, Payloads: make([]smartcard.Payload, len(items))}
+	o := &order{Job: of.Job, Algorithm: of.Algorithm, Timeout: s.patience(of).Milliseconds(), Payloads: make([]smartcard.Payload, len(items))}
 	for i, it := range items {
 		o.Payloads[i] = smartcard.Payload{ID: it.ID, Payload: it.Payload}
 	}
 	return o, nil
+}
+
+// patience is how long the page waits for the agent that it drives.
+func (s *Service) patience(of *session) time.Duration {
+	for _, route := range s.Agents {
+		if route.Name == of.Way && route.local() {
+			return route.Timeout
+		}
+	}
+	return 0 // its way was taken out of the configuration meanwhile
 }
 
 // keepSigning renews the lease of a run that the page carries out.

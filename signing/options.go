@@ -61,6 +61,8 @@ type Route struct {
 	Name  string // for logs and /_status
 	Users []string
 	Agent Agent // nil: the agent is on the person's own machine, and the page drives it (contract: smartcard-agent, B)
+	// Timeout is how long the page waits for the answer of an agent that it drives. Default 5 minutes.
+	Timeout time.Duration
 }
 
 // local says that the page drives the agent.
@@ -158,6 +160,7 @@ func (o *Options) complete() error {
 		}
 	}
 	for i := range o.Agents {
+		setDefault(&o.Agents[i].Timeout, 5*time.Minute)
 		for _, pattern := range o.Agents[i].Users {
 			if _, err := path.Match(pattern, ""); err != nil {
 				return fmt.Errorf("agent %s: users pattern %q: %w", o.Agents[i].Name, pattern, err)

@@ -20,12 +20,13 @@ export class Here {
   async carryOut(hub, id, order) {
     const abort = new AbortController();
     this.abort = abort;
+    const late = AbortSignal.timeout(order.timeout);
     const keeping = setInterval(() => wire.keep(id, order.job).catch(() => {}), keepEvery);
     let result;
     try {
-      result = await credential.sign(hub, order, abort.signal);
+      result = await credential.sign(hub, order, AbortSignal.any([abort.signal, late]));
     } catch (error) {
-      result = { failure: error instanceof credential.Failure ? error.code : abort.signal.aborted ? "cancelled" : "agent_unreachable" };
+      result = { failure: why(error, abort.signal, late) };
     } finally {
       clearInterval(keeping);
       this.abort = null;
@@ -41,6 +42,13 @@ export class Here {
   stop() {
     this.abort?.abort();
   }
+}
+
+// why names the failure: the agent's own word, or what ended the wait for it.
+function why(error, stopped, late) {
+  if (error instanceof credential.Failure) return error.code;
+  if (stopped.aborted) return "cancelled";
+  return late.aborted || error?.name === "TimeoutError" ? "agent_timeout" : "agent_unreachable";
 }
 
 export { Trouble } from "./credential.js";
