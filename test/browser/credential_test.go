@@ -28,7 +28,8 @@ type desktop struct {
 	agent  string // lines of smartcard_agent mock
 	origin string // that the agent accepts, in place of the gateway's
 	none   bool   // no agent runs
-	second string // lines of signing_service after credential_management
+	block  string // of credential_management
+	second string // lines of signing_service after it
 }
 
 const deskOptions = `{
@@ -121,7 +122,7 @@ http://localhost:%d {
 }
 `, d.port, o.origin, person, o.agent)
 	}
-	return d.caddyfile("credential_management\n\t\t\t"+o.second, d.Data("countersign/mock/ca.crt"), agent)
+	return d.caddyfile("credential_management "+o.block+"\n\t\t\t"+o.second, d.Data("countersign/mock/ca.crt"), agent)
 }
 
 // agentPort is one of the ports at which pages look, whichever is free: they are among those that the system hands out

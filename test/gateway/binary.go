@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -126,3 +127,24 @@ func lock(path string) (func(), error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// reserve takes a port for this process, unless another one has it or this one has taken it before.
+func reserve(port int) bool {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("countersign-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return false
+	}
+	reserved.Store(port, f) // a file that nobody holds is closed, and its lock is gone
+	return true
+}
+
+// reserved are the ports of this process, each with the file that holds its lock.
+var reserved sync.Map

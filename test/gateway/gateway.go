@@ -135,18 +135,22 @@ func (g *Gateway) port(name string) int {
 }
 
 // FreePort finds a loopback port that nobody listens on, below the range from which the system itself hands
-// out ports for outgoing connections.
+// out ports for outgoing connections, and reserves it for as long as this process lives: two Caddys that were given the
+// same port would both listen on it without a word, and share its connections.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
-		port := 10000 + rand.IntN(22000)
+		port := 10000 + rand.IntN(18000)
+		if !reserve(port) {
+			continue
+		}
 		listener, err := net.Listen("tcp", loopback(port))
 		if err == nil {
 			listener.Close()
 			return port
 		}
 	}
-	t.Fatal("no free port between 10000 and 32000")
+	t.Fatal("no free port between 10000 and 28000")
 	return 0
 }
 

@@ -103,6 +103,7 @@ function cancel() {
 
 function arrived(answer) {
   if (over) return;
+  clearTimeout(timer);
   losses = 0;
   acting = false;
   screen.lost(false);
@@ -118,7 +119,6 @@ function arrived(answer) {
     started = true;
     return sign();
   }
-  clearTimeout(timer);
   if (view.state === "signing" || !document.hidden) timer = setTimeout(poll, view.here ? pace.waiting : (pace[view.state] ?? pace.waiting));
 }
 
