@@ -31,7 +31,7 @@ export function open(search) {
   return post("client/open", session !== null ? { id: session } : { token: parameter(query, "token") ?? "", query });
 }
 
-export const sign = (id, way = 0) => post("client/sign", { id, way });
+export const sign = (id, way = 0) => post("client/sign", way > 0 ? { id, way } : { id });
 export const keep = (id, job) => post("client/keep", { id, job });
 export const answer = (id, job, result) => post("client/answer", { id, job, ...result });
 export const cancel = (id) => post("client/cancel", { id });
