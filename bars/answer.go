@@ -98,8 +98,8 @@ func judgeError(ctx context.Context, err error) *Outcome {
 		return outcome
 	case errors.As(err, &dns):
 		return network("its name cannot be resolved: %v", err)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return unavailable.With("it refused the connection: %v", err)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // somebody was there to do it
+		return unavailable.With("it refused or broke the connection: %v", err)
 	case certificateFault(err) != "":
 		return unavailable.With("%s: %v", certificateFault(err), err)
 	case refusedByPeer(err):

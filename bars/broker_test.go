@@ -31,6 +31,7 @@ func TestBrokerErrors(t *testing.T) {
 		"no route":           {errors.Join(dial(syscall.EHOSTUNREACH)), 503, bars.FaultNetwork},
 		"connecting is slow": {dial(context.DeadlineExceeded), 503, bars.FaultNetwork},
 		"refused":            {dial(syscall.ECONNREFUSED), 503, bars.FaultReceiver},
+		"reset at once":      {dial(syscall.ECONNRESET), 503, bars.FaultReceiver},
 		"private address":    {fmt.Errorf("connecting: %w", outbound.ErrRefused), 503, bars.FaultProxy},
 		"broken off":         {io.ErrUnexpectedEOF, 503, bars.FaultReceiver},
 	} {
