@@ -42,6 +42,7 @@ type Options struct {
 	alone      bool                             // for tests: each batch in a transaction of its own
 	free       func(dir string) (uint64, error) // for tests: nil: freeBytes
 	migrations []migration                      // for tests: nil: migrations
+	patience   time.Duration                    // for tests: 0: DefaultPatience
 }
 
 // Store is a store.Store in a directory.
@@ -52,6 +53,8 @@ type Store struct {
 	log   *slog.Logger
 	space space
 	alone bool // see Options
+
+	patience time.Duration // see DefaultPatience
 
 	mu     sync.RWMutex // held for reading while the engine is read or the queue is sent to
 	closed bool
@@ -202,11 +205,22 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 
 	<-s.done
-	if err := s.db.Close(); err != nil {
-		return unavailable("closing %s: %w", s.dir, err)
+	closed := make(chan error, 1)
+	go func() { closed <- s.db.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			return unavailable("closing %s: %w", s.dir, err)
+		}
+		return nil
+	case <-time.After(s.patience):
+		return unavailable("closing %s took longer than %s and was given up; what was acknowledged is in its logs, and is read from there at the next start", s.dir, s.patience)
 	}
-	return nil
 }
+
+// DefaultPatience is how long Close waits for Badger, which tries for ever to write what it has in memory as a table,
+// also where the disk takes nothing any more. That table is only faster to read: the logs have all of it.
+const DefaultPatience = 30 * time.Second
 
 // read runs a function on the state of one moment.
 func (s *Store) read(ctx context.Context, run func(*transaction) error) error {

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -45,11 +46,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		dir:     dir,
-		now:     o.Now,
-		log:     o.Logger,
-		space:   space{dir: dir, min: uint64(max(o.MinFree, 0)), free: o.free},
-		alone:   o.alone,
+		dir:   dir,
+		now:   o.Now,
+		log:   o.Logger,
+		space: space{dir: dir, min: uint64(max(o.MinFree, 0)), free: o.free},
+		alone: o.alone,
+
+		patience: cmp.Or(o.patience, DefaultPatience),
+
 		queue:   make(chan *request, maxGroup),
 		done:    make(chan struct{}),
 		horizon: map[string]uint64{},

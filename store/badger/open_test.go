@@ -141,3 +141,18 @@ func TestSchema(t *testing.T) {
 		})
 	}
 }
+
+// A store whose directory has gone is given up: Badger alone would try for ever to write there.
+func TestCloseIsBounded(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s, err := Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), patience: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Commit(t.Context(), put("k", nil)), os.RemoveAll(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("closed with: %v", err)
+	}
+}
