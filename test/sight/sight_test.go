@@ -56,6 +56,13 @@ http://localhost:{$PORT_GATEWAY} {
 			%[2]s
 		}
 	}
+	handle_path /bars/* {
+		bars_proxy {
+			catalogue %[1]s.catalogue
+			tls_client_auth gateway.countersign.internal
+			tls_trust_pool file %[1]s.crt
+		}
+	}
 }
 
 https://localhost:{$PORT_AGENT} {
@@ -80,6 +87,10 @@ func start(t *testing.T) (*gateway.Gateway, gateway.System, func(more string) st
 	if out, err := gateway.Run(nil, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "400",
 		"-subj", "/CN=Test issuer", "-keyout", os.DevNull, "-out", key.Public+".crt"); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	catalogue := `{"NHSD-Target-Identifier":{"https://fhir.nhs.uk/Id/dos-service-id":{"1":"https://bars-int-x26.acme.thirdparty.nhs.uk"}}}`
+	if err := os.WriteFile(key.Public+".catalogue", []byte(catalogue), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	text := func(more string) string { return fmt.Sprintf(caddyfile, key.Public, more) }
 	g := gateway.Start(t, text(""))
