@@ -52,7 +52,8 @@ func (s *Service) orderFor(ctx context.Context, of *session) (*order, error) {
 
 // patience is how long the page waits for the agent that it drives.
 func (s *Service) patience(of *session) time.Duration {
-	for _, route := range s.Agents {
+	routes, _ := s.routesFor(of)
+	for _, route := range routes {
 		if route.Name == of.Way && route.local() {
 			return route.Timeout
 		}
