@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -113,17 +114,26 @@ func (r *Revocations) download(address string, known validator) ([]byte, validat
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
-		return nil, validator{}, err
+		return nil, validator{}, r.plainly(err)
 	}
 	defer func() { _ = response.Body.Close() }() // it was only read
 	body, err := outbound.ReadBody(response, r.MaxBytes)
 	switch {
 	case err != nil:
-		return nil, validator{}, err
+		return nil, validator{}, r.plainly(err)
 	case response.StatusCode == http.StatusNotModified && known != (validator{}):
 		return nil, validator{}, errSame
 	case response.StatusCode != http.StatusOK:
 		return nil, validator{}, fmt.Errorf("the answer is %d, not 200", response.StatusCode)
 	}
 	return body, validator{response.Header.Get("ETag"), response.Header.Get("Last-Modified")}, nil
+}
+
+// plainly tells a fetch that took too long in one way: the limit of the whole and the limit on its headers have the
+// same length, and which of the two ends it is chance.
+func (r *Revocations) plainly(err error) error {
+	if slow := net.Error(nil); errors.As(err, &slow) && slow.Timeout() {
+		return fmt.Errorf("the fetch took longer than %s and was given up", r.Outbound.Timeout)
+	}
+	return err
 }

@@ -85,7 +85,7 @@ func TestUnreachable(t *testing.T) {
 			_, _ = w.Write(c.ca.listFor([]string{"-crl_lastupdate", stamp(24 * time.Hour), "-crl_nextupdate", stamp(25 * time.Hour)}))
 		}, nil, "begins to hold"},
 		{"that never comes", func(http.ResponseWriter) { <-t.Context().Done() },
-			func(o *certificates.Options) { o.Outbound.Timeout = 100 * time.Millisecond }, "exceeded"},
+			func(o *certificates.Options) { o.Outbound.Timeout = 100 * time.Millisecond }, "longer than 100ms"},
 		{"elsewhere", func(w http.ResponseWriter) {
 			w.Header().Set("Location", "http://169.254.169.254/1d.crl")
 			w.WriteHeader(302)
