@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
@@ -109,7 +110,11 @@ type batch struct {
 	child  *process
 	chosen choice
 	job    smartcard.Job
-	sound  bool // the child has ended the batch and can serve another
+	ready  pipe.Ready
+
+	sent    int  // items that the child was given
+	replied int  // items that it has answered
+	sound   bool // the child has ended the batch and can serve another
 }
 
 func (b *batch) sign(ctx context.Context, out *smartcard.Stream) error {
@@ -119,12 +124,12 @@ func (b *batch) sign(ctx context.Context, out *smartcard.Stream) error {
 	if err := out.Certificate(b.chosen.certificate.der); err != nil {
 		return err
 	}
-	for _, item := range b.job.Payloads {
-		if err := ctx.Err(); err != nil {
+	for i, item := range b.job.Payloads {
+		signature, err := b.item(ctx, i)
+		if cancelled := ctx.Err(); cancelled != nil {
 			b.end(ctx)
-			return err
+			return cancelled
 		}
-		signature, err := b.item(item.Payload)
 		if err != nil {
 			b.end(ctx)
 			return out.Fail(item.ID, b.agent.explain(ctx, b.whereabouts(ctx, err)).wire())
@@ -154,17 +159,11 @@ func (b *batch) begin(ctx context.Context) error {
 		return err
 	}
 	defer request.Wipe()
-	limit := b.agent.o.CallTimeout
-	if b.chosen.card.pin.Pad {
-		limit += b.agent.o.PINTimeout
-	}
-	var ready pipe.Ready
-	_, err = b.child.call(limit, request, pipe.Begun, &ready)
-	if err != nil {
+	if _, err = b.child.call(b.limit(), request, pipe.Begun, &b.ready); err != nil {
 		return b.refused(err)
 	}
 	b.agent.o.Logger.DebugContext(ctx, "card is ready to sign", "job", b.job.Job, "reader", b.chosen.reader,
-		"mechanism", ready.Mechanism, "pin_each_time", ready.EachTime)
+		"mechanism", b.ready.Mechanism, "pin_each_time", b.ready.EachTime)
 	return nil
 }
 
@@ -206,21 +205,43 @@ func (b *batch) refused(err error) error {
 	return told
 }
 
-// item makes one signature.
-func (b *batch) item(text []byte) ([]byte, error) {
-	request, err := pipe.New(pipe.Sign, nil, text)
-	if err != nil {
-		return nil, err
+// item makes the signature of the item with that index. Where nobody is asked for anything between two signatures, the
+// next item is on its way to the card before: the card then works while the gateway is told. A child that failed at
+// one item signs no other, so no more than one signature is made that nobody will see.
+func (b *batch) item(ctx context.Context, index int) ([]byte, error) {
+	last := index
+	if !b.ready.EachTime {
+		last = min(index+1, len(b.job.Payloads)-1)
 	}
-	limit := b.agent.o.CallTimeout
+	for ; b.sent <= last; b.sent++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		request, err := pipe.New(pipe.Sign, nil, b.job.Payloads[b.sent].Payload)
+		if err != nil {
+			return nil, err
+		}
+		if err := b.child.send(b.limit(), request); err != nil {
+			return nil, err
+		}
+	}
+	b.replied++
+	return b.child.reply(b.limit(), pipe.Signed, nil)
+}
+
+// limit is how long the card may take for one thing: longer where the reader may ask for the PIN.
+func (b *batch) limit() time.Duration {
 	if b.chosen.card.pin.Pad {
-		limit += b.agent.o.PINTimeout // a key may want the PIN each time
+		return b.agent.o.CallTimeout + b.agent.o.PINTimeout
 	}
-	return b.child.call(limit, request, pipe.Signed, nil)
+	return b.agent.o.CallTimeout
 }
 
 // end has the card logged out.
 func (b *batch) end(ctx context.Context) {
+	for ; b.replied < b.sent; b.replied++ {
+		_, _ = b.child.reply(b.limit(), pipe.Signed, nil) // nobody will see it
+	}
 	if !b.child.alive() {
 		return
 	}

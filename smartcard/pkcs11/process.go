@@ -99,20 +99,34 @@ func (p *process) greet(limit time.Duration) (pipe.Greeting, error) {
 // call sends one request and waits for the reply of the verb that answers it, whose head is read into answer, if
 // that is not nil. A *pipe.Failure is what the child says went wrong; after every other error it has been killed.
 func (p *process) call(limit time.Duration, request *pipe.Frame, want pipe.Verb, answer any) (raw []byte, err error) {
-	deadline := time.Now().Add(limit)
+	if err := p.send(limit, request); err != nil {
+		return nil, err
+	}
+	return p.reply(limit, want, answer)
+}
+
+// send sends a request without waiting for its reply, which is to be had by reply before anything else is sent but
+// one more request of the same kind. After an error the child has been killed.
+func (p *process) send(limit time.Duration, request *pipe.Frame) error {
+	err := p.in.SetWriteDeadline(time.Now().Add(limit))
+	if err == nil {
+		err = request.Write(p.in)
+	}
+	if err != nil {
+		return p.postMortem(broken(err))
+	}
+	return nil
+}
+
+// reply waits for the reply to the oldest request that has none; errors are as those of call.
+func (p *process) reply(limit time.Duration, want pipe.Verb, answer any) (raw []byte, err error) {
 	defer func() {
 		var told *pipe.Failure
 		if err != nil && !errors.As(err, &told) {
 			err = p.postMortem(err)
 		}
 	}()
-	if err := p.in.SetWriteDeadline(deadline); err != nil {
-		return nil, err
-	}
-	if err := request.Write(p.in); err != nil {
-		return nil, broken(err)
-	}
-	reply, err := p.receive(deadline)
+	reply, err := p.receive(time.Now().Add(limit))
 	if err != nil {
 		return nil, err
 	}

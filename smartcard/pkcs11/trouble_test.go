@@ -78,7 +78,7 @@ func TestNoPIN(t *testing.T) {
 func TestTroubleInTheMiddle(t *testing.T) {
 	for fault, code := range map[string]string{
 		"remove 10": smartcard.CodeCardRemoved, "general 10": smartcard.CodeCardRemoved,
-		"crash 10": smartcard.CodeCardCrashed, "hang 10": smartcard.CodeCardTimeout,
+		"crash 10": smartcard.CodeCardCrashed, "hang 10": smartcard.CodeCardTimeout, "decline 10": smartcard.CodeCancelled,
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +95,9 @@ func TestTroubleInTheMiddle(t *testing.T) {
 			}
 			if signed != 9 || time.Since(began) > 20*time.Second {
 				t.Errorf("%d items in %s", signed, time.Since(began))
+			}
+			if n := d.Signs(); n != 10 {
+				t.Errorf("the card was asked for %d signatures, want 10: none after the one that failed", n)
 			}
 			if strings.HasPrefix(fault, "remove") || strings.HasPrefix(fault, "general") {
 				d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeNoCard)

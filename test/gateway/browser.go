@@ -76,6 +76,14 @@ func (b *Browser) At(base string) *Browser {
 	return &moved
 }
 
+// Unjudged is the same browser, but what it is answered is not held to the description: to measure, not to test.
+func (b *Browser) Unjudged() *Browser {
+	unjudged, client := *b, *b.http
+	client.Transport = client.Transport.(described).next
+	unjudged.http = &client
+	return &unjudged
+}
+
 var csrfMeta = regexp.MustCompile(`<meta name="csrf" content="([^"]+)">`)
 
 // Visit loads the signing page in a fresh browser, as a redirect to address would.

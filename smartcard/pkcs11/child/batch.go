@@ -20,6 +20,7 @@ type holder struct {
 	key      cryptoki.Object
 	ways     []way // the first is used; others follow while nothing has been signed
 	proven   bool  // the first way has made a signature
+	failed   error // why a signature could not be made; no other one is, then
 	eachTime bool
 	pin      []byte // while eachTime
 }
@@ -163,10 +164,13 @@ func (h *holder) keyOf(certificate pipe.Certificate) (cryptoki.Object, error) {
 	return byID, nil
 }
 
-// sign makes one signature.
+// sign makes one signature. After one that failed it makes none: the agent may have sent the next text already.
 func (h *holder) sign(text []byte) ([]byte, error) {
-	if h.session == nil {
+	switch {
+	case h.session == nil:
 		return nil, errors.New("no batch was begun")
+	case h.failed != nil:
+		return nil, h.failed
 	}
 	for {
 		signature, err := h.signBy(h.ways[0], text)
@@ -175,6 +179,7 @@ func (h *holder) sign(text []byte) ([]byte, error) {
 			return signature, nil
 		}
 		if h.proven || len(h.ways) == 1 || !another(err) {
+			h.failed = err
 			return nil, err
 		}
 		h.ways = h.ways[1:]

@@ -1,12 +1,13 @@
 // Package pipe is what the PKCS#11 agent and the child process that holds the vendor's module say to each other:
-// frames on the child's standard input and output, one request and one reply at a time.
+// frames on the child's standard input and output, a reply to each request, in their order. The agent waits for the
+// reply before it sends anything more; only one Sign may be sent while another is being done.
 //
 //	frame = length of all that follows (4 bytes, big-endian) · verb (1) · length of head (4) · head (JSON) · raw
 //
 //	child:  Hello                                 once, when the module is loaded, or Failed
 //	agent:  List              → Cards             what is in the readers; needs no PIN
 //	        Begin, raw = PIN  → Begun             one card, one key, logged in
-//	        Sign, raw = text  → raw = signature   as often as there are items
+//	        Sign, raw = text  → raw = signature   as often as there are items; all fail once one has
 //	        End               → Done              logged out
 //
 // Any request may be answered by Failed. What is secret or large travels in raw, never in the JSON: a frame's bytes

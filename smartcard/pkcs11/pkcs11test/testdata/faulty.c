@@ -5,7 +5,8 @@
  *   FAULTY_DIR     a directory: every C_Login adds a line to its file "logins", every C_Sign one to "signs";
  *                  a file "fault" that holds a word and a number says what happens at the n-th C_Sign of a
  *                  process: hang, crash, remove (the card is gone for as long as the file "removed" exists),
- *                  general (CKR_GENERAL_ERROR, and gone); "hang-login" and "hang-load" hang at once;
+ *                  general (CKR_GENERAL_ERROR, and gone), decline (CKR_FUNCTION_REJECTED, this once);
+ *                  "hang-login" and "hang-load" hang at once;
  *                  a file "slow" holds how many milliseconds each C_Sign takes longer;
  *                  "nohash 0" hides the mechanisms that hash, "pss 0" all but CKM_RSA_PKCS_PSS.
  */
@@ -127,7 +128,8 @@ static ulong_t sign(ulong_t session, unsigned char *data, ulong_t n, unsigned ch
 		note("removed", "");
 		return 5;
 	}
-	return ((ulong_t(*)(ulong_t, unsigned char *, ulong_t, unsigned char *, ulong_t *))theirs->f[43])(session, data, n, sig, length);
+	ulong_t made = ((ulong_t(*)(ulong_t, unsigned char *, ulong_t, unsigned char *, ulong_t *))theirs->f[43])(session, data, n, sig, length);
+	return fault("decline", &at) && signs == at ? 0x200 : made;
 }
 
 ulong_t C_GetFunctionList(struct list **out) {
