@@ -1,5 +1,5 @@
 // Package countersign is what an xcaddy build names: importing it registers the Countersign modules with
-// Caddy, as in
+// Caddy and adds the commands caddy countersign, as in
 //
 //	xcaddy build --with github.com/seed-dd2befc3/countersign
 //
@@ -8,4 +8,7 @@
 // adds github.com/seed-dd2befc3/countersign/caddymodule/mock.
 package countersign
 
-import _ "github.com/seed-dd2befc3/countersign/caddymodule" // registers the modules
+import (
+	_ "github.com/seed-dd2befc3/countersign/caddymodule"         // registers the modules
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/command" // registers the commands
+)

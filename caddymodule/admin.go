@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -50,7 +51,7 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 func (Admin) Routes() []caddy.AdminRoute {
 	ofApp := func(answer func(a *App, r *http.Request) (status int, body any)) caddy.AdminHandler {
 		return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-			status, body := http.StatusServiceUnavailable, any(adminError{"countersign is not configured, or not started yet"})
+			status, body := http.StatusServiceUnavailable, any(adminapi.Failure{Error: "countersign is not configured, or not started yet"})
 			if a := running.latest(); a != nil {
 				status, body = answer(a, r)
 			}
@@ -73,13 +74,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// adminError is the body of an answer other than success, in the shape of Caddy's own.
-type adminError struct {
-	Error string `json:"error"`
-}
-
-func adminErrorf(format string, args ...any) adminError {
-	return adminError{fmt.Sprintf(format, args...)}
+func adminErrorf(format string, args ...any) adminapi.Failure {
+	return adminapi.Failure{Error: fmt.Sprintf(format, args...)}
 }
 
 // adminAnswer writes an answer. An error goes out here as well, since Caddy logs those that it writes as its own.
@@ -99,7 +95,7 @@ func live(w http.ResponseWriter, _ *http.Request) error {
 // adminReady says whether the gateway takes requests: the app has started, and its store answers.
 func (a *App) adminReady(r *http.Request) (int, any) {
 	if found := a.storeStatus(r.Context()); found.Error != "" {
-		return http.StatusServiceUnavailable, adminError{found.Error}
+		return http.StatusServiceUnavailable, adminapi.Failure{Error: found.Error}
 	}
 	lists := a.revocationStatus() // told, but no reason to take no requests
 	return http.StatusOK, map[string]any{"ready": true, "revocationLists": map[string]int{

@@ -2,41 +2,16 @@ package caddymodule
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
-// deliveryList is the answer of /countersign/deliveries.
-type deliveryList struct {
-	Deliveries []deliveryReport `json:"deliveries"`
-	Next       string           `json:"next,omitempty"` // after= of the next answer; empty: there are no more
-}
-
-// deliveryReport is what an operator may see of a webhook: neither its token nor the client's state.
-type deliveryReport struct {
-	ID       string           `json:"id"` // the session's
-	Client   string           `json:"client"`
-	State    webhook.State    `json:"state"`
-	Type     string           `json:"type,omitempty"`
-	At       time.Time        `json:"at"`             // when it happened; while waiting: when time runs out
-	Since    time.Time        `json:"since,omitzero"` // since when it is being delivered
-	Attempts int              `json:"attempts"`       // all of them
-	Failures int              `json:"failures"`       // in a row
-	Last     *webhook.Attempt `json:"last,omitempty"` // attempt
-	Next     time.Time        `json:"next,omitzero"`  // attempt, or while waiting: when the clock is looked at
-	Ended    time.Time        `json:"ended,omitzero"` // when it was delivered, or became a dead letter
-	Why      string           `json:"why,omitempty"`  // it is a dead letter
-	Until    time.Time        `json:"until,omitzero"` // kept until then, once it has ended
-	Address  string           `json:"address"`        // where it goes at present, without its query; empty: nowhere
-}
-
-func (a *App) reportDelivery(d *webhook.Delivery) deliveryReport {
-	report := deliveryReport{
+func (a *App) reportDelivery(d *webhook.Delivery) adminapi.Delivery {
+	report := adminapi.Delivery{
 		ID: d.ID, Client: d.Client, State: d.State, Type: d.Type, At: d.At.UTC(), Since: d.Since, Attempts: d.Attempts, Failures: d.Failures,
 		Last: d.Last, Ended: d.Ended, Why: d.Why,
 	}
@@ -61,7 +36,7 @@ func (a *App) adminDeliveries(r *http.Request) (int, any) {
 	query := r.URL.Query()
 	limit, ok := limitOf(query.Get("limit"))
 	if !ok {
-		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", maxListed)
+		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", adminapi.MaxListed)
 	}
 	wanted := []webhook.State{webhook.Dead, webhook.Pending}
 	if state := webhook.State(query.Get("state")); state != "" {
@@ -70,7 +45,7 @@ func (a *App) adminDeliveries(r *http.Request) (int, any) {
 		}
 		wanted = []webhook.State{state}
 	}
-	list := deliveryList{Deliveries: []deliveryReport{}}
+	list := adminapi.DeliveryList{Deliveries: []adminapi.Delivery{}}
 	if !a.needed {
 		return http.StatusOK, list
 	}
@@ -138,7 +113,7 @@ func (a *App) adminReplay(r *http.Request) (int, any) {
 	case replayed == nil:
 		return http.StatusNotFound, errNoDelivery
 	}
-	return http.StatusOK, replayAnswer{1}
+	return http.StatusOK, adminapi.Replayed{Replayed: 1}
 }
 
 // adminReplayDead delivers every dead letter again, or those of one client.
@@ -151,20 +126,5 @@ func (a *App) adminReplayDead(r *http.Request) (int, any) {
 	if err != nil {
 		return http.StatusServiceUnavailable, adminErrorf("%d were replayed before the store did not answer: %v", replayed, err)
 	}
-	return http.StatusOK, replayAnswer{replayed}
-}
-
-// replayAnswer says how many webhooks are due again.
-type replayAnswer struct {
-	Replayed int `json:"replayed"`
-}
-
-func (r replayAnswer) String() string {
-	switch r.Replayed {
-	case 0:
-		return "There was nothing to replay."
-	case 1:
-		return "1 webhook is due again, with the same id."
-	}
-	return fmt.Sprintf("%d webhooks are due again, with the same ids.", r.Replayed)
+	return http.StatusOK, adminapi.Replayed{Replayed: replayed}
 }

@@ -8,21 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
 const (
-	defaultListed = 50   // sessions or refusals of one answer
-	maxListed     = 1000 // the same, at most
-	scanPage      = 200  // records read at a time
-	maxScanned    = 5000 // records looked at for one answer
+	scanPage   = 200  // records read at a time
+	maxScanned = 5000 // records looked at for one answer
 )
-
-// sessionList is the answer of /countersign/sessions.
-type sessionList struct {
-	Sessions []signing.Summary `json:"sessions"`
-	Next     string            `json:"next,omitempty"` // after= of the next answer; empty: there are no more
-}
 
 // service is one that can read sessions. They are in the store, not in a service, so any will do.
 func (a *App) service() *signing.Service {
@@ -39,29 +32,29 @@ func (a *App) adminSessions(r *http.Request) (int, any) {
 	query := r.URL.Query()
 	limit, ok := limitOf(query.Get("limit"))
 	if !ok {
-		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", maxListed)
+		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", adminapi.MaxListed)
 	}
 	state := signing.State(query.Get("state"))
-	if state != "" && !slices.Contains(states(), state) {
-		return http.StatusBadRequest, adminErrorf("there is no state of that name; there are %v", states())
+	if state != "" && !slices.Contains(adminapi.SessionStates(), state) {
+		return http.StatusBadRequest, adminErrorf("there is no state of that name; there are %v", adminapi.SessionStates())
 	}
 	clients := slices.Sorted(maps.Keys(a.Clients))
 	if client := query.Get("client"); client != "" {
 		clients = []string{client} // also one that is configured no more
 	}
-	list := sessionList{Sessions: []signing.Summary{}}
+	list := adminapi.SessionList{Sessions: []signing.Summary{}}
 	service := a.service()
 	if service == nil {
 		return http.StatusOK, list
 	}
-	if err := list.fill(r.Context(), service, clients, query.Get("after"), state, limit); err != nil {
+	if err := fillSessions(r.Context(), &list, service, clients, query.Get("after"), state, limit); err != nil {
 		return http.StatusServiceUnavailable, adminErrorf("the store does not answer: %v", err)
 	}
 	return http.StatusOK, list
 }
 
-// fill reads on after a cursor, which is a client's id, a slash and a session's id.
-func (l *sessionList) fill(ctx context.Context, service *signing.Service, clients []string, cursor string, state signing.State, limit int) error {
+// fillSessions reads on after a cursor, which is a client's id, a slash and a session's id.
+func fillSessions(ctx context.Context, l *adminapi.SessionList, service *signing.Service, clients []string, cursor string, state signing.State, limit int) error {
 	first, after := "", ""
 	if i := strings.LastIndexByte(cursor, '/'); i >= 0 {
 		first, after = cursor[:i], cursor[i+1:]
@@ -119,43 +112,30 @@ func (a *App) adminSession(r *http.Request) (int, any) {
 	return http.StatusOK, session
 }
 
-// refusalList is the answer of /countersign/refusals, and of /countersign/refusals/{request id}.
-type refusalList struct {
-	Refusals []refusalReport `json:"refusals"`
-}
-
 // adminRefusals tells what was refused last.
 func (a *App) adminRefusals(r *http.Request) (int, any) {
 	limit, ok := limitOf(r.URL.Query().Get("limit"))
 	if !ok {
-		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", maxListed)
+		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", adminapi.MaxListed)
 	}
-	all := a.refused.value.latest(func(refusalReport) bool { return true })
-	return http.StatusOK, refusalList{all[:min(limit, len(all))]}
+	all := a.refused.value.latest(func(adminapi.Refusal) bool { return true })
+	return http.StatusOK, adminapi.RefusalList{Refusals: all[:min(limit, len(all))]}
 }
 
 // adminRefusal tells what was refused under a request id, which callers choose and may use twice.
 func (a *App) adminRefusal(r *http.Request) (int, any) {
 	id := r.PathValue("id")
-	found := a.refused.value.latest(func(report refusalReport) bool { return report.RequestID == id || report.CorrelationID == id })
+	found := a.refused.value.latest(func(report adminapi.Refusal) bool { return report.RequestID == id || report.CorrelationID == id })
 	if len(found) == 0 {
-		return http.StatusNotFound, adminErrorf("no request with this id is among the %d that were refused last; look into the log", maxRefusals)
+		return http.StatusNotFound, adminErrorf("no request with this id is among the %d that were refused last; look into the log", adminapi.MaxRefusals)
 	}
-	return http.StatusOK, refusalList{found}
+	return http.StatusOK, adminapi.RefusalList{Refusals: found}
 }
 
 func limitOf(text string) (limit int, ok bool) {
 	if text == "" {
-		return defaultListed, true
+		return adminapi.DefaultListed, true
 	}
 	limit, err := strconv.Atoi(text)
-	return limit, err == nil && limit >= 1 && limit <= maxListed
-}
-
-// states are those that a session can be asked for by.
-func states() []signing.State {
-	return []signing.State{
-		signing.StateCreated, signing.StateOpened, signing.StateSigning, signing.StateSigned,
-		signing.StateFailed, signing.StateCancelled, signing.StateExpired,
-	}
+	return limit, err == nil && limit >= 1 && limit <= adminapi.MaxListed
 }

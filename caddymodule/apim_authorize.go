@@ -53,7 +53,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	if z.Environment == "" {
 		z.Environment = app.Environment
 	}
-	if err := z.Environment.check(); err != nil {
+	if err := z.Environment.Check(); err != nil {
 		return err
 	}
 	z.PublicURL = strings.TrimSuffix(z.PublicURL, "/")

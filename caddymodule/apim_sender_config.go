@@ -116,7 +116,7 @@ func (k *SenderKey) signer() (*jwks.Signer, error) {
 
 // check refuses what cannot be meant, and a mixture of environments.
 func (s *Sender) check() error {
-	if err := s.Environment.check(); err != nil {
+	if err := s.Environment.Check(); err != nil {
 		return err
 	}
 	if s.Replay < 0 {
@@ -126,7 +126,7 @@ func (s *Sender) check() error {
 		return s.checkBars()
 	}
 	if s.TokenURL == "" {
-		s.TokenURL = "https://" + nhsHosts()[s.Environment] + "/oauth2/token"
+		s.TokenURL = s.Environment.TokenURL()
 	}
 	if s.Audience == "" {
 		s.Audience = s.TokenURL
@@ -149,19 +149,6 @@ func (s *Sender) checkBars() error {
 	return s.Bars.check(s)
 }
 
-// checkHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
-func (e Environment) checkHost(what, address string) error {
-	if err := e.checkAddress(what, address); err != nil {
-		return err
-	}
-	for environment, host := range nhsHosts() {
-		if environment != e && strings.EqualFold(hostOf(address), host) {
-			return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed", what, address, environment, e)
-		}
-	}
-	return nil
-}
-
 // checkProviders refuses keys that nothing would use, and requests that nothing would serve.
 func (s *Sender) checkProviders() error {
 	switch {
@@ -180,23 +167,6 @@ func (s *Sender) checkProviders() error {
 		}
 	}
 	return nil
-}
-
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Hostname()
-}
-
-// nhsHosts are NHS England's own hosts of each environment.
-func nhsHosts() map[Environment]string {
-	return map[Environment]string{
-		Sandbox:     "sandbox.api.service.nhs.uk",
-		Integration: "int.api.service.nhs.uk",
-		Production:  "api.service.nhs.uk",
-	}
 }
 
 // fixedHeaders are the headers that every request gets.

@@ -60,7 +60,7 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	if t.Environment == "" {
 		t.Environment = app.Environment
 	}
-	if err := t.Environment.check(); err != nil {
+	if err := t.Environment.Check(); err != nil {
 		return err
 	}
 	t.PublicURL = strings.TrimSuffix(t.PublicURL, "/")

@@ -92,10 +92,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // fetched, since `caddy validate` provisions too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
-	if err := a.Environment.check(); err != nil {
+	if err := a.Environment.Check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
-	if err := a.provisionStore(ctx); err != nil {
+	if _, err := a.ProvisionStore(ctx); err != nil {
 		return err
 	}
 	if err := a.provisionClients(); err != nil {
@@ -114,26 +114,29 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
-		Name: ownKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
+		Name: OwnKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
 		Now: a.now, Logger: a.logger,
 	})
 	return nil
 }
 
-func (a *App) provisionStore(ctx caddy.Context) error {
+// ProvisionStore finds the store that the configuration names, and opens nothing. It is a part of Provision by itself
+// for the commands that work on a store while no gateway runs.
+func (a *App) ProvisionStore(ctx caddy.Context) (Engine, error) {
 	if a.StoreRaw == nil {
-		a.engine = &Badger{}
-		return a.engine.(*Badger).Provision(ctx)
+		embedded := &Badger{}
+		a.engine = embedded
+		return embedded, embedded.Provision(ctx)
 	}
 	loaded, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
-		return fmt.Errorf("countersign store: %w", err)
+		return nil, fmt.Errorf("countersign store: %w", err)
 	}
 	a.engine = loaded.(Engine)
 	if strict, is := a.engine.(interface{ CheckProduction() error }); is && a.Environment == Production {
-		return strict.CheckProduction()
+		return a.engine, strict.CheckProduction()
 	}
-	return nil
+	return a.engine, nil
 }
 
 func (a *App) provisionClients() error {

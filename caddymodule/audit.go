@@ -48,7 +48,8 @@ func (a *Audit) parse(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *Audit) path() (string, error) {
+// Path is the log's directory, with the default in the place of none and without placeholders.
+func (a *Audit) Path() (string, error) {
 	path, err := caddy.NewReplacer().ReplaceOrErr(a.Dir, true, true)
 	if err != nil {
 		return "", fmt.Errorf("audit dir: %w", err)
@@ -59,10 +60,10 @@ func (a *Audit) path() (string, error) {
 	return filepath.Abs(path)
 }
 
-// The kinds of entries: records of batches, and of access tokens.
+// The kinds of the log's records; its other entries are its own.
 const (
-	auditKind      = "signing"
-	auditTokenKind = "token"
+	AuditBatch = "signing" // of a batch of signatures
+	AuditToken = "token"   // of an access token
 )
 
 // openAudit is an audit log in the pool.
@@ -81,7 +82,7 @@ func (a *App) openAudit() error {
 }
 
 func (a *App) acquireAudit() (*openAudit, error) {
-	dir, err := a.Audit.path()
+	dir, err := a.Audit.Path()
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +118,12 @@ type (
 
 // Record implements oauth.Auditor.
 func (t tokenAuditor) Record(ctx context.Context, record oauth.AuditRecord) error {
-	return t.app.record(ctx, auditTokenKind, record)
+	return t.app.record(ctx, AuditToken, record)
 }
 
 // Record implements signing.Auditor.
 func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) error {
-	return s.app.record(ctx, auditKind, record)
+	return s.app.record(ctx, AuditBatch, record)
 }
 
 func (a *App) record(ctx context.Context, kind string, record any) error {

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// Before a certificate expires there is this much time to get a new one, which people have to be asked for.
-const (
-	expirySoon  = 30 * 24 * time.Hour
-	expiryAgain = 24 * time.Hour // between two lines of the log
-)
+// ExpirySoon is how long before a certificate expires people are told: there must be time to ask others for a new one.
+const ExpirySoon = 30 * 24 * time.Hour
+
+const expiryAgain = 24 * time.Hour // between two lines of the log
 
 // expiryWatch tells in the log, once a day while there are requests, which certificates are about to expire. The
 // metric countersign_certificate_expiry_timestamp_seconds tells it at any time.
@@ -35,7 +34,7 @@ func (e *expiryWatch) remind(ctx context.Context) {
 		switch {
 		case left <= 0:
 			e.logger.LogAttrs(ctx, slog.LevelError, "a certificate has expired: callers and receivers refuse it; get a new one (caddy countersign onboard csr)", attributes...)
-		case left < min(expirySoon, certificate.NotAfter.Sub(certificate.NotBefore)/3):
+		case left < min(ExpirySoon, certificate.NotAfter.Sub(certificate.NotBefore)/3):
 			e.logger.LogAttrs(ctx, slog.LevelWarn, "a certificate expires soon: ask for a new one now (caddy countersign onboard csr)", attributes...)
 		}
 	}

@@ -79,7 +79,7 @@ func (*sharedQuota) Destruct() error { return nil }
 
 // check refuses what cannot be meant, and sets the defaults.
 func (b *BarsProxy) check() error {
-	if err := b.Environment.check(); err != nil {
+	if err := b.Environment.Check(); err != nil {
 		return err
 	}
 	for what, number := range map[string]int64{"rate": int64(b.Rate), "rate_overall": int64(b.RateOverall), "max_body": b.MaxBody,

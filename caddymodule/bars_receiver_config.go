@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
 	if err := site.check(rc.FQDN); err != nil {
 		return err
 	}
-	if err := rc.provisionAddresses(); err != nil {
+	if rc.allowed, err = rc.Allowed(); err != nil {
 		return err
 	}
 	if err := rc.provisionCertificate(); err != nil {
@@ -103,29 +104,30 @@ func (rc *Receiver) broken(err error) error {
 	return nil
 }
 
-func (rc *Receiver) provisionAddresses() error {
+// Allowed are the addresses that calls may come from, or nil for any.
+func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 	environment := bars.Environment(rc.Environment)
 	if len(rc.ProxyAddresses) == 0 {
-		rc.allowed = bars.Egress(environment)
-		return nil
+		return bars.Egress(environment), nil
 	}
 	if len(rc.ProxyAddresses) == 1 && rc.ProxyAddresses[0] == "any" {
 		if environment == bars.Production {
-			return errors.New("proxy_addresses any is refused in production; leave it out for NHS England's proxy, or name the addresses of yours")
+			return nil, errors.New("proxy_addresses any is refused in production; leave it out for NHS England's proxy, or name the addresses of yours")
 		}
-		return nil
+		return nil, nil
 	}
+	var allowed []netip.Prefix
 	for _, text := range rc.ProxyAddresses {
 		prefix, err := bars.ParseEgress(text)
 		if err != nil {
-			return fmt.Errorf("proxy_addresses: %w", err)
+			return nil, fmt.Errorf("proxy_addresses: %w", err)
 		}
-		rc.allowed = append(rc.allowed, prefix)
+		allowed = append(allowed, prefix)
 	}
-	if err := bars.CheckEgress(environment, rc.allowed); err != nil {
-		return fmt.Errorf("proxy_addresses: %w", err)
+	if err := bars.CheckEgress(environment, allowed); err != nil {
+		return nil, fmt.Errorf("proxy_addresses: %w", err)
 	}
-	return nil
+	return allowed, nil
 }
 
 // provisionCertificate looks at the system's own certificate. One that has expired is told of, and does not keep

@@ -133,7 +133,8 @@ func TestReceiverFailures(t *testing.T) {
 // TestReceiverAddress holds who may call, by the TCP peer or by what the server made of its load balancer's word.
 func TestReceiverAddress(t *testing.T) {
 	rc := &Receiver{ReceiverTrust: ReceiverTrust{Environment: Integration}}
-	if err := rc.provisionAddresses(); err != nil {
+	var err error
+	if rc.allowed, err = rc.Allowed(); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(peer, client string) error {

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 )
 
 // maxLogged bounds what a stranger may put into a field of the log, in bytes.
 const maxLogged = 200
 
-// barsFailed is the message of a failure in the log. The command why finds it there.
-const barsFailed = "BaRS request failed"
+// BaRSFailed is the message of a failure in the log. The command why finds it there.
+const BaRSFailed = "BaRS request failed"
 
 // tell counts a request, and logs and remembers a failure with whose fault it is.
 func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
@@ -27,7 +28,7 @@ func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
 	if call.Outcome.Fault == bars.FaultSender {
 		level = slog.LevelInfo
 	}
-	b.logger.LogAttrs(r.Context(), level, barsFailed,
+	b.logger.LogAttrs(r.Context(), level, BaRSFailed,
 		slog.String("fault", report.Fault), slog.Int("status", report.Status), slog.String("code", report.Code),
 		slog.String("answer", report.Answer), slog.String("detail", report.Detail),
 		slog.String("endpoint", report.Endpoint), slog.String("client", report.Client),
@@ -35,8 +36,8 @@ func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
 		slog.String("target", report.Target), slog.Duration("took", took))
 }
 
-func barsReport(r *http.Request, call *bars.Call) refusalReport {
-	report := refusalReport{
+func barsReport(r *http.Request, call *bars.Call) adminapi.Refusal {
+	report := adminapi.Refusal{
 		RequestID: clip(r.Header.Get(bars.HeaderRequestID)), CorrelationID: clip(r.Header.Get(bars.HeaderCorrelationID)),
 		Endpoint: call.Endpoint, Client: call.App, Status: call.Outcome.Status, Code: call.Outcome.Code,
 		Fault: string(call.Outcome.Fault), Answer: call.Outcome.Text, Detail: clip(call.Outcome.Detail),

@@ -62,7 +62,7 @@ func (t *ReceiverTrust) provision(ctx caddy.Context, app *App) (*bars.Trust, err
 	if t.Environment == Sandbox {
 		return nil, errors.New("environment sandbox has no TLS-MA; write environment int or prod")
 	}
-	if err := t.Environment.check(); err != nil {
+	if err := t.Environment.Check(); err != nil {
 		return nil, err
 	}
 	chain, err := t.authorities(ctx)

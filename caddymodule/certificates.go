@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/fips140"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -100,10 +98,10 @@ func (s *SigningService) trust() (signing.Trust, error) {
 		trust.MinBits = 2048
 	}
 	var err error
-	if trust.Issuers, err = readCertificates(c.Issuers...); err != nil {
+	if trust.Issuers, err = certificates.ReadPEM(c.Issuers...); err != nil {
 		return trust, fmt.Errorf("certificates: trust_pool file %w", err)
 	}
-	if trust.Intermediates, err = readCertificates(c.Intermediates...); err != nil {
+	if trust.Intermediates, err = certificates.ReadPEM(c.Intermediates...); err != nil {
 		return trust, fmt.Errorf("certificates: intermediates %w", err)
 	}
 	if c.TrustMock {
@@ -130,7 +128,7 @@ func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) 
 	if err != nil {
 		return nil, fmt.Errorf("the mock's CA is not in Caddy's storage (%s): is the mock agent part of this installation? %w", MockCACertificate, err)
 	}
-	found, err := parseCertificates(text)
+	found, err := certificates.ParsePEM(text)
 	if err != nil {
 		return nil, err
 	}
@@ -157,38 +155,4 @@ func (a *App) revocationOptions(c *Certificates) (certificates.Options, error) {
 		MaxEntries: c.CRL.MaxEntries, Refresh: time.Duration(c.CRL.Refresh), Stale: time.Duration(c.CRL.Stale), NoOCSP: c.NoOCSP,
 		Now: a.now, Logger: a.logger,
 	}, nil
-}
-
-func readCertificates(paths ...string) ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		found, err := parseCertificates(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		all = append(all, found...)
-	}
-	return all, nil
-}
-
-func parseCertificates(text []byte) ([]*x509.Certificate, error) {
-	var found []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("a PEM block of type %s has no place among issuers' certificates", block.Type)
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, certificate)
-	}
-	if len(found) == 0 {
-		return nil, errors.New("there is no PEM certificate in it")
-	}
-	return found, nil
 }

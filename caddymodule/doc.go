@@ -11,7 +11,6 @@
 //	metrics.go          … the counters
 //	refusals.go         … the memory of requests that were refused
 //	admin.go            what Caddy's admin endpoint tells an operator
-//	cmd.go              caddy countersign, one file cmd_*.go a subcommand
 //	stores.go           the engines a store can be: memory, badger
 //	webhooks.go         how clients' webhooks are delivered
 //	vault.go            Caddy's storage, for keys
@@ -25,10 +24,11 @@
 //	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
 //	bars_trust.go       … who may call, and the verifier of its connection policy
 //	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
-//	doctor.go           what keeps a sender or a receiver from working, for caddy countersign doctor
 //	*_caddyfile.go      the syntax of each
-//	cmd*.go             caddy countersign …
 //
-// Opt-in modules are packages below this one, each one more --with of a build, so that a gateway carries what it
+// Below it, package command is the command line, caddy countersign, and package adminapi the answers of the admin
+// endpoint, which the command line reads.
+//
+// Opt-in modules are packages below as well, each one more --with of a build, so that a gateway carries what it
 // uses: caddymodule/mock adds the mock smartcard agent and the demo client system.
 package caddymodule

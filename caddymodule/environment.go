@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // Environment is which of the NHS's environments a site stands for. It decides what is refused.
@@ -15,7 +16,8 @@ const (
 	Production  Environment = "prod"    // no mock, no open access, no plain-http callback
 )
 
-func (e Environment) check() error {
+// Check refuses what is none of them.
+func (e Environment) Check() error {
 	switch e {
 	case Sandbox, Integration, Production:
 		return nil
@@ -38,6 +40,47 @@ func (e Environment) checkAddress(what, address string) error {
 		return fmt.Errorf("%s %q must be an https URL", what, address)
 	case e == Production:
 		return fmt.Errorf("%s %q is plain http, which production refuses; use https", what, address)
+	}
+	return nil
+}
+
+// nhsHosts are NHS England's own hosts of each environment.
+func nhsHosts() map[Environment]string {
+	return map[Environment]string{
+		Sandbox:     "sandbox.api.service.nhs.uk",
+		Integration: "int.api.service.nhs.uk",
+		Production:  "api.service.nhs.uk",
+	}
+}
+
+// TokenURL is the address of NHS England's token service.
+func (e Environment) TokenURL() string { return "https://" + nhsHosts()[e] + "/oauth2/token" }
+
+// EnvironmentOf is the environment whose host at NHS England an address names; "" for the addresses of others.
+func EnvironmentOf(address string) Environment {
+	for environment, host := range nhsHosts() {
+		if strings.EqualFold(hostOf(address), host) {
+			return environment
+		}
+	}
+	return ""
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// checkHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
+func (e Environment) checkHost(what, address string) error {
+	if err := e.checkAddress(what, address); err != nil {
+		return err
+	}
+	if of := EnvironmentOf(address); of != "" && of != e {
+		return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed", what, address, of, e)
 	}
 	return nil
 }

@@ -4,42 +4,22 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-const (
-	maxRefusals = 1000 // remembered
-	maxEarly    = 100  // of those who asked for signatures before they were made, which is no fault
-)
-
-// refusalReport is a refused request as the admin endpoint and the command why tell it. Nothing in it is secret or
-// personal.
-type refusalReport struct {
-	Time          time.Time `json:"time,omitzero"`
-	RequestID     string    `json:"requestId"`
-	CorrelationID string    `json:"correlationId,omitempty"`
-	Endpoint      string    `json:"endpoint,omitempty"` // its path
-	Client        string    `json:"client,omitempty"`   // where known
-	Target        string    `json:"target,omitempty"`   // of a BaRS request
-	Fault         string    `json:"fault,omitempty"`    // the same: sender, proxy, receiver or network
-	Status        int       `json:"status"`
-	Code          string    `json:"code"`
-	Check         string    `json:"check,omitempty"`
-	Expected      string    `json:"expected,omitempty"`
-	Got           string    `json:"got,omitempty"`
-	Answer        string    `json:"answer"` // what the caller was told
-	Detail        string    `json:"detail,omitempty"`
-}
+// maxEarly is how many are remembered of those who asked for signatures before they were made, which is no fault. Of
+// all others it is adminapi.MaxRefusals.
+const maxEarly = 100
 
 // refusals remembers the last requests that were refused. It is one for the process.
 type refusals struct {
 	mu    sync.Mutex
-	all   []refusalReport // a ring each: the oldest is overwritten
+	all   []adminapi.Refusal // a ring each: the oldest is overwritten
 	next  int
-	early []refusalReport
+	early []adminapi.Refusal
 	turn  int
 }
 
@@ -51,7 +31,7 @@ func (r *refusals) keep(answer signing.Answer) {
 	if answer.Status == 0 {
 		return
 	}
-	report := refusalReport{
+	report := adminapi.Refusal{
 		Time: answer.Time.UTC(), RequestID: answer.RequestID, CorrelationID: answer.CorrelationID,
 		Endpoint: answer.Endpoint, Client: answer.Client, Status: answer.Status, Code: answer.Code,
 		Check: answer.Check, Expected: answer.Expected, Got: answer.Got, Answer: answer.Message, Detail: answer.Detail,
@@ -61,18 +41,18 @@ func (r *refusals) keep(answer signing.Answer) {
 	if answer.Code == "not_opened" || answer.Code == "not_signed" {
 		remember(&r.early, &r.turn, maxEarly, report)
 	} else {
-		remember(&r.all, &r.next, maxRefusals, report)
+		remember(&r.all, &r.next, adminapi.MaxRefusals, report)
 	}
 }
 
 // remember keeps a refusal of another service than the Signing Service.
-func (r *refusals) remember(report refusalReport) {
+func (r *refusals) remember(report adminapi.Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	remember(&r.all, &r.next, maxRefusals, report)
+	remember(&r.all, &r.next, adminapi.MaxRefusals, report)
 }
 
-func remember(ring *[]refusalReport, next *int, most int, report refusalReport) {
+func remember(ring *[]adminapi.Refusal, next *int, most int, report adminapi.Refusal) {
 	if len(*ring) < most {
 		*ring = append(*ring, report)
 		return
@@ -82,18 +62,18 @@ func remember(ring *[]refusalReport, next *int, most int, report refusalReport) 
 }
 
 // latest returns those that fit, the latest first.
-func (r *refusals) latest(fits func(refusalReport) bool) []refusalReport {
+func (r *refusals) latest(fits func(adminapi.Refusal) bool) []adminapi.Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := []refusalReport{}
-	for _, ring := range [][]refusalReport{r.all, r.early} {
+	found := []adminapi.Refusal{}
+	for _, ring := range [][]adminapi.Refusal{r.all, r.early} {
 		for _, report := range ring {
 			if fits(report) {
 				found = append(found, report)
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b refusalReport) int { return b.Time.Compare(a.Time) })
+	slices.SortStableFunc(found, func(a, b adminapi.Refusal) int { return b.Time.Compare(a.Time) })
 	return found
 }
 
@@ -124,7 +104,7 @@ func (a *App) oauthObserver(_ context.Context, answer oauth.Answer) {
 	if answer.Status == 0 {
 		return
 	}
-	a.refused.value.remember(refusalReport{
+	a.refused.value.remember(adminapi.Refusal{
 		Time: answer.Time.UTC(), RequestID: answer.MessageID, Endpoint: answer.Endpoint, Client: answer.Client,
 		Status: answer.Status, Code: answer.Code, Check: answer.Grant, Answer: answer.Message, Detail: answer.Detail,
 	})

@@ -106,7 +106,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 
 // check refuses what the environment does not allow, and what cannot be meant.
 func (s *SigningService) check() error {
-	if err := s.Environment.check(); err != nil {
+	if err := s.Environment.Check(); err != nil {
 		return err
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")

@@ -30,8 +30,11 @@ const (
 	MockCRLAddress = "http://crl.mock.invalid/ca.crl"
 )
 
-// ownKeysName is where the gateway's own keys are kept.
-const ownKeysName = "countersign/keys/own.json"
+// OwnKeysName is where the gateway's own keys are kept.
+const OwnKeysName = "countersign/keys/own.json"
+
+// NewVault keeps keys in a storage of Caddy's.
+func NewVault(storage certmagic.Storage) Vault { return vault{storage} }
 
 type vault struct{ storage certmagic.Storage }
 

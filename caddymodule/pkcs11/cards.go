@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/command"
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11"
 )
 
@@ -57,8 +57,8 @@ type found struct {
 }
 
 // Run looks into the readers.
-func (c *cardsCommand) Run(ctx context.Context, _ io.Writer, _ []string) (caddymodule.GuestAnswer, error) {
-	none := caddymodule.GuestAnswer{}
+func (c *cardsCommand) Run(ctx context.Context, _ io.Writer, _ []string) (command.Answer, error) {
+	none := command.Answer{}
 	path, err := c.path()
 	if err != nil {
 		return none, err
@@ -81,7 +81,7 @@ func (c *cardsCommand) Run(ctx context.Context, _ io.Writer, _ []string) (caddym
 		return none, fmt.Errorf("%s: %w", path, err)
 	}
 	answer := found{Path: path, Module: about, Readers: readers}
-	return caddymodule.GuestAnswer{Value: answer, Text: answer.text}, nil
+	return command.Answer{Value: answer, Text: answer.text}, nil
 }
 
 // path is the module's: the one named, or OpenSC's.
@@ -153,4 +153,4 @@ func describe(w io.Writer, card *pkcs11.Card) {
 	}
 }
 
-var _ caddymodule.GuestCommand = (*cardsCommand)(nil)
+var _ command.Guest = (*cardsCommand)(nil)

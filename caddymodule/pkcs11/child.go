@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/command"
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/child"
 )
 
@@ -37,8 +37,8 @@ func (*childCommand) Command() *cobra.Command {
 }
 
 // Run serves the agent until it goes away.
-func (*childCommand) Run(_ context.Context, _ io.Writer, args []string) (caddymodule.GuestAnswer, error) {
-	return caddymodule.GuestAnswer{}, child.Main(args[0])
+func (*childCommand) Run(_ context.Context, _ io.Writer, args []string) (command.Answer, error) {
+	return command.Answer{}, child.Main(args[0])
 }
 
-var _ caddymodule.GuestCommand = (*childCommand)(nil)
+var _ command.Guest = (*childCommand)(nil)

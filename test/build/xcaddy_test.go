@@ -18,6 +18,11 @@ import (
 
 const module = "github.com/seed-dd2befc3/countersign"
 
+// What every build has of the command line.
+var commands = []string{
+	"audit", "client", "deliveries", "doctor", "jwks", "keygen", "onboard", "sessions", "sign", "store", "token", "verify", "why",
+}
+
 // What the default build has, and what only a build with the plugins mock, postgres and pkcs11 has.
 var (
 	ours = []string{
@@ -83,7 +88,7 @@ func mustShowCards(t *testing.T, binary string) {
 	mustBeWithoutCgo(t, binary)
 }
 
-// mustHave asks a binary for its modules.
+// mustHave asks a binary for its modules, and for all commands.
 func mustHave(t *testing.T, binary string, with, not []string) {
 	t.Helper()
 	listed := strings.Fields(run(t, t.TempDir(), nil, binary, "list-modules"))
@@ -95,6 +100,12 @@ func mustHave(t *testing.T, binary string, with, not []string) {
 	for _, name := range not {
 		if slices.Contains(listed, name) {
 			t.Errorf("%s is in the build", name)
+		}
+	}
+	help := run(t, t.TempDir(), nil, binary, "countersign", "--help")
+	for _, name := range commands {
+		if !strings.Contains(help, "\n  "+name+" ") {
+			t.Errorf("it has no command %s:\n%s", name, help)
 		}
 	}
 }

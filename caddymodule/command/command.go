@@ -1,0 +1,97 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "countersign",
+		Usage: "<command> [<flags>]",
+		Short: "Signs, verifies and explains what a Countersign gateway does",
+		Long: `
+The commands of Countersign. Each prints its answer to standard output, as text or with --json as one JSON value,
+and everything else to standard error. The exit status is 0 when what was asked was done and holds, and 1 otherwise.`,
+		CobraFunc: func(root *cobra.Command) {
+			for _, build := range commands() {
+				root.AddCommand(build())
+			}
+			root.AddCommand(guestCommands()...)
+		},
+	})
+}
+
+// commands are the constructors of all subcommands, in the order of their names; one file each.
+func commands() []func() *cobra.Command {
+	return []func() *cobra.Command{
+		auditCommand,
+		clientCommand,
+		deliveriesCommand,
+		doctorCommand,
+		jwksCommand,
+		keygenCommand,
+		onboardCommand,
+		sessionsCommand,
+		signCommand,
+		storeCommand,
+		tokenCommand,
+		verifyCommand,
+		whyCommand,
+	}
+}
+
+// output is where a command puts its answer.
+type output struct {
+	json    bool
+	stdout  io.Writer // the answer
+	stderr  io.Writer // what happens meanwhile, for people
+	printed *bool     // whether the answer was given
+}
+
+// errTold ends a command whose answer has told already that what was asked did not hold.
+var errTold = errors.New("the answer says what does not hold")
+
+// newCommand completes a subcommand with what is common to all: --json, an end by the interrupt signal, and an
+// exit status of 1 for every error, which with --json is told as {"error": "…"} where no answer was given before.
+func newCommand(cmd *cobra.Command, run func(ctx context.Context, out output, args []string) error) *cobra.Command {
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON value, for programs")
+	cmd.SilenceUsage = true
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+		out := output{json: *asJSON, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), printed: new(bool)}
+		err := run(ctx, out, args)
+		if errors.Is(err, errTold) {
+			cmd.SilenceErrors = true
+		} else if err != nil && out.json && !*out.printed {
+			cmd.SilenceErrors = true
+			return errors.Join(err, out.answer(map[string]string{"error": err.Error()}, nil))
+		}
+		return err
+	}
+	return cmd
+}
+
+// answer prints it: as JSON where that was asked for, or else as text by the function given.
+func (o output) answer(answer any, text func(w io.Writer) error) error {
+	*o.printed = true
+	if !o.json {
+		return text(o.stdout)
+	}
+	encoder := json.NewEncoder(o.stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
+}

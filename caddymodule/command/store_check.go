@@ -1,0 +1,123 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/store/badger"
+)
+
+// storeVerdict is what check and repair say about an embedded store.
+type storeVerdict struct {
+	Dir     string        `json:"dir"`
+	Damaged bool          `json:"damaged"` // something that was acknowledged is lost
+	Losses  []badger.Loss `json:"losses"`  // also the unfinished end of a log, which is no damage
+	Kept    []string      `json:"kept,omitempty"`
+}
+
+func (v *storeVerdict) judge() {
+	for _, l := range v.Losses {
+		v.Damaged = v.Damaged || l.Damage
+	}
+}
+
+func (v *storeVerdict) text(w io.Writer) error {
+	for _, l := range v.Losses {
+		what := "the unfinished end of a log, dropped at the next start"
+		if l.Damage {
+			what = "DAMAGE, with good records behind it"
+		}
+		fmt.Fprintf(w, "%s: %s\n", l, what)
+	}
+	for _, kept := range v.Kept {
+		fmt.Fprintf(w, "The damaged log is kept as %s\n", kept)
+	}
+	switch {
+	case len(v.Kept) > 0:
+		fmt.Fprintf(w, "The store in %s can be opened again, without what was lost there.\n", v.Dir)
+	case v.Damaged:
+		fmt.Fprintf(w, "The store in %s is damaged. Restore a backup (caddy countersign store restore), or give up what is lost (caddy countersign store repair).\n", v.Dir)
+	default:
+		fmt.Fprintf(w, "The store in %s is whole.\n", v.Dir)
+	}
+	return nil
+}
+
+func storeCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Looks for damage to the files of an embedded store",
+		Long: `
+Reads the files of the embedded store (badger) that a configuration names, as the gateway itself does each time before
+it opens them. The gateway must not run. The exit status is 1 where something that was acknowledged is lost.`,
+		Example: "  caddy countersign store check --config Caddyfile",
+		Args:    cobra.NoArgs,
+	}
+	config := configFlags(cmd)
+	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
+		return config.withBadger(ctx, func(ctx context.Context, engine *caddymodule.Badger) error {
+			verdict := storeVerdict{Dir: engine.Path, Losses: []badger.Loss{}}
+			losses, err := badger.Inspect(engine.Path)
+			if err != nil {
+				return err
+			}
+			verdict.Losses = append(verdict.Losses, losses...)
+			if verdict.judge(); !verdict.Damaged { // opening it reads the tables too
+				opened, err := engine.Open(ctx)
+				if err != nil {
+					return err
+				}
+				if err := opened.Close(); err != nil {
+					return err
+				}
+			}
+			if err := out.answer(verdict, verdict.text); err != nil || !verdict.Damaged {
+				return err
+			}
+			return errTold
+		})
+	})
+}
+
+func storeRepairCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Gives up what is lost in a damaged embedded store, so that it can be opened",
+		Long: `
+For a store that the gateway refuses to open because of damage, where there is no backup to restore. What is lost is
+told and stays lost: requests, signatures or tokens of about that time. What was written after it is kept, and so is
+the damaged log, beside the store. The gateway must not run.`,
+		Example: "  caddy countersign store repair --config Caddyfile",
+		Args:    cobra.NoArgs,
+	}
+	config := configFlags(cmd)
+	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
+		return config.withBadger(ctx, func(_ context.Context, engine *caddymodule.Badger) error {
+			verdict := storeVerdict{Dir: engine.Path, Losses: []badger.Loss{}}
+			losses, kept, err := badger.Repair(engine.Path, time.Now())
+			if err != nil {
+				return err
+			}
+			verdict.Losses, verdict.Kept = append(verdict.Losses, losses...), kept
+			verdict.judge()
+			return out.answer(verdict, verdict.text)
+		})
+	})
+}
+
+// withBadger is withEngine for an embedded store.
+func (c *configOf) withBadger(ctx context.Context, use func(context.Context, *caddymodule.Badger) error) error {
+	return c.withEngine(ctx, func(ctx context.Context, engine caddymodule.Engine) error {
+		embedded, is := engine.(*caddymodule.Badger)
+		if !is {
+			return errors.New("the configuration's store is not the embedded one (badger): check it with the means of its own")
+		}
+		return use(ctx, embedded)
+	})
+}
