@@ -70,7 +70,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(z.PublicURL, r) },
 		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
-		Observer: app.oauthObserver, Now: app.now, Logger: ctx.Slogger(),
+		Observer: app.oauthObserver, Hold: app.holdRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
 		Provider: provider, Checker: app.checker(),
 		RefuseBearer: func(w http.ResponseWriter, r *http.Request, err error) { ShapeJSON.write(w, r, asRefusal(err)) },

@@ -71,6 +71,9 @@ func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		refusal := asRefusal(err)
 		b.logger.LogAttrs(r.Context(), refusal.level(), "access token refused",
 			slog.String("reason", string(refusal.reason)), slog.String("client", grant.Client), slog.String("detail", refusal.detail))
+		if refusal.status == http.StatusUnauthorized && refusal.reason != oauth.BearerExpired && b.door.hold != nil {
+			b.door.hold(w, r)
+		}
 		b.Errors.write(w, r, refusal)
 		return nil
 	}
@@ -121,6 +124,7 @@ type checker interface {
 type door struct {
 	Demands
 	checker checker
+	hold    func(http.ResponseWriter, *http.Request) // before a stranger is refused; nil: at once
 }
 
 func newDoor(ctx caddy.Context, demands Demands) (*door, error) {
@@ -135,7 +139,7 @@ func newDoor(ctx caddy.Context, demands Demands) (*door, error) {
 			}
 		}
 	}
-	return &door{demands, app.checker()}, nil
+	return &door{Demands: demands, checker: app.checker(), hold: app.holdRefusal}, nil
 }
 
 // enter returns whose token the request shows. A refusal for want of something comes with the grant.

@@ -150,7 +150,7 @@ func (s *stage) upstream(kept store.Store) http.Handler {
 		defer s.mu.Unlock()
 		return !s.revoked
 	}
-	d := &door{Demands{Scopes: [][]string{{bookingScope}}}, checker}
+	d := &door{Demands: Demands{Scopes: [][]string{{bookingScope}}}, checker: checker}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := d.enter(r); err != nil {
 			s.refused.Add(1)

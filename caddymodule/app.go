@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/seed-dd2befc3/countersign/brake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -52,6 +53,11 @@ type App struct {
 	// providers be in. Addresses in private ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
+	// RefusalRate is how many refusals a second an address is answered at once, after ten times as many in a burst. The
+	// answers to more of them wait, for two seconds at most, so that who posts garbage leaves the processors to others;
+	// what is not refused never waits. Default 50; -1: none waits.
+	RefusalRate int `json:"refusal_rate,omitempty"`
+
 	life     context.Context // ends with this configuration
 	logger   *slog.Logger
 	engine   Engine
@@ -63,6 +69,7 @@ type App struct {
 	callHTTP *http.Client // sends webhooks
 	sealed   *jwks.Secret // seals the tokens in them while they are in the store
 	refused  hold[*refusals]
+	brake    *brake.Brake
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
 	lists    []*hold[*revocations]
@@ -113,6 +120,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionRefusals(); err != nil {
 		return err
 	}
+	a.provisionBrake()
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
 		Name: OwnKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
 		Now: a.now, Logger: a.logger,

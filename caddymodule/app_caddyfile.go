@@ -35,6 +35,7 @@ func init() {
 //			concurrency <number>
 //		}
 //		allow_networks <cidr...>
+//		refusal_rate   <number>|off
 //		client <id> {
 //			name       <text>
 //			jwks       <url or file>
@@ -110,6 +111,8 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 		}
 		a.AllowNetworks = append(a.AllowNetworks, networks...)
 		return nil
+	case "refusal_rate":
+		return a.parseRefusalRate(d)
 	case "client":
 		return a.parseClient(d)
 	case "product":

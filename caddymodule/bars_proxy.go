@@ -117,6 +117,9 @@ func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	defer func() { b.tell(r, call, time.Since(began)) }() // also where the answer breaks off, which is a panic
 	switch {
 	case call.Outcome != nil:
+		if o := call.Outcome; o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
+			b.app.holdRefusal(w, r)
+		}
 		call.Outcome.Write(w, r)
 	case call.Answer != nil:
 		call.Answer.ServeHTTP(w, r)

@@ -161,7 +161,7 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 		},
 		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
 		Webhooks: s.app.webhooks(),
-		Span:     span, Observer: s.app.observer(), Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Span:     span, Observer: s.app.observer(), Hold: s.app.holdRefusal, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.metrics.value.watchCertificates("issuer", trust.Issuers...)

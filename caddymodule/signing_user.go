@@ -85,7 +85,7 @@ func (s *SigningService) demands() Demands {
 // signingDoor is the Signing Service's check of its callers: a token with the service's scope, and with a user of
 // enough assurance where it has one, or must have. Whose sessions the caller may ask about is for the service to say.
 func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, error) {
-	d := &door{s.demands(), s.app.checker()}
+	d := &door{Demands: s.demands(), checker: s.app.checker()}
 	return func(r *http.Request) (signing.Caller, error) {
 		grant, err := d.enter(r)
 		if err == nil && grant.User != "" && levelOf(grant.Level) < s.leastLevel() {

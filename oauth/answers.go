@@ -35,12 +35,24 @@ func (o *Options) ended(w http.ResponseWriter, r *http.Request, told *Answer, er
 		told.Status, told.Code, told.Message, told.Detail = answer.Status, answer.Code, answer.Description, answer.detail
 		told.MessageID = o.messageID()
 		o.logRefusal(r.Context(), told)
-		if !answer.sent {
-			writeError(w, answer, told.MessageID)
-		}
 	}
 	told.Took = o.Now().Sub(told.Time)
+	if err != nil {
+		o.refuse(w, r, asError(err), told.MessageID)
+	}
 	o.Observer(r.Context(), *told)
+}
+
+// refuse writes an answer that was not sent already, and later if its caller may be a stranger who is refused again and
+// again. A client above its rate is known.
+func (o *Options) refuse(w http.ResponseWriter, r *http.Request, answer *Error, messageID string) {
+	if answer.sent {
+		return
+	}
+	if o.Hold != nil && answer.Status < http.StatusInternalServerError && answer.Status != http.StatusTooManyRequests {
+		o.Hold(w, r)
+	}
+	writeError(w, answer, messageID)
 }
 
 // messageID names one answer, in the log too.

@@ -70,6 +70,9 @@ type Options struct {
 
 	Observer func(ctx context.Context, answer Answer) // is told each answer; nil: nobody is
 
+	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
+	Hold func(w http.ResponseWriter, r *http.Request)
+
 	Auditor       Auditor // keeps a record of each token before it is told; nil: none is kept
 	AuditOptional bool    // tell tokens also when the Auditor fails
 

@@ -66,6 +66,16 @@ func asError(err error) *Error {
 	}
 }
 
+// strange says whether strangers may be answered so. Who asks too early for signatures, or at a page that is over, is
+// none; and what the service cannot do is nobody's fault.
+func (e *Error) strange() bool {
+	switch e.Code {
+	case "not_opened", "not_signed", "failed", "cancelled", "expired", "opened_elsewhere", "sign_in", "too_many":
+		return false
+	}
+	return e.Status < http.StatusInternalServerError
+}
+
 // errorBody is the shape of every error answer. The first three members are the real service's.
 type errorBody struct {
 	StatusCode int    `json:"statusCode"`

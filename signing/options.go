@@ -130,6 +130,8 @@ type Options struct {
 	Webhooks Webhooks // mandatory where a client has a webhook
 
 	Observer Observer // is told what happens; nil: nobody is
+	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
+	Hold func(w http.ResponseWriter, r *http.Request)
 	// Span begins a span of whatever trace the context stands in, and returns how to end it; nil: none is traced.
 	Span func(ctx context.Context, name string) (context.Context, func(error))
 

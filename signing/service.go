@@ -123,6 +123,9 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 			told.Check = refused.Code
 		}
 		logRefusal(r.Context(), o.Logger, told)
+		if o.Hold != nil && refused.strange() {
+			o.Hold(w, r)
+		}
 		hearOut(w, r, func() { writeError(w, refused) })
 	}
 	o.Observer.Answered(r.Context(), told)

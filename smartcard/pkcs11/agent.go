@@ -195,7 +195,7 @@ func (a *Agent) look(child *process) ([]Reader, error) {
 		return nil, err
 	}
 	var listing pipe.Listing
-	if _, err := child.call(a.o.CallTimeout, request, pipe.Cards, &listing); err != nil {
+	if err := child.call(a.o.CallTimeout, request, pipe.Cards, &listing); err != nil {
 		return nil, err
 	}
 	found := readers(listing, a.o.Now())

@@ -159,7 +159,7 @@ func (b *batch) begin(ctx context.Context) error {
 		return err
 	}
 	defer request.Wipe()
-	if _, err = b.child.call(b.limit(), request, pipe.Begun, &b.ready); err != nil {
+	if err = b.child.call(b.limit(), request, pipe.Begun, &b.ready); err != nil {
 		return b.refused(err)
 	}
 	b.agent.o.Logger.DebugContext(ctx, "card is ready to sign", "job", b.job.Job, "reader", b.chosen.reader,
@@ -247,7 +247,7 @@ func (b *batch) end(ctx context.Context) {
 	}
 	request, err := pipe.New(pipe.End, nil, nil)
 	if err == nil {
-		_, err = b.child.call(b.agent.o.CallTimeout, request, pipe.Done, nil)
+		err = b.child.call(b.agent.o.CallTimeout, request, pipe.Done, nil)
 	}
 	if err != nil {
 		b.agent.o.Logger.DebugContext(ctx, "card did not log out", "job", b.job.Job, "error", err)

@@ -98,11 +98,12 @@ func (p *process) greet(limit time.Duration) (pipe.Greeting, error) {
 
 // call sends one request and waits for the reply of the verb that answers it, whose head is read into answer, if
 // that is not nil. A *pipe.Failure is what the child says went wrong; after every other error it has been killed.
-func (p *process) call(limit time.Duration, request *pipe.Frame, want pipe.Verb, answer any) (raw []byte, err error) {
+func (p *process) call(limit time.Duration, request *pipe.Frame, want pipe.Verb, answer any) error {
 	if err := p.send(limit, request); err != nil {
-		return nil, err
+		return err
 	}
-	return p.reply(limit, want, answer)
+	_, err := p.reply(limit, want, answer)
+	return err
 }
 
 // send sends a request without waiting for its reply, which is to be had by reply before anything else is sent but

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,10 +14,12 @@ import (
 )
 
 // A client that behaves is served while 2,000 slow connections are held open, half of them with a large body that
-// was declared and does not come, and while strangers post garbage as fast as they are refused. How much slower it is
-// served then is a benchmark (make bench-crowd).
+// was declared and does not come, and while strangers post garbage as fast as they are answered, which after a burst is
+// no faster than refusal_rate says, though they share the client's address. How much slower it is served then is a
+// benchmark (make bench-crowd).
 func TestCrowd(t *testing.T) {
-	w := newWorld(t, options{})
+	const rate, burst = 10, 100
+	w := newWorld(t, options{global: fmt.Sprint("refusal_rate ", rate)})
 	acme := w.system("main")
 	const slow = 2000
 	head := "POST /main/signaturerequest HTTP/1.1\r\nHost: localhost\r\n"
@@ -36,7 +39,10 @@ func TestCrowd(t *testing.T) {
 	}
 	over := make(chan struct{})
 	var strangers sync.WaitGroup
-	for i := range 4 {
+	var refused atomic.Int64
+	began := time.Now()
+	const many = 4
+	for i := range many {
 		strangers.Go(func() {
 			for n := 0; ; n++ {
 				select {
@@ -48,6 +54,7 @@ func TestCrowd(t *testing.T) {
 						t.Errorf("garbage is answered %d", answer.Status)
 						return
 					}
+					refused.Add(1)
 				}
 			}
 		})
@@ -55,8 +62,14 @@ func TestCrowd(t *testing.T) {
 	for range 50 {
 		w.request(t, acme, "RS256", "", gateway.Payloads("RS256", 1)...)
 	}
+	if !gateway.Eventually(time.Minute, func() bool { return refused.Load() > burst+2*rate }) {
+		t.Errorf("strangers were answered %d times in a minute", refused.Load())
+	}
 	close(over)
 	strangers.Wait()
+	if most := burst + rate*int64(time.Since(began).Seconds()+1) + many; refused.Load() > most {
+		t.Errorf("%d refusals in %s, want at most %d", refused.Load(), time.Since(began), most)
+	}
 }
 
 // A client has as many sessions as it may have, and is told so; its old requests are still answered.

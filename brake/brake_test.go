@@ -1,0 +1,137 @@
+package brake_test
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/brake"
+)
+
+var (
+	here  = netip.MustParseAddr("192.0.2.7")
+	there = netip.MustParseAddr("198.51.100.9")
+)
+
+// hold has n refusals answered one after the other, and returns what became of them and how long it took.
+func hold(t *testing.T, b *brake.Brake, from netip.Addr, n int) (outcomes map[brake.Outcome]int, took time.Duration) {
+	t.Helper()
+	outcomes = map[brake.Outcome]int{}
+	began := time.Now()
+	for range n {
+		outcomes[b.Hold(t.Context(), from)]++
+	}
+	return outcomes, time.Since(began)
+}
+
+func TestOneAddressIsAnsweredAtItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brake.New(brake.Options{Rate: 10, Burst: 30})
+		if outcomes, took := hold(t, b, here, 30); took != 0 || outcomes[brake.AtOnce] != 30 {
+			t.Fatalf("a burst took %s: %v", took, outcomes)
+		}
+		if outcomes, took := hold(t, b, here, 50); took != 5*time.Second || outcomes[brake.Waited] != 50 {
+			t.Errorf("50 more at 10 a second took %s: %v", took, outcomes)
+		}
+		if _, took := hold(t, b, there, 30); took != 0 {
+			t.Errorf("another address waited %s", took)
+		}
+		<-time.After(3 * time.Second)
+		if _, took := hold(t, b, here, 30); took != 0 {
+			t.Errorf("after a quiet time it waited %s", took)
+		}
+	})
+}
+
+func TestManyConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brake.New(brake.Options{Rate: 10, Burst: 1, Longest: 2 * time.Second, Waiting: 200})
+		came := make(chan brake.Outcome, 300)
+		var all sync.WaitGroup
+		began := time.Now()
+		for range 300 {
+			all.Go(func() { came <- b.Hold(t.Context(), here) })
+		}
+		all.Wait()
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("they were all answered after %s, want the longest wait", took)
+		}
+		outcomes := map[brake.Outcome]int{}
+		for range 300 {
+			outcomes[<-came]++
+		}
+		if outcomes[brake.AtOnce] != 1 || outcomes[brake.Waited] != 20 || outcomes[brake.Close] != 279 {
+			t.Errorf("%v, want 1 at once, the 20 of two seconds, and 279 connections closed", outcomes)
+		}
+		<-time.After(time.Second)
+		if _, took := hold(t, b, here, 1); took != 0 {
+			t.Errorf("those that were closed took turns of others: it waited %s", took)
+		}
+	})
+}
+
+func TestWhoHasGoneWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brake.New(brake.Options{Rate: 1, Burst: 1})
+		hold(t, b, here, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		b.Hold(ctx, here)
+		if took := time.Since(began); took != 100*time.Millisecond {
+			t.Errorf("it waited %s", took)
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	one := netip.MustParseAddr
+	for _, c := range []struct {
+		name   string
+		a, b   netip.Addr
+		shared bool
+	}{
+		{"two of IPv4", one("192.0.2.1"), one("192.0.2.2"), false},
+		{"one, both ways written", one("192.0.2.1"), one("::ffff:192.0.2.1"), true},
+		{"a /64", one("2001:db8::1"), one("2001:db8::ffff:2"), true},
+		{"another /64", one("2001:db8::1"), one("2001:db8:0:1::1"), false},
+		{"a link", one("fe80::1%eth0"), one("fe80::1%eth1"), true},
+		{"nobody knows from where", netip.Addr{}, netip.Addr{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := brake.New(brake.Options{Rate: 1, Burst: 1})
+				hold(t, b, c.a, 1)
+				if _, took := hold(t, b, c.b, 1); (took > 0) != c.shared {
+					t.Errorf("the second waited %s", took)
+				}
+			})
+		})
+	}
+}
+
+// What is remembered of addresses is bounded: above it they share a bucket, until others have been quiet.
+func TestManyAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brake.New(brake.Options{Rate: 1, Burst: 2, Addresses: 100})
+		address := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) }
+		for n := range 100 {
+			hold(t, b, address(n), 1)
+		}
+		if _, took := hold(t, b, address(100), 2); took != 0 {
+			t.Errorf("the first of the others waited %s", took)
+		}
+		if _, took := hold(t, b, address(101), 1); took == 0 {
+			t.Error("the others have a bucket each")
+		}
+		<-time.After(10 * time.Second)
+		for n := range 50 {
+			if _, took := hold(t, b, address(200+n), 2); took != 0 {
+				t.Fatalf("after a quiet time the %dth new address waited %s", n, took)
+			}
+		}
+	})
+}
