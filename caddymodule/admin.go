@@ -165,7 +165,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 // storeStatus says whether the store is open and answers. One that nobody needs need not be.
 func (a *App) storeStatus(ctx context.Context) storeStatus {
 	found := storeStatus{Identity: a.engine.Identity(), Needed: a.needed}
-	open, held := a.store.held()
+	open, held := a.store.Held()
 	if found.Open = held; !held {
 		if a.needed {
 			found.Error = "the store is not open"

@@ -14,14 +14,14 @@ func adminBackup(w http.ResponseWriter, r *http.Request) error {
 	if a == nil {
 		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("countersign is not configured, or not started yet"))
 	}
-	open, held := a.store.held()
+	open, held := a.store.Held()
 	if !held {
 		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("the store is not open: no site of this configuration keeps anything"))
 	}
 	w.Header().Set("Content-Type", "application/gzip")
 	w.Header().Set("Cache-Control", "no-store")
 	began := time.Now()
-	summary, err := backup.Write(r.Context(), w, timedStore{open.Store, a.metrics.value}, a.now())
+	summary, err := backup.Write(r.Context(), w, timedStore{open.Store, a.metrics.Value()}, a.now())
 	if err != nil {
 		a.logger.Error("a backup of the store broke off", slog.Any("error", err), slog.Int("records", summary.Records))
 		panic(http.ErrAbortHandler) // the status is told; the connection tells that it did not end

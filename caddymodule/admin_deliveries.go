@@ -100,7 +100,7 @@ func (a *App) adminDelivery(r *http.Request) (int, any) {
 
 // adminReplay delivers one webhook again, whatever has become of it.
 func (a *App) adminReplay(r *http.Request) (int, any) {
-	open, held := a.store.held()
+	open, held := a.store.Held()
 	if !held {
 		return http.StatusServiceUnavailable, adminErrorf("the store is not open")
 	}
@@ -118,7 +118,7 @@ func (a *App) adminReplay(r *http.Request) (int, any) {
 
 // adminReplayDead delivers every dead letter again, or those of one client.
 func (a *App) adminReplayDead(r *http.Request) (int, any) {
-	open, held := a.store.held()
+	open, held := a.store.Held()
 	if !held {
 		return http.StatusServiceUnavailable, adminErrorf("the store is not open")
 	}

@@ -118,14 +118,14 @@ func (a *App) adminRefusals(r *http.Request) (int, any) {
 	if !ok {
 		return http.StatusBadRequest, adminErrorf("limit must be a number from 1 to %d", adminapi.MaxListed)
 	}
-	all := a.refused.value.latest(func(adminapi.Refusal) bool { return true })
+	all := a.refused.Value().latest(func(adminapi.Refusal) bool { return true })
 	return http.StatusOK, adminapi.RefusalList{Refusals: all[:min(limit, len(all))]}
 }
 
 // adminRefusal tells what was refused under a request id, which callers choose and may use twice.
 func (a *App) adminRefusal(r *http.Request) (int, any) {
 	id := r.PathValue("id")
-	found := a.refused.value.latest(func(report adminapi.Refusal) bool { return report.RequestID == id || report.CorrelationID == id })
+	found := a.refused.Value().latest(func(report adminapi.Refusal) bool { return report.RequestID == id || report.CorrelationID == id })
 	if len(found) == 0 {
 		return http.StatusNotFound, adminErrorf("no request with this id is among the %d that were refused last; look into the log", adminapi.MaxRefusals)
 	}

@@ -64,7 +64,7 @@ func TestReady(t *testing.T) {
 	request := httptest.NewRequest(http.MethodGet, "/countersign/ready", http.NoBody)
 	opened := func(s store.Store) *App {
 		a := &App{engine: &Memory{}, needed: true}
-		if _, err := a.store.acquire("store of "+t.Name(), func() (*openStore, error) {
+		if _, err := a.store.Acquire("store of "+t.Name(), func() (*openStore, error) {
 			return newOpenStore(s, nil, nil), nil
 		}); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestReady(t *testing.T) {
 		if status, body := c.app.adminReady(request); status != c.want {
 			t.Errorf("%s: %d %v", name, status, body)
 		}
-		if err := c.app.store.release(); err != nil {
+		if err := c.app.store.Release(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -90,7 +90,7 @@ func TestReady(t *testing.T) {
 	if status, body := broken.adminReady(request); status != 503 || !strings.Contains(fmt.Sprint(body), "does not answer") {
 		t.Errorf("broken: %d %v", status, body)
 	}
-	if err := broken.store.release(); err != nil {
+	if err := broken.store.Release(); err != nil {
 		t.Error(err)
 	}
 	if status, _ := broken.adminReady(request); status != 503 {

@@ -4,6 +4,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -31,11 +33,11 @@ func (z *Authorize) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "public_url":
-			err = one(d, &z.PublicURL)
+			err = parse.One(d, &z.PublicURL)
 		case "environment":
-			err = one(d, (*string)(&z.Environment))
+			err = parse.One(d, (*string)(&z.Environment))
 		case "provider":
-			err = one(d, &z.Provider)
+			err = parse.One(d, &z.Provider)
 		default:
 			err = d.Errf("unrecognized option %q of apim_authorize", option)
 		}

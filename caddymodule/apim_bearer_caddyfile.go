@@ -4,6 +4,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -39,11 +41,11 @@ func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = alternatives(d, &b.Products)
 		case "user":
 			b.User = true
-			err = noMore(d)
+			err = parse.NoMore(d)
 		case "level":
-			err = list(d, &b.Levels)
+			err = parse.List(d, &b.Levels)
 		case "errors":
-			err = one(d, (*string)(&b.Errors))
+			err = parse.One(d, (*string)(&b.Errors))
 		default:
 			err = d.Errf("unrecognized option %q of apim_bearer", option)
 		}
@@ -57,7 +59,7 @@ func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // alternatives reads a line of words, one of which is enough.
 func alternatives(d *caddyfile.Dispenser, into *[][]string) error {
 	var words []string
-	if err := list(d, &words); err != nil {
+	if err := parse.List(d, &words); err != nil {
 		return err
 	}
 	*into = append(*into, words)

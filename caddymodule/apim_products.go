@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -134,7 +134,7 @@ func (a *App) TokenURL() string { return a.tokenURL }
 
 func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 	var name string
-	if err := one(d, &name); err != nil {
+	if err := parse.One(d, &name); err != nil {
 		return err
 	}
 	if a.Products[name] != nil {
@@ -149,9 +149,9 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "scopes":
-			err = list(d, &product.Scopes)
+			err = parse.List(d, &product.Scopes)
 		case "rate":
-			err = rate(d, &product.Rate)
+			err = parse.Rate(d, &product.Rate)
 		default:
 			err = d.Errf("unrecognized option %q of a product", option)
 		}
@@ -159,20 +159,5 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// rate reads exactly one number of tokens a minute, such as 300/m.
-func rate(d *caddyfile.Dispenser, into *int) error {
-	var text string
-	if err := one(d, &text); err != nil {
-		return err
-	}
-	number, perMinute := strings.CutSuffix(text, "/m")
-	n, err := strconv.Atoi(number)
-	if !perMinute || err != nil || n <= 0 {
-		return d.Errf("%q is not a rate; write the number a minute, such as 300/m", text)
-	}
-	*into = n
 	return nil
 }

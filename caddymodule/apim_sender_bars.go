@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
@@ -151,12 +152,12 @@ func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	transport, err := splitBlock(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"base_url":       func(d *caddyfile.Dispenser) error { return one(d, &b.BaseURL) },
-		"version":        func(d *caddyfile.Dispenser) error { return one(d, &b.Version) },
-		"timeout":        func(d *caddyfile.Dispenser) error { return duration(d, &b.Timeout) },
-		"tries":          func(d *caddyfile.Dispenser) error { return count(d, &b.Tries) },
-		"retry_messages": func(d *caddyfile.Dispenser) error { b.RetryMessages = true; return noMore(d) },
+	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
+		"base_url":       func(d *caddyfile.Dispenser) error { return parse.One(d, &b.BaseURL) },
+		"version":        func(d *caddyfile.Dispenser) error { return parse.One(d, &b.Version) },
+		"timeout":        func(d *caddyfile.Dispenser) error { return parse.Duration(d, &b.Timeout) },
+		"tries":          func(d *caddyfile.Dispenser) error { return parse.Count(d, &b.Tries) },
+		"retry_messages": func(d *caddyfile.Dispenser) error { b.RetryMessages = true; return parse.NoMore(d) },
 	})
 	if err != nil {
 		return err

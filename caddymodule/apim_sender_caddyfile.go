@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -51,9 +53,9 @@ func (s *Sender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		option := d.Val()
 		switch text := texts[option]; {
 		case text != nil:
-			err = one(d, text)
+			err = parse.One(d, text)
 		case option == "replay":
-			err = count(d, &s.Replay)
+			err = parse.Count(d, &s.Replay)
 		case option == "bars":
 			err = s.parseBars(d)
 		case option == "provider":
@@ -70,7 +72,7 @@ func (s *Sender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 	var name string
-	if err := one(d, &name); err != nil {
+	if err := parse.One(d, &name); err != nil {
 		return err
 	}
 	if s.Providers[name] != nil {
@@ -93,7 +95,7 @@ func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 func (k *SenderKeys) parseOption(d *caddyfile.Dispenser, of string) error {
 	switch option := d.Val(); option {
 	case "client":
-		return one(d, &k.Client)
+		return parse.One(d, &k.Client)
 	case "key":
 		args := d.RemainingArgs()
 		if len(args) != 2 || k.Key != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -117,11 +118,11 @@ func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "public_url":
-			err = one(d, &t.PublicURL)
+			err = parse.One(d, &t.PublicURL)
 		case "environment":
-			err = one(d, (*string)(&t.Environment))
+			err = parse.One(d, (*string)(&t.Environment))
 		case "status_key":
-			err = one(d, &t.StatusKey)
+			err = parse.One(d, &t.StatusKey)
 		default:
 			err = d.Errf("unrecognized option %q of apim_token", option)
 		}

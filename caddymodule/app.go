@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/brake"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -61,18 +63,18 @@ type App struct {
 	life     context.Context // ends with this configuration
 	logger   *slog.Logger
 	engine   Engine
-	store    hold[*openStore]
+	store    pool.Share[*openStore]
 	keys     *jwks.Registry
-	keySets  hold[*keySets]
-	auditLog hold[*openAudit]
-	metrics  hold[*metrics]
+	keySets  pool.Share[*keySets]
+	auditLog pool.Share[*openAudit]
+	metrics  pool.Share[*metrics.Metrics]
 	callHTTP *http.Client // sends webhooks
 	sealed   *jwks.Secret // seals the tokens in them while they are in the store
-	refused  hold[*refusals]
+	refused  pool.Share[*refusals]
 	brake    *brake.Brake
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
-	lists    []*hold[*revocations]
+	lists    []*pool.Share[*revocations]
 	ring     *jwks.Ring
 	vault    vault
 	needed   bool // whether any handler keeps sessions
@@ -126,6 +128,21 @@ func (a *App) Provision(ctx caddy.Context) error {
 		Now: a.now, Logger: a.logger,
 	})
 	return nil
+}
+
+// provisionMetrics finds the process's counters and registers them with the configuration's registry.
+func (a *App) provisionMetrics(ctx caddy.Context) error {
+	m, err := a.metrics.Acquire("metrics", func() (*metrics.Metrics, error) { return metrics.New(), nil })
+	if err != nil {
+		return err
+	}
+	m.WatchKeys(a.keys.Status)
+	m.WatchWebhooks(a.webhookStats)
+	registry := ctx.GetMetricsRegistry()
+	if registry == nil {
+		return nil
+	}
+	return m.Register(registry)
 }
 
 // ProvisionStore finds the store that the configuration names, and opens nothing. It is a part of Provision by itself
@@ -227,8 +244,8 @@ func (a *App) Cleanup() error {
 	running.remove(a)
 	a.dropWebhooks()
 	// Jobs end with the store, and until then look for revocations and write to the audit log.
-	return errors.Join(a.store.release(), a.releaseRevocations(), a.auditLog.release(), a.keySets.release(), a.metrics.release(),
-		a.refused.release(), a.releaseOpenID())
+	return errors.Join(a.store.Release(), a.releaseRevocations(), a.auditLog.Release(), a.keySets.Release(), a.metrics.Release(),
+		a.refused.Release(), a.releaseOpenID())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

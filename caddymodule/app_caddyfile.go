@@ -1,11 +1,13 @@
 package caddymodule
 
 import (
-	"github.com/caddyserver/caddy/v2"
+	"net/url"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"net/url"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -83,7 +85,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 func (a *App) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "environment":
-		return one(d, (*string)(&a.Environment))
+		return parse.One(d, (*string)(&a.Environment))
 	case "store":
 		if a.StoreRaw != nil {
 			return d.Err("store is given twice")
@@ -129,9 +131,9 @@ func (k *OwnKeys) parse(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "rotate":
-			err = duration(d, &k.Rotate)
+			err = parse.Duration(d, &k.Rotate)
 		case "overlap":
-			err = duration(d, &k.Overlap)
+			err = parse.Duration(d, &k.Overlap)
 		default:
 			err = d.Errf("unrecognized option %q of keys", option)
 		}
@@ -144,7 +146,7 @@ func (k *OwnKeys) parse(d *caddyfile.Dispenser) error {
 
 func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	var id string
-	if err := one(d, &id); err != nil {
+	if err := parse.One(d, &id); err != nil {
 		return err
 	}
 	if a.Clients[id] != nil {
@@ -163,10 +165,10 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "name":
-		return one(d, &c.Name)
+		return parse.One(d, &c.Name)
 	case "jwks":
 		var where string
-		if err := one(d, &where); err != nil {
+		if err := parse.One(d, &where); err != nil {
 			return err
 		}
 		if u, err := url.Parse(where); err != nil || u.Host == "" {
@@ -186,9 +188,9 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 		c.Keys = append(c.Keys, ClientKey{KID: args[0], Path: args[1]})
 		return nil
 	case "callback":
-		return one(d, &c.Callback)
+		return parse.One(d, &c.Callback)
 	case "webhook":
-		return one(d, &c.Webhook)
+		return parse.One(d, &c.Webhook)
 	case "algorithms":
 		c.Algorithms = d.RemainingArgs()
 		if len(c.Algorithms) == 0 {
@@ -196,66 +198,20 @@ func (c *Client) parseOption(d *caddyfile.Dispenser) error {
 		}
 		return nil
 	case "products":
-		return list(d, &c.Products)
+		return parse.List(d, &c.Products)
 	case "rate":
-		return rate(d, &c.Rate)
+		return parse.Rate(d, &c.Rate)
 	case "max_sessions":
-		return count(d, &c.MaxSessions)
+		return parse.Count(d, &c.MaxSessions)
 	case "status":
-		return one(d, &c.Status)
+		return parse.One(d, &c.Status)
 	case "secret":
-		return one(d, &c.Secret)
+		return parse.One(d, &c.Secret)
 	case "redirect_uri":
-		return list(d, &c.RedirectURIs)
+		return parse.List(d, &c.RedirectURIs)
 	case "audience":
-		return list(d, &c.Audiences)
+		return parse.List(d, &c.Audiences)
 	default:
 		return d.Errf("unrecognized option %q of a client", option)
 	}
-}
-
-// one reads exactly one argument.
-func one(d *caddyfile.Dispenser, into *string) error {
-	if *into != "" {
-		return d.Errf("%s is given twice", d.Val())
-	}
-	if !d.AllArgs(into) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// duration reads exactly one duration, such as 30m or 7d.
-func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	var text string
-	if err := one(d, &text); err != nil {
-		return err
-	}
-	return readDuration(d, text, into)
-}
-
-// nextDuration reads the next of several arguments as a duration.
-func nextDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	if !d.NextArg() {
-		return d.ArgErr()
-	}
-	return readDuration(d, d.Val(), into)
-}
-
-func readDuration(d *caddyfile.Dispenser, text string, into *caddy.Duration) error {
-	parsed, err := caddy.ParseDuration(text)
-	if err != nil || parsed <= 0 {
-		return d.Errf("%q is not a duration such as 30s, 15m or 7d", text)
-	}
-	*into = caddy.Duration(parsed)
-	return nil
-}
-
-// flag reads an option that stands for itself.
-func flag(d *caddyfile.Dispenser, into *bool) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	*into = true
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/audit"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -33,11 +34,11 @@ func (a *Audit) parse(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "dir":
-			err = one(d, &a.Dir)
+			err = parse.One(d, &a.Dir)
 		case "optional":
-			a.Optional, err = true, noMore(d)
+			a.Optional, err = true, parse.NoMore(d)
 		case "off":
-			a.Off, err = true, noMore(d)
+			a.Off, err = true, parse.NoMore(d)
 		default:
 			err = d.Errf("unrecognized option %q of audit", option)
 		}
@@ -86,7 +87,7 @@ func (a *App) acquireAudit() (*openAudit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.auditLog.acquire("audit "+dir, func() (*openAudit, error) {
+	return a.auditLog.Acquire("audit "+dir, func() (*openAudit, error) {
 		log, err := audit.Open(audit.Options{Dir: dir, Signer: a.ring, Now: a.now, Logger: a.logger})
 		if err != nil {
 			return nil, err

@@ -61,7 +61,7 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 		options.File = b.Catalogue
 	}
 	key := fmt.Sprintf("bars catalogue %q %s %v %s %v", b.Catalogue, b.Environment, b.StrictNames, options.Every, rules.AllowNetworks)
-	source, err := b.source.acquire(key, func() (*catalogueSource, error) {
+	source, err := b.source.Acquire(key, func() (*catalogueSource, error) {
 		return &catalogueSource{bars.NewSource(options), options.HTTP}, nil
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 func (a *App) catalogues() []bars.SourceStatus {
 	var all []bars.SourceStatus
 	for _, proxy := range a.proxies {
-		if source, held := proxy.source.held(); held {
+		if source, held := proxy.source.Held(); held {
 			all = append(all, source.Status())
 		}
 	}
@@ -93,7 +93,7 @@ func (a *App) proxyStatus() []proxyStatus {
 	all := []proxyStatus{}
 	for _, proxy := range a.proxies {
 		status := proxyStatus{Environment: proxy.Environment, Targets: proxy.inline.Size()}
-		if source, held := proxy.source.held(); held {
+		if source, held := proxy.source.Held(); held {
 			catalogue := source.Status()
 			status.Catalogue = &catalogue
 		}
@@ -106,7 +106,7 @@ func (a *App) proxyStatus() []proxyStatus {
 func (b *BarsProxy) health() map[string]any {
 	build := version()
 	check := map[string]any{"status": "pass", "timeout": "false", "responseCode": http.StatusOK, "outcome": "OK", "links": map[string]string{"self": ""}}
-	if source, held := b.source.held(); held {
+	if source, held := b.source.Held(); held {
 		status := source.Status()
 		check["links"] = map[string]string{"self": status.Source}
 		if _, outcome := source.Current(); outcome != nil {

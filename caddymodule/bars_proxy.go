@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 )
 
 func init() {
@@ -65,8 +66,8 @@ type BarsProxy struct {
 	app      *App
 	logger   *slog.Logger
 	inline   *bars.Catalogue
-	source   hold[*catalogueSource]
-	quota    hold[*sharedQuota]
+	source   pool.Share[*catalogueSource]
+	quota    pool.Share[*sharedQuota]
 	proxy    *bars.Proxy
 	upstream *reverseproxy.Handler
 	expiry   *expiryWatch
@@ -101,7 +102,7 @@ func (b *BarsProxy) Cleanup() error {
 	if b.Transport != nil {
 		_ = b.Transport.Cleanup() // closes idle connections, and never fails
 	}
-	for _, release := range []func() error{b.source.release, b.quota.release} {
+	for _, release := range []func() error{b.source.Release, b.quota.Release} {
 		if failed := release(); err == nil {
 			err = failed
 		}

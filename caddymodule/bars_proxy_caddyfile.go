@@ -8,7 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/dustin/go-humanize"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -40,17 +41,17 @@ func (b *BarsProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	b.Transport = &reverseproxy.HTTPTransport{}
-	transport, err := splitBlock(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"environment":  func(d *caddyfile.Dispenser) error { return one(d, (*string)(&b.Environment)) },
+	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
+		"environment":  func(d *caddyfile.Dispenser) error { return parse.One(d, (*string)(&b.Environment)) },
 		"catalogue":    b.parseCatalogue,
 		"target":       b.parseTarget,
 		"resolve":      b.parseResolve,
-		"strict_names": func(d *caddyfile.Dispenser) error { b.StrictNames = true; return noMore(d) },
-		"rate":         func(d *caddyfile.Dispenser) error { return rate(d, &b.Rate) },
+		"strict_names": func(d *caddyfile.Dispenser) error { b.StrictNames = true; return parse.NoMore(d) },
+		"rate":         func(d *caddyfile.Dispenser) error { return parse.Rate(d, &b.Rate) },
 		"rate_overall": b.parseOverall,
-		"timeout":      func(d *caddyfile.Dispenser) error { return duration(d, &b.Timeout) },
-		"max_body":     func(d *caddyfile.Dispenser) error { return size(d, &b.MaxBody) },
-		"status_key":   func(d *caddyfile.Dispenser) error { return one(d, &b.StatusKey) },
+		"timeout":      func(d *caddyfile.Dispenser) error { return parse.Duration(d, &b.Timeout) },
+		"max_body":     func(d *caddyfile.Dispenser) error { return parse.Size(d, &b.MaxBody) },
+		"status_key":   func(d *caddyfile.Dispenser) error { return parse.One(d, &b.StatusKey) },
 	})
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (b *BarsProxy) parseCatalogue(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() == 0 {
 		return nil
 	}
-	return duration(d, &b.CatalogueEvery)
+	return parse.Duration(d, &b.CatalogueEvery)
 }
 
 func (b *BarsProxy) parseTarget(d *caddyfile.Dispenser) error {
@@ -98,7 +99,7 @@ func (b *BarsProxy) parseResolve(d *caddyfile.Dispenser) error {
 
 func (b *BarsProxy) parseOverall(d *caddyfile.Dispenser) error {
 	var text string
-	if err := one(d, &text); err != nil {
+	if err := parse.One(d, &text); err != nil {
 		return err
 	}
 	number, perSecond := strings.CutSuffix(text, "/s")
@@ -107,20 +108,6 @@ func (b *BarsProxy) parseOverall(d *caddyfile.Dispenser) error {
 		return d.Errf("%q is not a rate of all; write the number a second, such as 60/s", text)
 	}
 	b.RateOverall = n
-	return nil
-}
-
-// size reads exactly one number of bytes, such as 10MiB.
-func size(d *caddyfile.Dispenser, into *int64) error {
-	var text string
-	if err := one(d, &text); err != nil {
-		return err
-	}
-	n, err := humanize.ParseBytes(text)
-	if err != nil || n == 0 || n > 1<<40 {
-		return d.Errf("%q is not a size such as 10MiB", text)
-	}
-	*into = int64(n)
 	return nil
 }
 

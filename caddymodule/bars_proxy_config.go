@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (b *BarsProxy) provision(ctx caddy.Context) error {
 		return fmt.Errorf("status_key: %w", err)
 	}
 	limits := bars.Limits{PerApp: b.Rate, Overall: b.RateOverall}
-	quota, err := b.quota.acquire(fmt.Sprintf("bars quota %s %v", b.Environment, limits), func() (*sharedQuota, error) {
+	quota, err := b.quota.Acquire(fmt.Sprintf("bars quota %s %v", b.Environment, limits), func() (*sharedQuota, error) {
 		return &sharedQuota{bars.NewQuota(limits, b.app.now)}, nil
 	})
 	if err != nil {
@@ -67,7 +68,7 @@ func (b *BarsProxy) provision(ctx caddy.Context) error {
 		Version: version(), StatusKey: statusKey, Health: b.health, Now: b.app.now,
 	})
 	b.app.proxies = append(b.app.proxies, b)
-	b.app.OnStart(func(context.Context) { b.app.metrics.value.watchCatalogues(b.app.catalogues) })
+	b.app.OnStart(func(context.Context) { b.app.metrics.Value().WatchCatalogues(b.app.catalogues) })
 	return nil
 }
 
@@ -155,14 +156,9 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 	}
 	transport := b.Transport.Transport
 	transport.DialContext = b.dialer(rules)
-	b.app.metrics.value.watchTransport("bars_proxy", transport.TLSClientConfig)
-	b.app.metrics.value.watchCertificates("bars_proxy_chain", chain...)
-	b.expiry = &expiryWatch{certificates: chain, logger: b.logger, now: b.app.now}
-	if transport.TLSClientConfig != nil {
-		for i := range transport.TLSClientConfig.Certificates {
-			b.expiry.certificates = append(b.expiry.certificates, leafOf(&transport.TLSClientConfig.Certificates[i])...)
-		}
-	}
+	own := b.app.metrics.Value().WatchTransport("bars_proxy", transport.TLSClientConfig)
+	b.app.metrics.Value().WatchCertificates("bars_proxy_chain", chain...)
+	b.expiry = &expiryWatch{certificates: slices.Concat(chain, own), logger: b.logger, now: b.app.now}
 	b.app.OnStart(b.expiry.remind)
 	b.upstream = &reverseproxy.Handler{
 		Transport:        &bars.Broker{Transport: b.Transport, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
@@ -229,7 +225,7 @@ func (b *BarsProxy) access(ctx caddy.Context) (func(*http.Request) (string, erro
 // find finds a target's address, first among the Caddyfile's own.
 func (b *BarsProxy) find(target bars.Target) (*url.URL, *bars.Outcome) {
 	address, outcome := b.inline.Lookup(target)
-	source, held := b.source.held()
+	source, held := b.source.Held()
 	if outcome == nil || !held {
 		return address, outcome
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 )
 
 func init() {
@@ -60,7 +61,7 @@ type Receiver struct {
 
 	trust   *bars.Trust
 	allowed []netip.Prefix // nil: any
-	metrics *metrics
+	metrics *metrics.Metrics
 	logger  *slog.Logger
 	expiry  *expiryWatch
 }
@@ -93,17 +94,17 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	err := next.ServeHTTP(answer, r.WithContext(ctx))
 	switch {
 	case r.Context().Err() != nil:
-		rc.metrics.received.WithLabelValues("gone").Inc()
+		rc.metrics.Received("gone")
 		return caddyhttp.Error(499, context.Cause(r.Context()))
 	case answer.begun && err == nil:
-		rc.metrics.received.WithLabelValues("answered").Inc()
+		rc.metrics.Received("answered")
 		if answer.kept403 {
 			rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "the system answered 403, which a proxy takes for a failure of TLS-MA; it was sent as 422",
 				slog.String("fault", string(bars.FaultReceiver)), slog.String("request_id", r.Header.Get(bars.HeaderRequestID)))
 		}
 		return nil
 	case answer.begun:
-		rc.metrics.received.WithLabelValues("cut").Inc()
+		rc.metrics.Received("cut")
 		return err // too late for another answer
 	}
 	return rc.fail(w, r, err, ctx.Err() != nil)
@@ -151,7 +152,7 @@ func (rc *Receiver) checkAddress(r *http.Request) error {
 
 // refuse answers a caller that is not the proxy. Why is in the log alone.
 func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string, fault bars.Fault, why error) error {
-	rc.metrics.received.WithLabelValues(check).Inc()
+	rc.metrics.Received(check)
 	rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "a caller was refused: it is not the proxy of this environment",
 		slog.String("check", check), slog.String("fault", string(fault)), slog.String("peer", r.RemoteAddr),
 		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", why))
@@ -163,7 +164,7 @@ func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string,
 // fail answers where the system behind did not.
 func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
 	outcome := failureOf(err, late, time.Duration(rc.Timeout))
-	rc.metrics.received.WithLabelValues(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_"))).Inc()
+	rc.metrics.Received(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_")))
 	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the system behind this receiver did not answer",
 		slog.String("fault", string(outcome.Fault)), slog.String("outcome", outcome.Code), slog.Int("status", outcome.Status),
 		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", err))

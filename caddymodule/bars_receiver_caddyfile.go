@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -67,9 +69,9 @@ func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 func (rc *Receiver) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "environment":
-		return one(d, (*string)(&rc.Environment))
+		return parse.One(d, (*string)(&rc.Environment))
 	case "chain":
-		return list(d, &rc.Chain)
+		return parse.List(d, &rc.Chain)
 	case "trust_pool":
 		if !d.NextArg() || rc.TrustPoolRaw != nil {
 			return d.ArgErr()
@@ -82,21 +84,21 @@ func (rc *Receiver) parseOption(d *caddyfile.Dispenser) error {
 		rc.TrustPoolRaw = caddyconfig.JSONModuleObject(pool, "provider", provider, nil)
 		return nil
 	case "client_subject":
-		return list(d, &rc.ClientSubjects)
+		return parse.List(d, &rc.ClientSubjects)
 	case "crl":
-		return list(d, &rc.CRL)
+		return parse.List(d, &rc.CRL)
 	case "fqdn":
-		return list(d, &rc.FQDN)
+		return parse.List(d, &rc.FQDN)
 	case "proxy_addresses":
-		return list(d, &rc.ProxyAddresses)
+		return parse.List(d, &rc.ProxyAddresses)
 	case "strict":
-		return flag(d, &rc.Strict)
+		return parse.Flag(d, &rc.Strict)
 	case "client_ip":
-		return flag(d, &rc.ClientIP)
+		return parse.Flag(d, &rc.ClientIP)
 	case "timeout":
-		return duration(d, &rc.Timeout)
+		return parse.Duration(d, &rc.Timeout)
 	case "health":
-		return one(d, &rc.Health)
+		return parse.One(d, &rc.Health)
 	default:
 		return d.Errf("bars_receiver has no option %s; it has %s", option,
 			strings.Join([]string{"environment", "certificate", "chain", "trust_pool", "client_subject", "crl", "fqdn", "strict", "proxy_addresses", "client_ip", "timeout", "health"}, ", "))

@@ -27,7 +27,7 @@ func (rc *Receiver) Provision(ctx caddy.Context) error {
 }
 
 func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
-	rc.logger, rc.metrics = ctx.Slogger(), app.metrics.value
+	rc.logger, rc.metrics = ctx.Slogger(), app.metrics.Value()
 	rc.expiry = &expiryWatch{logger: rc.logger, now: app.now}
 	if rc.Timeout == 0 {
 		rc.Timeout = caddy.Duration(receiverTimeout)
@@ -59,7 +59,7 @@ func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
 	if err := rc.provisionCertificate(); err != nil {
 		return err
 	}
-	rc.metrics.watchCertificates("bars_receiver_chain", rc.trust.Chain...)
+	rc.metrics.WatchCertificates("bars_receiver_chain", rc.trust.Chain...)
 	rc.expiry.certificates = append(rc.expiry.certificates, rc.trust.Chain...)
 	app.OnStart(rc.expiry.remind)
 	return nil
@@ -153,7 +153,7 @@ func (rc *Receiver) provisionCertificate() error {
 			}
 		}
 	}
-	rc.metrics.watchCertificates("bars_receiver", file[0])
+	rc.metrics.WatchCertificates("bars_receiver", file[0])
 	rc.expiry.certificates = append(rc.expiry.certificates, file[0])
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 )
 
 // TestReceiverSite holds what JSON can say of a connection policy, and a Caddyfile cannot.
@@ -174,7 +175,7 @@ func TestReceiverFailsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	rc := &Receiver{
-		trust: trust, metrics: newMetrics(), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
+		trust: trust, metrics: metrics.New(), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
 		expiry: &expiryWatch{logger: slog.New(slog.DiscardHandler), now: time.Now},
 	}
 	right := authority.Issue("proxy")

@@ -17,13 +17,13 @@ const BaRSFailed = "BaRS request failed"
 
 // tell counts a request, and logs and remembers a failure with whose fault it is.
 func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
-	b.app.metrics.value.brokered(call, took)
+	b.app.metrics.Value().Brokered(call, took)
 	if call.Outcome == nil {
 		return
 	}
 	report := barsReport(r, call)
 	report.Time = b.app.now().UTC()
-	b.app.refused.value.remember(report)
+	b.app.refused.Value().remember(report)
 	level := slog.LevelWarn
 	if call.Outcome.Fault == bars.FaultSender {
 		level = slog.LevelInfo

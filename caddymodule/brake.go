@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/brake"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 // provisionBrake makes what holds refusals back, if anything does.
@@ -20,7 +21,7 @@ func (a *App) provisionBrake() {
 
 func (a *App) parseRefusalRate(d *caddyfile.Dispenser) error {
 	var text string
-	if err := one(d, &text); err != nil {
+	if err := parse.One(d, &text); err != nil {
 		return err
 	}
 	if text == "off" {
@@ -45,7 +46,7 @@ func (a *App) holdRefusal(w http.ResponseWriter, r *http.Request) {
 	if outcome == brake.AtOnce {
 		return
 	}
-	a.metrics.value.held.WithLabelValues(string(outcome)).Inc()
+	a.metrics.Value().Held(string(outcome))
 	if outcome == brake.Close {
 		w.Header().Set("Connection", "close")
 	}

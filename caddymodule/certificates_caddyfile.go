@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
@@ -53,22 +54,22 @@ func (c *Certificates) parseOption(d *caddyfile.Dispenser) error {
 		if d.Val() != "file" {
 			return d.Errf("trust_pool %s is not known here; write trust_pool file <pem file...>, or trust mock", d.Val())
 		}
-		return list(d, &c.Issuers)
+		return parse.List(d, &c.Issuers)
 	case "intermediates":
-		return list(d, &c.Intermediates)
+		return parse.List(d, &c.Intermediates)
 	case "any_user":
 		c.AnyUser = true
-		return noMore(d)
+		return parse.NoMore(d)
 	case "min_bits":
-		return count(d, &c.MinBits)
+		return parse.Count(d, &c.MinBits)
 	case "allow_sha1":
 		c.AllowSHA1 = true
-		return noMore(d)
+		return parse.NoMore(d)
 	case "crl":
 		return c.CRL.parse(d)
 	case "ocsp":
 		var state string
-		if err := one(d, &state); err != nil {
+		if err := parse.One(d, &state); err != nil {
 			return err
 		}
 		if state != "on" && state != "off" {
@@ -83,7 +84,7 @@ func (c *Certificates) parseOption(d *caddyfile.Dispenser) error {
 
 func (c *Certificates) parseTrust(d *caddyfile.Dispenser) error {
 	var args []string
-	if err := list(d, &args); err != nil {
+	if err := parse.List(d, &args); err != nil {
 		return err
 	}
 	for _, arg := range args {
@@ -112,9 +113,9 @@ func (c *CRL) parse(d *caddyfile.Dispenser) error {
 func (c *CRL) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "on_failure":
-		return one(d, &c.OnFailure)
+		return parse.One(d, &c.OnFailure)
 	case "hosts":
-		return list(d, &c.Hosts)
+		return parse.List(d, &c.Hosts)
 	case "rewrite":
 		var r certificates.Rewrite
 		if !d.AllArgs(&r.From, &r.To) {
@@ -124,7 +125,7 @@ func (c *CRL) parseOption(d *caddyfile.Dispenser) error {
 		return nil
 	case "max_size":
 		var text string
-		if err := one(d, &text); err != nil {
+		if err := parse.One(d, &text); err != nil {
 			return err
 		}
 		size, err := humanize.ParseBytes(text)
@@ -134,15 +135,15 @@ func (c *CRL) parseOption(d *caddyfile.Dispenser) error {
 		c.MaxSize = int64(size) //nolint:gosec // at most 1 GiB
 		return nil
 	case "max_entries":
-		return count(d, &c.MaxEntries)
+		return parse.Count(d, &c.MaxEntries)
 	case "refresh":
-		return duration(d, &c.Refresh)
+		return parse.Duration(d, &c.Refresh)
 	case "stale":
-		return duration(d, &c.Stale)
+		return parse.Duration(d, &c.Stale)
 	case "timeout":
-		return duration(d, &c.Timeout)
+		return parse.Duration(d, &c.Timeout)
 	case "dir":
-		return one(d, &c.Dir)
+		return parse.One(d, &c.Dir)
 	default:
 		return d.Errf("unrecognized option %q of crl", option)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/smartcard/credential"
@@ -33,9 +34,9 @@ func (c *CredentialManagement) parse(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "origin":
-			err = list(d, &c.Origins)
+			err = parse.List(d, &c.Origins)
 		case "user":
-			err = one(d, &c.User)
+			err = parse.One(d, &c.User)
 		default:
 			err = d.Errf("unrecognized option %q of credential_management", option)
 		}
@@ -71,9 +72,9 @@ func parseOwnMachine(d *caddyfile.Dispenser) (*AgentClient, error) {
 		var err error
 		switch option := d.Val(); option {
 		case "users":
-			err = list(d, &a.Users)
+			err = parse.List(d, &a.Users)
 		case "timeout":
-			err = duration(d, &a.Timeout)
+			err = parse.Duration(d, &a.Timeout)
 		default:
 			err = d.Errf("unrecognized option %q of credential_management", option)
 		}

@@ -4,11 +4,9 @@
 //
 //	app.go              the app "countersign": environment, store, clients, own keys
 //	clients.go          what is configured of a client system
-//	hold.go             what outlives a reload, and a configuration's share in it
-//	openstore.go        … the open store with its running jobs and the delivery of webhooks
+//	openstore.go        what outlives a reload: the open store with its running jobs and the delivery of webhooks
 //	keysets.go          … the key sets that were fetched
 //	audit.go            … the audit log
-//	metrics.go          … the counters
 //	refusals.go         … the memory of requests that were refused
 //	admin.go            what Caddy's admin endpoint tells an operator
 //	stores.go           the engines a store can be: memory, badger
@@ -26,8 +24,13 @@
 //	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
 //	*_caddyfile.go      the syntax of each
 //
-// Below it, package command is the command line, caddy countersign, and package adminapi the answers of the admin
-// endpoint, which the command line reads.
+// Below it are
+//
+//	command   the command line, caddy countersign
+//	adminapi  the answers of the admin endpoint that commands read
+//	metrics   what is counted
+//	pool      what outlives a reload, and a configuration's share in it
+//	parse     the options of a Caddyfile, read in one way
 //
 // Opt-in modules are packages below as well, each one more --with of a build, so that a gateway carries what it
 // uses: caddymodule/mock adds the mock smartcard agent and the demo client system.

@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -60,7 +62,7 @@ func (p *PublishedKeys) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cadd
 //	countersign_jwks
 func (p *PublishedKeys) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // countersign_jwks
-	return noMore(d)
+	return parse.NoMore(d)
 }
 
 // Interface guards.

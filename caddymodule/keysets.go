@@ -31,7 +31,7 @@ func (a *App) acquireKeySets() (*keySets, error) {
 	}
 	options := a.outboundOptions(networks)
 	key := fmt.Sprintf("key sets %v %v", options.AllowLocalhost, options.AllowNetworks)
-	return a.keySets.acquire(key, func() (*keySets, error) {
+	return a.keySets.Acquire(key, func() (*keySets, error) {
 		client := outbound.New(options)
 		return &keySets{client: client, cache: jwks.NewCache(client, jwks.CacheOptions{Logger: a.logger})}, nil
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/outbound"
@@ -41,7 +42,7 @@ type OpenID struct {
 	// UserClaim is the claim of the ID token that holds the user id. Default: sub.
 	UserClaim string `json:"user_claim,omitempty"`
 
-	provider hold[*openProvider]
+	provider pool.Share[*openProvider]
 }
 
 // openProvider is a provider in the pool, with what it fetched.
@@ -98,7 +99,7 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.provider.acquire(fmt.Sprintf("openid %s %x", o.Issuer, sha256.Sum256(same)), func() (*openProvider, error) {
+	_, err = o.provider.Acquire(fmt.Sprintf("openid %s %x", o.Issuer, sha256.Sum256(same)), func() (*openProvider, error) {
 		made, err := openid.New(options)
 		return &openProvider{made}, err
 	})
@@ -115,7 +116,7 @@ func secretOf(text string) (string, error) {
 func (a *App) providers() []oauth.Provider {
 	found := make([]oauth.Provider, len(a.OpenID))
 	for i, o := range a.OpenID {
-		found[i] = o.provider.value.Provider
+		found[i] = o.provider.Value().Provider
 	}
 	return found
 }
@@ -124,7 +125,7 @@ func (a *App) providers() []oauth.Provider {
 func (a *App) openID(issuer string) (*openid.Provider, error) {
 	for _, o := range a.OpenID {
 		if issuer == "" || o.Issuer == issuer {
-			return o.provider.value.Provider, nil
+			return o.provider.Value().Provider, nil
 		}
 	}
 	if issuer == "" {
@@ -137,7 +138,7 @@ func (a *App) openID(issuer string) (*openid.Provider, error) {
 func (a *App) openIDStatus() []openid.Status {
 	found := make([]openid.Status, len(a.OpenID))
 	for i, o := range a.OpenID {
-		found[i] = o.provider.value.Status()
+		found[i] = o.provider.Value().Status()
 	}
 	return found
 }
@@ -146,7 +147,7 @@ func (a *App) openIDStatus() []openid.Status {
 func (a *App) releaseOpenID() error {
 	var errs []error
 	for _, o := range a.OpenID {
-		errs = append(errs, o.provider.release())
+		errs = append(errs, o.provider.Release())
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,10 @@
 package caddymodule
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+)
 
 // parseOpenID reads, among the options of countersign:
 //
@@ -14,7 +18,7 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 //	}
 func (a *App) parseOpenID(d *caddyfile.Dispenser) error {
 	o := &OpenID{}
-	if err := one(d, &o.Issuer); err != nil {
+	if err := parse.One(d, &o.Issuer); err != nil {
 		return err
 	}
 	a.OpenID = append(a.OpenID, o)
@@ -29,9 +33,9 @@ func (a *App) parseOpenID(d *caddyfile.Dispenser) error {
 func (o *OpenID) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "client_id":
-		return one(d, &o.ClientID)
+		return parse.One(d, &o.ClientID)
 	case "secret":
-		return one(d, &o.Secret)
+		return parse.One(d, &o.Secret)
 	case "key":
 		args := d.RemainingArgs()
 		if len(args) != 2 || o.Key != nil {
@@ -40,11 +44,11 @@ func (o *OpenID) parseOption(d *caddyfile.Dispenser) error {
 		o.Key = &ClientKey{KID: args[0], Path: args[1]}
 		return nil
 	case "scopes":
-		return list(d, &o.Scopes)
+		return parse.List(d, &o.Scopes)
 	case "acr":
-		return list(d, &o.ACR)
+		return parse.List(d, &o.ACR)
 	case "user_claim":
-		return one(d, &o.UserClaim)
+		return parse.One(d, &o.UserClaim)
 	default:
 		return d.Errf("unrecognized option %q of openid", option)
 	}

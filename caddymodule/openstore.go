@@ -44,7 +44,7 @@ func (o *openStore) Destruct() error {
 
 // openStore opens the app's store, or joins those who have it open.
 func (a *App) openStore() (*openStore, error) {
-	open, err := a.store.acquire("store "+a.engine.Identity(), func() (*openStore, error) {
+	open, err := a.store.Acquire("store "+a.engine.Identity(), func() (*openStore, error) {
 		ctx, cancel := context.WithTimeout(a.life, openTimeout) // not of whoever asks first: all share it
 		defer cancel()
 		opened, err := a.engine.Open(ctx)
@@ -58,7 +58,7 @@ func (a *App) openStore() (*openStore, error) {
 		if err != nil {
 			return nil, errors.Join(err, opened.Close())
 		}
-		return newOpenStore(timedStore{spoiled(opened), a.metrics.value}, a.metrics.value, a.now), nil
+		return newOpenStore(timedStore{spoiled(opened), a.metrics.Value()}, a.metrics.Value(), a.now), nil
 	})
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -79,32 +80,32 @@ func (r *refusals) latest(fits func(adminapi.Refusal) bool) []adminapi.Refusal {
 
 // observer is told by the services what happens: it counts, and remembers what was refused.
 type observer struct {
-	*metrics
+	*metrics.Metrics
 	refused *refusals
 }
 
 // Answered implements signing.Observer.
 func (o observer) Answered(ctx context.Context, answer signing.Answer) {
-	o.metrics.Answered(ctx, answer)
+	o.Metrics.Answered(ctx, answer)
 	o.refused.keep(answer)
 }
 
 // provisionRefusals finds the process's memory of refusals.
 func (a *App) provisionRefusals() error {
-	_, err := a.refused.acquire("refusals", func() (*refusals, error) { return &refusals{}, nil })
+	_, err := a.refused.Acquire("refusals", func() (*refusals, error) { return &refusals{}, nil })
 	return err
 }
 
 // observer is what this configuration's services tell what happens.
-func (a *App) observer() signing.Observer { return observer{a.metrics.value, a.refused.value} }
+func (a *App) observer() signing.Observer { return observer{a.metrics.Value(), a.refused.Value()} }
 
 // oauthObserver is what its token services tell of each answer.
 func (a *App) oauthObserver(_ context.Context, answer oauth.Answer) {
-	a.metrics.value.tokens.WithLabelValues(answer.Endpoint, answer.Grant, answer.Code).Observe(answer.Took.Seconds())
+	a.metrics.Value().TokenAnswered(answer)
 	if answer.Status == 0 {
 		return
 	}
-	a.refused.value.remember(adminapi.Refusal{
+	a.refused.Value().remember(adminapi.Refusal{
 		Time: answer.Time.UTC(), RequestID: answer.MessageID, Endpoint: answer.Endpoint, Client: answer.Client,
 		Status: answer.Status, Code: answer.Code, Check: answer.Grant, Answer: answer.Message, Detail: answer.Detail,
 	})

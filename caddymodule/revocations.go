@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
@@ -33,8 +34,8 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 			MockCRLAddress: func(ctx context.Context) ([]byte, error) { return a.vault.Load(ctx, MockCRL) },
 		}
 	}
-	held := &hold[*revocations]{}
-	r, err := held.acquire(key, func() (*revocations, error) {
+	held := &pool.Share[*revocations]{}
+	r, err := held.Acquire(key, func() (*revocations, error) {
 		made, err := certificates.New(options)
 		return &revocations{made}, err
 	})
@@ -43,7 +44,7 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 	}
 	a.lists = append(a.lists, held)
 	if len(a.lists) == 1 {
-		a.OnStart(func(context.Context) { a.metrics.value.lists.watch(a.revocations) })
+		a.OnStart(func(context.Context) { a.metrics.Value().WatchRevocations(a.revocations) })
 	}
 	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
 	return r.Revocations, nil
@@ -52,7 +53,7 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 func (a *App) releaseRevocations() error {
 	var err error
 	for _, held := range a.lists {
-		err = errors.Join(err, held.release())
+		err = errors.Join(err, held.Release())
 	}
 	return err
 }
@@ -61,7 +62,7 @@ func (a *App) releaseRevocations() error {
 func (a *App) revocations() []*certificates.Revocations {
 	var all []*certificates.Revocations
 	for _, held := range a.lists {
-		if r, ok := held.held(); ok && !slices.Contains(all, r.Revocations) {
+		if r, ok := held.Held(); ok && !slices.Contains(all, r.Revocations) {
 			all = append(all, r.Revocations)
 		}
 	}

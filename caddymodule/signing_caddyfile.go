@@ -1,12 +1,12 @@
 package caddymodule
 
 import (
-	"strconv"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 func init() {
@@ -66,15 +66,15 @@ func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 	switch option := d.Val(); option {
 	case "public_url":
-		return one(d, &s.PublicURL)
+		return parse.One(d, &s.PublicURL)
 	case "access":
-		return one(d, &s.Access)
+		return parse.One(d, &s.Access)
 	case "environment":
-		return one(d, (*string)(&s.Environment))
+		return parse.One(d, (*string)(&s.Environment))
 	case "user":
-		return one(d, &s.User)
+		return parse.One(d, &s.User)
 	case "level":
-		return one(d, &s.Level)
+		return parse.One(d, &s.Level)
 	case "sign_in":
 		return s.parseSignIn(d)
 	case "agent":
@@ -95,20 +95,20 @@ func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 	case "certificates":
 		return s.Certificates.parse(d)
 	case "status_key":
-		return one(d, &s.StatusKey)
+		return parse.One(d, &s.StatusKey)
 	case "sign_within":
-		return duration(d, &s.SignWithin)
+		return parse.Duration(d, &s.SignWithin)
 	case "keep_result":
-		return duration(d, &s.KeepResult)
+		return parse.Duration(d, &s.KeepResult)
 	case "lease":
-		return duration(d, &s.Lease)
+		return parse.Duration(d, &s.Lease)
 	case "clock_skew":
-		return duration(d, &s.ClockSkew)
+		return parse.Duration(d, &s.ClockSkew)
 	case "tries":
-		return count(d, &s.Tries)
+		return parse.Count(d, &s.Tries)
 	case "once":
 		s.Once = true
-		return noMore(d)
+		return parse.NoMore(d)
 	default:
 		return d.Errf("unrecognized option %q of signing_service", option)
 	}
@@ -117,65 +117,18 @@ func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
 // parseAgent reads an agent's address and block. What it does not know itself is Caddy's http transport's.
 func parseAgent(d *caddyfile.Dispenser) (*AgentClient, error) {
 	a := &AgentClient{Transport: &reverseproxy.HTTPTransport{}}
-	if err := one(d, &a.URL); err != nil {
+	if err := parse.One(d, &a.URL); err != nil {
 		return a, err
 	}
-	transport, err := splitBlock(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"users":   func(d *caddyfile.Dispenser) error { return list(d, &a.Users) },
-		"timeout": func(d *caddyfile.Dispenser) error { return duration(d, &a.Timeout) },
-		"idle":    func(d *caddyfile.Dispenser) error { return duration(d, &a.Idle) },
+	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
+		"users":   func(d *caddyfile.Dispenser) error { return parse.List(d, &a.Users) },
+		"timeout": func(d *caddyfile.Dispenser) error { return parse.Duration(d, &a.Timeout) },
+		"idle":    func(d *caddyfile.Dispenser) error { return parse.Duration(d, &a.Idle) },
 	})
 	if err != nil {
 		return a, err
 	}
 	return a, a.Transport.UnmarshalCaddyfile(transport)
-}
-
-// splitBlock reads the block that follows: our own options by the functions given, and gathers all others under a
-// name, for a module of Caddy's or of a guest's to read.
-func splitBlock(d *caddyfile.Dispenser, name string, own map[string]func(*caddyfile.Dispenser) error) (*caddyfile.Dispenser, error) {
-	head := d.Token()
-	head.Text = name
-	tokens := []caddyfile.Token{head}
-	open, last := head, head
-	open.Text = "{"
-	tokens = append(tokens, open)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if parse, ours := own[d.Val()]; ours {
-			if err := parse(d); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		segment := d.NextSegment()
-		tokens = append(tokens, segment...)
-		last = segment[len(segment)-1]
-	}
-	if len(tokens) == 2 {
-		return caddyfile.NewDispenser(tokens[:1]), nil
-	}
-	last.Text = "}"
-	return caddyfile.NewDispenser(append(tokens, onNextLine(last))), nil
-}
-
-// onNextLine puts a token on a line of its own, where a closing brace must stand.
-func onNextLine(token caddyfile.Token) caddyfile.Token {
-	token.Line++
-	return token
-}
-
-// count reads exactly one positive number.
-func count(d *caddyfile.Dispenser, into *int) error {
-	var text string
-	if err := one(d, &text); err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n <= 0 {
-		return d.Errf("%q is not a positive number", text)
-	}
-	*into = n
-	return nil
 }
 
 var _ caddyfile.Unmarshaler = (*SigningService)(nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -161,5 +162,5 @@ func (u *SigningUser) parseSignIn(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		u.Provider = d.Val()
 	}
-	return noMore(d)
+	return parse.NoMore(d)
 }

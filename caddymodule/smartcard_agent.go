@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
@@ -101,12 +102,12 @@ func (a *SmartcardAgent) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // smartcard_agent
 	var kind string
-	if err := one(d, &kind); err != nil {
+	if err := parse.One(d, &kind); err != nil {
 		return err
 	}
-	rest, err := splitBlock(d, kind, map[string]func(*caddyfile.Dispenser) error{
-		"allow_client": func(d *caddyfile.Dispenser) error { return list(d, &a.AllowClients) },
-		"users":        func(d *caddyfile.Dispenser) error { return list(d, &a.Users) },
+	rest, err := parse.Split(d, kind, map[string]func(*caddyfile.Dispenser) error{
+		"allow_client": func(d *caddyfile.Dispenser) error { return parse.List(d, &a.AllowClients) },
+		"users":        func(d *caddyfile.Dispenser) error { return parse.List(d, &a.Users) },
 		"credential_management": func(d *caddyfile.Dispenser) error {
 			if a.CredentialManagement != nil {
 				return d.Err("credential_management is given twice")
@@ -124,16 +125,6 @@ func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("smartcard_agent %s: %v", kind, err)
 	}
 	a.SignerRaw = caddyconfig.JSONModuleObject(signer, "kind", kind, nil)
-	return nil
-}
-
-// list reads one or more arguments.
-func list(d *caddyfile.Dispenser, into *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*into = append(*into, args...)
 	return nil
 }
 

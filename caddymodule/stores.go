@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/store"
 	"github.com/seed-dd2befc3/countersign/store/badger"
 	"github.com/seed-dd2befc3/countersign/store/memory"
@@ -69,7 +70,7 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		b.Path = d.Val()
 	}
-	return noMore(d)
+	return parse.NoMore(d)
 }
 
 // Memory is a store that forgets everything when the process ends: for tests and trials.
@@ -93,18 +94,7 @@ func (*Memory) Open(context.Context) (store.Store, error) {
 //	store memory
 func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the engine's name
-	return noMore(d)
-}
-
-// noMore refuses arguments and blocks that nobody has asked for.
-func noMore(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized subdirective %q", d.Val())
-	}
-	return nil
+	return parse.NoMore(d)
 }
 
 // Interface guards.

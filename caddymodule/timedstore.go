@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
 // timedStore measures each call of a store.
 type timedStore struct {
 	store.Store
-	metrics *metrics
+	metrics *metrics.Metrics
 }
 
 // begin starts the clock and a span for one call, and returns how to end both.
@@ -29,7 +30,7 @@ func (t timedStore) begin(ctx context.Context, verb string) (context.Context, fu
 		case err != nil:
 			outcome = "error"
 		}
-		t.metrics.storeCalls.WithLabelValues(verb, outcome).Observe(time.Since(began).Seconds())
+		t.metrics.StoreCall(verb, outcome, time.Since(began))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/store/memory"
 )
 
@@ -17,7 +18,7 @@ func TestSpansStandBelowCaddys(t *testing.T) {
 	provider := trace.NewTracerProvider(trace.WithSyncer(exporter))
 	ctx, caddys := provider.Tracer("caddy").Start(t.Context(), "request")
 	within, end := span(ctx, "countersign authenticate")
-	sessions := timedStore{memory.New(memory.Options{}), newMetrics()}
+	sessions := timedStore{memory.New(memory.Options{}), metrics.New()}
 	if _, err := sessions.Get(within, "session/none"); err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func checkWebhook(address string, options outbound.Options) error {
 // webhooks is what services queue webhooks with.
 func (a *App) webhooks() signing.Webhooks {
 	return signing.Webhooks{Seal: a.sealed.Bytes, Queued: func(client string) {
-		if open, held := a.store.held(); held {
+		if open, held := a.store.Held(); held {
 			open.webhooks.Wake(client)
 		}
 	}}
@@ -114,7 +114,7 @@ func (a *App) webhookSettings() webhook.Settings {
 
 // dropWebhooks takes this configuration's settings away from the dispatcher, if it has given it any.
 func (a *App) dropWebhooks() {
-	if open, held := a.store.held(); held {
+	if open, held := a.store.Held(); held {
 		open.webhooks.Drop(a)
 	}
 	if a.callHTTP != nil {
@@ -125,7 +125,7 @@ func (a *App) dropWebhooks() {
 // webhookStats are how many deliveries stand, of every client that has a webhook or had one.
 func (a *App) webhookStats() webhook.Stats {
 	stats := webhook.Stats{}
-	if open, held := a.store.held(); held {
+	if open, held := a.store.Held(); held {
 		for client, of := range open.webhooks.Stats() {
 			stats[client] = of
 		}

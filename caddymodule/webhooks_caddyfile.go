@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 // parse reads the option webhooks of countersign:
@@ -24,20 +26,20 @@ func (w *Webhooks) parse(d *caddyfile.Dispenser) error {
 		var err error
 		switch option := d.Val(); option {
 		case "timeout":
-			err = duration(d, &w.Timeout)
+			err = parse.Duration(d, &w.Timeout)
 		case "backoff":
-			if err = nextDuration(d, &w.FirstWait); err == nil {
-				err = duration(d, &w.LongestWait)
+			if err = parse.NextDuration(d, &w.FirstWait); err == nil {
+				err = parse.Duration(d, &w.LongestWait)
 			}
 		case "give_up":
-			err = duration(d, &w.GiveUp)
+			err = parse.Duration(d, &w.GiveUp)
 		case "keep_dead":
-			err = duration(d, &w.KeepDead)
+			err = parse.Duration(d, &w.KeepDead)
 		case "poll":
-			err = duration(d, &w.Poll)
+			err = parse.Duration(d, &w.Poll)
 		case "concurrency":
 			var text string
-			if err = one(d, &text); err == nil {
+			if err = parse.One(d, &text); err == nil {
 				if w.Concurrency, err = strconv.Atoi(text); err != nil || w.Concurrency < 1 {
 					err = d.Errf("concurrency %q is not a positive number", text)
 				}

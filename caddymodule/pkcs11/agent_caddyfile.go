@@ -3,8 +3,9 @@
 package pkcs11
 
 import (
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 )
 
 // UnmarshalCaddyfile reads, among the options of smartcard_agent:
@@ -45,9 +46,9 @@ func (a *Agent) parseOption(d *caddyfile.Dispenser) error {
 		}
 		return nil
 	case "token":
-		return list(d, &a.Tokens)
+		return parse.List(d, &a.Tokens)
 	case "env":
-		return list(d, &a.Env)
+		return parse.List(d, &a.Env)
 	case "pin":
 		if a.PIN != nil {
 			return d.Err("pin is given twice")
@@ -55,9 +56,9 @@ func (a *Agent) parseOption(d *caddyfile.Dispenser) error {
 		a.PIN = &PIN{}
 		return a.PIN.parse(d)
 	case "pin_timeout":
-		return duration(d, &a.PINTimeout)
+		return parse.Duration(d, &a.PINTimeout)
 	case "call_timeout":
-		return duration(d, &a.CallTimeout)
+		return parse.Duration(d, &a.CallTimeout)
 	default:
 		return d.Errf("unrecognized option %q of smartcard_agent pkcs11", option)
 	}
@@ -86,27 +87,5 @@ func (p *PIN) parse(d *caddyfile.Dispenser) error {
 		}
 		p.ServiceKey = true
 	}
-	return nil
-}
-
-func list(d *caddyfile.Dispenser, into *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*into = append(*into, args...)
-	return nil
-}
-
-func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	var text string
-	if !d.AllArgs(&text) {
-		return d.ArgErr()
-	}
-	parsed, err := caddy.ParseDuration(text)
-	if err != nil || parsed <= 0 {
-		return d.Errf("%q is not a duration such as 30s", text)
-	}
-	*into = caddy.Duration(parsed)
 	return nil
 }

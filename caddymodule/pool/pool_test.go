@@ -1,4 +1,4 @@
-package caddymodule
+package pool
 
 import (
 	"errors"
@@ -7,30 +7,30 @@ import (
 
 // thing asks for itself while it ends, as a smartcard job does that still wants the store.
 type thing struct {
-	of    *hold[*thing]
+	of    *Share[*thing]
 	ended chan error
 }
 
 func (t *thing) Destruct() error {
-	_, err := t.of.acquire("test thing", nil)
+	_, err := t.of.Acquire("test thing", nil)
 	t.ended <- err
 	return nil
 }
 
-func TestAHoldIsSharedAndEndsOnce(t *testing.T) {
+func TestAThingIsSharedAndEndsOnce(t *testing.T) {
 	ended := make(chan error, 1)
-	var first, second hold[*thing]
+	var first, second Share[*thing]
 	begin := func() (*thing, error) { return &thing{of: &first, ended: ended}, nil }
-	one, err := first.acquire("test thing", begin)
+	one, err := first.Acquire("test thing", begin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := second.acquire("test thing", func() (*thing, error) { return nil, errors.New("must not be made again") })
+	two, err := second.Acquire("test thing", func() (*thing, error) { return nil, errors.New("must not be made again") })
 	if err != nil || one != two {
 		t.Fatalf("the second configuration got another thing: %v", err)
 	}
 	for range 2 { // once only, however often it is asked
-		if err := second.release(); err != nil {
+		if err := second.Release(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,7 +39,7 @@ func TestAHoldIsSharedAndEndsOnce(t *testing.T) {
 		t.Fatal("it ended while the first configuration holds it")
 	default:
 	}
-	if err := first.release(); err != nil {
+	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {
@@ -48,22 +48,22 @@ func TestAHoldIsSharedAndEndsOnce(t *testing.T) {
 }
 
 // A configuration that never acquired releases nothing: after a failed reload the thing is still the running one's.
-func TestAHoldThatNeverAcquired(t *testing.T) {
+func TestAShareThatNeverAcquired(t *testing.T) {
 	ended := make(chan error, 1)
-	var running, failed hold[*thing]
-	if _, err := running.acquire("test thing 2", func() (*thing, error) { return &thing{of: &running, ended: ended}, nil }); err != nil {
+	var running, failed Share[*thing]
+	if _, err := running.Acquire("test thing 2", func() (*thing, error) { return &thing{of: &running, ended: ended}, nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := failed.release(); err != nil {
+	if err := failed.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if len(ended) != 0 {
 		t.Fatal("the running configuration's thing was ended")
 	}
-	if _, err := failed.acquire("test thing 2", nil); !errors.Is(err, errEnded) {
+	if _, err := failed.Acquire("test thing 2", nil); !errors.Is(err, ErrEnded) {
 		t.Errorf("an ended configuration acquires anew: %v", err)
 	}
-	if err := running.release(); err != nil || len(ended) != 1 {
+	if err := running.Release(); err != nil || len(ended) != 1 {
 		t.Errorf("release: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package metrics
 
 import (
 	"time"
@@ -30,19 +30,20 @@ func newWebhookMetrics(
 	}
 }
 
-func (m *metrics) watchWebhooks(stats func() webhook.Stats) {
+// WatchWebhooks names who knows how many webhooks stand.
+func (m *Metrics) WatchWebhooks(stats func() webhook.Stats) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.webhooks.stats = stats
 }
 
 // Attempted implements webhook.Observer.
-func (m *metrics) Attempted(client, outcome string, took time.Duration) {
+func (m *Metrics) Attempted(client, outcome string, took time.Duration) {
 	m.webhooks.attempts.WithLabelValues(client, outcome).Observe(took.Seconds())
 }
 
 // webhookCollector asks how many webhooks stand at the time of a scrape.
-type webhookCollector struct{ *metrics }
+type webhookCollector struct{ *Metrics }
 
 func (w webhookCollector) gauges() []*prometheus.GaugeVec {
 	return []*prometheus.GaugeVec{w.webhooks.pending, w.webhooks.oldest, w.webhooks.dead}

@@ -1,4 +1,4 @@
-package caddymodule
+package metrics
 
 import (
 	"sync"
@@ -23,10 +23,11 @@ var (
 	listFetches = prometheus.NewDesc("countersign_crl_fetches_total", "Fetches of revocation lists and questions to responders, by outcome: ok or failed.", []string{"host", "outcome"}, nil)
 )
 
-func (l *listMetrics) watch(known func() []*certificates.Revocations) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known = known
+// WatchRevocations names who knows how the revocation lists are.
+func (m *Metrics) WatchRevocations(known func() []*certificates.Revocations) {
+	m.lists.mu.Lock()
+	defer m.lists.mu.Unlock()
+	m.lists.known = known
 }
 
 // Describe implements prometheus.Collector.

@@ -1,4 +1,7 @@
-package caddymodule
+// Package metrics counts what happens in a gateway, for Caddy's /metrics; docs/operators.md lists what there is. No label
+// names a user, a token or a session. What is counted is pushed by a method each; what is a state is asked for at the time
+// of a scrape, from who was named last by a Watch method.
+package metrics
 
 import (
 	"context"
@@ -7,16 +10,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// metrics counts what happens, for Caddy's /metrics. It is one for the process, registered anew with each
-// configuration's registry, so that counters go on over a reload. No label names a user, a token or a session.
-type metrics struct {
+// Metrics are one for the process, registered anew with each configuration's registry, so that counters go on over a
+// reload.
+type Metrics struct {
 	answers     *prometheus.HistogramVec // endpoint, code
 	tokens      *prometheus.HistogramVec // endpoint, grant, code
 	states      *prometheus.CounterVec   // state
@@ -29,19 +32,19 @@ type metrics struct {
 	received    *prometheus.CounterVec   // outcome
 	held        *prometheus.CounterVec   // outcome
 
-	bars     barsMetrics    // metrics_bars.go
-	webhooks webhookMetrics // metrics_webhooks.go
-
-	lists listMetrics
+	bars     barsMetrics    // bars.go
+	webhooks webhookMetrics // webhooks.go
+	lists    listMetrics    // revocations.go
 
 	mu   sync.Mutex
 	keys func() []jwks.SourceStatus // of the configuration that was started last
 }
 
 // Destruct ends with the process.
-func (*metrics) Destruct() error { return nil }
+func (*Metrics) Destruct() error { return nil }
 
-func newMetrics() *metrics {
+// New makes them, all at nothing.
+func New() *Metrics {
 	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -54,7 +57,7 @@ func newMetrics() *metrics {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "countersign", Name: name, Help: help}, labels)
 	}
-	return &metrics{
+	return &Metrics{
 		answers:     histogram("signing_answer_seconds", "Answers of the signing service, by endpoint and code; ok is success.", "endpoint", "code"),
 		tokens:      histogram("oauth_answer_seconds", "Answers of the token service, by endpoint, grant and code; ok is success.", "endpoint", "grant", "code"),
 		states:      counter("signing_sessions_total", "Sessions that were brought into a state.", "state"),
@@ -76,18 +79,8 @@ func newMetrics() *metrics {
 	}
 }
 
-// provisionMetrics finds the process's counters and registers them with the configuration's registry.
-func (a *App) provisionMetrics(ctx caddy.Context) error {
-	m, err := a.metrics.acquire("metrics", func() (*metrics, error) { return newMetrics(), nil })
-	if err != nil {
-		return err
-	}
-	m.watchKeys(a.keys.Status)
-	m.watchWebhooks(a.webhookStats)
-	registry := ctx.GetMetricsRegistry()
-	if registry == nil {
-		return nil
-	}
+// Register has a configuration's registry show them.
+func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, m.held, keyCollector{m}, &m.lists, m.bars.answers, &m.bars, m.webhooks.attempts, webhookCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
@@ -97,36 +90,54 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	return nil
 }
 
-func (m *metrics) watchKeys(status func() []jwks.SourceStatus) {
+// WatchKeys names who knows how the clients' key sets are.
+func (m *Metrics) WatchKeys(status func() []jwks.SourceStatus) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.keys = status
 }
 
-func (m *metrics) watchCertificates(kind string, certificates ...*x509.Certificate) {
+// WatchCertificates notes when certificates expire: those of an issuer, of a chain, or our own, as the kind says.
+func (m *Metrics) WatchCertificates(kind string, certificates ...*x509.Certificate) {
 	for _, c := range certificates {
 		m.certificate.WithLabelValues(kind, subjectOf(c)).Set(float64(c.NotAfter.Unix()))
 	}
 }
 
 // Answered implements signing.Observer.
-func (m *metrics) Answered(_ context.Context, answer signing.Answer) {
+func (m *Metrics) Answered(_ context.Context, answer signing.Answer) {
 	m.answers.WithLabelValues(answer.Endpoint, answer.Code).Observe(answer.Took.Seconds())
 }
 
 // Entered implements signing.Observer.
-func (m *metrics) Entered(_ context.Context, state signing.State) {
+func (m *Metrics) Entered(_ context.Context, state signing.State) {
 	m.states.WithLabelValues(string(state)).Inc()
 }
 
 // RunEnded implements signing.Observer.
-func (m *metrics) RunEnded(_ context.Context, run signing.Run) {
+func (m *Metrics) RunEnded(_ context.Context, run signing.Run) {
 	m.runs.WithLabelValues(run.Agent, run.Outcome).Observe(run.Took.Seconds())
 	m.items.WithLabelValues(run.Outcome).Add(float64(run.Items))
 }
 
+// TokenAnswered counts an answer of the token service.
+func (m *Metrics) TokenAnswered(answer oauth.Answer) {
+	m.tokens.WithLabelValues(answer.Endpoint, answer.Grant, answer.Code).Observe(answer.Took.Seconds())
+}
+
+// StoreCall counts a call of the store, and how long it took.
+func (m *Metrics) StoreCall(verb, outcome string, took time.Duration) {
+	m.storeCalls.WithLabelValues(verb, outcome).Observe(took.Seconds())
+}
+
+// Received counts a request at a BaRS receiver: answered, or why not.
+func (m *Metrics) Received(outcome string) { m.received.WithLabelValues(outcome).Inc() }
+
+// Held counts a refusal that was held back: answered later (waited), or later and the connection closed (closed).
+func (m *Metrics) Held(outcome string) { m.held.WithLabelValues(outcome).Inc() }
+
 // keyCollector asks how the clients' key sets are at the time of a scrape.
-type keyCollector struct{ *metrics }
+type keyCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
 func (k keyCollector) Describe(to chan<- *prometheus.Desc) {

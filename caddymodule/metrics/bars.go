@@ -1,4 +1,4 @@
-package caddymodule
+package metrics
 
 import (
 	"crypto/tls"
@@ -23,8 +23,8 @@ type barsMetrics struct {
 	catalogues func() []bars.SourceStatus // of the configuration that was started last
 }
 
-// brokered counts a request by what has become of it.
-func (m *metrics) brokered(call *bars.Call, took time.Duration) {
+// Brokered counts a request by what has become of it.
+func (m *Metrics) Brokered(call *bars.Call, took time.Duration) {
 	endpoint, outcome, fault := call.Endpoint, "ok", "none"
 	if endpoint == "" {
 		endpoint = "other"
@@ -35,30 +35,34 @@ func (m *metrics) brokered(call *bars.Call, took time.Duration) {
 	m.bars.answers.WithLabelValues(endpoint, outcome, fault).Observe(took.Seconds())
 }
 
-func (m *metrics) watchCatalogues(status func() []bars.SourceStatus) {
+// WatchCatalogues names who knows how the endpoint catalogues are.
+func (m *Metrics) WatchCatalogues(status func() []bars.SourceStatus) {
 	m.bars.mu.Lock()
 	defer m.bars.mu.Unlock()
 	m.bars.catalogues = status
 }
 
-// watchTransport notes when the certificate expires that a transport shows. One that Caddy manages is looked at
-// whenever it is shown.
-func (m *metrics) watchTransport(kind string, config *tls.Config) {
+// WatchTransport notes when the certificate expires that a transport shows, and returns it if it is of a file. One that
+// Caddy manages is looked at whenever it is shown.
+func (m *Metrics) WatchTransport(kind string, config *tls.Config) []*x509.Certificate {
 	if config == nil {
-		return
+		return nil
 	}
+	var ofFiles []*x509.Certificate
 	for i := range config.Certificates {
-		m.watchCertificates(kind, leafOf(&config.Certificates[i])...)
+		ofFiles = append(ofFiles, leafOf(&config.Certificates[i])...)
 	}
+	m.WatchCertificates(kind, ofFiles...)
 	if get := config.GetClientCertificate; get != nil {
 		config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			shown, err := get(asked)
 			if err == nil {
-				m.watchCertificates(kind, leafOf(shown)...)
+				m.WatchCertificates(kind, leafOf(shown)...)
 			}
 			return shown, err
 		}
 	}
+	return ofFiles
 }
 
 // leafOf is the certificate itself, without those that vouch for it.

@@ -1,0 +1,36 @@
+package parse
+
+import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+// Split reads the block that follows: our own options by the functions given, and gathers all others under a name, for
+// a module of Caddy's or of a guest's to read.
+func Split(d *caddyfile.Dispenser, name string, own map[string]func(*caddyfile.Dispenser) error) (*caddyfile.Dispenser, error) {
+	head := d.Token()
+	head.Text = name
+	tokens := []caddyfile.Token{head}
+	open, last := head, head
+	open.Text = "{"
+	tokens = append(tokens, open)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if read, ours := own[d.Val()]; ours {
+			if err := read(d); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		segment := d.NextSegment()
+		tokens = append(tokens, segment...)
+		last = segment[len(segment)-1]
+	}
+	if len(tokens) == 2 {
+		return caddyfile.NewDispenser(tokens[:1]), nil
+	}
+	last.Text = "}"
+	return caddyfile.NewDispenser(append(tokens, onNextLine(last))), nil
+}
+
+// onNextLine puts a token on a line of its own, where a closing brace must stand.
+func onNextLine(token caddyfile.Token) caddyfile.Token {
+	token.Line++
+	return token
+}
