@@ -2,7 +2,7 @@
 // prove themselves by a signed assertion, it checks them where they are shown, and it fetches them for an
 // application that has a key of its own.
 //
-//	Service   POST /token, /_ping, /_status: an http.Handler
+//	Service   POST /token, /openapi.json, /_ping, /_status: an http.Handler
 //	Checker   what an Authorization header stands for, or why it stands for nothing
 //	Source    an application's tokens: minted assertion → token, kept, renewed early
 //

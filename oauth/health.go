@@ -7,13 +7,16 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/description"
 )
 
 // healthTimeout bounds each check of /_status.
 const healthTimeout = 5 * time.Second
 
-// ping says which build answers (contract: signing-service §6).
+// ping says which build answers (contract: signing-service §6), and where the service is described.
 func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Link", description.Link)
 	writeJSON(w, http.StatusOK, s.Version)
 	return nil
 }

@@ -94,6 +94,7 @@ func (k *keyring) set(client string, kids ...string) {
 // world is a token service with clients, in front of a store in memory.
 type world struct {
 	*Service
+	t     testing.TB
 	clock *clock
 	ring  *keyring
 	store *brittle
@@ -102,7 +103,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{clock: newClock(), ring: &keyring{keys: map[string]map[string]*jwks.Key{}, fails: map[string]error{
+	w := &world{t: t, clock: newClock(), ring: &keyring{keys: map[string]map[string]*jwks.Key{}, fails: map[string]error{
 		"keyless": jwks.ErrNoKeys, "away": fmt.Errorf("%w: refused", jwks.ErrUnreachable), "unlisted": jwks.ErrUnknownClient,
 	}}}
 	w.ring.set("acme", "acme-1")
@@ -216,12 +217,19 @@ type answer struct {
 	fields map[string]any
 }
 
+// do gets an answer that is as it is described.
 func (w *world) do(r *http.Request) answer {
+	a, recorder := w.answer(r)
+	mustBeDescribed(w.t, r, recorder)
+	return a
+}
+
+func (w *world) answer(r *http.Request) (answer, *httptest.ResponseRecorder) {
 	recorder := httptest.NewRecorder()
 	w.ServeHTTP(recorder, r)
 	a := answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
 	_ = json.Unmarshal([]byte(a.body), &a.fields)
-	return a
+	return a, recorder
 }
 
 func (w *world) post(form url.Values) answer {

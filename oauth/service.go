@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/seed-dd2befc3/countersign/description"
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth/openapi"
 )
 
 // Service answers everything below one token service's base path, which its caller has taken off the request's
@@ -52,6 +54,8 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request, told *Answer) er
 	handle, methods := func(w http.ResponseWriter, r *http.Request) error { return s.postToken(w, r, told) }, "POST"
 	switch r.URL.Path {
 	case "/token":
+	case description.Path:
+		handle, methods = s.describe, "GET, HEAD"
 	case "/_ping":
 		handle, methods = s.ping, "GET, HEAD"
 	case "/_status":
@@ -61,6 +65,11 @@ func (s *Service) route(w http.ResponseWriter, r *http.Request, told *Answer) er
 	}
 	told.Endpoint = r.URL.Path
 	return only(methods, handle, w, r)
+}
+
+func (s *Service) describe(w http.ResponseWriter, r *http.Request) error {
+	openapi.Serve(w, r)
+	return nil
 }
 
 // only lets the methods through that an endpoint has.

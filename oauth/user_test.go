@@ -74,6 +74,7 @@ func (w *userWorld) browse(path string) *httptest.ResponseRecorder {
 	}
 	recorder := httptest.NewRecorder()
 	w.ServeHTTP(recorder, r)
+	mustBeDescribed(w.t, r, recorder)
 	if set := recorder.Result().Cookies(); len(set) > 0 {
 		w.cookies = set
 	}

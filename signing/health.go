@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-dd2befc3/countersign/signing/openapi"
+	"github.com/seed-dd2befc3/countersign/description"
 )
 
 // healthTimeout bounds each check of /_status.
@@ -18,7 +18,7 @@ const healthTimeout = 5 * time.Second
 
 // ping says which build answers (contract: signing-service §6), and where the service is described.
 func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Link", openapi.Link)
+	w.Header().Set("Link", description.Link)
 	writeJSON(w, http.StatusOK, s.Version)
 	return nil
 }

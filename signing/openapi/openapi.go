@@ -6,26 +6,14 @@
 package openapi
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed" // the description
-	"encoding/hex"
 	"net/http"
-	"time"
+
+	"github.com/seed-dd2befc3/countersign/description"
 )
 
 //go:embed openapi.json
 var document []byte
 
-// Link leads to the description from a path beside it (RFC 8631 §4.1).
-const Link = `<openapi.json>; rel="service-desc"; type="application/json"`
-
-// Serve answers GET and HEAD with the description. A caller that keeps it asks each time whether it still holds.
-func Serve(w http.ResponseWriter, r *http.Request) {
-	sum := sha256.Sum256(document)
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
-}
+// Serve answers GET and HEAD with the description.
+func Serve(w http.ResponseWriter, r *http.Request) { description.Serve(w, r, document) }

@@ -7,55 +7,27 @@ import (
 	"go/token"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/seed-dd2befc3/countersign/signing/openapi"
+	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 )
 
-func load(t *testing.T) *openapi3.T {
-	t.Helper()
-	text, err := os.ReadFile("openapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return doc
-}
+const file = "openapi.json"
 
-// TestDescriptionIsOpenAPI holds the description to OpenAPI 3.1, and its examples to its own schemas.
-func TestDescriptionIsOpenAPI(t *testing.T) {
-	doc := load(t)
-	if err := doc.Validate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if doc.OpenAPI != "3.1.0" {
-		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
-	}
-}
+func TestDescriptionIsOpenAPI(t *testing.T) { descriptiontest.Lint(t, file) }
 
 // TestDescriptionListsEveryEndpoint holds the description to the router of the service: the same paths with the same
 // methods, and no other.
 func TestDescriptionListsEveryEndpoint(t *testing.T) {
 	routed := endpoints(t, "../service.go")
-	described := map[string]string{}
-	for path, item := range load(t).Paths.Map() {
-		methods := slices.Sorted(maps.Keys(item.Operations()))
-		// A parameter stands for what follows a prefix of the router's.
-		prefix, _, _ := strings.Cut(path, "{")
-		described[prefix] = strings.Join(methods, ", ")
-	}
+	described := descriptiontest.Endpoints(descriptiontest.Lint(t, file))
 	if !maps.Equal(routed, described) {
 		t.Errorf("the service takes\n\t%v\nand the description has\n\t%v", routed, described)
 	}
@@ -98,7 +70,7 @@ func endpoints(t *testing.T, file string) map[string]string {
 // description, as an example of its status.
 func TestDescriptionHasEveryCode(t *testing.T) {
 	described := map[string]bool{}
-	doc := load(t)
+	doc := descriptiontest.Lint(t, file)
 	for _, item := range doc.Paths.Map() {
 		for _, operation := range item.Operations() {
 			for status, response := range operation.Responses.Map() {
@@ -164,28 +136,4 @@ func texts(t *testing.T, of ast.Node) []string {
 		return true
 	})
 	return found
-}
-
-func TestServe(t *testing.T) {
-	text, err := os.ReadFile("openapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	get := func(method string, header http.Header) *httptest.ResponseRecorder {
-		request := httptest.NewRequestWithContext(t.Context(), method, "/openapi.json", http.NoBody)
-		request.Header = header
-		answer := httptest.NewRecorder()
-		openapi.Serve(answer, request)
-		return answer
-	}
-	first := get(http.MethodGet, http.Header{})
-	if first.Code != http.StatusOK || first.Body.String() != string(text) || first.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("%d %v", first.Code, first.Header())
-	}
-	if again := get(http.MethodGet, http.Header{"If-None-Match": {first.Header().Get("ETag")}}); again.Code != http.StatusNotModified {
-		t.Errorf("asked whether it still holds: %d", again.Code)
-	}
-	if head := get(http.MethodHead, http.Header{}); head.Code != http.StatusOK || head.Body.Len() != 0 {
-		t.Errorf("HEAD: %d with %d bytes", head.Code, head.Body.Len())
-	}
 }

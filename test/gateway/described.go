@@ -2,28 +2,38 @@ package gateway
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 )
 
-// described is a transport that holds every answer of a Signing Service to its OpenAPI description: the status, the
-// header fields, the media type and the JSON. What the description does not have is an error, as if no answer had
-// come. A service is known by where the tests mount it, which is below one segment of the path.
+// The descriptions, below the root of the repository.
+const (
+	signingDescription = "signing/openapi/openapi.json"
+	tokenDescription   = "oauth/openapi/openapi.json"
+)
+
+// mounts are where the tests have what is described, but for Signing Services, which are below any one segment.
+var mounts = map[string]string{
+	"/oauth2": tokenDescription,
+}
+
+// described is a transport that holds every answer of what is described to its OpenAPI description: the status, the
+// header fields, the media type and the JSON. What the description does not have is an error, as if no answer had come.
 type described struct{ next http.RoundTripper }
+
+// Described is a transport that takes no answer of the product which is not as it is described.
+func Described(next http.RoundTripper) http.RoundTripper { return described{next} }
 
 // RoundTrip passes a request on and judges the answer.
 func (d described) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -35,126 +45,104 @@ func (d described) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, err
 	}
-	if err := judge(request, response, body); err != nil {
+	if err := judge(request, descriptiontest.Answer{Status: response.StatusCode, Header: response.Header, Body: body}); err != nil {
 		return nil, fmt.Errorf("the answer %d is not as it is described: %w\n%.600s", response.StatusCode, err, body)
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
 
-func judge(request *http.Request, response *http.Response, body []byte) error {
-	router, err := description()
+func judge(request *http.Request, answer descriptiontest.Answer) error {
+	for mount, file := range mounts {
+		if path, below := strings.CutPrefix(request.URL.Path, mount+"/"); below {
+			return judgeBy(file, request, "/"+path, answer)
+		}
+	}
+	mount, path, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/"), "/")
+	signing, err := descriptions[signingDescription]()
 	if err != nil {
 		return err
 	}
-	mount, _, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/"), "/")
-	if mount == "demo" || response.Header.Get("X-Request-Id") == "" {
+	if name := tokenRefusals[answer.Status]; refusedToken(answer) && !signing.Has(request, "/"+path) { // apim_bearer stands before it
+		tokens, err := descriptions[tokenDescription]()
+		if err != nil {
+			return err
+		}
+		return tokens.Response(name, request, answer)
+	}
+	if mount == "demo" || answer.Header.Get("X-Request-Id") == "" {
 		return nil // not a Signing Service's
 	}
-	below := request.Clone(context.WithoutCancel(request.Context()))
-	below.URL.Path, below.URL.RawPath = strings.TrimPrefix(request.URL.Path, "/"+mount), ""
-	route, parameters, err := router.FindRoute(below)
-	var unknown *routers.RouteError
-	if errors.As(err, &unknown) {
-		return elsewhere(unknown, response.StatusCode)
-	}
+	return signing.Judge(request, "/"+path, answer)
+}
+
+// tokenRefusals are the reusable responses of what apim_bearer answers.
+var tokenRefusals = map[int]string{
+	http.StatusUnauthorized: "TokenRefused", http.StatusForbidden: "TokenInsufficient",
+}
+
+// refusedToken says whether an answer is about an access token (RFC 6750 §3).
+func refusedToken(answer descriptiontest.Answer) bool {
+	return strings.HasPrefix(answer.Header.Get("WWW-Authenticate"), "Bearer")
+}
+
+func judgeBy(file string, request *http.Request, path string, answer descriptiontest.Answer) error {
+	document, err := descriptions[file]()
 	if err != nil {
 		return err
 	}
-	input := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: below, PathParams: parameters, Route: route},
-		Status:                 response.StatusCode, Header: plainType(response.Header),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true},
-	}
-	return openapi3filter.ValidateResponse(below.Context(), input.SetBodyBytes(body))
+	return document.Judge(request, path, answer)
 }
 
-// elsewhere judges an answer to what the description does not have.
-func elsewhere(why *routers.RouteError, status int) error {
-	want := http.StatusNotFound
-	if errors.Is(why, routers.ErrMethodNotAllowed) {
-		want = http.StatusMethodNotAllowed
-	}
-	if status != want {
-		return fmt.Errorf("the description has no such path or method (%s)", why.Reason)
-	}
-	return nil
-}
-
-// plainType takes the key sets' media type for what it is, JSON, since the validator goes by a list of names.
-func plainType(header http.Header) http.Header {
-	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err == nil && kind == "application/jwk-set+json" {
-		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.JSONBodyDecoder)
-	}
-	return header
-}
-
-// Described holds a value in JSON, such as a webhook's body, to a schema of the description.
-func Described(schema string, value []byte) error {
-	doc, err := document()
+// IsEvent holds a webhook's body to its description.
+func IsEvent(value []byte) error {
+	document, err := descriptions[signingDescription]()
 	if err != nil {
 		return err
 	}
-	found := doc.Components.Schemas[schema]
-	if found == nil {
-		return fmt.Errorf("the description has no schema %s", schema)
-	}
-	var parsed any
-	if err := json.Unmarshal(value, &parsed); err != nil {
-		return err
-	}
-	return found.Value.VisitJSON(parsed)
+	return document.Schema("Event", value)
 }
 
-// description is the description's router.
-var description = sync.OnceValues(func() (routers.Router, error) {
-	doc, err := document()
-	if err != nil {
-		return nil, err
+// MustBeDescribed holds that what is below an address links from its /_ping to its description, and serves it as it
+// stands in the repository.
+func MustBeDescribed(t testing.TB, base, file string) {
+	t.Helper()
+	link := regexp.MustCompile(`^<([^>]+)>; rel="service-desc"; type="application/json"$`).FindStringSubmatch(Get(t, base+"/_ping", nil).Header.Get("Link"))
+	if link == nil {
+		t.Fatalf("%s/_ping links to no description", base)
 	}
-	doc.Servers = nil // the tests' services are below any path
-	return gorillamux.NewRouter(doc)
-})
+	from, err := url.Parse(base + "/_ping")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := from.Parse(link[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(Root(t), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := Get(t, address.String(), nil)
+	if answer.Status != http.StatusOK || string(answer.Body) != string(want) {
+		t.Errorf("%s was answered %d with %d bytes", address, answer.Status, len(answer.Body))
+	}
+	again := Get(t, address.String(), http.Header{"If-None-Match": {answer.Header.Get("ETag")}})
+	if again.Status != http.StatusNotModified {
+		t.Errorf("asked whether it still holds, %s was answered %d", address, again.Status)
+	}
+}
 
-// document is the description, without room for what it does not describe.
-var document = sync.OnceValues(func() (*openapi3.T, error) {
+// descriptions are read once.
+var descriptions = map[string]func() (*descriptiontest.Document, error){
+	signingDescription: sync.OnceValues(func() (*descriptiontest.Document, error) { return load(signingDescription) }),
+	tokenDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(tokenDescription) }),
+}
+
+func load(file string) (*descriptiontest.Document, error) {
 	dir, err := root()
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "signing", "openapi", "openapi.json"))
-	if err != nil {
-		return nil, err
-	}
-	var parsed any
-	if err := json.Unmarshal(text, &parsed); err != nil {
-		return nil, err
-	}
-	seal(parsed)
-	if text, err = json.Marshal(parsed); err != nil {
-		return nil, err
-	}
-	return openapi3.NewLoader().LoadFromData(text)
-})
-
-// seal lets no object have members that are not described, since a test should find what the description lacks;
-// clients are told to take them.
-func seal(part any) {
-	switch part := part.(type) {
-	case map[string]any:
-		_, object := part["properties"].(map[string]any)
-		_, decided := part["additionalProperties"]
-		_, refers := part["$ref"]
-		if object && !decided && !refers {
-			part["additionalProperties"] = false
-		}
-		for _, inner := range part {
-			seal(inner)
-		}
-	case []any:
-		for _, inner := range part {
-			seal(inner)
-		}
-	}
+	return descriptiontest.Load(filepath.Join(dir, file))
 }

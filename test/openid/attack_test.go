@@ -50,7 +50,7 @@ func (w *world) atOnce(t *testing.T, form url.Values, times int) (good int) {
 	answers := make([]*http.Response, times)
 	for i := range answers {
 		all.Go(func() {
-			response, err := http.PostForm(w.base()+"/token", form)
+			response, err := described.PostForm(w.base()+"/token", form)
 			if err != nil {
 				t.Error(err)
 				return

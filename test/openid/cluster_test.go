@@ -63,7 +63,7 @@ func TestTwoNodes(t *testing.T) {
 				if i%2 == 0 {
 					address = there(address)
 				}
-				response, err := http.PostForm(address, code)
+				response, err := described.PostForm(address, code)
 				if err != nil {
 					t.Error(err)
 					return

@@ -262,6 +262,9 @@ func (a answer) location(t *testing.T) *url.URL {
 	return u
 }
 
+// described takes no answer of the gateway that is not as it is described.
+var described = &http.Client{Transport: gateway.Described(http.DefaultTransport)}
+
 // person is somebody with a browser, whose cookies are kept and whose redirects are looked at one by one.
 type person struct {
 	t    *testing.T
@@ -274,7 +277,7 @@ func newPerson(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t, &http.Client{Jar: jar, Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{t, &http.Client{Jar: jar, Timeout: time.Minute, Transport: gateway.Described(&http.Transport{DisableKeepAlives: true}), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 func (p *person) send(method, address, body string, headers ...string) answer {

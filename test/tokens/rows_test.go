@@ -112,7 +112,7 @@ func TestOneAssertionOneToken(t *testing.T) {
 	statuses := map[int]int{}
 	for range 100 {
 		all.Go(func() {
-			a, err := exchange(http.DefaultClient, "POST", w.tokenURL(), body, "Content-Type", "application/x-www-form-urlencoded")
+			a, err := exchange(client, "POST", w.tokenURL(), body, "Content-Type", "application/x-www-form-urlencoded")
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -53,7 +53,7 @@ func TestSender(t *testing.T) {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
-				a, err := exchange(http.DefaultClient, "GET", w.URL("SENDER", "/api/x"), "")
+				a, err := exchange(client, "GET", w.URL("SENDER", "/api/x"), "")
 				if err != nil || a.body != mine {
 					t.Errorf("%v %d %s", err, a.status, a.body)
 				}

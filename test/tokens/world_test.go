@@ -217,10 +217,13 @@ func (a answer) field(name string) string {
 	return text
 }
 
+// client takes no answer that is not as it is described.
+var client = &http.Client{Transport: gateway.Described(http.DefaultTransport)}
+
 // send sends a request; headers come in pairs.
 func send(t testing.TB, method, address, body string, headers ...string) answer {
 	t.Helper()
-	a, err := exchange(http.DefaultClient, method, address, body, headers...)
+	a, err := exchange(client, method, address, body, headers...)
 	if err != nil {
 		t.Fatal(err)
 	}

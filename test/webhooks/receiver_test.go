@@ -180,7 +180,7 @@ func (w *world) verify(a arrival) event {
 		Keys []struct{ Kid, Kty, Crv, X string }
 	}
 	gateway.Get(w.t, w.URL("GATEWAY", "/signing/jwks.json"), nil).JSON(w.t, &set)
-	if err := gateway.Described("Event", a.body); err != nil {
+	if err := gateway.IsEvent(a.body); err != nil {
 		w.t.Errorf("%s is not as it is described: %v", a.body, err)
 	}
 	kids := strings.Fields(a.header.Get("Webhook-Key-Id"))
