@@ -64,7 +64,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := z.Environment.checkAddress("openid", provider.Issuer()); err != nil {
+	if err := z.Environment.CheckAddress("openid", provider.Issuer()); err != nil {
 		return err
 	}
 	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{

@@ -254,6 +254,9 @@ func (a *App) Store() store.Store {
 	return lazyStore{a}
 }
 
+// Now is the time, by the clock of all that this installation does.
+func (a *App) Now() time.Time { return a.now() }
+
 // Vault is Caddy's storage, where keys are kept.
 func (a *App) Vault() Vault { return a.vault }
 

@@ -50,7 +50,7 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 	}
 	options := bars.SourceOptions{Every: time.Duration(b.CatalogueEvery), Rules: names, Now: b.app.now, Logger: b.logger}
 	if address, err := url.Parse(b.Catalogue); err == nil && address.Host != "" {
-		if err := b.Environment.checkAddress("catalogue", b.Catalogue); err != nil {
+		if err := b.Environment.CheckAddress("catalogue", b.Catalogue); err != nil {
 			return err
 		}
 		if err := rules.CheckURL(address); err != nil {

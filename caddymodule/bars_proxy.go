@@ -3,9 +3,7 @@ package caddymodule
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
+	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
 func init() {
@@ -136,16 +135,7 @@ func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 
 // GetUpstreams tells Caddy's reverse proxy where a request goes, for its own counts and placeholders.
 func (b *BarsProxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
-	return []*reverseproxy.Upstream{{Dial: hostPort(bars.CallOf(r.Context()).Address)}}, nil
-}
-
-// hostPort is where an address is to be connected to.
-func hostPort(address *url.URL) string {
-	port := address.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
-	}
-	return net.JoinHostPort(address.Hostname(), port)
+	return []*reverseproxy.Upstream{{Dial: outbound.HostPort(bars.CallOf(r.Context()).Address)}}, nil
 }
 
 // Interface guards.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -21,8 +22,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// barsDial is how long a receiver's address is looked up and connected to.
-const barsDial = 5 * time.Second
+// dialTimeout is how long a receiver's address is looked up and connected to.
+const dialTimeout = 5 * time.Second
 
 func (b *BarsProxy) provision(ctx caddy.Context) error {
 	var err error
@@ -98,9 +99,9 @@ func (b *BarsProxy) check() error {
 		}
 	}
 	defaults := bars.DefaultLimits(b.Environment == Production)
-	b.Rate, b.RateOverall = orElse(b.Rate, defaults.PerApp), orElse(b.RateOverall, defaults.Overall)
-	b.Timeout = orElse(b.Timeout, caddy.Duration(bars.Timeout))
-	b.MaxBody = orElse(b.MaxBody, bars.MaxBody)
+	b.Rate, b.RateOverall = cmp.Or(b.Rate, defaults.PerApp), cmp.Or(b.RateOverall, defaults.Overall)
+	b.Timeout = cmp.Or(b.Timeout, caddy.Duration(bars.Timeout))
+	b.MaxBody = cmp.Or(b.MaxBody, bars.MaxBody)
 	if b.Environment == Sandbox {
 		return nil
 	}
@@ -110,17 +111,11 @@ func (b *BarsProxy) check() error {
 	return checkMutualTLS(b.Transport, "the receiver")
 }
 
-func orElse[T int | int64 | caddy.Duration](value, otherwise T) T {
-	if value == 0 {
-		return otherwise
-	}
-	return value
-}
-
 // outboundRules say what addresses may be connected to: those of the catalogue, and of receivers.
 func (b *BarsProxy) outboundRules() (outbound.Options, error) {
-	networks, err := parseNetworks(b.app.AllowNetworks)
-	return outbound.Options{AllowNetworks: networks, AllowLocalhost: b.Environment != Production, Timeout: barsDial}, err
+	rules, err := b.app.Outbound(b.Environment)
+	rules.Timeout = dialTimeout
+	return rules, err
 }
 
 // nameRule says what is unusual about a receiver's name in the environment; in the sandbox nothing is.
@@ -190,7 +185,7 @@ func (b *BarsProxy) dialer(rules outbound.Options) func(ctx context.Context, net
 	for host, address := range b.Resolve {
 		pinned[strings.ToLower(host)] = address
 	}
-	public, direct := outbound.NewDialer(rules), &net.Dialer{Timeout: barsDial}
+	public, direct := outbound.NewDialer(rules), &net.Dialer{Timeout: dialTimeout}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {

@@ -137,7 +137,7 @@ func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) 
 
 // revocationOptions are what certificates says of revocations, in full.
 func (a *App) revocationOptions(c *Certificates) (certificates.Options, error) {
-	networks, err := parseNetworks(a.AllowNetworks)
+	outgoing, err := a.Outbound(a.Environment)
 	if err != nil {
 		return certificates.Options{}, err
 	}
@@ -148,7 +148,6 @@ func (a *App) revocationOptions(c *Certificates) (certificates.Options, error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return certificates.Options{}, err
 	}
-	outgoing := a.outboundOptions(networks)
 	outgoing.Timeout = time.Duration(c.CRL.Timeout)
 	return certificates.Options{
 		Hosts: c.CRL.Hosts, Rewrites: c.CRL.Rewrites, Outbound: outgoing, Dir: dir, MaxBytes: c.CRL.MaxSize,

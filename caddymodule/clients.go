@@ -73,7 +73,7 @@ const (
 // check says what is wrong with a client and how to mend it.
 func (c *Client) check(environment Environment) error {
 	if c.JWKS != "" {
-		if err := environment.checkAddress("jwks", c.JWKS); err != nil {
+		if err := environment.CheckAddress("jwks", c.JWKS); err != nil {
 			return err
 		}
 	}
@@ -82,12 +82,12 @@ func (c *Client) check(environment Environment) error {
 		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
 	}
 	if c.Callback != "" {
-		if err := environment.checkAddress("callback", c.Callback); err != nil {
+		if err := environment.CheckAddress("callback", c.Callback); err != nil {
 			return err
 		}
 	}
 	for _, redirect := range c.RedirectURIs {
-		if err := environment.checkAddress("redirect_uri", redirect); err != nil {
+		if err := environment.CheckAddress("redirect_uri", redirect); err != nil {
 			return err
 		}
 		if strings.Contains(redirect, "#") {

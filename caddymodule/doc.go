@@ -18,7 +18,6 @@
 //	jwks.go             the directive countersign_jwks
 //	apim_token.go       the directive apim_token: access tokens for clients
 //	apim_bearer.go      the directive apim_bearer: who shows one may pass; one check behind it, the provider and the services
-//	apim_sender.go      the directive apim_sender: an application's own tokens and headers
 //	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
 //	bars_trust.go       … who may call, and the verifier of its connection policy
 //	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
@@ -26,6 +25,7 @@
 //
 // Below it are
 //
+//	sender    the directive apim_sender: an application's own tokens and headers
 //	command   the command line, caddy countersign
 //	adminapi  the answers of the admin endpoint that commands read
 //	metrics   what is counted

@@ -27,8 +27,8 @@ func (e Environment) Check() error {
 	return fmt.Errorf("environment %q is not known; use sandbox, int or prod", string(e))
 }
 
-// checkAddress refuses an address that a client registered where its scheme is too weak for the environment.
-func (e Environment) checkAddress(what, address string) error {
+// CheckAddress refuses an address that a client registered where its scheme is too weak for the environment.
+func (e Environment) CheckAddress(what, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return fmt.Errorf("%s %q is not an absolute URL", what, address)
@@ -53,30 +53,29 @@ func nhsHosts() map[Environment]string {
 	}
 }
 
+// API is the base address of NHS England's APIs.
+func (e Environment) API() string { return "https://" + nhsHosts()[e] }
+
 // TokenURL is the address of NHS England's token service.
-func (e Environment) TokenURL() string { return "https://" + nhsHosts()[e] + "/oauth2/token" }
+func (e Environment) TokenURL() string { return e.API() + "/oauth2/token" }
 
 // EnvironmentOf is the environment whose host at NHS England an address names; "" for the addresses of others.
 func EnvironmentOf(address string) Environment {
+	named, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
 	for environment, host := range nhsHosts() {
-		if strings.EqualFold(hostOf(address), host) {
+		if strings.EqualFold(named.Hostname(), host) {
 			return environment
 		}
 	}
 	return ""
 }
 
-func hostOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return u.Hostname()
-}
-
-// checkHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
-func (e Environment) checkHost(what, address string) error {
-	if err := e.checkAddress(what, address); err != nil {
+// CheckHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
+func (e Environment) CheckHost(what, address string) error {
+	if err := e.CheckAddress(what, address); err != nil {
 		return err
 	}
 	if of := EnvironmentOf(address); of != "" && of != e {

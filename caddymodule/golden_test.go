@@ -17,6 +17,7 @@ import (
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/mock"
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/pkcs11"
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/postgres"
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/sender"
 )
 
 // A golden file holds a Caddyfile, a line of ten dashes, and what comes of it.

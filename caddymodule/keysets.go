@@ -25,11 +25,10 @@ func (k *keySets) Destruct() error {
 // acquireKeySets finds the cache of the configurations that fetch under the same rules, or makes one. That is no
 // I/O, so it happens in Provision.
 func (a *App) acquireKeySets() (*keySets, error) {
-	networks, err := parseNetworks(a.AllowNetworks)
+	options, err := a.Outbound(a.Environment)
 	if err != nil {
 		return nil, err
 	}
-	options := a.outboundOptions(networks)
 	key := fmt.Sprintf("key sets %v %v", options.AllowLocalhost, options.AllowNetworks)
 	return a.keySets.Acquire(key, func() (*keySets, error) {
 		client := outbound.New(options)
@@ -37,19 +36,16 @@ func (a *App) acquireKeySets() (*keySets, error) {
 	})
 }
 
-// outboundOptions are the rules for addresses that come from outside or from the configuration.
-func (a *App) outboundOptions(networks []netip.Prefix) outbound.Options {
-	return outbound.Options{AllowNetworks: networks, AllowLocalhost: a.Environment != Production}
-}
-
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
-	networks := make([]netip.Prefix, len(texts))
-	for i, text := range texts {
+// Outbound are the rules for the addresses that a site of the environment is told, from outside or by the configuration:
+// allow_networks, and outside production this machine itself.
+func (a *App) Outbound(e Environment) (outbound.Options, error) {
+	networks := make([]netip.Prefix, len(a.AllowNetworks))
+	for i, text := range a.AllowNetworks {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
+			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
 		}
 		networks[i] = network.Masked()
 	}
-	return networks, nil
+	return outbound.Options{AllowNetworks: networks, AllowLocalhost: e != Production}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
+	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/outbound"
@@ -56,11 +57,10 @@ func (o *openProvider) Destruct() error {
 
 // provisionOpenID makes the providers, or joins those that run. Nothing is fetched.
 func (a *App) provisionOpenID() error {
-	networks, err := parseNetworks(a.AllowNetworks)
+	rules, err := a.Outbound(a.Environment)
 	if err != nil {
 		return err
 	}
-	rules := a.outboundOptions(networks)
 	for i, provider := range a.OpenID {
 		if slices.ContainsFunc(a.OpenID[:i], func(other *OpenID) bool { return other.Issuer == provider.Issuer }) {
 			return fmt.Errorf("countersign: openid %s is configured twice", provider.Issuer)
@@ -89,7 +89,7 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 	}
 	var key []byte
 	if o.Key != nil {
-		if options.Signer, err = (&SenderKey{KID: o.Key.KID, Path: o.Key.Path}).signer(); err != nil {
+		if options.Signer, err = jwks.ReadSigner(o.Key.KID, o.Key.Path); err != nil {
 			return err
 		}
 		key = options.Signer.MarshalPEM()

@@ -52,11 +52,10 @@ func (a *App) provisionWebhooks() error {
 	if err := a.Webhooks.check(); err != nil {
 		return err
 	}
-	networks, err := parseNetworks(a.AllowNetworks)
+	options, err := a.Outbound(a.Environment)
 	if err != nil {
 		return err
 	}
-	options := a.outboundOptions(networks)
 	options.Timeout = time.Duration(a.Webhooks.Timeout)
 	if options.Timeout == 0 {
 		options.Timeout = 15 * time.Second

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
@@ -74,6 +75,19 @@ func ParseSigner(kid string, data []byte) (*Signer, error) {
 		return nil, errors.New("the signing key is not a readable RSA private key; RS512 needs one")
 	}
 	return NewSigner(kid, key)
+}
+
+// ReadSigner reads a signer from a PEM file, as ParseSigner does. Its errors name the key, and the file.
+func ReadSigner(kid, path string) (*Signer, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", kid, err)
+	}
+	signer, err := ParseSigner(kid, text)
+	if err != nil {
+		return nil, fmt.Errorf("key %s, file %s: %w", kid, path, err)
+	}
+	return signer, nil
 }
 
 // KID returns the name of the key.

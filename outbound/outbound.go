@@ -122,6 +122,15 @@ func (o Options) plainAllowed(host string) bool {
 	})
 }
 
+// HostPort is where an http or https URL is connected to, with the scheme's port where the URL names none.
+func HostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
 // normalHost brings a host name into the form in which hosts are compared.
 func normalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 

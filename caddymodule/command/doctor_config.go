@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/sender"
 )
 
 // patients are the senders and receivers of a configuration.
@@ -51,7 +52,7 @@ func findPatients(config []byte) (patients, error) {
 	err := walk(tree, nil, func(handler string, raw []byte, hosts []string) error {
 		switch handler {
 		case "apim_sender":
-			var s caddymodule.Sender
+			var s sender.Sender
 			if err := json.Unmarshal(raw, &s); err != nil {
 				return err
 			}
@@ -115,7 +116,7 @@ func hostsOf(match any) []string {
 	return hosts
 }
 
-func (p *patients) addSender(s *caddymodule.Sender, environment caddymodule.Environment) error {
+func (p *patients) addSender(s *sender.Sender, environment caddymodule.Environment) error {
 	if s.Environment == "" {
 		s.Environment = environment
 	}
@@ -128,7 +129,7 @@ func (p *patients) addSender(s *caddymodule.Sender, environment caddymodule.Envi
 	if s.Audience == "" {
 		s.Audience = s.TokenURL
 	}
-	all := []*caddymodule.SenderKeys{&s.SenderKeys}
+	all := []*sender.Keys{&s.Keys}
 	for _, name := range slices.Sorted(maps.Keys(s.Providers)) {
 		if keys := s.Providers[name]; keys != nil {
 			if keys.Client == "" {
@@ -142,7 +143,7 @@ func (p *patients) addSender(s *caddymodule.Sender, environment caddymodule.Envi
 		if err != nil {
 			return fmt.Errorf("client: %w", err)
 		}
-		for _, key := range []*caddymodule.SenderKey{keys.Key, keys.Next} {
+		for _, key := range []*sender.Key{keys.Key, keys.Next} {
 			if key != nil {
 				p.senders = append(p.senders, senderSubject{environment: s.Environment, tokenURL: s.TokenURL, audience: s.Audience, client: client, kid: key.KID, keyFile: key.Path})
 			}

@@ -28,6 +28,7 @@ var (
 	ours = []string{
 		"countersign", "countersign.stores.badger", "countersign.stores.memory",
 		"http.handlers.signing_service", "http.handlers.smartcard_agent", "http.handlers.countersign_jwks",
+		"http.handlers.apim_token", "http.handlers.apim_sender", "http.handlers.bars_proxy", "http.handlers.bars_receiver",
 	}
 	mocks    = []string{"countersign.agents.mock", "http.handlers.countersign_demo"}
 	postgres = []string{"countersign.stores.postgres"}

@@ -1,4 +1,4 @@
-package caddymodule
+package sender
 
 import (
 	"time"
@@ -79,9 +79,9 @@ func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 		return d.Errf("provider %s is configured twice", name)
 	}
 	if s.Providers == nil {
-		s.Providers = map[string]*SenderKeys{}
+		s.Providers = map[string]*Keys{}
 	}
-	keys := &SenderKeys{}
+	keys := &Keys{}
 	s.Providers[name] = keys
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := keys.parseOption(d, "a provider"); err != nil {
@@ -92,7 +92,7 @@ func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 }
 
 // parseOption reads what a sender and a provider have in common.
-func (k *SenderKeys) parseOption(d *caddyfile.Dispenser, of string) error {
+func (k *Keys) parseOption(d *caddyfile.Dispenser, of string) error {
 	switch option := d.Val(); option {
 	case "client":
 		return parse.One(d, &k.Client)
@@ -101,7 +101,7 @@ func (k *SenderKeys) parseOption(d *caddyfile.Dispenser, of string) error {
 		if len(args) != 2 || k.Key != nil {
 			return d.Err("key is given once, with a kid and a PEM file: key MySupplier-INT-1 keys/int-1.pem")
 		}
-		k.Key = &SenderKey{KID: args[0], Path: args[1]}
+		k.Key = &Key{KID: args[0], Path: args[1]}
 	case "next":
 		args := d.RemainingArgs()
 		if len(args) != 3 || k.Next != nil {
@@ -111,7 +111,7 @@ func (k *SenderKeys) parseOption(d *caddyfile.Dispenser, of string) error {
 		if err != nil {
 			return d.Errf("%q is not an instant such as 2026-11-22T10:00:00Z", args[2])
 		}
-		k.Next = &SenderKey{KID: args[0], Path: args[1], Published: published.UTC()}
+		k.Next = &Key{KID: args[0], Path: args[1], Published: published.UTC()}
 	default:
 		return d.Errf("unrecognized option %q of %s", option, of)
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package sender
 
 import (
 	"bytes"
@@ -216,7 +216,13 @@ func (h *heldAnswer) refusesToken() bool {
 	if slices.Contains(bars.Codes(text), "SEND_UNAUTHORIZED") {
 		return true
 	}
-	var said fault
+	var said struct { // API Management's own shape
+		Fault struct {
+			Detail struct {
+				Code string `json:"errorcode"`
+			} `json:"detail"`
+		} `json:"fault"`
+	}
 	return json.Unmarshal(text, &said) == nil && strings.HasPrefix(said.Fault.Detail.Code, "keymanagement.service.") &&
 		strings.Contains(said.Fault.Detail.Code, "access_token")
 }

@@ -1,6 +1,18 @@
-package caddymodule
+// Package sender is the directive apim_sender: it stands between a plain-HTTP application and NHS England's API Management,
+// and gives each request the access token and the headers that are wanted there, or brokers it to a BaRS proxy by itself.
+//
+//	sender.go     a request's way, and its second try with a new token
+//	exchange.go   what is kept of a request and held back of an answer, so that there can be a second try
+//	bars.go       the way to a BaRS proxy
+//	config.go     keys, addresses and headers, from the configuration
+//	caddyfile.go  the syntax
+//
+// It fetches tokens by package oauth, and knows of the countersign app its environment, its clock and its rules for
+// outgoing requests.
+package sender
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +24,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -24,7 +37,7 @@ func init() {
 // early. A request that the proxy refuses for its token is sent once more with a new one.
 type Sender struct {
 	// Environment decides where tokens come from, and overrides the global one for this site. The sandbox takes none.
-	Environment Environment `json:"environment,omitempty"`
+	Environment caddymodule.Environment `json:"environment,omitempty"`
 
 	// TokenURL is the token service. Default: the environment's own at NHS England.
 	TokenURL string `json:"token_url,omitempty"`
@@ -32,10 +45,10 @@ type Sender struct {
 	// Audience of the assertions. Default: the token URL.
 	Audience string `json:"audience,omitempty"`
 
-	SenderKeys
+	Keys
 
 	// Providers are for a supplier who hosts many, each with a key of its own, by name.
-	Providers map[string]*SenderKeys `json:"providers,omitempty"`
+	Providers map[string]*Keys `json:"providers,omitempty"`
 
 	// Provider says whose key it is for each request: a placeholder such as {http.request.header.X-Provider}, that
 	// gives the name of one of the Providers.
@@ -54,7 +67,7 @@ type Sender struct {
 	Replay int `json:"replay,omitempty"`
 
 	// Bars sends to a BaRS proxy, without a reverse_proxy.
-	Bars *SenderBars `json:"bars,omitempty"`
+	Bars *Bars `json:"bars,omitempty"`
 
 	sources map[string]*oauth.Source // by provider; "" where there are none
 	headers map[string]string        // that every request gets
@@ -62,19 +75,19 @@ type Sender struct {
 	logger  *slog.Logger
 }
 
-// SenderKeys are whose tokens are fetched, and with which key.
-type SenderKeys struct {
+// Keys are whose tokens are fetched, and with which key.
+type Keys struct {
 	// Client is the application's API key: iss and sub of its assertions. May be a placeholder such as {env.API_KEY}.
 	Client string `json:"client,omitempty"`
 	// Key is the current private key.
-	Key *SenderKey `json:"key,omitempty"`
+	Key *Key `json:"key,omitempty"`
 	// Next is the private key that follows. It is used from an hour after its Published; until the token service
 	// knows it, the current one goes on.
-	Next *SenderKey `json:"next,omitempty"`
+	Next *Key `json:"next,omitempty"`
 }
 
-// SenderKey is a private key in a PEM file, and its kid.
-type SenderKey struct {
+// Key is a private key in a PEM file, and its kid.
+type Key struct {
 	KID       string    `json:"kid"`
 	Path      string    `json:"path"`
 	Published time.Time `json:"published,omitzero"` // of the next key: when its public half was published
@@ -89,7 +102,7 @@ func (Sender) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the keys. It fetches nothing.
 func (s *Sender) Provision(ctx caddy.Context) error {
-	app, err := app(ctx)
+	app, err := caddymodule.FromContext(ctx)
 	if err == nil {
 		err = s.provision(ctx, app)
 	}
@@ -120,7 +133,7 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if s.Bars != nil {
 		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return s.Bars.ServeHTTP(w, r) })
 	}
-	if s.Environment == Sandbox {
+	if s.Environment == caddymodule.Sandbox {
 		r.Header.Del("Authorization")
 		return next.ServeHTTP(w, r)
 	}
@@ -183,7 +196,13 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 		outcome.Write(w, r)
 		return nil
 	}
-	writeJSON(w, status, "application/json", map[string]string{"error": code, "error_description": err.Error()})
+	told, err := json.Marshal(map[string]string{"error": code, "error_description": err.Error()})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(told) // an application that has gone needs no answer
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package caddymodule
+package sender
 
 import (
 	"bytes"
@@ -8,18 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-func (s *Sender) provision(ctx caddy.Context, app *App) error {
+func (s *Sender) provision(ctx caddy.Context, app *caddymodule.App) error {
 	s.logger = ctx.Slogger()
 	if s.Environment == "" {
 		s.Environment = app.Environment
@@ -34,17 +34,16 @@ func (s *Sender) provision(ctx caddy.Context, app *App) error {
 	if s.headers, err = s.fixedHeaders(); err != nil {
 		return err
 	}
-	networks, err := parseNetworks(app.AllowNetworks)
+	rules, err := app.Outbound(s.Environment)
 	if err != nil {
 		return err
 	}
-	rules := outbound.Options{AllowNetworks: networks, AllowLocalhost: s.Environment != Production}
 	if s.Bars != nil {
 		if err := s.Bars.provision(ctx, rules, s.logger); err != nil {
 			return err
 		}
 	}
-	if s.Environment == Sandbox {
+	if s.Environment == caddymodule.Sandbox {
 		return nil
 	}
 	if address, err := url.Parse(s.TokenURL); err != nil {
@@ -55,7 +54,7 @@ func (s *Sender) provision(ctx caddy.Context, app *App) error {
 	s.http = outbound.New(rules)
 	s.sources = map[string]*oauth.Source{}
 	if len(s.Providers) == 0 {
-		s.sources[""], err = s.source(app, &s.SenderKeys)
+		s.sources[""], err = s.source(app, &s.Keys)
 		return err
 	}
 	for name, keys := range s.Providers {
@@ -70,7 +69,7 @@ func (s *Sender) provision(ctx caddy.Context, app *App) error {
 }
 
 // source makes the source of one provider's tokens.
-func (s *Sender) source(app *App, keys *SenderKeys) (*oauth.Source, error) {
+func (s *Sender) source(app *caddymodule.App, keys *Keys) (*oauth.Source, error) {
 	client, err := caddy.NewReplacer().ReplaceOrErr(keys.Client, true, true)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -78,14 +77,14 @@ func (s *Sender) source(app *App, keys *SenderKeys) (*oauth.Source, error) {
 	if keys.Key == nil {
 		return nil, errors.New("has no key; add key with a kid and a PEM file, which caddy countersign keygen makes")
 	}
-	current, err := keys.Key.signer()
+	current, err := jwks.ReadSigner(keys.Key.KID, keys.Key.Path)
 	if err != nil {
 		return nil, err
 	}
 	signers := []*jwks.Signer{current}
 	var published time.Time
 	if keys.Next != nil {
-		next, err := keys.Next.signer()
+		next, err := jwks.ReadSigner(keys.Next.KID, keys.Next.Path)
 		if err != nil {
 			return nil, fmt.Errorf("next: %w", err)
 		}
@@ -97,21 +96,8 @@ func (s *Sender) source(app *App, keys *SenderKeys) (*oauth.Source, error) {
 	return oauth.NewSource(oauth.SourceOptions{
 		TokenURL: s.TokenURL, Audience: s.Audience, ClientID: client, NextPublished: published,
 		Signers: func(context.Context) ([]*jwks.Signer, error) { return signers, nil },
-		HTTP:    s.http, Now: app.now, Logger: s.logger,
+		HTTP:    s.http, Now: app.Now, Logger: s.logger,
 	})
-}
-
-// signer reads the key's file.
-func (k *SenderKey) signer() (*jwks.Signer, error) {
-	text, err := os.ReadFile(k.Path)
-	if err != nil {
-		return nil, fmt.Errorf("key %s: %w", k.KID, err)
-	}
-	signer, err := jwks.ParseSigner(k.KID, text)
-	if err != nil {
-		return nil, fmt.Errorf("key %s, file %s: %w", k.KID, k.Path, err)
-	}
-	return signer, nil
 }
 
 // check refuses what cannot be meant, and a mixture of environments.
@@ -122,7 +108,7 @@ func (s *Sender) check() error {
 	if s.Replay < 0 {
 		return fmt.Errorf("replay %d is not a number of bytes", s.Replay)
 	}
-	if s.Environment == Sandbox {
+	if s.Environment == caddymodule.Sandbox {
 		return s.checkBars()
 	}
 	if s.TokenURL == "" {
@@ -132,7 +118,7 @@ func (s *Sender) check() error {
 		s.Audience = s.TokenURL
 	}
 	for _, named := range []struct{ what, address string }{{"token_url", s.TokenURL}, {"audience", s.Audience}} {
-		if err := s.Environment.checkHost(named.what, named.address); err != nil {
+		if err := s.Environment.CheckHost(named.what, named.address); err != nil {
 			return err
 		}
 	}

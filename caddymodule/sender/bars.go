@@ -1,6 +1,7 @@
-package caddymodule
+package sender
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,14 +16,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// SenderBars sends an application's requests to a BaRS proxy (contract: bars §2): what follows the site's path goes to
+// Bars sends an application's requests to a BaRS proxy (contract: bars §2): what follows the site's path goes to
 // the environment's API, with a token, the ids and the headers, and a GET again where that helps. A sender with it
 // needs no reverse_proxy.
-type SenderBars struct {
+type Bars struct {
 	// BaseURL is the API's. Default: the environment's own at NHS England.
 	BaseURL string `json:"base_url,omitempty"`
 
@@ -47,13 +49,16 @@ type SenderBars struct {
 
 const barsPath = "/booking-and-referral/FHIR/R4"
 
+// dialTimeout is how long the API's address is looked up and connected to.
+const dialTimeout = 5 * time.Second
+
 // check refuses what cannot be meant, a mixture of environments, and sets the defaults.
-func (b *SenderBars) check(s *Sender) error {
+func (b *Bars) check(s *Sender) error {
 	if b.BaseURL == "" {
-		b.BaseURL = "https://" + nhsHosts()[s.Environment] + barsPath
+		b.BaseURL = s.Environment.API() + barsPath
 	}
 	b.BaseURL = strings.TrimSuffix(b.BaseURL, "/")
-	if err := s.Environment.checkHost("base_url", b.BaseURL); err != nil {
+	if err := s.Environment.CheckHost("base_url", b.BaseURL); err != nil {
 		return err
 	}
 	u, err := url.Parse(b.BaseURL)
@@ -61,7 +66,7 @@ func (b *SenderBars) check(s *Sender) error {
 		return fmt.Errorf("base_url %q may have neither user, query nor fragment", b.BaseURL)
 	}
 	b.base = u
-	if s.Environment != Sandbox && isNHS(u.Hostname()) != isNHS(hostOf(s.TokenURL)) {
+	if s.Environment != caddymodule.Sandbox && (caddymodule.EnvironmentOf(b.BaseURL) == "") != (caddymodule.EnvironmentOf(s.TokenURL) == "") {
 		return fmt.Errorf("base_url %s and token_url %s: one is NHS England's and the other is not, and a token of one means nothing to the other", b.BaseURL, s.TokenURL)
 	}
 	switch {
@@ -75,22 +80,12 @@ func (b *SenderBars) check(s *Sender) error {
 	if b.Version != "" {
 		s.Accept = bars.ContentType + "; version=" + b.Version
 	}
-	b.Timeout, b.Tries = orElse(b.Timeout, caddy.Duration(bars.SendTimeout)), orElse(b.Tries, bars.SendTries)
+	b.Timeout, b.Tries = cmp.Or(b.Timeout, caddy.Duration(bars.SendTimeout)), cmp.Or(b.Tries, bars.SendTries)
 	return nil
 }
 
-// isNHS says whether a host is one of NHS England's APIs.
-func isNHS(host string) bool {
-	for _, known := range nhsHosts() {
-		if strings.EqualFold(host, known) {
-			return true
-		}
-	}
-	return false
-}
-
 // provision makes the way to the API. It connects to nothing.
-func (b *SenderBars) provision(ctx caddy.Context, rules outbound.Options, logger *slog.Logger) error {
+func (b *Bars) provision(ctx caddy.Context, rules outbound.Options, logger *slog.Logger) error {
 	if b.Transport == nil {
 		b.Transport = &reverseproxy.HTTPTransport{}
 	}
@@ -105,24 +100,24 @@ func (b *SenderBars) provision(ctx caddy.Context, rules outbound.Options, logger
 	if err := b.Transport.Provision(ctx); err != nil {
 		return err
 	}
-	rules.Timeout = barsDial
+	rules.Timeout = dialTimeout
 	b.Transport.Transport.DialContext = outbound.NewDialer(rules)
 	b.upstream = &reverseproxy.Handler{
 		Transport: &bars.Sender{
 			Transport: b.Transport, Base: b.base, Timeout: time.Duration(b.Timeout), Tries: b.Tries, Messages: b.RetryMessages, Logger: logger,
 		},
-		Upstreams: reverseproxy.UpstreamPool{{Dial: hostPort(b.base)}},
+		Upstreams: reverseproxy.UpstreamPool{{Dial: outbound.HostPort(b.base)}},
 	}
 	return b.upstream.Provision(ctx)
 }
 
 // ServeHTTP sends a request on.
-func (b *SenderBars) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+func (b *Bars) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return b.upstream.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
 }
 
 // cleanup lets go of the connections to the API.
-func (b *SenderBars) cleanup() error {
+func (b *Bars) cleanup() error {
 	var err error
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
@@ -147,7 +142,7 @@ func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
 	if s.Bars != nil {
 		return d.Err("bars is configured twice")
 	}
-	b := &SenderBars{Transport: &reverseproxy.HTTPTransport{}}
+	b := &Bars{Transport: &reverseproxy.HTTPTransport{}}
 	s.Bars = b
 	if d.NextArg() {
 		return d.ArgErr()
