@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 
@@ -32,6 +33,9 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 		return withWhy(bad("Invalid state parameter."), "there is no sign-in under way with this state in this browser")
 	}
 	told.Client = kept.Client
+	if client, known := a.Clients[kept.Client]; known && !slices.Contains(client.RedirectURIs, kept.Redirect) {
+		return withWhy(bad("redirect_uri is invalid"), "client "+kept.Client+" had registered it when the sign-in began, and has not any more")
+	}
 	if kept.Issuer != a.Provider.Issuer() {
 		return withWhy(bad("Invalid state parameter."), "the sign-in began at another provider")
 	}
@@ -70,8 +74,11 @@ func (a *Authorizer) login(ctx context.Context, state string) (*login, store.Rec
 	return kept, found[0], nil
 }
 
-// errNotEnough is that the person may not have what the client asks for.
-var errNotEnough = errors.New("the person's level of authentication assurance is too low for the client's products")
+// Reasons for which somebody who is signed in may not go on.
+var (
+	errNotEnough = errors.New("the person's level of authentication assurance is too low for the client's products")
+	errRevoked   = errors.New("the client is no longer approved")
+)
 
 // signedIn makes a code for the person whom the provider's answer stands for.
 func (a *Authorizer) signedIn(ctx context.Context, kept *login, way SignIn, query url.Values) (string, error) {
@@ -83,7 +90,7 @@ func (a *Authorizer) signedIn(ctx context.Context, kept *login, way SignIn, quer
 	}
 	client, known := a.Clients[kept.Client]
 	if !known {
-		return "", fmt.Errorf("%w: the client is no longer approved", errNotEnough)
+		return "", errRevoked
 	}
 	person, err := a.Provider.Redeem(ctx, way, query.Get("code"))
 	if err != nil {
@@ -97,12 +104,8 @@ func (a *Authorizer) signedIn(ctx context.Context, kept *login, way SignIn, quer
 
 // keepCode keeps the sign-in and its code, together.
 func (a *Authorizer) keepCode(ctx context.Context, kept *login, person Person) (string, error) {
-	f, err := a.newFamily(kept.Client, flowCombined, person)
+	f, batch, err := a.beginFamily(ctx, kept.Client, flowCombined, person)
 	if err != nil {
-		return "", err
-	}
-	batch := store.Batch{If: []store.Check{{Key: familyKey(f.id)}}}
-	if batch.Then, err = f.put(); err != nil {
 		return "", err
 	}
 	code, err := newSecret(a.Rand)
@@ -116,7 +119,7 @@ func (a *Authorizer) keepCode(ctx context.Context, kept *login, person Person) (
 	}
 	batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: codeKey(code), Value: value, Expires: expires.Add(remembered)}})
 	if err := a.Store.Commit(ctx, batch); err != nil {
-		return "", err
+		return "", endedMeanwhile(err)
 	}
 	a.Logger.LogAttrs(ctx, slog.LevelInfo, "person signed in",
 		slog.String("client", kept.Client), slog.String("level", LevelOf(f.Level)), slog.String("family", f.id))
@@ -129,6 +132,10 @@ func (a *Authorizer) sendRefusal(w http.ResponseWriter, kept *login, err error) 
 	switch {
 	case errors.Is(err, ErrDenied):
 		told = errorQuery(codeDenied, "the sign-in was refused or cancelled")
+	case errors.Is(err, errEnded):
+		told = errorQuery(codeDenied, "the person has signed out meanwhile; have them sign in again")
+	case errors.Is(err, errRevoked):
+		told = errorQuery(codeDenied, "the client is no longer approved")
 	case errors.Is(err, errNotEnough):
 		told = errorQuery(codeDenied, "the person's level of authentication assurance is too low")
 	case errors.Is(err, store.ErrUnavailable):

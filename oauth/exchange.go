@@ -29,19 +29,15 @@ func (s *Service) exchange(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.newFamily(c.id, flowSeparate, person)
+	f, spend, err := s.beginFamily(ctx, c.id, flowSeparate, person)
 	if err != nil {
-		return nil, err
-	}
-	kept, err := f.put()
-	if err != nil {
-		return nil, err
+		return nil, endedSubject(err)
 	}
 	used := c.usedJTI()
-	spend := store.Batch{If: []store.Check{{Key: used.Key}}, Then: append(kept, store.Op{Put: used})}
+	spend.If, spend.Then = append(spend.If, store.Check{Key: used.Key}), append(spend.Then, store.Op{Put: used})
 	answer, err := s.issueUser(ctx, f, c.client, AuditRecord{Grant: grantExchange, KID: c.assertion.jws.Header.KID}, spend)
 	if err != nil {
-		return nil, usedBefore(err, used.Key)
+		return nil, endedSubject(endedMeanwhile(usedBefore(err, used.Key)))
 	}
 	answer.IssuedTokenType, answer.SID = tokenTypeAccess, ""
 	answer.IssuedAt = strconv.FormatInt(s.Now().UnixMilli(), 10)
@@ -74,14 +70,16 @@ func (s *Service) subject(ctx context.Context, c *call) (Person, error) {
 	if err := verifySubject(ctx, provider, token, jwt); err != nil {
 		return Person{}, err
 	}
-	if audiences := token.audiences(); !slices.ContainsFunc(audiences, func(aud string) bool {
-		return aud == provider.ClientID() || slices.Contains(c.client.Audiences, aud)
-	}) {
+	ours := func(id string) bool { return id == provider.ClientID() || slices.Contains(c.client.Audiences, id) }
+	if !slices.ContainsFunc(token.audiences(), ours) {
 		return Person{}, withWhy(refused("Invalid 'aud' claim"+jwt), "it is neither the gateway's own client id at the provider nor one of the client's")
 	}
 	person, err := provider.Identify(ctx, compact)
-	if errors.Is(err, ErrDenied) {
+	switch {
+	case errors.Is(err, ErrDenied):
 		return Person{}, withWhy(refused("Invalid subject_token JWT"), err.Error())
+	case err == nil && !ours(person.Party): // it was issued to another of its audiences
+		return Person{}, withWhy(refused("Invalid 'aud' claim"+jwt), "its azp is neither the gateway's own client id at the provider nor one of the client's")
 	}
 	return person, err
 }
@@ -138,6 +136,14 @@ func verifySubject(ctx context.Context, provider Provider, token *assertion, jwt
 		return &Error{Status: http.StatusUnauthorized, Code: codePublicKey, Description: "JWT signature verification failed"}
 	}
 	return nil
+}
+
+// endedSubject is the answer to an ID token of a sign-in that the provider has ended.
+func endedSubject(err error) error {
+	if errors.Is(err, errEnded) {
+		return withWhy(refused("Invalid subject_token JWT"), err.Error())
+	}
+	return err
 }
 
 func withWhy(e Error, why string) error { return e.withDetail(why) }

@@ -46,7 +46,22 @@ func familyKey(id string) string { return "family/" + id }
 func personIndex(issuer, user string) string { return "person/" + digest(issuer, user) }
 func sidIndex(issuer, sid string) string     { return "sid/" + digest(issuer, sid) }
 
-// newFamily begins a family. Nothing is kept yet.
+// beginFamily is a family that begins, and the batch that keeps it: unless the provider ends the sign-in meanwhile,
+// or has already.
+func (o *Options) beginFamily(ctx context.Context, client, flow string, person Person) (*family, store.Batch, error) {
+	f, err := o.newFamily(client, flow, person)
+	if err != nil {
+		return nil, store.Batch{}, err
+	}
+	holds, err := o.notEnded(ctx, person)
+	if err != nil {
+		return nil, store.Batch{}, err
+	}
+	kept, err := f.put()
+	return f, store.Batch{If: append(holds, store.Check{Key: familyKey(f.id)}), Then: kept}, err
+}
+
+// newFamily makes a family. Nothing is kept yet.
 func (o *Options) newFamily(client, flow string, person Person) (*family, error) {
 	id, err := newToken(o.Rand)
 	if err != nil {

@@ -17,6 +17,7 @@ type Logout struct {
 	ID      string // its jti
 	SID     string
 	User    string
+	Issued  time.Time // its iat
 	Expires time.Time
 }
 
@@ -51,6 +52,9 @@ func (a *Authorizer) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	if found[0].Version != 0 {
 		return tell(bad("logout_token was used before"))
+	}
+	if err := a.markEnded(r.Context(), token); err != nil { // first, so that nothing begins behind the search
+		return err
 	}
 	ended, err := a.endSignIns(r.Context(), token)
 	if err != nil {

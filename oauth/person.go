@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
@@ -18,11 +19,13 @@ const maxLevel = 3
 
 // Person is who signed in at a provider.
 type Person struct {
-	Issuer string // of the provider
-	User   string // the user id
-	SID    string // the provider's session; empty: it tells none
-	Level  int    // of authentication assurance, 1 to 3; 0: the provider does not say
-	Info   []byte // a JSON object: what /userinfo answers; nil where the provider was not asked
+	Issuer string    // of the provider
+	User   string    // the user id
+	SID    string    // the provider's session; empty: it tells none
+	Level  int       // of authentication assurance, 1 to 3; 0: the provider does not say
+	Party  string    // the client at the provider that the ID token was issued to: azp, or its only audience
+	Issued time.Time // when the provider said so: the ID token's iat
+	Info   []byte    // a JSON object: what /userinfo answers; nil where the provider was not asked
 }
 
 // Provider is an OpenID provider, as whoever relies on it sees it. Its errors are an ErrDenied or, for a provider

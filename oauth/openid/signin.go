@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -86,6 +87,9 @@ func (p *Provider) Redeem(ctx context.Context, way oauth.SignIn, code string) (o
 	if err != nil {
 		return oauth.Person{}, err
 	}
+	if person.Party != p.ClientID() {
+		return oauth.Person{}, fmt.Errorf("%w: the ID token is for another party (azp)", oauth.ErrDenied)
+	}
 	person.Info, err = p.info(ctx, found, tokens, token)
 	return person, err
 }
@@ -104,8 +108,17 @@ func refusedCode(err error) error {
 
 // claims are those of an ID token that go-oidc leaves to its caller.
 type claims struct {
-	AuthorizedParty string `json:"azp"`
-	SID             string `json:"sid"`
+	AuthorizedParty string          `json:"azp"`
+	SID             string          `json:"sid"`
+	Events          json.RawMessage `json:"events"`
+}
+
+// party is the client that an ID token was issued to, or "" where it does not say which of several.
+func (c claims) party(audience []string) string {
+	if c.AuthorizedParty == "" && len(audience) == 1 {
+		return audience[0]
+	}
+	return c.AuthorizedParty
 }
 
 // person reads who a verified ID token is about.
@@ -115,10 +128,14 @@ func (p *Provider) person(token *oidc.IDToken) (oauth.Person, error) {
 	if err := errors.Join(token.Claims(&known), token.Claims(&all)); err != nil {
 		return oauth.Person{}, fmt.Errorf("%w: the ID token's claims are not of the types that they should be", oauth.ErrDenied)
 	}
-	if known.AuthorizedParty != "" && len(token.Audience) == 1 && known.AuthorizedParty != token.Audience[0] || len(token.Audience) > 1 && known.AuthorizedParty == "" {
+	party := known.party(token.Audience)
+	switch {
+	case len(known.Events) > 0: // such as a logout token, which proves that somebody is gone
+		return oauth.Person{}, fmt.Errorf("%w: the token tells of an event, and is no ID token", oauth.ErrDenied)
+	case !slices.Contains(token.Audience, party):
 		return oauth.Person{}, fmt.Errorf("%w: the ID token is for another party (azp)", oauth.ErrDenied)
 	}
-	person := oauth.Person{Issuer: token.Issuer, SID: known.SID, Level: levelOf(all[levelClaim])}
+	person := oauth.Person{Issuer: token.Issuer, SID: known.SID, Level: levelOf(all[levelClaim]), Party: party, Issued: token.IssuedAt}
 	if json.Unmarshal(all[p.UserClaim], &person.User) != nil || person.User == "" || len(person.User) > 255 {
 		return oauth.Person{}, fmt.Errorf("%w: the ID token has no text in the claim %s, which is to hold the user id", oauth.ErrDenied, p.UserClaim)
 	}

@@ -92,6 +92,10 @@ func TestRedeem(t *testing.T) {
 		"for another client":          {map[string]any{"aud": "somebody"}, "", true},
 		"for two, and no party":       {map[string]any{"aud": []string{"gateway", "somebody"}}, "", true},
 		"for us, of another party":    {map[string]any{"azp": "somebody"}, "", true},
+		"for two, of another party":   {map[string]any{"aud": []string{"gateway", "somebody"}, "azp": "somebody"}, "", true},
+		"for two, of a third":         {map[string]any{"aud": []string{"gateway", "somebody"}, "azp": "third"}, "", true},
+		"for two, of ours":            {map[string]any{"aud": []string{"gateway", "somebody"}, "azp": "gateway"}, "", false},
+		"of an event":                 {map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}, "", true},
 		"of another issuer":           {map[string]any{"iss": "https://evil.example"}, "", true},
 		"expired":                     {map[string]any{"exp": now.Add(-time.Hour).Unix()}, "", true},
 		"with another access token":   {map[string]any{"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, "", true},
@@ -112,7 +116,7 @@ func TestRedeem(t *testing.T) {
 			if c.denied != errors.Is(err, oauth.ErrDenied) || (!c.denied && err != nil) {
 				t.Fatalf("%+v, %v", person, err)
 			}
-			if !c.denied && (person.User != "555086689106" || person.Level != 3 || person.SID != "s1" || person.Issuer != o.URL) {
+			if !c.denied && (person.User != "555086689106" || person.Level != 3 || person.SID != "s1" || person.Issuer != o.URL || person.Party != "gateway" || person.Issued.Unix() != now.Unix()) {
 				t.Errorf("%+v", person)
 			}
 		})

@@ -52,7 +52,7 @@ func (p *Provider) Logout(ctx context.Context, logoutToken string) (oauth.Logout
 	if err != nil {
 		return oauth.Logout{}, keys.denied(err)
 	}
-	out := oauth.Logout{Issuer: token.Issuer, ID: token.TokenID, SID: token.SessionID, User: token.Subject, Expires: token.Expiry}
+	out := oauth.Logout{Issuer: token.Issuer, ID: token.TokenID, SID: token.SessionID, User: token.Subject, Issued: token.IssuedAt, Expires: token.Expiry}
 	if p.UserClaim != "sub" {
 		if out.User = ""; out.SID == "" {
 			return oauth.Logout{}, fmt.Errorf("%w: the logout token has no sid, and its sub is not what user_claim says", oauth.ErrDenied)
