@@ -73,9 +73,22 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 		Observer: app.oauthObserver, Hold: app.holdRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
 		Provider: provider, Checker: app.checker(),
-		RefuseBearer: func(w http.ResponseWriter, r *http.Request, err error) { ShapeJSON.write(w, r, asRefusal(err)) },
+		RefuseBearer: (&userInfoDoor{app.holdRefusal}).refuse,
 	})
 	return err
+}
+
+// userInfoDoor refuses tokens at /userinfo, a resource that has no shape of its own.
+type userInfoDoor struct {
+	hold func(http.ResponseWriter, *http.Request) // before a stranger is refused
+}
+
+func (d *userInfoDoor) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	refused := asRefusal(err)
+	if refused.stranger() {
+		d.hold(w, r)
+	}
+	ShapeJSON.write(w, r, refused)
 }
 
 // ServeHTTP answers the authorizer's paths, and leaves others to what follows.

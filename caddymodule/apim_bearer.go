@@ -71,7 +71,7 @@ func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		refusal := asRefusal(err)
 		b.logger.LogAttrs(r.Context(), refusal.level(), "access token refused",
 			slog.String("reason", string(refusal.reason)), slog.String("client", grant.Client), slog.String("detail", refusal.detail))
-		if refusal.status == http.StatusUnauthorized && refusal.reason != oauth.BearerExpired && b.door.hold != nil {
+		if refusal.stranger() && b.door.hold != nil {
 			b.door.hold(w, r)
 		}
 		b.Errors.write(w, r, refusal)

@@ -52,6 +52,11 @@ func (f refusal) level() slog.Level {
 	return slog.LevelInfo
 }
 
+// stranger says whether it may be a stranger who is refused: whoever shows an expired token was let in once.
+func (f refusal) stranger() bool {
+	return f.status == http.StatusUnauthorized && f.reason != oauth.BearerExpired
+}
+
 // challenge is the header WWW-Authenticate (RFC 6750 §3).
 func (f refusal) challenge() string {
 	switch f.reason {

@@ -26,6 +26,8 @@ func (e *TokenError) Fix() string {
 		{"code_challenge", "send code_challenge, base64url of the verifier's SHA-256, with code_challenge_method=S256, or neither"},
 		{"not approved or revoked", "the client is revoked at the gateway"},
 		{"does not have access to this resource", "give the client a product with a scope for users: " + UserScopePrefix + "aal3:…"},
+		{"client is no longer approved", "the client was revoked at the gateway while the person signed in"},
+		{"signed out meanwhile", "the provider ended the sign-in before the client had its code: have the person sign in again"},
 		{"level of authentication assurance", "the person signed in with too low a level: with a smartcard or its modern alternative it is 3; compare with the scopes of the client's products, and with acr"},
 		{"sign-in was refused", "the person refused, or the provider did: the gateway's log says which, in detail"},
 		{"OpenID provider cannot be", "the provider is away, or cannot be reached from the gateway: look at openid under /countersign/status on its admin endpoint"},
