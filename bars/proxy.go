@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars/openapi"
+	"github.com/seed-dd2befc3/countersign/description"
 )
 
 // Scope is what a sender's access token must carry.
@@ -52,7 +55,7 @@ type Options struct {
 //
 //	path ─▶ method ─▶ access token ─▶ rates ─▶ both ids ─▶ target ─▶ receiver
 //
-// and the first that refuses answers. /_ping, /_status and /metadata without a target are answered at once.
+// and the first that refuses answers. /_ping, /_status, /openapi.json and /metadata without a target are answered at once.
 type Proxy struct {
 	Options
 }
@@ -95,7 +98,11 @@ func (p *Proxy) route(w http.ResponseWriter, r *http.Request, call *Call) *Outco
 	}
 	switch {
 	case call.Endpoint == "/_ping":
+		w.Header().Set("Link", description.Link)
 		call.Answer = answerJSON(p.Version)
+		return nil
+	case call.Endpoint == description.Path:
+		call.Answer = http.HandlerFunc(describe)
 		return nil
 	case call.Endpoint == "/_status":
 		return p.status(r, call)
@@ -160,7 +167,7 @@ var fhirID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 // endpointOf finds a path among those of the API (contract: bars §1), and the methods that it takes.
 func endpointOf(path string) (endpoint string, methods []string) {
 	switch path {
-	case "/_ping", "/_status":
+	case "/_ping", "/_status", description.Path:
 		return path, []string{http.MethodGet, http.MethodHead}
 	case "/metadata", "/MessageDefinition", "/Slot":
 		return path, []string{http.MethodGet}
@@ -175,6 +182,12 @@ func endpointOf(path string) (endpoint string, methods []string) {
 		}
 	}
 	return "", nil
+}
+
+// describe answers with the API's description.
+func describe(w http.ResponseWriter, r *http.Request) {
+	Echo(w.Header(), r)
+	openapi.Serve(w, r)
 }
 
 // answerJSON answers with a value of our own.

@@ -50,8 +50,9 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 	case name == "Slot":
 		answer = bundle("searchset", p.slot("1", 24*time.Hour), p.slot("2", 25*time.Hour))
 	case r.Method == http.MethodPost:
-		status, answer, outcome = http.StatusCreated, withID(body), checkType(body, name)
-		w.Header().Set("Location", name+"/"+sandboxID)
+		if status, answer, outcome = http.StatusCreated, withID(body), checkType(body, name); outcome == nil {
+			w.Header().Set("Location", name+"/"+sandboxID)
+		}
 	case r.Method == http.MethodPut:
 		answer, outcome = withID(body), checkType(body, name)
 	case r.Method == http.MethodDelete:

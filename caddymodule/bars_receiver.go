@@ -15,7 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/bars/openapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/description"
 )
 
 func init() {
@@ -56,7 +58,7 @@ type Receiver struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// Health is a path that is answered with 200, to any address, for probes that have a certificate of the chain.
-	// Probes without one need a listener of their own.
+	// Probes without one need a listener of their own. Below it is /openapi.json, which describes the receiver's answers.
 	Health string `json:"health,omitempty"`
 
 	trust   *bars.Trust
@@ -80,9 +82,7 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if err := rc.checkTLS(r); err != nil {
 		return rc.refuse(w, r, "tls", bars.FaultProxy, err)
 	}
-	if rc.Health != "" && r.URL.Path == rc.Health {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // a probe that has gone needs no answer
+	if rc.answersProbe(w, r) {
 		return nil
 	}
 	if err := rc.checkAddress(r); err != nil {
@@ -108,6 +108,24 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		return err // too late for another answer
 	}
 	return rc.fail(w, r, err, ctx.Err() != nil)
+}
+
+// answersProbe answers at the path that is for probes, and with the description below it.
+func (rc *Receiver) answersProbe(w http.ResponseWriter, r *http.Request) bool {
+	described := strings.TrimSuffix(rc.Health, "/") + description.Path
+	switch {
+	case rc.Health == "":
+		return false
+	case r.URL.Path == rc.Health:
+		w.Header().Set("Link", "<"+described+`>; rel="service-desc"; type="application/json"`)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("ok\n")) // a probe that has gone needs no answer
+		return true
+	case r.URL.Path == described && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		openapi.Serve(w, r)
+		return true
+	}
+	return false
 }
 
 // checkTLS asks the connection alone, never a header.

@@ -18,6 +18,7 @@ import (
 type Document struct {
 	doc    *openapi3.T
 	router routers.Router
+	whole  routers.Router // with what is passed on from elsewhere
 }
 
 // Load reads a description.
@@ -36,20 +37,29 @@ func Parse(text []byte) (*Document, error) {
 		return nil, err
 	}
 	seal(parsed)
-	text, err := json.Marshal(parsed)
+	_, whole, err := routed(parsed)
 	if err != nil {
 		return nil, err
 	}
+	doc, router, err := routed(own(parsed))
+	return &Document{doc, router, whole}, err
+}
+
+func routed(parsed any) (*openapi3.T, routers.Router, error) {
+	text, err := json.Marshal(parsed)
+	if err != nil {
+		return nil, nil, err
+	}
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, kind := range []string{"application/jwk-set+json", "application/fhir+json"} { // JSON, but the validator goes by names
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.JSONBodyDecoder)
 	}
 	doc.Servers = nil // what is judged is below any path
 	router, err := gorillamux.NewRouter(doc)
-	return &Document{doc, router}, err
+	return doc, router, err
 }
 
 // Schema holds a value in JSON, such as a webhook's body, to a schema of the description.
@@ -83,4 +93,35 @@ func seal(part any) {
 			seal(inner)
 		}
 	}
+}
+
+// passedOn marks what comes from somebody else, whom a gateway passes on: a response, a media type or a schema.
+const passedOn = "x-passed-on"
+
+// own is a description without what is passed on.
+func own(part any) any {
+	switch part := part.(type) {
+	case map[string]any:
+		kept := map[string]any{}
+		for name, inner := range part {
+			if !isPassedOn(inner) {
+				kept[name] = own(inner)
+			}
+		}
+		return kept
+	case []any:
+		kept := []any{}
+		for _, inner := range part {
+			if !isPassedOn(inner) {
+				kept = append(kept, own(inner))
+			}
+		}
+		return kept
+	}
+	return part
+}
+
+func isPassedOn(part any) bool {
+	object, _ := part.(map[string]any)
+	return object[passedOn] == true
 }

@@ -20,9 +20,6 @@ const (
 	noMethod   = "MethodNotAllowed"
 )
 
-// passedOn marks a response that comes from somebody else, of which the description knows the status alone.
-const passedOn = "x-passed-on"
-
 // Answer is what came back to a request.
 type Answer struct {
 	Status int
@@ -32,16 +29,26 @@ type Answer struct {
 
 // Judge holds an answer to the description. The path is the request's, below where the described endpoints are.
 func (d *Document) Judge(request *http.Request, path string, answer Answer) error {
+	router, of := d.router, strict
+	if answer.passedOn() {
+		router, of = d.whole, validate
+	}
 	below := request.Clone(context.WithoutCancel(request.Context()))
 	below.URL.Path, below.URL.RawPath = path, ""
-	route, parameters, err := d.router.FindRoute(below)
+	route, parameters, err := router.FindRoute(below)
 	if unknown, is := errors.AsType[*routers.RouteError](err); is {
 		return d.elsewhere(unknown, below, answer)
 	}
 	if err != nil {
 		return err
 	}
-	return judge(&openapi3filter.RequestValidationInput{Request: below, PathParams: parameters, Route: route}, answer)
+	return of(&openapi3filter.RequestValidationInput{Request: below, PathParams: parameters, Route: route}, answer)
+}
+
+// passedOn says whether an answer may be somebody else's, of which the description knows little: it came over a reverse
+// proxy, and lacks what every answer of a gateway's own says.
+func (a Answer) passedOn() bool {
+	return a.Header.Get("Via") != "" && a.Header.Get("Cache-Control") != "no-store"
 }
 
 // elsewhere judges an answer to what the description does not have.
@@ -67,36 +74,29 @@ func (d *Document) Response(name string, request *http.Request, answer Answer) e
 	}
 	operation := &openapi3.Operation{Responses: openapi3.NewResponses(openapi3.WithStatus(answer.Status, found))}
 	route := &routers.Route{Spec: d.doc, Method: request.Method, Operation: operation}
-	return judge(&openapi3filter.RequestValidationInput{Request: request, Route: route}, answer)
+	return strict(&openapi3filter.RequestValidationInput{Request: request, Route: route}, answer)
 }
 
-func judge(asked *openapi3filter.RequestValidationInput, answer Answer) error {
+func validate(asked *openapi3filter.RequestValidationInput, answer Answer) error {
 	input := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: asked, Status: answer.Status, Header: answer.Header,
 		Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	}
-	if err := openapi3filter.ValidateResponse(asked.Request.Context(), input.SetBodyBytes(answer.Body)); err != nil {
+	return openapi3filter.ValidateResponse(asked.Request.Context(), input.SetBodyBytes(answer.Body))
+}
+
+// strict is validate, and finds what that lets pass: a status that it never looks at, a body where none is described,
+// and header fields that are not described.
+func strict(asked *openapi3filter.RequestValidationInput, answer Answer) error {
+	if err := validate(asked, answer); err != nil {
 		return err
 	}
 	if asked.Request.Method == http.MethodHead { // answered as GET is, but for the body
 		return nil
 	}
-	responses := asked.Route.Operation.Responses
-	described := responses.Status(answer.Status)
-	if described == nil {
-		described = responses.Default()
-	}
-	return strict(described, answer)
-}
-
-// strict finds what the validator lets pass: a status that it never looks at, a body where none is described, and header
-// fields that are not described.
-func strict(described *openapi3.ResponseRef, answer Answer) error {
+	described := asked.Route.Operation.Responses.Status(answer.Status)
 	if described == nil {
 		return fmt.Errorf("the status %d is not described", answer.Status)
-	}
-	if described.Value.Extensions[passedOn] == true {
-		return nil
 	}
 	if len(described.Value.Content) == 0 && len(answer.Body) > 0 {
 		return fmt.Errorf("a body of %d bytes is not described", len(answer.Body))

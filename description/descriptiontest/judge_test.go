@@ -23,7 +23,14 @@ const small = `{
           },
           "204": { "description": "There is none." },
           "301": { "description": "It is elsewhere.", "headers": { "Location": { "schema": { "type": "string" } } } },
-          "502": { "description": "Somebody else's.", "x-passed-on": true, "content": { "*/*": {} } }
+          "409": {
+            "description": "Two times.",
+            "content": {
+              "application/json": { "schema": { "anyOf": [{ "const": "two" }, { "x-passed-on": true }] } },
+              "*/*": { "x-passed-on": true }
+            }
+          },
+          "default": { "description": "Somebody else's.", "x-passed-on": true, "content": { "*/*": {} } }
         }
       }
     }
@@ -68,7 +75,15 @@ func TestJudge(t *testing.T) {
 		"with a charset":                      {"GET", "/time/x", 200, header("Content-Type", "application/json; charset=utf-8"), `{"now":"12:00"}`, true},
 		"nothing, where that is described":    {"GET", "/time/x", 204, plain, "", true},
 		"a redirect":                          {"GET", "/time/x", 301, header("X-Zone", "", "Location", "/"), "", true},
-		"somebody else's answer":              {"GET", "/time/x", 502, header("X-Theirs", "1", "Content-Type", "text/html"), "<p>", true},
+		"somebody else's answer":              {"GET", "/time/x", 502, header("X-Theirs", "1", "Content-Type", "text/html", "Via", "1"), "<p>", true},
+		"one of both":                         {"GET", "/time/x", 409, header("X-Theirs", "1", "Content-Type", "text/html", "Via", "1"), "<p>", true},
+		"one of both, in JSON":                {"GET", "/time/x", 409, header("Via", "1"), `"three"`, true},
+		"one of both, its own":                {"GET", "/time/x", 409, header("X-Zone", ""), `"two"`, true},
+		"its own, over the proxy":             {"GET", "/time/x", 409, header("X-Zone", "", "Via", "1", "Cache-Control", "no-store"), `"two"`, true},
+		"of its own no other status":          {"GET", "/time/x", 502, header("X-Zone", "", "Content-Type", "text/html"), "<p>", false},
+		"of its own no other value":           {"GET", "/time/x", 409, header("X-Zone", ""), `"three"`, false},
+		"of its own no other type":            {"GET", "/time/x", 409, header("X-Zone", "", "Content-Type", "text/html"), `"two"`, false},
+		"of its own, over the proxy":          {"GET", "/time/x", 409, header("X-Zone", "", "Via", "1", "Cache-Control", "no-store"), `"three"`, false},
 		"no such path":                        {"GET", "/date", 404, header("X-Zone", ""), "{}", true},
 		"no such method":                      {"POST", "/time/x", 405, http.Header{"Allow": {"GET"}}, "", true},
 		"another status":                      {"GET", "/time/x", 201, header(), `{"now":"12:00"}`, false},

@@ -51,6 +51,9 @@ func TestChecks(t *testing.T) {
 			}
 		}
 	})
+	t.Run("described", func(t *testing.T) {
+		gateway.MustBeDescribed(t, w.URL("GATEWAY", base), "bars/openapi/openapi.json")
+	})
 	t.Run("without a token", func(t *testing.T) {
 		for _, path := range []string{"/_ping", "/metadata", "/_status"} {
 			request := must(http.NewRequest("GET", w.URL("GATEWAY", base+path), nil))

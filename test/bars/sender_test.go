@@ -233,16 +233,18 @@ func TestSandbox(t *testing.T) {
 	plain := serveHTTP(t, say(200, "text/plain", "plain"))
 	w.sites = fmt.Sprintf(`
 http://localhost:{$PORT_SANDBOX} {
-	bars_proxy {
-		environment sandbox
-		target %s 1 %s/x/
+	handle_path %s/* {
+		bars_proxy {
+			environment sandbox
+			target %s 1 %s/x/
+		}
 	}
 }
-`, system, plain)
+`, base, system, plain)
 	w.start()
 	call := func(method, path, value, body string) answer {
 		t.Helper()
-		request := must(http.NewRequest(method, w.URL("SANDBOX", path), strings.NewReader(body)))
+		request := must(http.NewRequest(method, w.URL("SANDBOX", base+path), strings.NewReader(body)))
 		if value != "" {
 			request.Header.Set("NHSD-Target-Identifier", target(value))
 		}
@@ -278,7 +280,7 @@ http://localhost:{$PORT_SANDBOX} {
 			t.Errorf("%s %s to %s: %d %s", c.method, c.path, c.value, a.status, a.body)
 		}
 	}
-	request := must(http.NewRequest("GET", w.URL("SANDBOX", "/Slot"), nil))
+	request := must(http.NewRequest("GET", w.URL("SANDBOX", base+"/Slot"), nil))
 	request.Header.Set("NHSD-Target-Identifier", base64.StdEncoding.EncodeToString([]byte(`{"system":"tests","value":"NHS0001"}`)))
 	if a := send(t, request); a.status != 200 {
 		t.Errorf("tests NHS0001: %d %s", a.status, a.body)

@@ -167,16 +167,16 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 // token is an access token of a client, got once.
-func (w *world) token(client string) string {
+func (w *world) token(id string) string {
 	w.t.Helper()
-	if w.tokens[client] != "" {
-		return w.tokens[client]
+	if w.tokens[id] != "" {
+		return w.tokens[id]
 	}
 	address := w.URL("GATEWAY", "/oauth2/token")
 	assertion := w.key.JWT(w.t, map[string]any{"alg": "RS512", "typ": "JWT", "kid": "sender-1"}, map[string]any{
-		"iss": client, "sub": client, "aud": address, "jti": rand.Text(), "exp": time.Now().Unix() + 240,
+		"iss": id, "sub": id, "aud": address, "jti": rand.Text(), "exp": time.Now().Unix() + 240,
 	})
-	response, err := http.PostForm(address, url.Values{
+	response, err := client.PostForm(address, url.Values{
 		"grant_type": {"client_credentials"}, "client_assertion": {assertion},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 	})
@@ -188,9 +188,9 @@ func (w *world) token(client string) string {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&said); err != nil || said.Token == "" {
-		w.t.Fatalf("no token for %s: %d %v", client, response.StatusCode, err)
+		w.t.Fatalf("no token for %s: %d %v", id, response.StatusCode, err)
 	}
-	w.tokens[client] = said.Token
+	w.tokens[id] = said.Token
 	w.MustNotLog(said.Token, assertion)
 	return said.Token
 }
@@ -241,9 +241,12 @@ func (a answer) outcome() (codes, words string) {
 	return said.Issue[0].Code + " / " + said.Issue[0].Details.Coding[0].Code, said.Issue[0].Diagnostics
 }
 
+// client takes no answer that is not as it is described.
 var client = &http.Client{
-	Timeout:       30 * time.Second,
-	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: 5 * time.Second},
+	Timeout: 30 * time.Second,
+	Transport: gateway.Described(&http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: 5 * time.Second,
+	}),
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

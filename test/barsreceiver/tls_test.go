@@ -1,6 +1,7 @@
 package barsreceiver
 
 import (
+	"bytes"
 	"crypto/x509"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (w *world) names(version string) {
 func TestAddressAndAnswers(t *testing.T) {
 	w := newWorld(t)
 	w.client("proxy", w.int.Issue(proxy))
-	ask := func(name, path string) string {
+	ask := func(name, path string) []byte {
 		t.Helper()
 		out, err := gateway.Run(nil, "curl", "-sS", "-i", "--max-time", "20", "--cacert", w.chain, "--cert", w.path("proxy.pem"), "--key", w.path("proxy.key"),
 			"--connect-to", name+"::127.0.0.1:"+w.Port("TLS"), "-H", "X-Request-Id: 11", "-H", "X-Correlation-Id: 22", "-H", "X-Client-Cert: forged",
@@ -133,23 +134,29 @@ func TestAddressAndAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.ToLower(string(out))
+		return out
 	}
 	for _, c := range []struct {
 		name, path string
 		says       []string
+		described  string // as what the receiver itself has answered; empty: it was the system
 	}{
-		{receiver, "/FHIR/R4/ServiceRequest?_include=a&_include=b%2B+c", []string{"http/2 200", "system get /fhir/r4/servicerequest?_include=a&_include=b%2b+c certificate=[] id=[11]"}},
-		{receiver, "/health", []string{"http/2 200", "ok"}},
-		{receiver, "/forbidden", []string{"http/2 422"}},
-		{receiver, "/large", []string{"http/2 413"}},
-		{public, "/FHIR/R4/metadata", []string{"http/2 403", "rec_forbidden", "tls-ma failure.", "operationoutcome", "application/fhir+json"}},
-		{public, "/health", []string{"http/2 200", "ok"}},
-		{slow, "/FHIR/R4/metadata", []string{"http/2 408", "rec_timeout", "operationoutcome"}},
-		{dead, "/FHIR/R4/metadata", []string{"http/2 503", "rec_service_unavailable", "operationoutcome"}},
+		{receiver, "/FHIR/R4/ServiceRequest?_include=a&_include=b%2B+c", []string{"http/2 200", "system get /fhir/r4/servicerequest?_include=a&_include=b%2b+c certificate=[] id=[11]"}, ""},
+		{receiver, "/health", []string{"http/2 200", "ok"}, "ReceiverIsThere"},
+		{receiver, "/health/openapi.json", []string{"http/2 200", `"openapi": "3.1.0"`}, ""},
+		{receiver, "/forbidden", []string{"http/2 422"}, ""},
+		{receiver, "/large", []string{"http/2 413"}, ""},
+		{public, "/FHIR/R4/metadata", []string{"http/2 403", "rec_forbidden", "tls-ma failure.", "operationoutcome", "application/fhir+json"}, "ReceiverRefused"},
+		{public, "/health", []string{"http/2 200", "ok"}, "ReceiverIsThere"},
+		{slow, "/FHIR/R4/metadata", []string{"http/2 408", "rec_timeout", "operationoutcome"}, "ReceiverTimedOut"},
+		{dead, "/FHIR/R4/metadata", []string{"http/2 503", "rec_service_unavailable", "operationoutcome"}, "ReceiverUnavailable"},
 	} {
-		said := ask(c.name, c.path)
-		if c.path != "/health" {
+		came := ask(c.name, c.path)
+		if c.described != "" {
+			gateway.MustAnswerAs(t, "bars/openapi/openapi.json", c.described, bytes.Replace(came, []byte("HTTP/2 "), []byte("HTTP/2.0 "), 1))
+		}
+		said := strings.ToLower(string(came))
+		if !strings.HasPrefix(c.path, "/health") {
 			c.says = append(c.says, "x-request-id: 11\r\n", "x-correlation-id: 22\r\n")
 		}
 		for _, part := range c.says {
@@ -157,7 +164,7 @@ func TestAddressAndAnswers(t *testing.T) {
 				t.Errorf("%s%s: %q is not in\n%s", c.name, c.path, part, said)
 			}
 		}
-		if strings.Count(said, "x-request-id") > 1 {
+		if head, _, _ := strings.Cut(said, "\r\n\r\n"); strings.Count(head, "x-request-id") > 1 {
 			t.Errorf("%s%s: the id comes back twice:\n%s", c.name, c.path, said)
 		}
 	}

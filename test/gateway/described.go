@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -21,11 +22,13 @@ import (
 const (
 	signingDescription = "signing/openapi/openapi.json"
 	tokenDescription   = "oauth/openapi/openapi.json"
+	barsDescription    = "bars/openapi/openapi.json"
 )
 
 // mounts are where the tests have what is described, but for Signing Services, which are below any one segment.
 var mounts = map[string]string{
-	"/oauth2": tokenDescription,
+	"/oauth2":                       tokenDescription,
+	"/booking-and-referral/FHIR/R4": barsDescription,
 }
 
 // described is a transport that holds every answer of what is described to its OpenAPI description: the status, the
@@ -53,12 +56,16 @@ func (d described) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 func judge(request *http.Request, answer descriptiontest.Answer) error {
+	asked, err := pathOf(request.URL)
+	if err != nil {
+		return err
+	}
 	for mount, file := range mounts {
-		if path, below := strings.CutPrefix(request.URL.Path, mount+"/"); below {
+		if path, below := strings.CutPrefix(asked, mount+"/"); below {
 			return judgeBy(file, request, "/"+path, answer)
 		}
 	}
-	mount, path, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/"), "/")
+	mount, path, _ := strings.Cut(strings.TrimPrefix(asked, "/"), "/")
 	signing, err := descriptions[signingDescription]()
 	if err != nil {
 		return err
@@ -70,10 +77,48 @@ func judge(request *http.Request, answer descriptiontest.Answer) error {
 		}
 		return tokens.Response(name, request, answer)
 	}
+	if file, name := senderAnswer(answer); file != "" {
+		document, err := descriptions[file]()
+		if err != nil {
+			return err
+		}
+		return document.Response(name, request, answer)
+	}
+	if answer.Header.Get("Content-Type") == "application/fhir+json" {
+		return nil // a BaRS proxy's, over a sender
+	}
 	if mount == "demo" || answer.Header.Get("X-Request-Id") == "" {
 		return nil // not a Signing Service's
 	}
 	return signing.Judge(request, "/"+path, answer)
+}
+
+// senderAnswer says as what an answer of apim_sender's own is described. What it passes on is not.
+func senderAnswer(answer descriptiontest.Answer) (file, name string) {
+	if answer.Header.Get("Via") != "" {
+		return "", ""
+	}
+	kind := answer.Header.Get("Content-Type")
+	names := map[int]string{http.StatusBadRequest: "SenderRefused", http.StatusBadGateway: "SenderFailed", http.StatusGatewayTimeout: "SenderTimedOut"}
+	switch {
+	case kind == "application/fhir+json":
+		file = barsDescription
+	case kind == "application/json" && (bytes.Contains(answer.Body, []byte(`"error":"no_token"`)) || bytes.Contains(answer.Body, []byte(`"error":"unknown_provider"`))):
+		file = tokenDescription
+	}
+	if names[answer.Status] == "" {
+		file = ""
+	}
+	return file, names[answer.Status]
+}
+
+// pathOf is the path that is asked for, which a test may have written byte for byte.
+func pathOf(address *url.URL) (string, error) {
+	if address.Opaque == "" {
+		return address.Path, nil
+	}
+	path, _, _ := strings.Cut(address.Opaque, "?")
+	return url.PathUnescape(path)
 }
 
 // tokenRefusals are the reusable responses of what apim_bearer answers.
@@ -92,6 +137,32 @@ func judgeBy(file string, request *http.Request, path string, answer description
 		return err
 	}
 	return document.Judge(request, path, answer)
+}
+
+// MustAnswerAs holds an answer to a reusable response of a description, which parts without paths of their own give. What
+// is given is the answer as it came over HTTP.
+func MustAnswerAs(t testing.TB, file, name string, came []byte) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(came)), request)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, came)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := descriptions[file]()
+	if err == nil {
+		err = document.Response(name, request, descriptiontest.Answer{Status: response.StatusCode, Header: response.Header, Body: body})
+	}
+	if err != nil {
+		t.Errorf("the answer is not as %s is described: %v\n%s", name, err, came)
+	}
 }
 
 // IsEvent holds a webhook's body to its description.
@@ -137,6 +208,7 @@ func MustBeDescribed(t testing.TB, base, file string) {
 var descriptions = map[string]func() (*descriptiontest.Document, error){
 	signingDescription: sync.OnceValues(func() (*descriptiontest.Document, error) { return load(signingDescription) }),
 	tokenDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(tokenDescription) }),
+	barsDescription:    sync.OnceValues(func() (*descriptiontest.Document, error) { return load(barsDescription) }),
 }
 
 func load(file string) (*descriptiontest.Document, error) {
