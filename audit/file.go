@@ -55,7 +55,6 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	l.number = max(len(names), 1)
 	tail, err := l.tail(names)
 	if err != nil {
 		return err
@@ -68,7 +67,7 @@ func (l *Log) open() error {
 		}
 		dropped += torn
 	}
-	if err := l.openFile(); err != nil {
+	if err := l.openFile(max(len(names), 1)); err != nil {
 		return err
 	}
 	if dropped > 0 {
@@ -83,21 +82,34 @@ func (l *Log) open() error {
 	return nil
 }
 
-// tail is the files to read for the end of the chain: the last, and the one before if the last holds nothing yet.
-// The rest of a long log is Verify's to read.
+// tail is the files to read for the end of the chain: the last that holds a whole line, and those after it, which a
+// crash left empty or with a torn one. The rest of a long log is Verify's to read.
 func (l *Log) tail(names []string) ([]string, error) {
-	if len(names) < 2 {
-		return names, nil
+	for i := len(names) - 1; i > 0; i-- {
+		holds, err := holdsLine(filepath.Join(l.Dir, names[i]))
+		if holds || err != nil {
+			return names[i:], err
+		}
 	}
-	info, err := os.Stat(filepath.Join(l.Dir, names[len(names)-1]))
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() == 0 {
-		return names[len(names)-2:], nil
-	}
-	return names[len(names)-1:], nil
+	return names, nil
 }
+
+// holdsLine says whether a file holds a line that is whole.
+func holdsLine(path string) (holds bool, err error) {
+	err = readLines(path, func(_ []byte, complete bool) error {
+		if holds = complete; holds {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return holds, err
+}
+
+// errEnough ends a reading early.
+var errEnough = errors.New("enough was read")
 
 // resume follows the chain through one file, and takes a torn last line off the last one.
 func (l *Log) resume(name string, last bool) (torn int64, err error) {
@@ -178,17 +190,21 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 	}
 }
 
-func (l *Log) openFile() error {
-	file, err := os.OpenFile(filepath.Join(l.Dir, fileName(l.number)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// openFile opens a file of the log to be written to, and makes it if it is not there.
+func (l *Log) openFile(number int) error {
+	file, err := os.OpenFile(filepath.Join(l.Dir, fileName(number)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	info, err := file.Stat()
+	if err == nil {
+		err = syncDir(l.Dir)
+	}
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	l.file, l.size = file, info.Size()
-	return syncDir(l.Dir)
+	l.file, l.number, l.size = file, number, info.Size()
+	return nil
 }
 
 // extend chains entries to the log and makes them durable. When that fails, what was written of them is taken off
@@ -235,13 +251,14 @@ func (l *Log) takeBack(cause error) error {
 	return fmt.Errorf("audit: the entry could not be written: %w", cause)
 }
 
+// nextFile begins a new file. Where that fails the old one stays, and the next entry tries again.
 func (l *Log) nextFile() error {
-	if err := l.file.Close(); err != nil {
-		return err
+	full := l.file
+	if err := l.openFile(l.number + 1); err != nil {
+		return fmt.Errorf("audit: a new file cannot be begun: %w", err)
 	}
-	l.file = nil
-	l.number++
-	return l.openFile()
+	_ = full.Close() // all of it is on the disk
+	return nil
 }
 
 func (l *Log) closeFiles() error {

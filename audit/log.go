@@ -69,6 +69,7 @@ type Log struct {
 	number   int
 	last     Entry
 	unsigned int             // entries since the last head
+	signAt   int             // so many of them call for a head
 	known    map[string]bool // kids whose public key stands in the log
 }
 
@@ -88,7 +89,7 @@ func Open(o Options) (*Log, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	l := &Log{Options: o, queue: make(chan *pending, queueLength), done: make(chan struct{}), known: map[string]bool{}}
+	l := &Log{Options: o, queue: make(chan *pending, queueLength), done: make(chan struct{}), signAt: o.HeadEvery, known: map[string]bool{}}
 	if err := l.open(); err != nil {
 		_ = l.closeFiles() // the first error is the one to tell
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
@@ -158,7 +159,7 @@ func (l *Log) write() {
 				return
 			}
 			l.writeBatch(l.gather(first))
-			if l.unsigned >= l.HeadEvery {
+			if l.unsigned >= l.signAt {
 				l.signHead()
 			}
 		case <-heads.C:
@@ -208,9 +209,10 @@ func (l *Log) signHead() {
 	if err := l.appendHead(ctx); err != nil {
 		l.Logger.ErrorContext(ctx, "the audit log's head could not be signed; it is tried again with the next",
 			"dir", l.Dir, "entries", l.unsigned, "error", err)
+		l.signAt = l.unsigned + l.HeadEvery // a signer that is slow to fail must not hold up each entry
 		return
 	}
-	l.unsigned = 0
+	l.unsigned, l.signAt = 0, l.HeadEvery
 }
 
 func (l *Log) appendHead(ctx context.Context) error {
