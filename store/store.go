@@ -91,7 +91,8 @@ type Store interface {
 // Dumper is a Store that can be read out as a whole, for a backup or to move to another engine. Every engine is one.
 type Dumper interface {
 	// Dump hands over each record that exists, all as of one moment, in the order of their keys, while others go on
-	// using the store. A record's Value is the function's only until it returns. An error of the function ends it.
+	// using the store. A record's Value is the function's only until it returns. An error of the function ends it, and
+	// so does Close, which waits for the function to return: who hands records on to somebody slow sets a limit to that.
 	Dump(ctx context.Context, each func(Record) error) error
 }
 

@@ -56,11 +56,14 @@ type Store struct {
 
 	patience time.Duration // see DefaultPatience
 
-	mu     sync.RWMutex // held for reading while the engine is read or the queue is sent to
-	closed bool
-	fault  atomic.Pointer[error] // why nothing can be trusted any more
-	queue  chan *request
-	done   chan struct{} // closed when the writer has ended
+	mu      sync.RWMutex // held for reading while the queue is sent to
+	closed  bool
+	stop    sync.Once
+	closing chan struct{}         // closed by stop, when Close begins
+	readers sync.WaitGroup        // who reads the engine
+	fault   atomic.Pointer[error] // why nothing can be trusted any more
+	queue   chan *request
+	done    chan struct{} // closed when the writer has ended
 
 	batches, txns atomic.Uint64 // see Stats
 
@@ -152,6 +155,9 @@ func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 			if err := handOver(it.Item(), t.now, each); err != nil {
 				return err
 			}
+			if s.isClosing() {
+				return errClosed
+			}
 		}
 		return nil
 	})
@@ -195,6 +201,7 @@ func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Durat
 
 // Close implements store.Store.
 func (s *Store) Close() error {
+	s.stop.Do(func() { close(s.closing) })
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -204,9 +211,12 @@ func (s *Store) Close() error {
 	close(s.queue)
 	s.mu.Unlock()
 
-	<-s.done
 	closed := make(chan error, 1)
-	go func() { closed <- s.db.Close() }()
+	go func() {
+		<-s.done
+		s.readers.Wait()
+		closed <- s.db.Close()
+	}()
 	select {
 	case err := <-closed:
 		if err != nil {
@@ -218,8 +228,18 @@ func (s *Store) Close() error {
 	}
 }
 
-// DefaultPatience is how long Close waits for Badger, which tries for ever to write what it has in memory as a table,
-// also where the disk takes nothing any more. That table is only faster to read: the logs have all of it.
+func (s *Store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// DefaultPatience is how long Close waits: for a disk that does not answer, for who hands on a dump, and for Badger,
+// which tries for ever to write what it has in memory as a table, also where the disk takes nothing any more. That table
+// is only faster to read: the logs have all of it.
 const DefaultPatience = 30 * time.Second
 
 // read runs a function on the state of one moment.
@@ -227,14 +247,24 @@ func (s *Store) read(ctx context.Context, run func(*transaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.readers.Done()
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	return run(&transaction{txn: txn, now: s.now()})
+}
+
+// enter counts one more reader, before whom Close does not close the engine. A long reading holds up nobody else.
+func (s *Store) enter() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
-	txn := s.db.NewTransaction(false)
-	defer txn.Discard()
-	return run(&transaction{txn: txn, now: s.now()})
+	s.readers.Add(1)
+	return nil
 }
 
 // change hands work to the writer and waits for its outcome.
@@ -264,6 +294,8 @@ func (s *Store) enqueue(r *request) error {
 	select {
 	case s.queue <- r:
 		return nil
+	case <-s.closing:
+		return errClosed
 	case <-r.ctx.Done():
 		return r.ctx.Err()
 	}
@@ -272,13 +304,15 @@ func (s *Store) enqueue(r *request) error {
 // usable is asked with the lock held.
 func (s *Store) usable() error {
 	if s.closed {
-		return unavailable("it is closed")
+		return errClosed
 	}
 	if fault := s.fault.Load(); fault != nil {
 		return *fault
 	}
 	return nil
 }
+
+var errClosed = unavailable("it is closed")
 
 func unavailable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, args...))

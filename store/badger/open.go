@@ -56,6 +56,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 		queue:   make(chan *request, maxGroup),
 		done:    make(chan struct{}),
+		closing: make(chan struct{}),
 		horizon: map[string]uint64{},
 	}
 	if err := s.space.check(); err != nil {

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,7 +114,11 @@ func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	}
 	s.mu.Unlock()
 	for _, r := range records {
-		if err := errors.Join(ctx.Err(), each(r)); err != nil {
+		if err := s.enter(ctx); err != nil { // closed meanwhile
+			return err
+		}
+		s.mu.Unlock()
+		if err := each(r); err != nil {
 			return err
 		}
 	}

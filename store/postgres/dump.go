@@ -47,7 +47,11 @@ func (s *Store) dump(ctx context.Context, c *pgxpool.Conn, each func(store.Recor
 		if err != nil {
 			return false, err
 		}
-		if err := each(r); err != nil {
+		err = each(r)
+		if err == nil && s.isClosed() {
+			err = unavailable("it was closed")
+		}
+		if err != nil {
 			_ = c.Conn().Close(ctx) // the rest, which may be much, is not read
 			return true, err
 		}

@@ -72,6 +72,46 @@ func dumpTests() []test {
 			}
 			s.put(store.Record{Key: "c"}) // it goes on
 		}},
+		// Whoever reads a dump may be slow, or stop reading: a close must not wait for that longer than one record, and
+		// nobody else waits at all.
+		{"broken off by Close", func(s *suite) {
+			s.put(store.Record{Key: "a"})
+			s.put(store.Record{Key: "b"})
+			reading, goOn := make(chan struct{}), make(chan struct{})
+			dumped, closed := make(chan error, 1), make(chan error, 1)
+			d := s.dumper()
+			go func() {
+				dumped <- d.Dump(s.Context(), func(r store.Record) error {
+					if r.Key == "a" {
+						close(reading)
+						<-goOn
+					}
+					return nil
+				})
+			}()
+			<-reading
+			go func() { closed <- s.Close() }()
+			refused := make(chan error, 1)
+			go func() {
+				for s.Context().Err() == nil { // until Close has begun
+					if _, err := s.Get(s.Context(), "a"); err != nil {
+						refused <- err
+						return
+					}
+				}
+			}()
+			select {
+			case err := <-refused:
+				s.fails(err, store.ErrUnavailable)
+			case <-time.After(10 * time.Second):
+				s.Error("others wait for whoever reads a dump")
+			}
+			close(goOn)
+			s.fails(<-dumped, store.ErrUnavailable)
+			if err := <-closed; err != nil {
+				s.Errorf("Close: %v", err)
+			}
+		}},
 		{"not when closed", func(s *suite) {
 			d := s.dumper()
 			if err := s.Close(); err != nil {
