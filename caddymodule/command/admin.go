@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	urlpath "path"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -59,6 +60,9 @@ func adminJSON(ctx context.Context, address, method, path string, query url.Valu
 // adminCall makes a request of the admin endpoint, wherever Caddy can have it: on a port or a Unix socket. An answer
 // other than 200 is an error; the body of one is the caller's to close.
 func adminCall(ctx context.Context, address, method, path string, query url.Values) (*http.Response, error) {
+	if urlpath.Clean(path) != path { // a server would take it for another one: of all dead letters instead of one webhook
+		return nil, errors.New("an id was given that is none: it is empty, or a path")
+	}
 	if address == "" {
 		address = caddy.DefaultAdminListen
 	}
