@@ -72,6 +72,7 @@ type App struct {
 	sealed   *jwks.Secret // seals the tokens in them while they are in the store
 	refused  pool.Share[*refusals]
 	brake    *brake.Brake
+	expiries metrics.Expiries
 	services []*SigningService // of this configuration
 	proxies  []*BarsProxy      // the same
 	lists    []*pool.Share[*revocations]
@@ -132,12 +133,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // provisionMetrics finds the process's counters and registers them with the configuration's registry.
 func (a *App) provisionMetrics(ctx caddy.Context) error {
-	m, err := a.metrics.Acquire("metrics", func() (*metrics.Metrics, error) { return metrics.New(), nil })
+	m, err := a.metrics.Acquire("metrics", func() (*metrics.Metrics, error) { return metrics.New(running.standing), nil })
 	if err != nil {
 		return err
 	}
-	m.WatchKeys(a.keys.Status)
-	m.WatchWebhooks(a.webhookStats)
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return nil

@@ -69,7 +69,6 @@ func (b *BarsProxy) provision(ctx caddy.Context) error {
 		Version: version(), StatusKey: statusKey, Health: b.health, Now: b.app.now,
 	})
 	b.app.proxies = append(b.app.proxies, b)
-	b.app.OnStart(func(context.Context) { b.app.metrics.Value().WatchCatalogues(b.app.catalogues) })
 	return nil
 }
 
@@ -151,8 +150,8 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 	}
 	transport := b.Transport.Transport
 	transport.DialContext = b.dialer(rules)
-	own := b.app.metrics.Value().WatchTransport("bars_proxy", transport.TLSClientConfig)
-	b.app.metrics.Value().WatchCertificates("bars_proxy_chain", chain...)
+	own := b.app.expiries.WatchTransport("bars_proxy", transport.TLSClientConfig)
+	b.app.expiries.Watch("bars_proxy_chain", chain...)
 	b.expiry = &expiryWatch{certificates: slices.Concat(chain, own), logger: b.logger, now: b.app.now}
 	b.app.OnStart(b.expiry.remind)
 	b.upstream = &reverseproxy.Handler{

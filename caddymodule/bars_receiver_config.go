@@ -56,10 +56,10 @@ func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
 	if rc.allowed, err = rc.Allowed(); err != nil {
 		return err
 	}
-	if err := rc.provisionCertificate(); err != nil {
+	if err := rc.provisionCertificate(app); err != nil {
 		return err
 	}
-	rc.metrics.WatchCertificates("bars_receiver_chain", rc.trust.Chain...)
+	app.expiries.Watch("bars_receiver_chain", rc.trust.Chain...)
 	rc.expiry.certificates = append(rc.expiry.certificates, rc.trust.Chain...)
 	app.OnStart(rc.expiry.remind)
 	return nil
@@ -132,7 +132,7 @@ func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 
 // provisionCertificate looks at the system's own certificate. One that has expired is told of, and does not keep
 // the gateway's other sites from starting.
-func (rc *Receiver) provisionCertificate() error {
+func (rc *Receiver) provisionCertificate(app *App) error {
 	if rc.Certificate == "" {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (rc *Receiver) provisionCertificate() error {
 			}
 		}
 	}
-	rc.metrics.WatchCertificates("bars_receiver", file[0])
+	app.expiries.Watch("bars_receiver", file[0])
 	rc.expiry.certificates = append(rc.expiry.certificates, file[0])
 	return nil
 }

@@ -175,7 +175,7 @@ func TestReceiverFailsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	rc := &Receiver{
-		trust: trust, metrics: metrics.New(), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
+		trust: trust, metrics: metrics.New(running.standing), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
 		expiry: &expiryWatch{logger: slog.New(slog.DiscardHandler), now: time.Now},
 	}
 	right := authority.Issue("proxy")

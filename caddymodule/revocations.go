@@ -43,9 +43,6 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 		return nil, err
 	}
 	a.lists = append(a.lists, held)
-	if len(a.lists) == 1 {
-		a.OnStart(func(context.Context) { a.metrics.Value().WatchRevocations(a.revocations) })
-	}
 	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
 	return r.Revocations, nil
 }

@@ -3,6 +3,12 @@ package caddymodule
 import (
 	"slices"
 	"sync"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
 // running are the apps that have started and not ended, the latest last: one, and during a reload two. The admin
@@ -37,3 +43,19 @@ func (l *apps) latest() *App {
 	}
 	return l.all[len(l.all)-1]
 }
+
+// standing tells the metrics how things are in the latest app.
+func (l *apps) standing() metrics.Standing {
+	if app := l.latest(); app != nil {
+		return standing{app}
+	}
+	return nil
+}
+
+type standing struct{ *App }
+
+func (s standing) KeySets() []jwks.SourceStatus             { return s.keys.Status() }
+func (s standing) Webhooks() webhook.Stats                  { return s.webhookStats() }
+func (s standing) Catalogues() []bars.SourceStatus          { return s.catalogues() }
+func (s standing) Revocations() []*certificates.Revocations { return s.revocations() }
+func (s standing) Expiries() []metrics.Expiry               { return s.expiries.All() }

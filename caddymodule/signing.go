@@ -164,7 +164,7 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 		Span:     span, Observer: s.app.observer(), Hold: s.app.holdRefusal, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
-	s.app.metrics.Value().WatchCertificates("issuer", trust.Issuers...)
+	s.app.expiries.Watch("issuer", trust.Issuers...)
 	for _, agent := range s.Agents {
 		route, err := agent.route(ctx)
 		if err != nil {

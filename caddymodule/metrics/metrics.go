@@ -1,20 +1,22 @@
 // Package metrics counts what happens in a gateway, for Caddy's /metrics; docs/operators.md lists what there is. No label
 // names a user, a token or a session. What is counted is pushed by a method each; what is a state is asked for at the time
-// of a scrape, from who was named last by a Watch method.
+// of a scrape, of the configuration that runs then.
 package metrics
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
 // Metrics are one for the process, registered anew with each configuration's registry, so that counters go on over a
@@ -28,23 +30,31 @@ type Metrics struct {
 	storeCalls  *prometheus.HistogramVec // verb, outcome
 	keySetAge   *prometheus.GaugeVec     // client, source
 	keySetFails *prometheus.GaugeVec     // client, source
-	certificate *prometheus.GaugeVec     // kind, subject
 	received    *prometheus.CounterVec   // outcome
 	held        *prometheus.CounterVec   // outcome
 
 	bars     barsMetrics    // bars.go
 	webhooks webhookMetrics // webhooks.go
-	lists    listMetrics    // revocations.go
 
-	mu   sync.Mutex
-	keys func() []jwks.SourceStatus // of the configuration that was started last
+	running func() Standing
+	mu      sync.Mutex // of gauges that are set while they are collected
+}
+
+// Standing tells how things stand in a configuration.
+type Standing interface {
+	KeySets() []jwks.SourceStatus
+	Webhooks() webhook.Stats
+	Catalogues() []bars.SourceStatus
+	Revocations() []*certificates.Revocations
+	Expiries() []Expiry
 }
 
 // Destruct ends with the process.
 func (*Metrics) Destruct() error { return nil }
 
-// New makes them, all at nothing.
-func New() *Metrics {
+// New makes them, all at nothing. running is asked at each scrape for the configuration that runs; it may return nil, and
+// after a reload that failed it returns the former one.
+func New(running func() Standing) *Metrics {
 	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -58,6 +68,7 @@ func New() *Metrics {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "countersign", Name: name, Help: help}, labels)
 	}
 	return &Metrics{
+		running:     running,
 		answers:     histogram("signing_answer_seconds", "Answers of the signing service, by endpoint and code; ok is success.", "endpoint", "code"),
 		tokens:      histogram("oauth_answer_seconds", "Answers of the token service, by endpoint, grant and code; ok is success.", "endpoint", "grant", "code"),
 		states:      counter("signing_sessions_total", "Sessions that were brought into a state.", "state"),
@@ -66,7 +77,6 @@ func New() *Metrics {
 		storeCalls:  histogram("store_seconds", "Calls of the session store, by verb and outcome (ok, conflict, error).", "verb", "outcome"),
 		keySetAge:   gauge("key_set_age_seconds", "Age of a client's key set; -1 while there is none.", "client", "source"),
 		keySetFails: gauge("key_set_failing", "1 while the last attempt to read a client's key set failed.", "client", "source"),
-		certificate: gauge("certificate_expiry_timestamp_seconds", "When a certificate that the gateway depends on expires.", "kind", "subject"),
 		received:    counter("bars_received_total", "Requests at a BaRS receiver, by outcome: answered, or why not.", "outcome"),
 		held:        counter("refusals_held_total", "Refusals to addresses that were refused too often: answered later (waited), or later and the connection closed (closed).", "outcome"),
 		bars: barsMetrics{
@@ -81,27 +91,13 @@ func New() *Metrics {
 
 // Register has a configuration's registry show them.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.certificate, m.received, m.held, keyCollector{m}, &m.lists, m.bars.answers, &m.bars, m.webhooks.attempts, webhookCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
 		}
 	}
 	return nil
-}
-
-// WatchKeys names who knows how the clients' key sets are.
-func (m *Metrics) WatchKeys(status func() []jwks.SourceStatus) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.keys = status
-}
-
-// WatchCertificates notes when certificates expire: those of an issuer, of a chain, or our own, as the kind says.
-func (m *Metrics) WatchCertificates(kind string, certificates ...*x509.Certificate) {
-	for _, c := range certificates {
-		m.certificate.WithLabelValues(kind, subjectOf(c)).Set(float64(c.NotAfter.Unix()))
-	}
 }
 
 // Answered implements signing.Observer.
@@ -136,6 +132,14 @@ func (m *Metrics) Received(outcome string) { m.received.WithLabelValues(outcome)
 // Held counts a refusal that was held back: answered later (waited), or later and the connection closed (closed).
 func (m *Metrics) Held(outcome string) { m.held.WithLabelValues(outcome).Inc() }
 
+// ask asks the configuration that runs, if there is one.
+func ask[T any](m *Metrics, question func(Standing) T) (answer T) {
+	if standing := m.running(); standing != nil {
+		answer = question(standing)
+	}
+	return answer
+}
+
 // keyCollector asks how the clients' key sets are at the time of a scrape.
 type keyCollector struct{ *Metrics }
 
@@ -151,7 +155,7 @@ func (k keyCollector) Collect(to chan<- prometheus.Metric) {
 	defer k.mu.Unlock()
 	k.keySetAge.Reset()
 	k.keySetFails.Reset()
-	for _, status := range k.keys() {
+	for _, status := range ask(k.Metrics, Standing.KeySets) {
 		age, failing := -1.0, 0.0
 		if !status.Read.IsZero() {
 			age = time.Since(status.Read).Seconds()

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,12 +8,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// listMetrics tells, at the time of a scrape, how revocation lists are. Labels are hosts that the configuration
+// listCollector tells, at the time of a scrape, how revocation lists are. Labels are hosts that the configuration
 // names, since an issuer may split its list into thousands.
-type listMetrics struct {
-	mu    sync.Mutex
-	known func() []*certificates.Revocations // of the configuration that was started last
-}
+type listCollector struct{ *Metrics }
 
 var (
 	listStates  = prometheus.NewDesc("countersign_crl_lists", "Revocation lists, by host and state: current, expired or missing.", []string{"host", "state"}, nil)
@@ -23,15 +19,8 @@ var (
 	listFetches = prometheus.NewDesc("countersign_crl_fetches_total", "Fetches of revocation lists and questions to responders, by outcome: ok or failed.", []string{"host", "outcome"}, nil)
 )
 
-// WatchRevocations names who knows how the revocation lists are.
-func (m *Metrics) WatchRevocations(known func() []*certificates.Revocations) {
-	m.lists.mu.Lock()
-	defer m.lists.mu.Unlock()
-	m.lists.known = known
-}
-
 // Describe implements prometheus.Collector.
-func (*listMetrics) Describe(to chan<- *prometheus.Desc) {
+func (listCollector) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{listStates, listFailing, listAge, listFetches} {
 		to <- desc
 	}
@@ -45,7 +34,7 @@ type hostLists struct {
 }
 
 // Collect implements prometheus.Collector.
-func (l *listMetrics) Collect(to chan<- prometheus.Metric) {
+func (l listCollector) Collect(to chan<- prometheus.Metric) {
 	for host, n := range l.count() {
 		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 			to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{host}, labels...)...)
@@ -60,21 +49,15 @@ func (l *listMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func (l *listMetrics) count() map[string]*hostLists {
-	l.mu.Lock()
-	known := l.known
-	l.mu.Unlock()
+func (l listCollector) count() map[string]*hostLists {
 	hosts := map[string]*hostLists{}
-	if known == nil {
-		return hosts
-	}
 	of := func(host string) *hostLists {
 		if hosts[host] == nil {
 			hosts[host] = &hostLists{}
 		}
 		return hosts[host]
 	}
-	for _, r := range known() {
+	for _, r := range ask(l.Metrics, Standing.Revocations) {
 		for _, list := range r.Lists() {
 			of(certificates.Host(list.URL)).add(list)
 		}
@@ -105,4 +88,4 @@ func (n *hostLists) add(list certificates.ListStatus) {
 }
 
 // Interface guards.
-var _ prometheus.Collector = (*listMetrics)(nil)
+var _ prometheus.Collector = listCollector{}

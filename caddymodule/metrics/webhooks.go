@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
 // webhookMetrics are those of the delivery of webhooks.
@@ -14,8 +12,6 @@ type webhookMetrics struct {
 	pending  *prometheus.GaugeVec     // client
 	oldest   *prometheus.GaugeVec     // client
 	dead     *prometheus.GaugeVec     // client
-
-	stats func() webhook.Stats // of the configuration that was started last
 }
 
 func newWebhookMetrics(
@@ -28,13 +24,6 @@ func newWebhookMetrics(
 		oldest:   gauge("webhook_oldest_pending_seconds", "How long the oldest webhook has waited to be delivered; 0 when none does.", "client"),
 		dead:     gauge("webhooks_dead", "Webhooks that are dead letters, until they are replayed or dropped.", "client"),
 	}
-}
-
-// WatchWebhooks names who knows how many webhooks stand.
-func (m *Metrics) WatchWebhooks(stats func() webhook.Stats) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.webhooks.stats = stats
 }
 
 // Attempted implements webhook.Observer.
@@ -63,7 +52,7 @@ func (w webhookCollector) Collect(to chan<- prometheus.Metric) {
 	for _, gauge := range w.gauges() {
 		gauge.Reset()
 	}
-	for client, of := range w.webhooks.stats() {
+	for client, of := range ask(w.Metrics, Standing.Webhooks) {
 		age := 0.0
 		if !of.Oldest.IsZero() {
 			age = time.Since(of.Oldest).Seconds()

@@ -5,6 +5,7 @@ package sight_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -165,6 +166,31 @@ func TestMetrics(t *testing.T) {
 	}
 	if out, err := gateway.Run([]byte(ours(metrics)), "promtool", "check", "metrics"); err != nil {
 		t.Errorf("promtool on the metrics: %v\n%s", err, out)
+	}
+}
+
+// Gauges tell of the configuration that runs: not of one that failed to start, and nothing of the former one.
+func TestMetricsTellOfWhatRuns(t *testing.T) {
+	g, _, text := start(t)
+	const issuer = `countersign_certificate_expiry_timestamp_seconds{kind="issuer",subject="CN=Test issuer"}`
+	failing := func(client string) string {
+		return fmt.Sprintf(`countersign_key_set_failing{client=%q,source="http://localhost:9/jwks.json"}`, client)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	changed := regexp.MustCompile(`trust mock .*`).ReplaceAllString(strings.Replace(text(""), "client away", "client elsewhere", 1), "trust mock")
+	if err := g.TryReload(fmt.Sprintf("%s\nhttp://%s {\n}\n", changed, taken.Addr())); err == nil {
+		t.Fatal("a configuration that listens where somebody else does was taken")
+	}
+	if metrics := scrape(t, g); value(metrics, failing("away")) != "1" || value(metrics, failing("elsewhere")) != "" || value(metrics, issuer) == "" {
+		t.Errorf("after a reload that failed:\n%s", ours(metrics))
+	}
+	g.Reload(changed)
+	if metrics := scrape(t, g); value(metrics, failing("away")) != "" || value(metrics, failing("elsewhere")) != "1" || value(metrics, issuer) != "" {
+		t.Errorf("after a reload:\n%s", ours(metrics))
 	}
 }
 

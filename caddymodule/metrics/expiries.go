@@ -1,0 +1,108 @@
+package metrics
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Expiry is when a certificate expires: that of an issuer, of a chain, or our own, as the kind says.
+type Expiry struct {
+	Kind, Subject string
+	At            time.Time
+}
+
+// Expiries are those of the certificates that a configuration depends on. The zero value is ready for use.
+type Expiries struct {
+	mu  sync.Mutex
+	all map[[2]string]time.Time // by kind and subject
+}
+
+// Watch notes when certificates expire.
+func (e *Expiries) Watch(kind string, certificates ...*x509.Certificate) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range certificates {
+		if e.all == nil {
+			e.all = map[[2]string]time.Time{}
+		}
+		e.all[[2]string{kind, subjectOf(c)}] = c.NotAfter
+	}
+}
+
+// All are the expiries, in no order.
+func (e *Expiries) All() []Expiry {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]Expiry, 0, len(e.all))
+	for of, at := range e.all {
+		all = append(all, Expiry{of[0], of[1], at})
+	}
+	return all
+}
+
+// WatchTransport notes when the certificate expires that a transport shows, and returns it if it is of a file. One that
+// Caddy manages is looked at whenever it is shown.
+func (e *Expiries) WatchTransport(kind string, config *tls.Config) []*x509.Certificate {
+	if config == nil {
+		return nil
+	}
+	var ofFiles []*x509.Certificate
+	for i := range config.Certificates {
+		ofFiles = append(ofFiles, leafOf(&config.Certificates[i])...)
+	}
+	e.Watch(kind, ofFiles...)
+	if get := config.GetClientCertificate; get != nil {
+		config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			shown, err := get(asked)
+			if err == nil {
+				e.Watch(kind, leafOf(shown)...)
+			}
+			return shown, err
+		}
+	}
+	return ofFiles
+}
+
+// leafOf is the certificate itself, without those that vouch for it.
+func leafOf(shown *tls.Certificate) []*x509.Certificate {
+	if shown.Leaf != nil {
+		return []*x509.Certificate{shown.Leaf}
+	}
+	if len(shown.Certificate) == 0 {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(shown.Certificate[0])
+	if err != nil { // then nobody takes it, and the log says so
+		return nil
+	}
+	return []*x509.Certificate{leaf}
+}
+
+// subjectOf is a certificate's name: those of Caddy's own CA have alternative names alone.
+func subjectOf(c *x509.Certificate) string {
+	if subject := c.Subject.String(); subject != "" {
+		return subject
+	}
+	return strings.Join(c.DNSNames, " ")
+}
+
+var expiryDesc = prometheus.NewDesc("countersign_certificate_expiry_timestamp_seconds",
+	"When a certificate that the gateway depends on expires.", []string{"kind", "subject"}, nil)
+
+// expiryCollector tells of the certificates of the configuration that runs.
+type expiryCollector struct{ *Metrics }
+
+// Describe implements prometheus.Collector.
+func (expiryCollector) Describe(to chan<- *prometheus.Desc) { to <- expiryDesc }
+
+// Collect implements prometheus.Collector.
+func (e expiryCollector) Collect(to chan<- prometheus.Metric) {
+	for _, of := range ask(e.Metrics, Standing.Expiries) {
+		to <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, float64(of.At.Unix()), of.Kind, of.Subject)
+	}
+}
