@@ -84,8 +84,19 @@ func checkMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
 		return errors.New("has no client certificate; add tls_client_auth with a name that Caddy manages, or with a certificate and a key file")
 	case tls.CARaw == nil && len(tls.RootCAPEMFiles) == 0 && len(tls.RootCAPool) == 0:
 		return fmt.Errorf("has no tls_trust_pool; say who vouches for %s's certificate, since the system's roots are never used", to)
+	case providerOf(tls.CARaw) == "system":
+		return fmt.Errorf("tls_trust_pool system is refused: name who vouches for %s's certificate, since thousands of others could vouch for another", to)
 	case strings.Contains(tls.ServerName, "{"):
 		return errors.New("tls_server_name cannot be a placeholder here")
 	}
 	return nil
+}
+
+// providerOf is the name of a trust pool's module.
+func providerOf(pool json.RawMessage) string {
+	var of struct {
+		Provider string `json:"provider"`
+	}
+	_ = json.Unmarshal(pool, &of) // what cannot be read is refused when it is loaded
+	return of.Provider
 }

@@ -68,18 +68,12 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 	if auth == nil {
 		return errors.New("asks callers for no certificate; it needs client_auth with mode require_and_verify, the environment's trust_pool and verifier bars")
 	}
-	var pool struct {
-		Provider string `json:"provider"`
-	}
-	if auth.CARaw != nil && json.Unmarshal(auth.CARaw, &pool) != nil {
-		return errors.New("has a trust_pool that cannot be read")
-	}
 	switch {
 	case auth.Mode != "" && auth.Mode != "require_and_verify":
 		return fmt.Errorf("has client_auth mode %s; a receiver needs require_and_verify", auth.Mode)
 	case auth.CARaw == nil:
 		return errors.New("has no trust_pool, so that the system's authorities would vouch for callers; name the environment's chain")
-	case pool.Provider == "system":
+	case providerOf(auth.CARaw) == "system":
 		return errors.New("trusts the system's authorities; a receiver trusts the environment's chain and none else")
 	case !s.verifies(policy):
 		return errors.New("has no verifier bars with the same environment and chain as this receiver; one site has one environment")
