@@ -115,6 +115,7 @@ func levelOf(level string) int {
 // pageSignIn has people sign in at a provider before the page opens.
 type pageSignIn struct {
 	provider oauth.Provider
+	presence *oauth.Presence
 	level    int
 }
 
@@ -124,7 +125,7 @@ func (s *SigningService) signIn() (signing.SignIn, error) {
 		return nil, nil //nolint:nilnil // no demand is no error
 	}
 	provider, err := s.app.openID(s.Provider)
-	return pageSignIn{provider, s.leastLevel()}, err
+	return pageSignIn{provider, oauth.NewPresence(s.app.Store(), s.app.now), s.leastLevel()}, err
 }
 
 // Begin implements signing.SignIn.
@@ -133,15 +134,24 @@ func (p pageSignIn) Begin(ctx context.Context, redirect, state, secret string) (
 }
 
 // Finish implements signing.SignIn.
-func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret string, query url.Values) (string, error) {
+func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret string, query url.Values) (signing.SignedIn, error) {
 	person, err := p.finish(ctx, oauth.NewSignIn(redirect, state, secret), query)
-	if errors.Is(err, oauth.ErrDenied) {
-		return "", fmt.Errorf("%w: %w", signing.ErrSignIn, err)
-	}
 	if err == nil && person.Level < p.level {
-		return "", fmt.Errorf("%w: the level of the sign-in is %d and not %d", signing.ErrSignIn, person.Level, p.level)
+		return signing.SignedIn{}, fmt.Errorf("%w: the level of the sign-in is %d and not %d", signing.ErrSignIn, person.Level, p.level)
 	}
-	return person.User, err
+	name := ""
+	if err == nil {
+		name, err = p.presence.Keep(ctx, person)
+	}
+	if errors.Is(err, oauth.ErrDenied) {
+		return signing.SignedIn{}, fmt.Errorf("%w: %w", signing.ErrSignIn, err)
+	}
+	return signing.SignedIn{User: person.User, Name: name}, err
+}
+
+// Holds implements signing.SignIn.
+func (p pageSignIn) Holds(ctx context.Context, name string) (bool, error) {
+	return p.presence.Holds(ctx, name)
 }
 
 func (p pageSignIn) finish(ctx context.Context, way oauth.SignIn, query url.Values) (oauth.Person, error) {

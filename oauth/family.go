@@ -28,16 +28,17 @@ type family struct {
 	User   string    `json:"user"`
 	SID    string    `json:"sid"` // the provider's session, or the family's id where it tells none
 	Level  int       `json:"level"`
-	Flow   string    `json:"flow"` // combined or separate
+	Flow   string    `json:"flow"` // combined, separate or page
 	Ends   time.Time `json:"ends"` // of its refresh window
 	Count  int       `json:"count"`
 	Info   []byte    `json:"info,omitempty"` // what /userinfo answers
 }
 
-// The two ways to a family.
+// The ways to a family. One of a page has no tokens.
 const (
 	flowCombined = "combined"
 	flowSeparate = "separate"
+	flowPage     = "page"
 )
 
 func familyKey(id string) string { return "family/" + id }

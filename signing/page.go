@@ -53,6 +53,9 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if err := s.demandSignIn(w, r, base, call.ID, held, pageQuery(held)); err != nil {
+			return err
+		}
 		return s.writeOpened(w, r, found, held)
 	}
 	token, err := tokenOf(call.Token)
@@ -68,7 +71,7 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.demandSignIn(w, r, base, id, call.Query); err != nil {
+	if err := s.demandSignIn(w, r, base, id, held, call.Query); err != nil {
 		return err
 	}
 	if held.none() {
@@ -182,6 +185,13 @@ func (s *Service) watchSession(w http.ResponseWriter, r *http.Request) error {
 func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	call, held, err := s.readHeldCall(w, r, maxCall)
 	if err != nil {
+		return err
+	}
+	base, err := s.parsedBase(r)
+	if err != nil {
+		return err
+	}
+	if err := s.demandSignIn(w, r, base, call.ID, held, pageQuery(held)); err != nil {
 		return err
 	}
 	found, err := s.begin(r.Context(), call.ID, call.Way, func(current *session) error {

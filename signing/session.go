@@ -49,6 +49,7 @@ type session struct {
 	Browser string `json:"browser,omitempty"` // hash of the secret of the browser that opened it
 	Mock    bool   `json:"mock,omitempty"`    // opened with mock=true
 	Person  string `json:"person,omitempty"`  // hash of the browser in which Sub signed in
+	SignIn  string `json:"signIn,omitempty"`  // what that sign-in is called where it is remembered
 
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
 	Way    string    `json:"way,omitempty"` // the name of that run's way, where the page drives the agent

@@ -21,8 +21,16 @@ type SignIn interface {
 	// Begin is where the browser goes. It comes back to redirect with the state. The secret is known to this browser
 	// alone; what proves the way back derives from it.
 	Begin(ctx context.Context, redirect, state, secret string) (string, error)
-	// Finish returns the user id of who came back with this query. An ErrSignIn is a refusal.
-	Finish(ctx context.Context, redirect, state, secret string, query url.Values) (user string, err error)
+	// Finish returns who came back with this query. An ErrSignIn is a refusal.
+	Finish(ctx context.Context, redirect, state, secret string, query url.Values) (SignedIn, error)
+	// Holds says whether a sign-in still stands: the person may have logged out at the provider since.
+	Holds(ctx context.Context, name string) (bool, error)
+}
+
+// SignedIn is a sign-in that is over.
+type SignedIn struct {
+	User string // the user id
+	Name string // what Holds knows it by; it is no secret
 }
 
 // ErrSignIn is what Finish's errors unwrap to where nobody signed in, or nobody with enough assurance.
@@ -42,14 +50,21 @@ type errand struct {
 	Query  string `json:"query"` // the page's own, as it came
 }
 
-// demandSignIn refuses to open a session to a browser whose person has not signed in as the one who is to sign, and
-// tells it where to go. Whether the session can be opened at all is for others to say.
-func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, query string) error {
+// demandSignIn refuses to open or sign a session in a browser whose person has not signed in as the one who is to
+// sign, or has logged out at the provider since, and tells it where to go. Whether the session can be opened or signed
+// at all is for others to say; one that is being signed, or is over, is left alone.
+func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id string, held claim, query string) error {
 	if s.SignIn == nil {
 		return nil
 	}
 	found, _, err := s.sessions.get(r.Context(), id)
-	if err != nil || found.State != StateCreated || signedInMark(r, id) == found.Person {
+	if err != nil {
+		return err
+	}
+	if found.State != StateCreated && (found.State != StateOpened || !held.holds(found)) {
+		return nil
+	}
+	if stands, err := s.signedIn(r, found); err != nil || stands {
 		return err
 	}
 	state, err := s.newSecret()
@@ -78,6 +93,17 @@ func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url
 	return e
 }
 
+// signedIn says whether the person of a session has signed in in this browser, and not logged out since.
+func (s *Service) signedIn(r *http.Request, found *session) (bool, error) {
+	if found.Person != signedInMark(r, found.ID) || found.SignIn == "" {
+		return false, nil
+	}
+	return s.SignIn.Holds(r.Context(), found.SignIn)
+}
+
+// pageQuery leads back to the page of a session that this browser holds; the rest of its address is in the session.
+func pageQuery(held claim) string { return "token=" + held.token.String() }
+
 // signedInMark is what a session keeps of a sign-in in this browser, whose page cookie goes along when the provider
 // sends it back.
 func signedInMark(r *http.Request, id string) string {
@@ -105,7 +131,7 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 		return errNoSession()
 	}
 	id := sessionID(token)
-	user, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, kept.State, kept.Secret, query)
+	person, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, kept.State, kept.Secret, query)
 	if err != nil && !errors.Is(err, ErrSignIn) {
 		return unavailable("the OpenID provider: " + err.Error())
 	}
@@ -113,14 +139,14 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	if finding != nil {
 		return finding
 	}
-	if err != nil || user != found.Sub {
+	if err != nil || person.User != found.Sub {
 		return s.refuseSignIn(w, r, found, kept, token.String(), err)
 	}
 	_, err = s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
-		if current.State != StateCreated {
+		if current.State != StateCreated && (current.State != StateOpened || !newClaim(r, token, Caller{}).holds(current)) {
 			return nil, errUnchanged
 		}
-		current.Person = signedInMark(r, id)
+		current.Person, current.SignIn = signedInMark(r, id), person.Name
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

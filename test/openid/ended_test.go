@@ -4,8 +4,11 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 // logOut has the provider say that somebody is gone: out of one session by sid, or of all by sub.
@@ -104,4 +107,75 @@ func TestUserInfoFaults(t *testing.T) {
 	if a.status != 400 || a.field("error") != ir {
 		t.Errorf("a token without a user: %d %s", a.status, a.body)
 	}
+}
+
+// A page that was opened by a sign-in which the provider has ended since signs nothing until the same person has
+// signed in again, in the same browser.
+func TestLogoutWhileThePageIsOpen(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.signs = "sign_in" })
+	token := w.tokens(t, alice).field("access_token")
+	payloads := gateway.Payloads("RS256", 2)
+	asked := w.request(t, "acme", token, alice, payloads...)
+	p := newPerson(t)
+	page := w.page(t, p, asked.field("redirectUri"))
+	signIn := func(asked answer, who string) *url.URL {
+		t.Helper()
+		if asked.status != http.StatusForbidden || asked.field("code") != "sign_in" || !strings.HasPrefix(asked.field("signInUri"), w.issuer) {
+			t.Fatalf("%d %s", asked.status, asked.body)
+		}
+		w.forget(t, p)
+		return p.get(p.signIn(w.issuer, asked.field("signInUri"), who)).location(t)
+	}
+	call := page.call
+	signIn(call("/client/open", page.opening()), alice)
+	opened := call("/client/open", page.opening())
+	if opened.status != http.StatusOK {
+		t.Fatalf("%d %s", opened.status, opened.body)
+	}
+	id := opened.field("id")
+	byID := `{"id":"` + id + `"}`
+	w.logOut(t, "sub", bob)
+	if a := call("/client/open", byID); a.status != http.StatusOK {
+		t.Errorf("somebody else logs out: %d %s", a.status, a.body)
+	}
+	w.logOut(t, "sub", alice)
+	out := time.Now().Unix()
+	if a := call("/client/open", byID); a.field("code") != "sign_in" {
+		t.Errorf("shown again: %d %s", a.status, a.body)
+	}
+	if to := signIn(call("/client/sign", byID), bob); !strings.HasPrefix(to.String(), w.callback+"?token=") || to.Query().Get("error") != "access_denied" || to.Query().Get("state") != "s" {
+		t.Errorf("another person is sent to %s", to)
+	}
+	if a := call("/client/sign", byID); a.field("code") != "sign_in" {
+		t.Fatalf("after that: %d %s", a.status, a.body)
+	}
+	// A logout is told to the second: the next sign-in must be of a later one.
+	gateway.Eventually(5*time.Second, func() bool { return time.Now().Unix() > out })
+	if to := signIn(call("/client/sign", byID), alice); to.String() != w.signing()+"/client?token="+asked.field("token") {
+		t.Fatalf("signed in again, the browser goes to %s", to)
+	}
+	page.csrf = w.page(t, p, w.signing()+"/client?token="+asked.field("token")).csrf
+	if a := call("/client/open", byID); a.status != http.StatusOK || a.field("state") != "opened" {
+		t.Fatalf("the page: %d %s", a.status, a.body)
+	}
+	if a := call("/client/sign", byID); a.status != http.StatusAccepted {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if !gateway.Eventually(30*time.Second, func() bool { return p.get(w.signing()+"/client/session?id="+id).field("state") == "signed" }) {
+		t.Error("it is not signed")
+	}
+}
+
+// forget has the provider forget who signed in with this browser, as it does when they log out there.
+func (w *world) forget(t *testing.T, p *person) {
+	t.Helper()
+	at, err := url.Parse(w.issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone []*http.Cookie
+	for _, name := range []string{"_session", "_session.sig", "_session.legacy", "_session.legacy.sig"} {
+		gone = append(gone, &http.Cookie{Name: name, Path: "/", MaxAge: -1})
+	}
+	p.http.Jar.SetCookies(at, gone)
 }

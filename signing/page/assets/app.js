@@ -63,11 +63,11 @@ function act(question, then) {
   if (acting) return;
   acting = true;
   screen.busy(true);
-  ask(() => question(view.id), (error) => {
+  ask(() => question(view.id), signInOr((error) => {
     if (pastHelp.includes(error.code)) return refused(error);
     screen.problem(error);
     poll();
-  }, then);
+  }), then);
 }
 
 // sign has one of the request's ways sign it.
