@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi/openapi"
+	"github.com/seed-dd2befc3/countersign/description"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -40,6 +42,7 @@ const readyTimeout = 2 * time.Second
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
 //	POST /countersign/backup                 a backup of the store (see package backup), as a stream
+//	GET /countersign/openapi.json            all of this, for programs (see package adminapi/openapi)
 type Admin struct{}
 
 // CaddyModule returns the module's name for Caddy.
@@ -71,6 +74,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
 		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},
+		{Pattern: "GET /countersign" + description.Path, Handler: caddy.AdminHandlerFunc(adminDescription)},
 	}
 }
 
@@ -88,7 +92,13 @@ func adminAnswer(w http.ResponseWriter, status int, body any) error {
 	return encoder.Encode(body)
 }
 
+func adminDescription(w http.ResponseWriter, r *http.Request) error {
+	openapi.Serve(w, r)
+	return nil
+}
+
 func live(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Link", description.Link)
 	return adminAnswer(w, http.StatusOK, map[string]bool{"live": true})
 }
 

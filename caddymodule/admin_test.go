@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
+	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/store"
 	"github.com/seed-dd2befc3/countersign/store/memory"
@@ -49,6 +50,25 @@ func TestRunningApps(t *testing.T) {
 	}
 	if l.remove(one); l.latest() != nil {
 		t.Error("one that has ended is found")
+	}
+}
+
+// TestAdminIsDescribed: the description has the endpoints that there are, and no other.
+func TestAdminIsDescribed(t *testing.T) {
+	described := map[string]bool{}
+	for path, item := range descriptiontest.Lint(t, "adminapi/openapi/openapi.json").Paths.Map() {
+		for method := range item.Operations() {
+			described[method+" /countersign"+path] = true
+		}
+	}
+	routes := Admin{}.Routes()
+	for _, route := range routes {
+		if !described[route.Pattern] {
+			t.Errorf("%s is not described", route.Pattern)
+		}
+	}
+	if len(described) != len(routes) {
+		t.Errorf("%d endpoints are described, and there are %d", len(described), len(routes))
 	}
 }
 

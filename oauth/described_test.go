@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,5 +77,36 @@ func TestTheDescriptionIsServedAndLinked(t *testing.T) {
 	}
 	if a := w.do(httptest.NewRequest("GET", "/_ping", nil)); a.header.Get("Link") != description.Link {
 		t.Errorf("_ping links to %q", a.header.Get("Link"))
+	}
+}
+
+// Every word that the source has for a refusal stands in the description, of which it is the beginning at least.
+func TestDescriptionHasEveryWord(t *testing.T) {
+	text, err := os.ReadFile(descriptionFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, found := range regexp.MustCompile(`(?:(?:bad|refused|invalidForm|errorQuery)\((?:code\w+, )?|Description: |invalidGrant\([^,]+, )"([^"]+)"`).FindAllStringSubmatch(string(source), -1) {
+			seen++
+			if !strings.Contains(string(text), found[1]) {
+				t.Errorf("%s says %q, which the description does not have", file, found[1])
+			}
+		}
+	}
+	if seen < 60 {
+		t.Errorf("only %d words found: they are written in another way than this test reads", seen)
 	}
 }

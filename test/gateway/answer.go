@@ -53,6 +53,16 @@ func Get(t testing.TB, address string, header http.Header) Answer {
 	return do(t, newHTTP(), request)
 }
 
+// Post sends nothing to an address.
+func Post(t testing.TB, address string) Answer {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, newHTTP(), request)
+}
+
 // newHTTP is a client that follows nothing, goes through no proxy, keeps no connection over a restart, and takes no
 // answer that is not as it is described.
 func newHTTP() *http.Client {

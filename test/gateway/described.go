@@ -23,12 +23,14 @@ const (
 	signingDescription = "signing/openapi/openapi.json"
 	tokenDescription   = "oauth/openapi/openapi.json"
 	barsDescription    = "bars/openapi/openapi.json"
+	adminDescription   = "caddymodule/adminapi/openapi/openapi.json"
 )
 
 // mounts are where the tests have what is described, but for Signing Services, which are below any one segment.
 var mounts = map[string]string{
 	"/oauth2":                       tokenDescription,
 	"/booking-and-referral/FHIR/R4": barsDescription,
+	"/countersign":                  adminDescription,
 }
 
 // described is a transport that holds every answer of what is described to its OpenAPI description: the status, the
@@ -174,19 +176,19 @@ func IsEvent(value []byte) error {
 	return document.Schema("Event", value)
 }
 
-// MustBeDescribed holds that what is below an address links from its /_ping to its description, and serves it as it
-// stands in the repository.
-func MustBeDescribed(t testing.TB, base, file string) {
+// MustBeDescribed holds that an address links to the description of what is beside it, which is served as it stands in
+// the repository.
+func MustBeDescribed(t testing.TB, from, file string) {
 	t.Helper()
-	link := regexp.MustCompile(`^<([^>]+)>; rel="service-desc"; type="application/json"$`).FindStringSubmatch(Get(t, base+"/_ping", nil).Header.Get("Link"))
+	link := regexp.MustCompile(`^<([^>]+)>; rel="service-desc"; type="application/json"$`).FindStringSubmatch(Get(t, from, nil).Header.Get("Link"))
 	if link == nil {
-		t.Fatalf("%s/_ping links to no description", base)
+		t.Fatalf("%s links to no description", from)
 	}
-	from, err := url.Parse(base + "/_ping")
+	base, err := url.Parse(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := from.Parse(link[1])
+	address, err := base.Parse(link[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +211,7 @@ var descriptions = map[string]func() (*descriptiontest.Document, error){
 	signingDescription: sync.OnceValues(func() (*descriptiontest.Document, error) { return load(signingDescription) }),
 	tokenDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(tokenDescription) }),
 	barsDescription:    sync.OnceValues(func() (*descriptiontest.Document, error) { return load(barsDescription) }),
+	adminDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(adminDescription) }),
 }
 
 func load(file string) (*descriptiontest.Document, error) {

@@ -50,6 +50,8 @@ func TestDescribedCanSayNo(t *testing.T) {
 		"BaRS proxy": {"GET", "/booking-and-referral/FHIR/R4/Slot", said{404, fields("Content-Type", "application/fhir+json", "Cache-Control", "no-store", "X-Request-Id", "1"),
 			`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","details":{"coding":[{"system":"https://fhir.nhs.uk/CodeSystem/http-error-codes","code":"PROXY_NOT_FOUND"}]},"diagnostics":"The target identifier is not in the endpoint catalogue."}]}`},
 			[]string{"not-found", "invalid", "PROXY_NOT_FOUND", "REC_NOT_FOUND", "is not in", "is in", `"severity":"error",`, ""}},
+		"admin": {"GET", "/countersign/deliveries", said{200, plain, `{"deliveries":[{"id":"9f2c","client":"acme","state":"pending","at":"2026-11-22T09:00:00Z","attempts":1,"failures":1,"address":"http://localhost:9/hook"}]}`},
+			[]string{`"pending"`, `"lost"`, `"attempts":1`, `"attempts":"1"`, `,"client":"acme"`, "", `"id"`, `"token":"x","id"`}},
 		"Signing Service": {"GET", "/main/signatureresponse/" + id, said{404, fields("Content-Type", "application/json", "X-Request-Id", "1"),
 			`{"statusCode":404,"error":"Not Found","message":"No signature request for specified token","code":"not_found","requestId":"1"}`},
 			[]string{"404", "400", `"not_found"`, `"no_session"`, `"requestId"`, `"id"`}},

@@ -10,5 +10,5 @@ import (
 // every call of every test here.
 func TestDescriptionIsServedAndLinked(t *testing.T) {
 	w := newWorld(t, options{})
-	gateway.MustBeDescribed(t, w.URL("GATEWAY", "/main"), "signing/openapi/openapi.json")
+	gateway.MustBeDescribed(t, w.URL("GATEWAY", "/main/_ping"), "signing/openapi/openapi.json")
 }

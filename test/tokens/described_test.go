@@ -12,7 +12,7 @@ import (
 func TestDescription(t *testing.T) {
 	w := newWorld(t)
 	base := w.URL("GATEWAY", "/oauth2")
-	gateway.MustBeDescribed(t, base, "oauth/openapi/openapi.json")
+	gateway.MustBeDescribed(t, base+"/_ping", "oauth/openapi/openapi.json")
 	for _, c := range []struct {
 		method, path string
 		headers      []string
