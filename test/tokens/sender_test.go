@@ -76,7 +76,7 @@ func TestSender(t *testing.T) {
 		}) {
 			t.Fatal("no call after the rotation")
 		}
-		if !strings.Contains(w.Output(), `"kid":"turning-2","token"`) {
+		if !gateway.Eventually(10*time.Second, func() bool { return strings.Contains(w.Output(), `"kid":"turning-2","token"`) }) {
 			t.Error("the next key got no token")
 		}
 	})
