@@ -115,11 +115,7 @@ func (w *world) start() {
 
 func (w *world) caddyfile() string {
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	metrics
+`+gateway.Options+`	metrics
 	countersign {
 		environment int
 		store memory

@@ -33,11 +33,7 @@ type desktop struct {
 }
 
 const deskOptions = `{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+` + gateway.Options + `	countersign {
 		environment int
 		store badger
 		client acme {
@@ -49,15 +45,7 @@ const deskOptions = `{
 }
 
 https://localhost:{$PORT_SECOND} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 	}
 }
@@ -65,11 +53,7 @@ https://localhost:{$PORT_SECOND} {
 
 // toSecond is an agent's address, and how it is reached.
 const toSecond = `https://localhost:{$PORT_SECOND} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}`
+				` + gateway.MutualTLS + `			}`
 
 // newDesk starts the gateway and the agent. The mock's card is taken for a real one here: its issuer is trusted by
 // its file, and not as a mock's. It makes its issuer when it signs for the first time.

@@ -68,11 +68,7 @@ func newWorld(t *testing.T, services ...service) *world {
 			access open
 			%[2]s https://localhost:{$PORT_%[3]s} {
 				%[4]s
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				`+gateway.MutualTLS+`			}
 			certificates {
 				trust mock
 			}
@@ -81,15 +77,7 @@ func newWorld(t *testing.T, services ...service) *world {
 	}`, s.name, way, port, more, s.lines)
 		fmt.Fprintf(&agents, `
 https://localhost:{$PORT_%s} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+`+gateway.DemandMutualTLS+`	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 		%s
 	}
@@ -97,11 +85,7 @@ https://localhost:{$PORT_%s} {
 `, port, s.agent)
 	}
 	w.Gateway = gateway.Start(t, fmt.Sprintf(`{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store badger
 		client acme {

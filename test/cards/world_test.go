@@ -26,12 +26,7 @@ const (
 const patience = 2 * time.Minute
 
 const caddyfile = `{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+` + gateway.Options + `	countersign {
 		environment int
 		store badger
 		client acme {
@@ -50,11 +45,7 @@ http://localhost:{$PORT_GATEWAY} {
 			access open
 			tries 20
 			agent https://localhost:{$PORT_CARDS} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust_pool file %[2]s
 			}
@@ -63,15 +54,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_CARDS} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent pkcs11 {
+` + gateway.DemandMutualTLS + `	smartcard_agent pkcs11 {
 		allow_client gateway.countersign.internal
 		users 5550*
 		%[3]s

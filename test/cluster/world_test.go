@@ -75,12 +75,7 @@ func caddyfile(t *testing.T, o options, node int) string {
 		"{lease}", lease.String(), "{public}", public, "{key}", key.Public, "{audit}", t.TempDir(),
 		"{agent}", o.agent[node], "{client}", o.client[node], "{options}", o.options,
 	).Replace(`{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+` + gateway.Options + `	countersign {
 		environment int
 		store postgres {env.CLUSTER_DATABASE_URL}
 		audit {
@@ -106,11 +101,7 @@ http://localhost:{$PORT_GATEWAY} {
 			access open
 			lease {lease}
 			mock https://localhost:{$PORT_AGENT} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust mock
 			}
@@ -128,15 +119,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 		{agent}
 	}

@@ -20,11 +20,7 @@ import (
 const person = "555086689106"
 
 const caddyfile = `{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+` + gateway.Options + `	countersign {
 		environment int
 		store badger
 		client acme {
@@ -51,11 +47,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/main
 			access open
 			mock https://localhost:{$PORT_MAIN} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust mock
 			}
@@ -66,11 +58,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/guarded
 			access bearer
 			mock https://localhost:{$PORT_MAIN} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust mock
 			}
@@ -79,15 +67,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_MAIN} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 	}
 }

@@ -50,12 +50,7 @@ func (s site) caddyfile() string {
 		s.store = "badger"
 	}
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store %s
 		client %s {
@@ -90,11 +85,7 @@ http://localhost:{$PORT_GATEWAY} {
 			lease 1s
 			tries 100
 			mock https://localhost:{$PORT_AGENT} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				`+gateway.MutualTLS+`			}
 			certificates {
 				trust mock
 			}
@@ -104,15 +95,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+`+gateway.DemandMutualTLS+`	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 		%s
 	}

@@ -148,12 +148,7 @@ func TestWireA(t *testing.T) {
 	}
 	key := gateway.NewKey(t, 4096)
 	g := gateway.Start(t, fmt.Sprintf(`{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store memory
 		client acme {

@@ -61,20 +61,7 @@ type service struct {
 }
 
 const mutualTLS = `{
-					tls_client_auth gateway.countersign.internal
-					tls_trust_pool pki_root {
-						authority local
-					}
-				}`
-
-const agentTLS = `tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}`
+					` + gateway.MutualTLS + `				}`
 
 func newWorld(t *testing.T, o options) *world {
 	t.Helper()
@@ -112,7 +99,7 @@ func (w *world) caddyfile(o options) string {
 			}
 		}
 	}`, s.name, lines)
-		tls := agentTLS
+		tls := gateway.DemandMutualTLS
 		if s.tls != "" {
 			tls = s.tls
 		}
@@ -127,12 +114,7 @@ https://localhost:{$PORT_%s} {
 `, port, tls, s.agent)
 	}
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store badger
 		client acme {

@@ -136,11 +136,7 @@ func (w *world) signing() string { return w.URL("GATEWAY", "/signing-service") }
 func (w *world) caddyfile() string {
 	client := "key acme-1 " + w.key.Public + "\n\t\t\tcallback " + w.callback + "\n\t\t\t"
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store %[1]s
 		openid %[2]s {
@@ -210,11 +206,7 @@ http://localhost:{$PORT_GATEWAY} {
 			access bearer
 			%[10]s
 			mock https://localhost:{$PORT_AGENT} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				`+gateway.MutualTLS+`			}
 			certificates {
 				trust mock
 			}
@@ -223,15 +215,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+`+gateway.DemandMutualTLS+`	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 	}
 }

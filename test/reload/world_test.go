@@ -74,12 +74,7 @@ func (s site) caddyfile() string {
 		key = s.key
 	}
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store badger %[1]s
 		client acme {
@@ -98,11 +93,7 @@ http://localhost:{$PORT_GATEWAY} {
 			access open
 			mock https://localhost:{$PORT_AGENT} {
 				keepalive 10s
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				`+gateway.MutualTLS+`			}
 			certificates {
 				trust mock
 			}
@@ -112,15 +103,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+`+gateway.DemandMutualTLS+`	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 		%[5]s
 	}

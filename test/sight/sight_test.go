@@ -20,12 +20,7 @@ import (
 const person = "555086689106"
 
 const caddyfile = `{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	metrics
+` + gateway.Options + `	metrics
 	countersign {
 		environment int
 		client acme {
@@ -46,11 +41,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/signing
 			access open
 			mock https://localhost:{$PORT_AGENT} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust mock %[1]s.crt
 			}
@@ -67,15 +58,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 	}
 }

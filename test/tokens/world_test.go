@@ -115,11 +115,7 @@ func (w *world) caddyfile(sites string) string {
 		fmt.Fprintf(&clients, "\n\t\tclient %s {\n\t\t\t%s\n\t\t}", id, lines)
 	}
 	return fmt.Sprintf(`{
-	auto_https disable_redirects
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	countersign {
+`+gateway.Options+`	countersign {
 		environment int
 		store badger%s
 		product signing {
@@ -170,11 +166,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/signing-service
 			access bearer
 			mock https://localhost:{$PORT_GATEWAY} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				`+gateway.MutualTLS+`			}
 			certificates {
 				trust mock
 			}

@@ -38,12 +38,7 @@ func run(m *testing.M) int {
 }
 
 const template = `{
-	auto_https disable_redirects
-	grace_period 5s
-	default_bind 127.0.0.1
-	skip_install_trust
-	local_certs
-	metrics
+` + gateway.Options + `	metrics
 	countersign {
 		environment int
 		store badger
@@ -66,11 +61,7 @@ http://localhost:{$PORT_GATEWAY} {
 			public_url http://localhost:{$PORT_GATEWAY}/signing
 			access open
 			mock https://localhost:{$PORT_AGENT} {
-				tls_client_auth gateway.countersign.internal
-				tls_trust_pool pki_root {
-					authority local
-				}
-			}
+				` + gateway.MutualTLS + `			}
 			certificates {
 				trust mock
 			}
@@ -80,15 +71,7 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-	tls internal {
-		client_auth {
-			mode require_and_verify
-			trust_pool pki_root {
-				authority local
-			}
-		}
-	}
-	smartcard_agent mock {
+` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 		%[5]s
 	}
