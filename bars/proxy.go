@@ -145,11 +145,27 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, call *Call) *Outco
 		return tooMany
 	}
 	for _, name := range []string{HeaderRequestID, HeaderCorrelationID} {
-		if r.Header.Get(name) == "" {
+		switch {
+		case r.Header.Get(name) == "":
 			return noID.With("no %s", name)
+		case forOneHop(r.Header, name):
+			return noID.With("%s is named by Connection, so that it would not be sent on", name)
 		}
 	}
 	return nil
+}
+
+// forOneHop says whether a header is declared to be for the next hop alone (RFC 9110 §7.6.1). Such a one does not reach
+// the receiver, so that what was checked here would not be what is sent.
+func forOneHop(header http.Header, name string) bool {
+	for _, value := range header.Values("Connection") {
+		for option := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // at is the address of a request at a receiver: the receiver's own, the request's path, and its query, byte for byte.

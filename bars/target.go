@@ -31,6 +31,8 @@ func ParseTarget(header http.Header) (Target, *Outcome) {
 		return Target{}, badTarget.With("%d headers", len(values))
 	case len(values) == 0 || strings.TrimSpace(values[0]) == "":
 		return Target{}, badTarget.With("no header")
+	case forOneHop(header, HeaderTarget):
+		return Target{}, badTarget.With("named by Connection, so that it would not be sent on")
 	case len(values[0]) > maxTarget:
 		return Target{}, badTarget.With("%d bytes", len(values[0]))
 	}

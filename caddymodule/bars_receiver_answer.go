@@ -72,8 +72,23 @@ func dropForged(header http.Header) {
 	}
 }
 
+// claims are the parts of names of headers that load balancers tell of a caller's certificate with, by the word that
+// has to be in a name before its parts are looked for.
+var claims = []struct {
+	word  string
+	parts []string
+}{
+	{"cert", []string{""}},
+	{"xfcc", []string{""}},
+	{"client", []string{"clientdn", "clientsdn", "clientidn", "clientcn", "clientsan", "clientserial", "clientfingerprint", "clientthumbprint",
+		"clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient"}},
+	{"ssl", []string{"sslsubject", "sslissuer", "ssldn", "sslsdn", "sslidn", "sslcn", "sslserial", "sslfingerprint", "sslverif"}},
+	{"tls", []string{"mtls", "tlssubject", "tlsissuer", "tlsdn", "tlscn", "tlsserial", "tlsfingerprint", "tlsverif"}},
+}
+
 // claimsCertificate looks at a header's name without regard to case, hyphens, underscores and dots. It is called for
-// each header of each request, so most names are done with after the first look.
+// each header of each request, so most names are done with after a few words. Whatever has a certificate in its name is
+// taken for such a claim: nothing of the standard's has.
 func claimsCertificate(name string) bool {
 	letters := make([]byte, 0, 64)
 	for i := range len(name) {
@@ -86,17 +101,14 @@ func claimsCertificate(name string) bool {
 		}
 	}
 	plain := string(letters)
-	for _, part := range []string{"mtls", "xfcc", "peercert"} {
-		if strings.Contains(plain, part) {
-			return true
+	for _, claim := range claims {
+		if !strings.Contains(plain, claim.word) {
+			continue
 		}
-	}
-	if !strings.Contains(plain, "client") {
-		return false
-	}
-	for _, part := range []string{"clientcert", "clientdn", "clientsdn", "clientidn", "clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient"} {
-		if strings.Contains(plain, part) {
-			return true
+		for _, part := range claim.parts {
+			if strings.Contains(plain, part) {
+				return true
+			}
 		}
 	}
 	return false

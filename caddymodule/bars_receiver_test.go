@@ -88,11 +88,13 @@ func TestForgedHeaders(t *testing.T) {
 	for _, name := range []string{
 		"X-Client-Cert", "Client-Cert", "Client-Cert-Chain", "X-Forwarded-Client-Cert", "X-SSL-Client-Cert", "X-SSL-Client-S-DN", "SSL_CLIENT_VERIFY",
 		"X-Client-Verify", "X-ARR-ClientCert", "X-Amzn-Mtls-Clientcert-Subject", "X-TLS-Client-Subject", "x-client-certificate", "X-Client-DN", "X.Client.Cert",
+		"X-SSL-Cert", "SSL-Certificate", "X-SSL-Subject", "X-SSL-Issuer-DN", "X-SSL-CN", "X-TLS-Cert-Hash", "X-TLS-Verified", "X-Client-CN", "X-Client-SAN",
+		"X-Client-Serial", "X-Client-Fingerprint", "X-Cert-Subject", "X-Certificate-Thumbprint", "X-Peer-Certificate", "X-Auth-Cert", "X-MTLS-Verified", "XFCC",
 	} {
 		header[http.CanonicalHeaderKey(name)] = []string{"forged"}
 		header[name] = []string{"forged"}
 	}
-	kept := []string{"X-Request-Id", "Nhsd-Target-Identifier", "X-Client-Version", "Accept", "Nhsd-End-User-Organisation"}
+	kept := []string{"X-Request-Id", "Nhsd-Target-Identifier", "X-Client-Version", "Accept", "Nhsd-End-User-Organisation", "X-Forwarded-Ssl", "X-Client-Id", "Strict-Transport-Security"}
 	for _, name := range kept {
 		header.Set(name, "kept")
 	}
