@@ -122,7 +122,7 @@ type gatewayStatus struct {
 	KeysError   string               `json:"keysError,omitempty"`
 	OpenID      []openid.Status      `json:"openid"` // the providers that people sign in at
 	Services    []serviceStatus      `json:"services"`
-	Proxies     []proxyStatus        `json:"barsProxies"`
+	Proxies     []ProxyStatus        `json:"barsProxies"`
 	Revocations revocationStatus     `json:"revocations"`
 }
 
@@ -155,7 +155,7 @@ type serviceStatus struct {
 func (a *App) adminStatus(r *http.Request) (int, any) {
 	ctx := r.Context()
 	status := gatewayStatus{
-		Environment: a.Environment, Version: version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
+		Environment: a.Environment, Version: Version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
 		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(), Revocations: a.revocationStatus(),
 	}
 	var asking sync.WaitGroup

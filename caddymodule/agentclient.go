@@ -67,12 +67,12 @@ func (a *AgentClient) check() error {
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return errors.New("the address must be an https URL")
 	}
-	return checkMutualTLS(a.Transport, "the agent")
+	return CheckMutualTLS(a.Transport, "the agent")
 }
 
-// checkMutualTLS refuses a transport that does not show a certificate of ours, or that does not hold the other side's
+// CheckMutualTLS refuses a transport that does not show a certificate of ours, or that does not hold the other side's
 // to a pool of our own.
-func checkMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
+func CheckMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
 	if transport == nil || transport.TLS == nil {
 		return fmt.Errorf("has no TLS; add tls_client_auth with the gateway's certificate and tls_trust_pool with who vouches for %s's", to)
 	}
@@ -84,7 +84,7 @@ func checkMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
 		return errors.New("has no client certificate; add tls_client_auth with a name that Caddy manages, or with a certificate and a key file")
 	case tls.CARaw == nil && len(tls.RootCAPEMFiles) == 0 && len(tls.RootCAPool) == 0:
 		return fmt.Errorf("has no tls_trust_pool; say who vouches for %s's certificate, since the system's roots are never used", to)
-	case providerOf(tls.CARaw) == "system":
+	case IsSystemPool(tls.CARaw):
 		return fmt.Errorf("tls_trust_pool system is refused: name who vouches for %s's certificate, since thousands of others could vouch for another", to)
 	case strings.Contains(tls.ServerName, "{"):
 		return errors.New("tls_server_name cannot be a placeholder here")
@@ -92,11 +92,11 @@ func checkMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
 	return nil
 }
 
-// providerOf is the name of a trust pool's module.
-func providerOf(pool json.RawMessage) string {
+// IsSystemPool says whether a trust pool is the system's, which vouches for the whole world.
+func IsSystemPool(pool json.RawMessage) bool {
 	var of struct {
 		Provider string `json:"provider"`
 	}
 	_ = json.Unmarshal(pool, &of) // what cannot be read is refused when it is loaded
-	return of.Provider
+	return of.Provider == "system"
 }

@@ -70,10 +70,10 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(z.PublicURL, r) },
 		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
-		Observer: app.oauthObserver, Hold: app.holdRefusal, Now: app.now, Logger: ctx.Slogger(),
+		Observer: app.oauthObserver, Hold: app.HoldRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
 		Provider: provider, Checker: app.checker(),
-		RefuseBearer: (&userInfoDoor{app.holdRefusal}).refuse,
+		RefuseBearer: (&userInfoDoor{app.HoldRefusal}).refuse,
 	})
 	return err
 }

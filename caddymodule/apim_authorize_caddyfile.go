@@ -14,7 +14,6 @@ func init() {
 		return z, z.UnmarshalCaddyfile(h.Dispenser)
 	})
 	// This file comes before apim_token.go, so the directive does, too.
-	httpcaddyfile.RegisterDirectiveOrder("apim_authorize", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // UnmarshalCaddyfile reads:

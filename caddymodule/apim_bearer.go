@@ -30,7 +30,7 @@ type Bearer struct {
 	// OperationOutcome; or signing, the Signing Service's.
 	Errors Shape `json:"errors,omitempty"`
 
-	door   *door
+	door   *Door
 	logger *slog.Logger
 }
 
@@ -55,7 +55,7 @@ func (Bearer) CaddyModule() caddy.ModuleInfo {
 func (b *Bearer) Provision(ctx caddy.Context) error {
 	b.logger = ctx.Slogger()
 	var err error
-	if b.door, err = newDoor(ctx, b.Demands); err != nil {
+	if b.door, err = NewDoor(ctx, b.Demands); err != nil {
 		return fmt.Errorf("apim_bearer: %w", err)
 	}
 	if err := b.Errors.check(); err != nil {
@@ -66,7 +66,7 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 
 // ServeHTTP refuses, or passes on with the token's placeholders.
 func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	grant, err := b.door.enter(r)
+	grant, err := b.door.Enter(r)
 	if err != nil {
 		refusal := asRefusal(err)
 		b.logger.LogAttrs(r.Context(), refusal.level(), "access token refused",
@@ -77,12 +77,12 @@ func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		b.Errors.write(w, r, refusal)
 		return nil
 	}
-	setGrant(r, grant)
+	SetGrant(r, grant)
 	return next.ServeHTTP(w, r)
 }
 
-// setGrant tells the handlers that follow whose token it is.
-func setGrant(r *http.Request, grant oauth.Grant) {
+// SetGrant tells the handlers that follow whose token it is.
+func SetGrant(r *http.Request, grant oauth.Grant) {
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
@@ -119,15 +119,16 @@ type checker interface {
 	Check(ctx context.Context, authorization string) (oauth.Grant, error)
 }
 
-// door is the one check behind the directive, the provider and the services: whose token it is, and whether that
+// Door is the one check behind the directive, the provider and the services: whose token it is, and whether that
 // is enough.
-type door struct {
+type Door struct {
 	Demands
 	checker checker
 	hold    func(http.ResponseWriter, *http.Request) // before a stranger is refused; nil: at once
 }
 
-func newDoor(ctx caddy.Context, demands Demands) (*door, error) {
+// NewDoor makes a door of the app's. It refuses demands that no token could fulfil.
+func NewDoor(ctx caddy.Context, demands Demands) (*Door, error) {
 	app, err := app(ctx)
 	if err != nil {
 		return nil, err
@@ -139,11 +140,11 @@ func newDoor(ctx caddy.Context, demands Demands) (*door, error) {
 			}
 		}
 	}
-	return &door{Demands: demands, checker: app.checker(), hold: app.holdRefusal}, nil
+	return &Door{Demands: demands, checker: app.checker(), hold: app.HoldRefusal}, nil
 }
 
-// enter returns whose token the request shows. A refusal for want of something comes with the grant.
-func (d *door) enter(r *http.Request) (oauth.Grant, error) {
+// Enter returns whose token the request shows. A refusal for want of something comes with the grant.
+func (d *Door) Enter(r *http.Request) (oauth.Grant, error) {
 	shown := r.Header.Values("Authorization")
 	if len(shown) > 1 { // what reads another one would take somebody else in
 		return oauth.Grant{}, &oauth.BearerError{Code: oauth.BearerUnknown}

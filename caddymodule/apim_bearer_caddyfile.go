@@ -13,7 +13,6 @@ func init() {
 		b := &Bearer{}
 		return b, b.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("apim_bearer", httpcaddyfile.After, "basic_auth")
 }
 
 // UnmarshalCaddyfile reads:

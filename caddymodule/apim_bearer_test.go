@@ -76,7 +76,7 @@ func TestBearerDemands(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, shape := range []Shape{ShapeJSON, ShapeFHIR, ShapeSigning} {
-				b := &Bearer{Demands: c.demands, Errors: shape, door: &door{Demands: c.demands, checker: known}, logger: slog.New(slog.DiscardHandler)}
+				b := &Bearer{Demands: c.demands, Errors: shape, door: &Door{Demands: c.demands, checker: known}, logger: slog.New(slog.DiscardHandler)}
 				r, _ := request(c.token)
 				w := httptest.NewRecorder()
 				passed := false
@@ -116,7 +116,7 @@ func TestFaultWords(t *testing.T) {
 }
 
 func TestBearerProvider(t *testing.T) {
-	p := &BearerProvider{door: &door{Demands: Demands{Scopes: [][]string{{"a"}}}, checker: tokens{"Bearer app": application, "Bearer user": withUser}}}
+	p := &BearerProvider{door: &Door{Demands: Demands{Scopes: [][]string{{"a"}}}, checker: tokens{"Bearer app": application, "Bearer user": withUser}}}
 	r, replacer := request("Bearer app")
 	user, ok, err := p.Authenticate(httptest.NewRecorder(), r)
 	if err != nil || !ok || user.ID != "acme" {

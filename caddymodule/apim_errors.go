@@ -121,7 +121,10 @@ func faultOf(f refusal) fault {
 	return body
 }
 
-// outcomeOf is a refusal as an OperationOutcome (contract: bars §1).
+// OutcomeOf is what a Door returned, as an OperationOutcome (contract: bars §1).
+func OutcomeOf(err error) *bars.Outcome { return outcomeOf(asRefusal(err)) }
+
+// outcomeOf is a refusal as an OperationOutcome.
 func outcomeOf(f refusal) *bars.Outcome {
 	outcome := &bars.Outcome{Status: f.status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: f.message, Fault: bars.FaultSender, Detail: f.detail}
 	switch f.reason {

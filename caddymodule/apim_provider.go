@@ -17,7 +17,7 @@ func init() {
 type BearerProvider struct {
 	Demands
 
-	door *door
+	door *Door
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -31,7 +31,7 @@ func (BearerProvider) CaddyModule() caddy.ModuleInfo {
 // Provision finds the app whose tokens they are.
 func (p *BearerProvider) Provision(ctx caddy.Context) error {
 	var err error
-	if p.door, err = newDoor(ctx, p.Demands); err != nil {
+	if p.door, err = NewDoor(ctx, p.Demands); err != nil {
 		return fmt.Errorf("authentication provider apim_bearer: %w", err)
 	}
 	return nil
@@ -39,12 +39,12 @@ func (p *BearerProvider) Provision(ctx caddy.Context) error {
 
 // Authenticate says whose token it is: the user's id is the client, and the placeholders are those of apim_bearer.
 func (p *BearerProvider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	grant, err := p.door.enter(r)
+	grant, err := p.door.Enter(r)
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", asRefusal(err).challenge())
 		return caddyauth.User{}, false, err
 	}
-	setGrant(r, grant)
+	SetGrant(r, grant)
 	return caddyauth.User{ID: grant.Client}, true, nil
 }
 

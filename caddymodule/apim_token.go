@@ -20,7 +20,6 @@ func init() {
 		t := &TokenService{}
 		return t, t.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("apim_token", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // TokenService issues API-M access tokens to the countersign app's clients, at the path it is mounted at (by
@@ -77,9 +76,9 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	}
 	t.service, err = oauth.New(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(t.PublicURL, r) },
-		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), Observer: app.oauthObserver, Hold: app.holdRefusal,
+		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), Observer: app.oauthObserver, Hold: app.HoldRefusal,
 		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
-		Version: oauth.Version(version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
+		Version: oauth.Version(Version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
 	})
 	return err
 }

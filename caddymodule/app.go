@@ -73,8 +73,8 @@ type App struct {
 	refused  pool.Share[*refusals]
 	brake    *brake.Brake
 	expiries metrics.Expiries
-	services []*SigningService // of this configuration
-	proxies  []*BarsProxy      // the same
+	services []*SigningService    // of this configuration
+	proxies  []func() ProxyStatus // the same
 	lists    []*pool.Share[*revocations]
 	ring     *jwks.Ring
 	vault    vault
@@ -255,6 +255,12 @@ func (a *App) Store() store.Store {
 
 // Now is the time, by the clock of all that this installation does.
 func (a *App) Now() time.Time { return a.now() }
+
+// Metrics are where handlers count what happens. They are there once the app is provisioned.
+func (a *App) Metrics() *metrics.Metrics { return a.metrics.Value() }
+
+// Expiries are where handlers note the certificates that they depend on.
+func (a *App) Expiries() *metrics.Expiries { return &a.expiries }
 
 // Vault is Caddy's storage, where keys are kept.
 func (a *App) Vault() Vault { return a.vault }

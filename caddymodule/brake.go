@@ -36,9 +36,9 @@ func (a *App) parseRefusalRate(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// holdRefusal is called before a refusal is answered. It waits if its address was refused too often, and has the
+// HoldRefusal is called before a refusal is answered. It waits if its address was refused too often, and has the
 // connection closed if it was refused far too often.
-func (a *App) holdRefusal(w http.ResponseWriter, r *http.Request) {
+func (a *App) HoldRefusal(w http.ResponseWriter, r *http.Request) {
 	if a.brake == nil {
 		return
 	}

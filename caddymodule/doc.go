@@ -17,14 +17,13 @@
 //	smartcard_agent.go  the directive smartcard_agent: who may ask an agent
 //	jwks.go             the directive countersign_jwks
 //	apim_token.go       the directive apim_token: access tokens for clients
+//	order.go            the order of all directives in a route
 //	apim_bearer.go      the directive apim_bearer: who shows one may pass; one check behind it, the provider and the services
-//	bars_receiver.go    the directive bars_receiver: nobody but the BaRS proxy reaches the system behind
-//	bars_trust.go       … who may call, and the verifier of its connection policy
-//	bars_proxy.go       the directive bars_proxy: brokers bookings and referrals over Caddy's reverse proxy
 //	*_caddyfile.go      the syntax of each
 //
 // Below it are
 //
+//	bars      the directives bars_proxy and bars_receiver
 //	sender    the directive apim_sender: an application's own tokens and headers
 //	command   the command line, caddy countersign
 //	adminapi  the answers of the admin endpoint that commands read

@@ -18,7 +18,6 @@ func init() {
 		p := &PublishedKeys{}
 		return p, p.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("countersign_jwks", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // PublishedKeys answers with the gateway's own public keys, as a JWK set. A signing_service publishes the same

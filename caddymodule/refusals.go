@@ -96,6 +96,9 @@ func (a *App) provisionRefusals() error {
 	return err
 }
 
+// Remember has the admin endpoint, and the command why, tell of a request that a handler refused.
+func (a *App) Remember(refused adminapi.Refusal) { a.refused.Value().remember(refused) }
+
 // observer is what this configuration's services tell what happens.
 func (a *App) observer() signing.Observer { return observer{a.metrics.Value(), a.refused.Value()} }
 
@@ -105,7 +108,7 @@ func (a *App) oauthObserver(_ context.Context, answer oauth.Answer) {
 	if answer.Status == 0 {
 		return
 	}
-	a.refused.Value().remember(adminapi.Refusal{
+	a.Remember(adminapi.Refusal{
 		Time: answer.Time.UTC(), RequestID: answer.MessageID, Endpoint: answer.Endpoint, Client: answer.Client,
 		Status: answer.Status, Code: answer.Code, Check: answer.Grant, Answer: answer.Message, Detail: answer.Detail,
 	})

@@ -88,7 +88,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 	}
 	if s.Environment == Sandbox {
 		s.service, err = signing.NewSandbox(signing.SandboxOptions{
-			BaseURL: s.baseURL, Clients: s.app.signingClients(), StatusKey: statusKey, Version: version(),
+			BaseURL: s.baseURL, Clients: s.app.signingClients(), StatusKey: statusKey, Version: Version(),
 			Observer: s.app.observer(), Logger: ctx.Slogger(),
 		})
 		return err
@@ -159,9 +159,9 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),
 		},
-		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: version(), StatusKey: statusKey,
+		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: Version(), StatusKey: statusKey,
 		Webhooks: s.app.webhooks(),
-		Span:     span, Observer: s.app.observer(), Hold: s.app.holdRefusal, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Span:     span, Observer: s.app.observer(), Hold: s.app.HoldRefusal, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.expiries.Watch("issuer", trust.Issuers...)

@@ -14,7 +14,6 @@ func init() {
 		s := &SigningService{}
 		return s, s.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("signing_service", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // UnmarshalCaddyfile reads:

@@ -86,9 +86,9 @@ func (s *SigningService) demands() Demands {
 // signingDoor is the Signing Service's check of its callers: a token with the service's scope, and with a user of
 // enough assurance where it has one, or must have. Whose sessions the caller may ask about is for the service to say.
 func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, error) {
-	d := &door{Demands: s.demands(), checker: s.app.checker()}
+	d := &Door{Demands: s.demands(), checker: s.app.checker()}
 	return func(r *http.Request) (signing.Caller, error) {
-		grant, err := d.enter(r)
+		grant, err := d.Enter(r)
 		if err == nil && grant.User != "" && levelOf(grant.Level) < s.leastLevel() {
 			err = &insufficient{"its user must have signed in with the level " + s.Level}
 		}

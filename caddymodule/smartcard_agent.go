@@ -22,7 +22,6 @@ func init() {
 		a := &SmartcardAgent{}
 		return a, a.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("smartcard_agent", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // SmartcardAgent is a smartcard agent: behind mutual TLS, for gateways (contract: smartcard-agent, way A), or on a

@@ -9,8 +9,10 @@ import (
 
 const modulePath = "github.com/seed-dd2befc3/countersign"
 
-// version is what /_ping tells: the version of this module in the build, and the commit where the build knows it.
-var version = sync.OnceValue(func() signing.Version {
+// Version is what /_ping tells: the version of this module in the build, and the commit where the build knows it.
+func Version() signing.Version { return readVersion() }
+
+var readVersion = sync.OnceValue(func() signing.Version {
 	v := signing.Version{Version: "(devel)", ReleaseID: "(devel)"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

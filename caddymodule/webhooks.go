@@ -107,7 +107,7 @@ func (a *App) webhookSettings() webhook.Settings {
 		Source:  signing.NewOutbox(lazyStore{a}, a.webhooks(), a.now),
 		Timeout: time.Duration(w.Timeout), FirstWait: time.Duration(w.FirstWait), LongestWait: time.Duration(w.LongestWait),
 		GiveUp: time.Duration(w.GiveUp), KeepDead: time.Duration(w.KeepDead), Poll: time.Duration(w.Poll), PerClient: w.Concurrency,
-		UserAgent: "Countersign/" + version().Version, Logger: a.logger,
+		UserAgent: "Countersign/" + Version().Version, Logger: a.logger,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule/sender"
 )
 
@@ -58,7 +59,7 @@ func findPatients(config []byte) (patients, error) {
 			}
 			return found.addSender(&s, parsed.Apps.Countersign.Environment)
 		case "bars_receiver":
-			var rc caddymodule.Receiver
+			var rc caddybars.Receiver
 			if err := json.Unmarshal(raw, &rc); err != nil {
 				return err
 			}
@@ -152,7 +153,7 @@ func (p *patients) addSender(s *sender.Sender, environment caddymodule.Environme
 	return nil
 }
 
-func (p *patients) addReceiver(rc *caddymodule.Receiver, environment caddymodule.Environment, hosts []string, keys map[string]string) {
+func (p *patients) addReceiver(rc *caddybars.Receiver, environment caddymodule.Environment, hosts []string, keys map[string]string) {
 	if rc.Environment == "" {
 		rc.Environment = environment
 	}

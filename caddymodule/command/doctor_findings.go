@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/seed-dd2befc3/countersign/caddymodule"
+	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 )
 
 // condition is how a check has ended.
@@ -91,7 +91,7 @@ func (d *doctor) expiry(of string, certificates ...*x509.Certificate) {
 			d.add(check, of, conditionFailed, fmt.Sprintf("%s has expired on %s", c.Subject, minute(c.NotAfter)), fix)
 		case d.now().Before(c.NotBefore):
 			d.add(check, of, conditionFailed, fmt.Sprintf("%s is not valid before %s", c.Subject, minute(c.NotBefore)), "check this machine's clock (timedatectl), or wait")
-		case left < caddymodule.ExpirySoon:
+		case left < caddybars.ExpirySoon:
 			d.add(check, of, conditionWarning, found, fix)
 		default:
 			d.ok(check, of, "%s", found)

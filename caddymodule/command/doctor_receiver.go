@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 )
 
 // receiverSubject is a receiver that is looked at.
@@ -36,7 +37,7 @@ func (d *doctor) receiver(ctx context.Context, s receiverSubject) {
 	if s.certificate != "" {
 		d.certificate(of, s, chain)
 	}
-	site := &caddymodule.Receiver{ReceiverTrust: caddymodule.ReceiverTrust{Environment: caddymodule.Environment(s.environment)}, ProxyAddresses: s.addresses}
+	site := &caddybars.Receiver{ReceiverTrust: caddybars.ReceiverTrust{Environment: caddymodule.Environment(s.environment)}, ProxyAddresses: s.addresses}
 	if allowed, err := site.Allowed(); err != nil {
 		d.failed("egress", of, err, "leave proxy_addresses out for NHS England's proxy of "+string(s.environment))
 	} else {

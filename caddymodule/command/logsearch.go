@@ -9,8 +9,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
+	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 )
 
 // maxLine bounds a line of a log; what is longer is passed over.
@@ -63,7 +63,7 @@ func findInLog(log io.Reader, id string) (found []adminapi.Refusal, accepted str
 		var read logLine
 		if bytes.Contains(line, quoted) && json.Unmarshal(line, &read) == nil && read.names(id) {
 			switch read.Message {
-			case "request refused", "token request refused", "access token refused", caddymodule.BaRSFailed:
+			case "request refused", "token request refused", "access token refused", caddybars.FailedMessage:
 				found = append(found, read.report())
 			case "signing request accepted":
 				accepted = read.Session

@@ -15,7 +15,6 @@ func init() {
 		s := &Sender{}
 		return s, s.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("apim_sender", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // UnmarshalCaddyfile reads:

@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
@@ -28,7 +29,7 @@ func (c *catalogueSource) Destruct() error {
 
 // provisionCatalogue reads the targets of the Caddyfile, and finds the source of the others or makes it. A file is
 // read here; an address is asked once the configuration has started.
-func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
+func (b *Proxy) provisionCatalogue(rules outbound.Options) error {
 	entries := make(map[bars.Target]string, len(b.Targets))
 	for _, t := range b.Targets {
 		target := bars.Target{System: t.System, Value: t.Value}
@@ -37,7 +38,7 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 		}
 		entries[target] = t.URL
 	}
-	names := bars.Rules{Loose: b.Environment == Sandbox, Name: b.Environment.nameRule(), Strict: b.StrictNames}
+	names := bars.Rules{Loose: b.Environment == caddymodule.Sandbox, Name: nameRule(b.Environment), Strict: b.StrictNames}
 	var err error
 	if b.inline, err = bars.NewCatalogue(entries, names); err != nil {
 		return err
@@ -48,7 +49,7 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 	if b.Catalogue == "" {
 		return nil
 	}
-	options := bars.SourceOptions{Every: time.Duration(b.CatalogueEvery), Rules: names, Now: b.app.now, Logger: b.logger}
+	options := bars.SourceOptions{Every: time.Duration(b.CatalogueEvery), Rules: names, Now: b.app.Now, Logger: b.logger}
 	if address, err := url.Parse(b.Catalogue); err == nil && address.Host != "" {
 		if err := b.Environment.CheckAddress("catalogue", b.Catalogue); err != nil {
 			return err
@@ -71,40 +72,19 @@ func (b *BarsProxy) provisionCatalogue(rules outbound.Options) error {
 	return source.First()
 }
 
-// catalogues tells how the endpoint catalogues of this configuration are.
-func (a *App) catalogues() []bars.SourceStatus {
-	var all []bars.SourceStatus
-	for _, proxy := range a.proxies {
-		if source, held := proxy.source.Held(); held {
-			all = append(all, source.Status())
-		}
+// status is the proxy as the admin endpoint tells of it.
+func (b *Proxy) status() caddymodule.ProxyStatus {
+	status := caddymodule.ProxyStatus{Environment: b.Environment, Targets: b.inline.Size()}
+	if source, held := b.source.Held(); held {
+		catalogue := source.Status()
+		status.Catalogue = &catalogue
 	}
-	return all
-}
-
-// proxyStatus is a bars_proxy as the admin endpoint tells of it.
-type proxyStatus struct {
-	Environment Environment        `json:"environment"`
-	Targets     int                `json:"targets"` // of the Caddyfile
-	Catalogue   *bars.SourceStatus `json:"catalogue,omitempty"`
-}
-
-func (a *App) proxyStatus() []proxyStatus {
-	all := []proxyStatus{}
-	for _, proxy := range a.proxies {
-		status := proxyStatus{Environment: proxy.Environment, Targets: proxy.inline.Size()}
-		if source, held := proxy.source.Held(); held {
-			catalogue := source.Status()
-			status.Catalogue = &catalogue
-		}
-		all = append(all, status)
-	}
-	return all
+	return status
 }
 
 // health is the answer of /_status.
-func (b *BarsProxy) health() map[string]any {
-	build := version()
+func (b *Proxy) health() map[string]any {
+	build := caddymodule.Version()
 	check := map[string]any{"status": "pass", "timeout": "false", "responseCode": http.StatusOK, "outcome": "OK", "links": map[string]string{"self": ""}}
 	if source, held := b.source.Held(); held {
 		status := source.Status()

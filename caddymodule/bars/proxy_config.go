@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"cmp"
@@ -19,15 +19,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
 // dialTimeout is how long a receiver's address is looked up and connected to.
 const dialTimeout = 5 * time.Second
 
-func (b *BarsProxy) provision(ctx caddy.Context) error {
+func (b *Proxy) provision(ctx caddy.Context) error {
 	var err error
-	if b.app, err = app(ctx); err != nil {
+	if b.app, err = caddymodule.FromContext(ctx); err != nil {
 		return err
 	}
 	b.logger = ctx.Slogger()
@@ -53,22 +54,22 @@ func (b *BarsProxy) provision(ctx caddy.Context) error {
 	}
 	limits := bars.Limits{PerApp: b.Rate, Overall: b.RateOverall}
 	quota, err := b.quota.Acquire(fmt.Sprintf("bars quota %s %v", b.Environment, limits), func() (*sharedQuota, error) {
-		return &sharedQuota{bars.NewQuota(limits, b.app.now)}, nil
+		return &sharedQuota{bars.NewQuota(limits, b.app.Now)}, nil
 	})
 	if err != nil {
 		return err
 	}
 	access := func(*http.Request) (string, error) { return "", nil }
-	if b.Environment != Sandbox {
+	if b.Environment != caddymodule.Sandbox {
 		if access, err = b.access(ctx); err != nil {
 			return err
 		}
 	}
 	b.proxy = bars.NewProxy(bars.Options{
-		Sandbox: b.Environment == Sandbox, Access: access, Find: b.find, Quota: quota.Quota,
-		Version: version(), StatusKey: statusKey, Health: b.health, Now: b.app.now,
+		Sandbox: b.Environment == caddymodule.Sandbox, Access: access, Find: b.find, Quota: quota.Quota,
+		Version: caddymodule.Version(), StatusKey: statusKey, Health: b.health, Now: b.app.Now,
 	})
-	b.app.proxies = append(b.app.proxies, b)
+	b.app.ReportProxy(b.status)
 	return nil
 }
 
@@ -79,7 +80,7 @@ type sharedQuota struct{ *bars.Quota }
 func (*sharedQuota) Destruct() error { return nil }
 
 // check refuses what cannot be meant, and sets the defaults.
-func (b *BarsProxy) check() error {
+func (b *Proxy) check() error {
 	if err := b.Environment.Check(); err != nil {
 		return err
 	}
@@ -97,29 +98,29 @@ func (b *BarsProxy) check() error {
 			return fmt.Errorf("resolve %s: %q is not an IP address", host, address)
 		}
 	}
-	defaults := bars.DefaultLimits(b.Environment == Production)
+	defaults := bars.DefaultLimits(b.Environment == caddymodule.Production)
 	b.Rate, b.RateOverall = cmp.Or(b.Rate, defaults.PerApp), cmp.Or(b.RateOverall, defaults.Overall)
 	b.Timeout = cmp.Or(b.Timeout, caddy.Duration(bars.Timeout))
 	b.MaxBody = cmp.Or(b.MaxBody, bars.MaxBody)
-	if b.Environment == Sandbox {
+	if b.Environment == caddymodule.Sandbox {
 		return nil
 	}
 	if b.Catalogue == "" && len(b.Targets) == 0 {
 		return errors.New("has no endpoint catalogue; add catalogue with a file or a URL, or target <system> <value> <url>")
 	}
-	return checkMutualTLS(b.Transport, "the receiver")
+	return caddymodule.CheckMutualTLS(b.Transport, "the receiver")
 }
 
 // outboundRules say what addresses may be connected to: those of the catalogue, and of receivers.
-func (b *BarsProxy) outboundRules() (outbound.Options, error) {
+func (b *Proxy) outboundRules() (outbound.Options, error) {
 	rules, err := b.app.Outbound(b.Environment)
 	rules.Timeout = dialTimeout
 	return rules, err
 }
 
 // nameRule says what is unusual about a receiver's name in the environment; in the sandbox nothing is.
-func (e Environment) nameRule() func(host string) error {
-	if e == Sandbox {
+func nameRule(e caddymodule.Environment) func(host string) error {
+	if e == caddymodule.Sandbox {
 		return nil
 	}
 	return func(host string) error {
@@ -133,7 +134,7 @@ func (e Environment) nameRule() func(host string) error {
 
 // provisionUpstream makes the way to the receivers: Caddy's own reverse proxy over its own transport, with the
 // broker between them.
-func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) error {
+func (b *Proxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) error {
 	if b.Transport == nil {
 		b.Transport = &reverseproxy.HTTPTransport{}
 	}
@@ -150,9 +151,9 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 	}
 	transport := b.Transport.Transport
 	transport.DialContext = b.dialer(rules)
-	own := b.app.expiries.WatchTransport("bars_proxy", transport.TLSClientConfig)
-	b.app.expiries.Watch("bars_proxy_chain", chain...)
-	b.expiry = &expiryWatch{certificates: slices.Concat(chain, own), logger: b.logger, now: b.app.now}
+	own := b.app.Expiries().WatchTransport("bars_proxy", transport.TLSClientConfig)
+	b.app.Expiries().Watch("bars_proxy_chain", chain...)
+	b.expiry = &expiryWatch{certificates: slices.Concat(chain, own), logger: b.logger, now: b.app.Now}
 	b.app.OnStart(b.expiry.remind)
 	b.upstream = &reverseproxy.Handler{
 		Transport:        &bars.Broker{Transport: b.Transport, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
@@ -163,8 +164,8 @@ func (b *BarsProxy) provisionUpstream(ctx caddy.Context, rules outbound.Options)
 
 // chain is the environment's: who vouches for receivers. The system's roots are refused, and whatever else does not
 // tell whom it trusts.
-func (b *BarsProxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
-	if b.Environment == Sandbox {
+func (b *Proxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
+	if b.Environment == caddymodule.Sandbox {
 		return nil, nil
 	}
 	trust := ReceiverTrust{TrustPoolRaw: b.Transport.TLS.CARaw}
@@ -179,7 +180,7 @@ func (b *BarsProxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
 }
 
 // dialer connects to receivers: by name, under the rules for outgoing connections, or where Resolve says.
-func (b *BarsProxy) dialer(rules outbound.Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+func (b *Proxy) dialer(rules outbound.Options) func(ctx context.Context, network, address string) (net.Conn, error) {
 	pinned := make(map[string]string, len(b.Resolve))
 	for host, address := range b.Resolve {
 		pinned[strings.ToLower(host)] = address
@@ -193,7 +194,7 @@ func (b *BarsProxy) dialer(rules outbound.Options) func(ctx context.Context, net
 		if to, found := pinned[strings.ToLower(host)]; found {
 			return direct.DialContext(ctx, network, net.JoinHostPort(to, port))
 		}
-		if b.Environment == Sandbox {
+		if b.Environment == caddymodule.Sandbox {
 			return direct.DialContext(ctx, network, address)
 		}
 		return public(ctx, network, address)
@@ -201,23 +202,23 @@ func (b *BarsProxy) dialer(rules outbound.Options) func(ctx context.Context, net
 }
 
 // access finds out which application sends: it shows a token of this installation, for this product.
-func (b *BarsProxy) access(ctx caddy.Context) (func(*http.Request) (string, error), error) {
-	door, err := newDoor(ctx, Demands{Scopes: [][]string{{bars.Scope}}})
+func (b *Proxy) access(ctx caddy.Context) (func(*http.Request) (string, error), error) {
+	door, err := caddymodule.NewDoor(ctx, caddymodule.Demands{Scopes: [][]string{{bars.Scope}}})
 	if err != nil {
 		return nil, err
 	}
 	return func(r *http.Request) (string, error) {
-		grant, err := door.enter(r)
+		grant, err := door.Enter(r)
 		if err != nil {
-			return grant.Client, outcomeOf(asRefusal(err))
+			return grant.Client, caddymodule.OutcomeOf(err)
 		}
-		setGrant(r, grant)
+		caddymodule.SetGrant(r, grant)
 		return grant.Client, nil
 	}, nil
 }
 
 // find finds a target's address, first among the Caddyfile's own.
-func (b *BarsProxy) find(target bars.Target) (*url.URL, *bars.Outcome) {
+func (b *Proxy) find(target bars.Target) (*url.URL, *bars.Outcome) {
 	address, outcome := b.inline.Lookup(target)
 	source, held := b.source.Held()
 	if outcome == nil || !held {

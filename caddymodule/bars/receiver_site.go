@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 )
 
 // receiverSite is what a receiver can see of its server before anything listens: the connection policies, in the
@@ -18,7 +19,7 @@ import (
 type receiverSite struct {
 	server *caddyhttp.Server
 	trust  ReceiverTrust
-	app    *App
+	app    *caddymodule.App
 }
 
 // certificateTag is by which the connection policy of a receiver's site finds the certificate that was loaded for it.
@@ -73,11 +74,11 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 		return fmt.Errorf("has client_auth mode %s; a receiver needs require_and_verify", auth.Mode)
 	case auth.CARaw == nil:
 		return errors.New("has no trust_pool, so that the system's authorities would vouch for callers; name the environment's chain")
-	case providerOf(auth.CARaw) == "system":
+	case caddymodule.IsSystemPool(auth.CARaw):
 		return errors.New("trusts the system's authorities; a receiver trusts the environment's chain and none else")
 	case !s.verifies(policy):
 		return errors.New("has no verifier bars with the same environment and chain as this receiver; one site has one environment")
-	case policy.InsecureSecretsLog != "" && s.trust.Environment == Production:
+	case policy.InsecureSecretsLog != "" && s.trust.Environment == caddymodule.Production:
 		return errors.New("writes the secrets of connections to a file (insecure_secrets_log), which production refuses")
 	}
 	for _, suite := range policy.CipherSuites {

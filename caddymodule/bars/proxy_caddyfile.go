@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"strconv"
@@ -14,10 +14,9 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("bars_proxy", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		b := &BarsProxy{}
+		b := &Proxy{}
 		return b, b.UnmarshalCaddyfile(h.Dispenser)
 	})
-	httpcaddyfile.RegisterDirectiveOrder("bars_proxy", httpcaddyfile.Before, "reverse_proxy")
 }
 
 // UnmarshalCaddyfile reads:
@@ -35,7 +34,7 @@ func init() {
 //		status_key   <key>
 //		<sub-directives of Caddy's http transport; outside the sandbox tls_client_auth and tls_trust_pool are mandatory>
 //	}
-func (b *BarsProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (b *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // bars_proxy
 	if d.NextArg() {
 		return d.ArgErr()
@@ -59,7 +58,7 @@ func (b *BarsProxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return b.Transport.UnmarshalCaddyfile(transport)
 }
 
-func (b *BarsProxy) parseCatalogue(d *caddyfile.Dispenser) error {
+func (b *Proxy) parseCatalogue(d *caddyfile.Dispenser) error {
 	if b.Catalogue != "" {
 		return d.Err("catalogue is given twice; add single entries by target")
 	}
@@ -73,16 +72,16 @@ func (b *BarsProxy) parseCatalogue(d *caddyfile.Dispenser) error {
 	return parse.Duration(d, &b.CatalogueEvery)
 }
 
-func (b *BarsProxy) parseTarget(d *caddyfile.Dispenser) error {
+func (b *Proxy) parseTarget(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 3 {
 		return d.Err("target takes a system, a value and a URL: target https://fhir.nhs.uk/Id/dos-service-id 2000072489 https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk")
 	}
-	b.Targets = append(b.Targets, BarsTarget{args[0], args[1], args[2]})
+	b.Targets = append(b.Targets, Target{args[0], args[1], args[2]})
 	return nil
 }
 
-func (b *BarsProxy) parseResolve(d *caddyfile.Dispenser) error {
+func (b *Proxy) parseResolve(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 {
 		return d.Err("resolve takes a host name and an IP address: resolve BaRS-INT-X26.MySupplier.thirdparty.nhs.uk 10.1.2.3")
@@ -97,7 +96,7 @@ func (b *BarsProxy) parseResolve(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (b *BarsProxy) parseOverall(d *caddyfile.Dispenser) error {
+func (b *Proxy) parseOverall(d *caddyfile.Dispenser) error {
 	var text string
 	if err := parse.One(d, &text); err != nil {
 		return err
@@ -111,4 +110,4 @@ func (b *BarsProxy) parseOverall(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-var _ caddyfile.Unmarshaler = (*BarsProxy)(nil)
+var _ caddyfile.Unmarshaler = (*Proxy)(nil)

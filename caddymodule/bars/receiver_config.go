@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"errors"
@@ -12,11 +12,12 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 )
 
 // Provision reads the chain and the certificate, and refuses a site whose TLS is weaker than what it has to be.
 func (rc *Receiver) Provision(ctx caddy.Context) error {
-	app, err := app(ctx)
+	app, err := caddymodule.FromContext(ctx)
 	if err == nil {
 		err = rc.provision(ctx, app)
 	}
@@ -26,9 +27,9 @@ func (rc *Receiver) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
-	rc.logger, rc.metrics = ctx.Slogger(), app.metrics.Value()
-	rc.expiry = &expiryWatch{logger: rc.logger, now: app.now}
+func (rc *Receiver) provision(ctx caddy.Context, app *caddymodule.App) error {
+	rc.logger, rc.metrics = ctx.Slogger(), app.Metrics()
+	rc.expiry = &expiryWatch{logger: rc.logger, now: app.Now}
 	if rc.Timeout == 0 {
 		rc.Timeout = caddy.Duration(receiverTimeout)
 	}
@@ -59,7 +60,7 @@ func (rc *Receiver) provision(ctx caddy.Context, app *App) error {
 	if err := rc.provisionCertificate(app); err != nil {
 		return err
 	}
-	app.expiries.Watch("bars_receiver_chain", rc.trust.Chain...)
+	app.Expiries().Watch("bars_receiver_chain", rc.trust.Chain...)
 	rc.expiry.certificates = append(rc.expiry.certificates, rc.trust.Chain...)
 	app.OnStart(rc.expiry.remind)
 	return nil
@@ -132,7 +133,7 @@ func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 
 // provisionCertificate looks at the system's own certificate. One that has expired is told of, and does not keep
 // the gateway's other sites from starting.
-func (rc *Receiver) provisionCertificate(app *App) error {
+func (rc *Receiver) provisionCertificate(app *caddymodule.App) error {
 	if rc.Certificate == "" {
 		return nil
 	}
@@ -153,7 +154,7 @@ func (rc *Receiver) provisionCertificate(app *App) error {
 			}
 		}
 	}
-	app.expiries.Watch("bars_receiver", file[0])
+	app.Expiries().Watch("bars_receiver", file[0])
 	rc.expiry.certificates = append(rc.expiry.certificates, file[0])
 	return nil
 }

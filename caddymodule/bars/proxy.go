@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"fmt"
@@ -11,20 +11,21 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
 func init() {
-	caddy.RegisterModule(&BarsProxy{})
+	caddy.RegisterModule(&Proxy{})
 }
 
-// BarsProxy is the Booking and Referral Standard's proxy at the path it is mounted at (by handle_path, or with that
+// Proxy is the Booking and Referral Standard's proxy at the path it is mounted at (by handle_path, or with that
 // path stripped in another way): it holds requests to the standard's checks, finds the receiver in the endpoint
 // catalogue, and brokers them to it over mutual TLS, by Caddy's own reverse proxy (contract: bars §1).
-type BarsProxy struct {
+type Proxy struct {
 	// Environment overrides the global one for this site. The sandbox asks for no token and takes any address.
-	Environment Environment `json:"environment,omitempty"`
+	Environment caddymodule.Environment `json:"environment,omitempty"`
 
 	// Catalogue is the endpoint catalogue: a JSON file, or an https URL.
 	Catalogue string `json:"catalogue,omitempty"`
@@ -34,7 +35,7 @@ type BarsProxy struct {
 	CatalogueEvery caddy.Duration `json:"catalogue_every,omitempty"`
 
 	// Targets are entries of the catalogue's kind, which go before those of Catalogue.
-	Targets []BarsTarget `json:"targets,omitempty"`
+	Targets []Target `json:"targets,omitempty"`
 
 	// Resolve gives addresses (IP) of host names that the name server does not know, or should not be asked for.
 	Resolve map[string]string `json:"resolve,omitempty"`
@@ -62,7 +63,7 @@ type BarsProxy struct {
 	// client_certificate_file, the proxy's own certificate, and tls.ca, the environment's chain, are mandatory.
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
-	app      *App
+	app      *caddymodule.App
 	logger   *slog.Logger
 	inline   *bars.Catalogue
 	source   pool.Share[*catalogueSource]
@@ -72,20 +73,20 @@ type BarsProxy struct {
 	expiry   *expiryWatch
 }
 
-// BarsTarget is an entry of the endpoint catalogue: what identifies a receiver, and its address.
-type BarsTarget struct {
+// Target is an entry of the endpoint catalogue: what identifies a receiver, and its address.
+type Target struct {
 	System string `json:"system"`
 	Value  string `json:"value"`
 	URL    string `json:"url"`
 }
 
 // CaddyModule returns the module's name for Caddy.
-func (*BarsProxy) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.bars_proxy", New: func() caddy.Module { return new(BarsProxy) }}
+func (*Proxy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bars_proxy", New: func() caddy.Module { return new(Proxy) }}
 }
 
 // Provision makes the proxy. It reads the catalogue's file and the certificates, and connects to nothing.
-func (b *BarsProxy) Provision(ctx caddy.Context) error {
+func (b *Proxy) Provision(ctx caddy.Context) error {
 	if err := b.provision(ctx); err != nil {
 		return fmt.Errorf("bars_proxy: %w", err)
 	}
@@ -93,7 +94,7 @@ func (b *BarsProxy) Provision(ctx caddy.Context) error {
 }
 
 // Cleanup lets go of the catalogue, the counts and the connections to receivers.
-func (b *BarsProxy) Cleanup() error {
+func (b *Proxy) Cleanup() error {
 	var err error
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
@@ -110,7 +111,7 @@ func (b *BarsProxy) Cleanup() error {
 }
 
 // ServeHTTP refuses, answers or brokers.
-func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	began := time.Now()
 	b.expiry.remind(r.Context())
 	call := b.proxy.Route(w, r)
@@ -118,7 +119,7 @@ func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	switch {
 	case call.Outcome != nil:
 		if o := call.Outcome; o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
-			b.app.holdRefusal(w, r)
+			b.app.HoldRefusal(w, r)
 		}
 		call.Outcome.Write(w, r)
 	case call.Answer != nil:
@@ -134,14 +135,14 @@ func (b *BarsProxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 }
 
 // GetUpstreams tells Caddy's reverse proxy where a request goes, for its own counts and placeholders.
-func (b *BarsProxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
+func (b *Proxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
 	return []*reverseproxy.Upstream{{Dial: outbound.HostPort(bars.CallOf(r.Context()).Address)}}, nil
 }
 
 // Interface guards.
 var (
-	_ caddy.Provisioner           = (*BarsProxy)(nil)
-	_ caddy.CleanerUpper          = (*BarsProxy)(nil)
-	_ caddyhttp.MiddlewareHandler = (*BarsProxy)(nil)
-	_ reverseproxy.UpstreamSource = (*BarsProxy)(nil)
+	_ caddy.Provisioner           = (*Proxy)(nil)
+	_ caddy.CleanerUpper          = (*Proxy)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Proxy)(nil)
+	_ reverseproxy.UpstreamSource = (*Proxy)(nil)
 )

@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"crypto/x509"
@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 )
 
 func init() {
@@ -22,7 +23,7 @@ func init() {
 // its site's connection policy have the same.
 type ReceiverTrust struct {
 	// Environment is int or prod, and overrides the global one for this site.
-	Environment Environment `json:"environment,omitempty"`
+	Environment caddymodule.Environment `json:"environment,omitempty"`
 
 	// Chain are PEM files with the root and sub certificates of the environment; during a change of the authority,
 	// those of both.
@@ -40,7 +41,7 @@ type ReceiverTrust struct {
 }
 
 // settled is a copy in which the environment is said.
-func (t ReceiverTrust) settled(app *App) ReceiverTrust {
+func (t ReceiverTrust) settled(app *caddymodule.App) ReceiverTrust {
 	if t.Environment == "" {
 		t.Environment = app.Environment
 	}
@@ -57,9 +58,9 @@ func (t ReceiverTrust) equal(other ReceiverTrust) bool {
 }
 
 // provision reads the authorities and the revocation lists.
-func (t *ReceiverTrust) provision(ctx caddy.Context, app *App) (*bars.Trust, error) {
+func (t *ReceiverTrust) provision(ctx caddy.Context, app *caddymodule.App) (*bars.Trust, error) {
 	*t = t.settled(app)
-	if t.Environment == Sandbox {
+	if t.Environment == caddymodule.Sandbox {
 		return nil, errors.New("environment sandbox has no TLS-MA; write environment int or prod")
 	}
 	if err := t.Environment.Check(); err != nil {
@@ -76,7 +77,7 @@ func (t *ReceiverTrust) provision(ctx caddy.Context, app *App) (*bars.Trust, err
 		}
 	}
 	return bars.NewTrust(bars.TrustOptions{
-		Environment: bars.Environment(t.Environment), Chain: chain, Subjects: t.ClientSubjects, Revoked: revoked, Now: app.now,
+		Environment: bars.Environment(t.Environment), Chain: chain, Subjects: t.ClientSubjects, Revoked: revoked, Now: app.Now,
 	})
 }
 
@@ -118,7 +119,7 @@ func (ReceiverVerifier) CaddyModule() caddy.ModuleInfo {
 
 // Provision reads the chain.
 func (v *ReceiverVerifier) Provision(ctx caddy.Context) error {
-	app, err := app(ctx)
+	app, err := caddymodule.FromContext(ctx)
 	if err == nil {
 		v.trust, err = v.provision(ctx, app)
 	}

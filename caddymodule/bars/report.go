@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"log/slog"
@@ -12,23 +12,23 @@ import (
 // maxLogged bounds what a stranger may put into a field of the log, in bytes.
 const maxLogged = 200
 
-// BaRSFailed is the message of a failure in the log. The command why finds it there.
-const BaRSFailed = "BaRS request failed"
+// FailedMessage is the message of a failure in the log. The command why finds it there.
+const FailedMessage = "BaRS request failed"
 
 // tell counts a request, and logs and remembers a failure with whose fault it is.
-func (b *BarsProxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
-	b.app.metrics.Value().Brokered(call, took)
+func (b *Proxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
+	b.app.Metrics().Brokered(call, took)
 	if call.Outcome == nil {
 		return
 	}
 	report := barsReport(r, call)
-	report.Time = b.app.now().UTC()
-	b.app.refused.Value().remember(report)
+	report.Time = b.app.Now().UTC()
+	b.app.Remember(report)
 	level := slog.LevelWarn
 	if call.Outcome.Fault == bars.FaultSender {
 		level = slog.LevelInfo
 	}
-	b.logger.LogAttrs(r.Context(), level, BaRSFailed,
+	b.logger.LogAttrs(r.Context(), level, FailedMessage,
 		slog.String("fault", report.Fault), slog.Int("status", report.Status), slog.String("code", report.Code),
 		slog.String("answer", report.Answer), slog.String("detail", report.Detail),
 		slog.String("endpoint", report.Endpoint), slog.String("client", report.Client),

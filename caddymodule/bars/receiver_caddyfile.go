@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"strings"
@@ -13,7 +13,6 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterDirective("bars_receiver", parseReceiver)
-	httpcaddyfile.RegisterDirectiveOrder("bars_receiver", httpcaddyfile.Before, "tracing") // before all others of its site
 }
 
 // parseReceiver makes all of a receiver's site but the way to the system behind: its certificate, its connection

@@ -1,4 +1,4 @@
-package caddymodule
+package bars
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 )
 
@@ -57,7 +58,7 @@ func TestReceiverSite(t *testing.T) {
 		if err := json.Unmarshal([]byte(policies), &server.TLSConnPolicies); err != nil {
 			t.Fatal(policies, err)
 		}
-		site := receiverSite{server, ReceiverTrust{Environment: Integration, Chain: []string{"int.pem"}}, &App{Environment: Integration}}
+		site := receiverSite{server, ReceiverTrust{Environment: caddymodule.Integration, Chain: []string{"int.pem"}}, &caddymodule.App{Environment: caddymodule.Integration}}
 		err := site.check([]string{name})
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%s\nerror is %v; want %q", policies, err, says)
@@ -76,7 +77,7 @@ func TestReceiverSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.TLSConnPolicies[0].ClientAuthentication = authentication.C
-	site := receiverSite{server, ReceiverTrust{Environment: Production, Chain: []string{"int.pem"}}, &App{Environment: Production}}
+	site := receiverSite{server, ReceiverTrust{Environment: caddymodule.Production, Chain: []string{"int.pem"}}, &caddymodule.App{Environment: caddymodule.Production}}
 	if err := site.check([]string{name}); err == nil || !strings.Contains(err.Error(), "insecure_secrets_log") {
 		t.Errorf("secrets in a file: %v", err)
 	}
@@ -135,7 +136,7 @@ func TestReceiverFailures(t *testing.T) {
 
 // TestReceiverAddress holds who may call, by the TCP peer or by what the server made of its load balancer's word.
 func TestReceiverAddress(t *testing.T) {
-	rc := &Receiver{ReceiverTrust: ReceiverTrust{Environment: Integration}}
+	rc := &Receiver{ReceiverTrust: ReceiverTrust{Environment: caddymodule.Integration}}
 	var err error
 	if rc.allowed, err = rc.Allowed(); err != nil {
 		t.Fatal(err)
@@ -177,7 +178,7 @@ func TestReceiverFailsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	rc := &Receiver{
-		trust: trust, metrics: metrics.New(running.standing), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
+		trust: trust, metrics: metrics.New(func() metrics.Standing { return nil }), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
 		expiry: &expiryWatch{logger: slog.New(slog.DiscardHandler), now: time.Now},
 	}
 	right := authority.Issue("proxy")
