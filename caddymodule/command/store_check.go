@@ -19,6 +19,8 @@ type storeVerdict struct {
 	Damaged bool          `json:"damaged"` // something that was acknowledged is lost
 	Losses  []badger.Loss `json:"losses"`  // also the unfinished end of a log, which is no damage
 	Kept    []string      `json:"kept,omitempty"`
+	// Repaired says that the store can be opened again, without what was lost.
+	Repaired bool `json:"repaired,omitempty"`
 }
 
 func (v *storeVerdict) judge() {
@@ -31,7 +33,7 @@ func (v *storeVerdict) text(w io.Writer) error {
 	for _, l := range v.Losses {
 		what := "the unfinished end of a log, dropped at the next start"
 		if l.Damage {
-			what = "DAMAGE, with good records behind it"
+			what = "DAMAGE"
 		}
 		fmt.Fprintf(w, "%s: %s\n", l, what)
 	}
@@ -39,7 +41,7 @@ func (v *storeVerdict) text(w io.Writer) error {
 		fmt.Fprintf(w, "The damaged log is kept as %s\n", kept)
 	}
 	switch {
-	case len(v.Kept) > 0:
+	case v.Repaired:
 		fmt.Fprintf(w, "The store in %s can be opened again, without what was lost there.\n", v.Dir)
 	case v.Damaged:
 		fmt.Fprintf(w, "The store in %s is damaged. Restore a backup (caddy countersign store restore), or give up what is lost (caddy countersign store repair).\n", v.Dir)
@@ -63,6 +65,9 @@ it opens them. The gateway must not run. The exit status is 1 where something th
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
 		return config.withBadger(ctx, func(ctx context.Context, engine *caddymodule.Badger) error {
 			verdict := storeVerdict{Dir: engine.Path, Losses: []badger.Loss{}}
+			if badger.InUse(engine.Path) { // what is being written to may look damaged
+				return fmt.Errorf("%s is in use: stop the gateway first", engine.Path)
+			}
 			losses, err := badger.Inspect(engine.Path)
 			if err != nil {
 				return err
@@ -106,6 +111,7 @@ the damaged log, beside the store. The gateway must not run.`,
 			}
 			verdict.Losses, verdict.Kept = append(verdict.Losses, losses...), kept
 			verdict.judge()
+			verdict.Repaired = verdict.Damaged
 			return out.answer(verdict, verdict.text)
 		})
 	})
@@ -117,6 +123,11 @@ func (c *configOf) withBadger(ctx context.Context, use func(context.Context, *ca
 		embedded, is := engine.(*caddymodule.Badger)
 		if !is {
 			return errors.New("the configuration's store is not the embedded one (badger): check it with the means of its own")
+		}
+		if there, err := badger.Exists(embedded.Path); err != nil {
+			return err
+		} else if !there { // to open it would make one
+			return fmt.Errorf("there is no store in %s: run this as the user of the gateway, whose data directory it is, with the same configuration", embedded.Path)
 		}
 		return use(ctx, embedded)
 	})

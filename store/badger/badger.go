@@ -72,6 +72,8 @@ type Store struct {
 	// until Badger clears it away.
 	last    store.Version
 	horizon map[string]uint64
+	schema  uint64
+	told    bool // the schema, since the store was opened
 }
 
 var (
@@ -215,7 +217,7 @@ func (s *Store) Close() error {
 	go func() {
 		<-s.done
 		s.readers.Wait()
-		closed <- s.db.Close()
+		closed <- errors.Join(unmarkOpen(s.dir), s.db.Close()) // in this order: a log without the mark is no loss
 	}()
 	select {
 	case err := <-closed:

@@ -3,10 +3,12 @@ package badger
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // prepareDir makes the directory if it is missing, and sees to it that only its owner gets in. It returns its
@@ -37,6 +39,45 @@ func prepareDir(dir string, log *slog.Logger) (string, error) {
 		return "", unavailable("keeping %s to its owner: %w", dir, err)
 	}
 	return dir, nil
+}
+
+// Exists says whether there is a store in the directory, or what is left of one.
+func Exists(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() == manifestName || filepath.Ext(e.Name()) == logSuffix || filepath.Ext(e.Name()) == ".sst"
+	}), err
+}
+
+// markOpen leaves openMark in the directory. By then a log stands there, of which it makes sure as well.
+func markOpen(dir string) error {
+	if err := writeSynced(filepath.Join(dir, openMark), nil); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func unmarkOpen(dir string) error {
+	err := os.Remove(filepath.Join(dir, openMark))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, syncDir(dir))
+}
+
+// syncDir makes what was renamed, made or removed in a directory durable. Windows cannot, and need not.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // ours refuses a directory with files that are no database's, before anything is changed about it.

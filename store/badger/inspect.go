@@ -2,6 +2,7 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,37 +22,102 @@ type Loss struct {
 	// is the unfinished end of a log: a write that a crash cut off before anybody was told of it, or else the very last
 	// one, damaged; the two cannot be told apart.
 	Damage bool `json:"damage"`
+	// Missing says what is not there at all, where that is the loss. Nothing stands in its place then.
+	Missing string `json:"missing,omitempty"`
 }
 
 func (l Loss) String() string {
-	return fmt.Sprintf("%s: %d bytes from %d on", l.File, l.Bytes, l.Offset)
+	if l.Missing != "" {
+		return fmt.Sprintf("%s: %s", l.File, l.Missing)
+	}
+	behind := ""
+	if l.Damage {
+		behind = ", with good records behind them"
+	}
+	return fmt.Sprintf("%s: %d bytes from %d on%s", l.File, l.Bytes, l.Offset, behind)
 }
 
-// Inspect reads the logs in a store's directory, which nobody has open, and returns what is lost in them. Badger
-// itself would stop reading at the first fault and silently cut off whatever follows. Tables are not read here:
-// Badger checks the sums of all of them when it opens them.
+// Inspect reads the files in a store's directory, which nobody has open, and returns what is lost in them. Badger
+// itself would stop reading a log at the first fault and silently cut off whatever follows, would not miss a log that
+// has gone, and would end the process at a fault in a table.
 func Inspect(dir string) ([]Loss, error) {
 	logs, err := readWALs(dir)
 	if err != nil {
 		return nil, err
 	}
-	var losses []Loss
-	var last uint64 // the transaction that came before, or zero
+	losses, err := inspectManifest(filepath.Join(dir, manifestName))
+	if err != nil || slices.ContainsFunc(losses, func(l Loss) bool { return l.Damage }) {
+		return losses, err
+	}
+	missing, err := missingFiles(dir, logs)
+	if err != nil {
+		return nil, err
+	}
+	inTables, last, err := inspectTables(dir)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(inspectWALs(logs, last), losses, missing, inTables), nil
+}
+
+// inspectWALs goes through the logs, in order. Transactions are numbered without a gap.
+func inspectWALs(logs []wal, last uint64) (losses []Loss) {
 	for n, log := range logs {
 		later := slices.ContainsFunc(logs[n+1:], func(l wal) bool { return l.whole() > 0 })
+		lost := false // since the last whole transaction
 		for i, s := range log.spans {
-			if s.txn != 0 {
-				last = s.txn
+			if s.txn == 0 {
+				lost = true
+				losses = append(losses, Loss{
+					File: log.name, Offset: s.begin, Bytes: s.end - s.begin,
+					Damage: later || acknowledgedAfter(log.spans[i+1:], last),
+				})
 				continue
 			}
-			losses = append(losses, Loss{
-				File: log.name, Offset: s.begin, Bytes: s.end - s.begin,
-				Damage: later || acknowledgedAfter(log.spans[i+1:], last),
-			})
+			if s.txn > last+1 && !lost {
+				losses = append(losses, Loss{
+					File: log.name, Offset: s.begin, Damage: true,
+					Missing: fmt.Sprintf("the %d transactions before it are in no file: a log or a table has gone", s.txn-last-1),
+				})
+			}
+			last, lost = max(last, s.txn), false
 		}
 	}
-	inManifest, err := inspectManifest(filepath.Join(dir, manifestName))
-	return append(losses, inManifest...), err
+	return losses
+}
+
+// openMark is a file that stands in the directory while the store is open, so after a crash too: then there is a log.
+const openMark = "OPEN"
+
+// missingFiles says which files have gone of which there must be one.
+func missingFiles(dir string, logs []wal) (losses []Loss, err error) {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return nil, err
+	}
+	open, err := exists(filepath.Join(dir, openMark))
+	if err != nil {
+		return nil, err
+	}
+	listed, err := exists(filepath.Join(dir, manifestName))
+	if err != nil {
+		return nil, err
+	}
+	if open && len(logs) == 0 {
+		losses = append(losses, Loss{File: "*" + logSuffix, Damage: true, Missing: "the store was not closed, and its log has gone"})
+	}
+	if !listed && (len(tables) > 0 || slices.ContainsFunc(logs, func(l wal) bool { return l.whole() > 0 })) {
+		losses = append(losses, Loss{File: manifestName, Damage: true, Missing: "the list of tables has gone"})
+	}
+	return losses, nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // acknowledgedAfter says whether what follows a loss shows that the lost bytes had been acknowledged. The writer waits
@@ -62,7 +128,7 @@ func acknowledgedAfter(spans []span, last uint64) bool {
 	for _, s := range spans {
 		switch {
 		case s.txn == 0:
-		case seen != 0 && s.txn != seen, last != 0 && s.txn > last+1:
+		case seen != 0 && s.txn != seen, s.txn > last+1:
 			return true
 		default:
 			seen = s.txn
@@ -70,6 +136,8 @@ func acknowledgedAfter(spans []span, last uint64) bool {
 	}
 	return false
 }
+
+const logSuffix = ".mem"
 
 // wal is one write-ahead log.
 type wal struct {
@@ -90,10 +158,11 @@ func (w wal) whole() int {
 }
 
 func readWALs(dir string) ([]wal, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.mem")) // in the order in which they were written
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+logSuffix))
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(len(a), len(b)) }) // 99999 was written before 100000
 	logs := make([]wal, len(paths))
 	for i, path := range paths {
 		b, err := os.ReadFile(path)

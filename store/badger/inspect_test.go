@@ -79,6 +79,7 @@ func TestDamage(t *testing.T) {
 		"a byte of a value in the middle":    {func(s []span) func([]byte) []byte { return flip(s[3].begin + 200) }, true, []string{"k2"}},
 		"a byte of a length in the middle":   {func(s []span) func([]byte) []byte { return flip(s[3].begin + 2) }, true, []string{"k2"}},
 		"a hole over two":                    {func(s []span) func([]byte) []byte { return zero(s[2].begin+10, s[3].end) }, true, []string{"k1", "k2", "k3"}},
+		"the store's own first":              {func(s []span) func([]byte) []byte { return flip(s[0].begin + 3) }, true, nil},
 		"the first record":                   {func(s []span) func([]byte) []byte { return flip(s[1].begin + 3) }, true, []string{"k0"}},
 		"the last but one":                   {func(s []span) func([]byte) []byte { return flip(s[5].begin + 200) }, true, []string{"k4"}},
 		"the last: torn, as far as one sees": {func(s []span) func([]byte) []byte { return flip(s[6].begin + 200) }, false, []string{"k5"}},
@@ -99,6 +100,9 @@ func TestDamage(t *testing.T) {
 				}
 				if _, kept, err := Repair(dir, time.Now()); err != nil || len(kept) != 1 {
 					t.Fatalf("repaired: %v, %v", kept, err)
+				}
+				if losses, err := Inspect(dir); err != nil || len(losses) > 0 {
+					t.Errorf("what was repaired still reads as %v, %v", losses, err)
 				}
 			}
 			s := open(t, o)
@@ -155,16 +159,116 @@ func filled(t *testing.T) string {
 	return dir
 }
 
+// Wherever a table is damaged, it is told and the process goes on.
 func TestDamagedTable(t *testing.T) {
-	dir := filled(t)
-	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil || len(tables) == 0 {
-		t.Fatal(tables, err)
+	for name, change := range map[string]func([]byte) []byte{
+		"its first block":          func(b []byte) []byte { b[100] ^= 1; return b },
+		"a block":                  func(b []byte) []byte { b[len(b)/3] ^= 1; return b },
+		"the length in its footer": func(b []byte) []byte { b[len(b)-2] ^= 1; return b },
+		"cut off":                  func(b []byte) []byte { return b[:len(b)/2] },
+		"empty":                    func([]byte) []byte { return nil },
+		"gone":                     nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, Options{Dir: dir})
+			for i := range 40 {
+				if err := s.Commit(t.Context(), put(fmt.Sprint("k", i), bytes.Repeat([]byte("v"), 5000))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+			if err != nil || len(tables) == 0 {
+				t.Fatal(tables, err)
+			}
+			if change == nil {
+				err = os.Remove(tables[0])
+			} else {
+				edit(t, tables[0], change)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond})
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "backup") || !strings.Contains(err.Error(), filepath.Base(tables[0])) {
+				t.Errorf("a damaged table: %v", err)
+			}
+			if _, _, err := Repair(dir, time.Now()); !errors.Is(err, ErrDamaged) {
+				t.Errorf("repaired with: %v", err)
+			}
+		})
 	}
-	edit(t, tables[0], func(b []byte) []byte { b[100] ^= 1; return b })
-	_, err = Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond})
-	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "backup") {
-		t.Errorf("a damaged table: %v", err)
+}
+
+// A file that has gone is missed, though nothing in the others is damaged.
+func TestMissingFiles(t *testing.T) {
+	remove := func(name string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			found, err := filepath.Glob(filepath.Join(dir, name))
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
+			if err := os.Remove(found[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(t *testing.T, dir string)
+		repair bool
+		lost   []string
+	}{
+		"the log":            {remove("*.mem"), true, []string{"k0", "k1", "k2", "k3"}},
+		"the list of tables": {remove(manifestName), false, nil},
+		"the table before the log, of a list that does not name it any more": {func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, manifestName), func(b []byte) []byte { return b[:manifestHead+readFrame(b[manifestHead:])] })
+		}, true, []string{"t"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			live := t.TempDir()
+			s := open(t, Options{Dir: live}) // one record in a table, four in a log
+			if err := errors.Join(s.Commit(t.Context(), put("t", nil)), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, Options{Dir: live})
+			for i := range 4 {
+				if err := s.Commit(t.Context(), put(fmt.Sprint("k", i), nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dir := filepath.Join(t.TempDir(), "store")
+			if err := os.CopyFS(dir, os.DirFS(live)); err != nil {
+				t.Fatal(err)
+			}
+			if losses, err := Inspect(dir); err != nil || len(losses) > 0 {
+				t.Fatalf("a store that is whole reads as %v, %v", losses, err)
+			}
+			c.change(t, dir)
+			o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond}
+			if _, err := Open(t.Context(), o); !errors.Is(err, ErrDamaged) {
+				t.Errorf("opened with %v", err)
+			}
+			if _, _, err := Repair(dir, time.Now()); (err == nil) != c.repair {
+				t.Fatalf("repaired with %v", err)
+			}
+			if !c.repair {
+				return
+			}
+			o.Wait = 10 * time.Second
+			s = open(t, o)
+			var lost []string
+			for _, key := range []string{"t", "k0", "k1", "k2", "k3"} {
+				if r, err := s.Get(t.Context(), key); err != nil || r[0].Version == 0 {
+					lost = append(lost, key)
+				}
+			}
+			if !slices.Equal(lost, c.lost) {
+				t.Errorf("lost %v, want %v", lost, c.lost)
+			}
+		})
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// inUse says whether somebody has the store in the directory open: Badger holds a file there open that cannot be
+// InUse says whether somebody has the store in the directory open: Badger holds a file there open that cannot be
 // removed meanwhile, and removes it when it ends.
-func inUse(dir string) bool {
+func InUse(dir string) bool {
 	err := os.Remove(filepath.Join(dir, "LOCK"))
 	return err != nil && !os.IsNotExist(err)
 }

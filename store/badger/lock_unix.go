@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inUse says whether somebody has the store in the directory open: Badger holds a lock on the directory itself.
-func inUse(dir string) bool {
+// InUse says whether somebody has the store in the directory open: Badger holds a lock on the directory itself.
+func InUse(dir string) bool {
 	f, err := os.Open(dir)
 	if err != nil {
 		return false

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	engine "github.com/dgraph-io/badger/v4"
 
@@ -62,5 +63,8 @@ func (s *Store) backUp(ctx context.Context, path string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(unfinished, path)
+	if err := os.Rename(unfinished, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path)) // before anything is changed
 }

@@ -76,6 +76,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.readAbout(ctx, o.migrations); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
+	if err := markOpen(dir); err != nil {
+		return nil, errors.Join(unavailable("marking %s as open: %w", dir, err), s.db.Close())
+	}
 	go s.write()
 	return s, nil
 }
@@ -130,11 +133,11 @@ func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
 	}
 	losses = heeded(losses)
 	for _, l := range losses {
-		if l.Damage && inUse(o.Dir) { // what another process is writing to may only look so
+		if l.Damage && InUse(o.Dir) { // what another process is writing to may only look so
 			return nil, nil, errInUse
 		}
 		if l.Damage {
-			return nil, nil, fmt.Errorf("%w: %s, with good records behind them", ErrDamaged, l)
+			return nil, nil, fmt.Errorf("%w: %s", ErrDamaged, l)
 		}
 	}
 	db, err := engine.Open(o)
@@ -179,10 +182,15 @@ func (s *Store) readAbout(ctx context.Context, steps []migration) error {
 		return unavailable("reading what %s is: %w", s.dir, err)
 	case schema > latest:
 		return unavailable("%s was written by a newer version of this program (schema %d, this one knows %d): run that version, or restore a backup made before it", s.dir, schema, latest)
+	case schema == 0 && s.last != 0:
+		return unavailable("%s: %w: nothing tells its schema any more. Restore a backup", s.dir, ErrDamaged)
 	case schema == 0:
-		return s.begin(latest)
+		err = s.begin(latest)
+	default:
+		err = s.migrate(ctx, schema, steps)
 	}
-	return s.migrate(ctx, schema, steps)
+	s.schema = latest
+	return err
 }
 
 // begin marks an empty database as a store.

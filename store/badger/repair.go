@@ -1,29 +1,36 @@
 package badger
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	engine "github.com/dgraph-io/badger/v4"
 )
 
 // Repair takes the damage out of the logs of a store, so that it can be opened: of what is lost
 // it brings nothing back, but whatever follows stays. A transaction of which only the end is left goes too, since
 // it happens as a whole or not at all. Each log that it changes is kept beside, under the name that is returned.
-// Damage to the list of tables or to a table is beyond it: such a store has to be restored from a backup.
+// What is left is moved to tables, so that nobody asks again for what is missing. When it is cut short it can be
+// called again. Damage to the list of tables or to a table is beyond it: such a store has to be restored from a backup.
 func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error) {
-	if inUse(dir) {
+	if InUse(dir) {
 		return nil, nil, fmt.Errorf("%w: %s: stop the process that has it open first", errInUse, dir)
 	}
 	if losses, err = Inspect(dir); err != nil {
 		return nil, nil, err
 	}
-	damaged := map[string]bool{}
+	damaged, any := map[string]bool{}, false
 	for _, l := range losses {
-		if l.Damage && l.File == manifestName {
+		any = any || l.Damage
+		if l.Damage && !strings.HasSuffix(l.File, logSuffix) {
 			return losses, nil, fmt.Errorf("%w beyond repair: %s; restore a backup", ErrDamaged, l)
 		}
-		damaged[l.File] = damaged[l.File] || l.Damage
+		damaged[l.File] = damaged[l.File] || l.Damage && l.Missing == ""
 	}
 	logs, err := readWALs(dir)
 	if err != nil {
@@ -40,7 +47,22 @@ func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error)
 		}
 		kept = append(kept, aside)
 	}
-	return losses, kept, nil
+	if any {
+		err = flush(dir)
+	}
+	return losses, kept, err
+}
+
+// flush has Badger move all that the logs hold to tables.
+func flush(dir string) error {
+	db, err := engine.Open(tuned(dir, slog.New(slog.DiscardHandler)))
+	if err == nil {
+		err = errors.Join(unmarkOpen(dir), db.Close())
+	}
+	if err != nil {
+		return explain(dir, err)
+	}
+	return nil
 }
 
 // repaired is the log without what is lost in it.
@@ -66,7 +88,10 @@ func replace(path string, contents []byte, aside string) error {
 	if err := os.Link(path, aside); err != nil {
 		return fmt.Errorf("keeping the damaged log aside: %w", err)
 	}
-	return os.Rename(fresh, path)
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func writeSynced(path string, contents []byte) error {

@@ -97,14 +97,20 @@ func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes u
 	return len(requests), changes, nil
 }
 
-// commit makes the transaction durable. With it goes the latest version, which no record may be left to tell.
+// commit makes the transaction durable. With it goes the latest version, which no record may be left to tell; and with
+// the first one the schema once more, so that damage to no single place makes the store unreadable.
 func (s *Store) commit(txn *engine.Txn, changes uint64) error {
-	if err := txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last))); err != nil {
+	err := txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last)))
+	if err == nil && !s.told {
+		err = txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, s.schema))
+	}
+	if err == nil {
+		err = txn.Commit()
+	}
+	if err != nil {
 		return s.fail(err)
 	}
-	if err := txn.Commit(); err != nil {
-		return s.fail(err)
-	}
+	s.told = true
 	s.batches.Add(changes)
 	s.txns.Add(1)
 	return nil

@@ -35,6 +35,7 @@ func TestStore(t *testing.T) {
 	mustBePrivate(t, d.path("day.backup"))
 	offline("restore", "--config", config, d.path("day.backup")).must(t, 1, "in use by another process")
 	offline("repair", "--config", config).must(t, 1, "in use")
+	offline("check", "--config", config).must(t, 1, "in use")
 
 	d.Stop()
 	offline("check", "--config", config).must(t, 0, "is whole")
@@ -42,6 +43,7 @@ func TestStore(t *testing.T) {
 	if err := os.Rename(dir, dir+"-lost"); err != nil {
 		t.Fatal(err)
 	}
+	offline("check", "--config", config).must(t, 1, "there is no store in "+dir)
 	cut, err := os.ReadFile(d.path("day.backup"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +60,7 @@ func TestStore(t *testing.T) {
 	d.run(t, append(d.signing("third.json", "--mock"), files...)...).must(t, 0)
 	d.Kill()
 	damage(t, dir)
-	offline("check", "--config", config).must(t, 1, "DAMAGE, with good records behind it", "store restore", "store repair")
+	offline("check", "--config", config).must(t, 1, "with good records behind them: DAMAGE", "store restore", "store repair")
 	start := exec.Command(gateway.Binary(t), "run", "--config", config)
 	start.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"),
 		"CADDY_ADMIN=127.0.0.1:"+d.Port("ADMIN"))
