@@ -1,15 +1,12 @@
 package oauth
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/seed-dd2befc3/countersign/store"
 )
 
 // logOut has the provider say that somebody is gone.
@@ -80,25 +77,9 @@ func TestSigningInAfterALogout(t *testing.T) {
 	}
 }
 
-// racing has something happen between what a caller has read and what it commits.
-type racing struct {
-	store.Store
-	first func()
-}
-
-func (r *racing) Commit(ctx context.Context, batch store.Batch) error {
-	for _, op := range batch.Then {
-		if first := r.first; first != nil && op.Put != nil && strings.HasPrefix(op.Put.Key, "family/") {
-			r.first = nil
-			first()
-		}
-	}
-	return r.Store.Commit(ctx, batch)
-}
-
 func TestALogoutAtTheVeryMoment(t *testing.T) {
 	w := newUserWorld(t)
-	race := &racing{Store: w.store}
+	race := &raceOn{Store: w.store, key: "family/"}
 	w.Store = race
 	for i, token := range []Logout{{SID: "sid-1"}, {User: w.stub.person.User}} {
 		token.Issuer, token.ID, token.Expires = w.stub.person.Issuer, "jti-"+string(rune('a'+i)), w.clock.Now().Add(time.Minute)

@@ -172,6 +172,7 @@ func TestSignInAtThePage(t *testing.T) {
 	}
 	signed.Verify(t, "RS256", payloads)
 
+	t.Run("attacks", func(t *testing.T) { w.attackThePage(t, token) })
 	for what, who := range map[string]string{"another person": bob, "nobody": ""} {
 		p := newPerson(t)
 		asked := w.request(t, "acme", token, alice, gateway.Payloads("RS256", 1)...)
@@ -185,6 +186,79 @@ func TestSignInAtThePage(t *testing.T) {
 			t.Errorf("after %s: %d %s", what, a.status, a.body)
 		}
 	}
+}
+
+// attackThePage tries what could be brought back to the page in the place of the right answer.
+func (w *world) attackThePage(t *testing.T, token string) {
+	t.Helper()
+	begin := func(p *person, asked answer) (*signingPage, string) {
+		page := w.page(t, p, asked.field("redirectUri"))
+		return page, page.call("/client/open", page.opening()).field("signInUri")
+	}
+	altered := func(back, name, value string) string {
+		u, err := url.Parse(back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := u.Query()
+		query.Set(name, value)
+		u.RawQuery = query.Encode()
+		return u.String()
+	}
+	denied := func(what string, to *url.URL) {
+		t.Helper()
+		if q := to.Query(); !strings.HasPrefix(to.String(), w.callback+"?token=") || q.Get("error") != "access_denied" {
+			t.Errorf("%s: sent to %s", what, to)
+		}
+	}
+	p := newPerson(t)
+	asked := w.request(t, "acme", token, alice, gateway.Payloads("RS256", 1)...)
+	_, address := begin(p, asked)
+	back := p.signIn(w.issuer, address, alice)
+	for what, a := range map[string]answer{
+		"another state": p.get(altered(back, "state", challenge("x"))), "two states": p.get(back + "&state=x"), "no state": p.get(altered(back, "state", "")),
+	} {
+		if a.status != 400 || a.field("code") != "sign_in_state" {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	denied("another issuer", p.get(altered(back, "iss", "https://evil.example")).location(t))
+
+	// Another sign-in's code, which another nonce and verifier belong to.
+	_, address = begin(p, asked)
+	other := newPerson(t)
+	_, stolen := begin(other, asked)
+	code := mustQuery(t, other.signIn(w.issuer, stolen, alice), "code")
+	denied("a stolen code", p.get(altered(p.signIn(w.issuer, address, alice), "code", code)).location(t))
+
+	// The person of the request, by less than it takes.
+	low := newPerson(t)
+	carols := w.request(t, "acme", w.application(t, "acme"), carol, gateway.Payloads("RS256", 1)...)
+	_, address = begin(low, carols)
+	denied("a level too low", low.get(low.signIn(w.issuer, address, carol)).location(t))
+
+	// A second browser's sign-in does not take the session from the first, which has opened it.
+	first, second := newPerson(t), newPerson(t)
+	page, address := begin(first, asked)
+	_, late := begin(second, asked)
+	first.get(first.signIn(w.issuer, address, alice)).location(t)
+	opened := page.call("/client/open", page.opening())
+	if opened.status != http.StatusOK {
+		t.Fatalf("%d %s", opened.status, opened.body)
+	}
+	second.get(second.signIn(w.issuer, late, alice))
+	if a := page.call("/client/sign", `{"id":"`+opened.field("id")+`"}`); a.status != http.StatusAccepted {
+		t.Errorf("after a second browser's sign-in: %d %s", a.status, a.body)
+	}
+}
+
+func mustQuery(t *testing.T, address, name string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil || u.Query().Get(name) == "" {
+		t.Fatalf("%s has no %s", address, name)
+	}
+	return u.Query().Get(name)
 }
 
 // A session that was opened before the page asked who is at it cannot be signed afterwards.
