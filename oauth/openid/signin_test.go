@@ -1,6 +1,7 @@
 package openid
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -19,8 +20,11 @@ import (
 type op struct {
 	*httptest.Server
 	signer *jwks.Signer
+	mint   *jwks.Signer   // signs ID tokens; nil: signer
 	claims map[string]any // of the ID token
 	info   string         // what userinfo answers
+
+	endpoint string // where it has people sign in; empty: its own
 }
 
 func newOP(t *testing.T) *op {
@@ -38,7 +42,7 @@ func newOP(t *testing.T) *op {
 	t.Cleanup(o.Close)
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"issuer": o.URL, "authorization_endpoint": o.URL + "/auth", "token_endpoint": o.URL + "/token",
+			"issuer": o.URL, "authorization_endpoint": cmp.Or(o.endpoint, o.URL+"/auth"), "token_endpoint": o.URL + "/token",
 			"userinfo_endpoint": o.URL + "/me", "jwks_uri": o.URL + "/keys",
 		})
 	})
@@ -50,7 +54,7 @@ func newOP(t *testing.T) *op {
 		_, _ = w.Write(set)
 	})
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
-		token, err := o.signer.Mint(o.claims)
+		token, err := cmp.Or(o.mint, o.signer).Mint(o.claims)
 		if err != nil {
 			t.Error(err)
 		}

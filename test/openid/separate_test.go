@@ -78,10 +78,20 @@ func TestSeparate(t *testing.T) {
 	if again.status != http.StatusOK || again.field("refresh_count") != "1" {
 		t.Fatalf("refreshed by secret: %d %s", again.status, again.body)
 	}
-	third := w.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {again.field("refresh_token")},
-		"client_assertion_type": {assertion}, "client_assertion": {w.assertion(t, "acme")}})
+	proving := func(token, proof string) answer {
+		return w.post(t, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token},
+			"client_assertion_type": {assertion}, "client_assertion": {proof}})
+	}
+	once := w.assertion(t, "acme")
+	third := proving(again.field("refresh_token"), once)
 	if third.status != http.StatusOK || third.field("refresh_count") != "2" {
 		t.Fatalf("refreshed by assertion: %d %s", third.status, third.body)
+	}
+	mustTell(t, proving(third.field("refresh_token"), once), 400, ir, "Non-unique 'jti' claim in client_assertion JWT")
+	mustTell(t, proving(third.field("refresh_token"), w.assertion(t, "beta")), 401, "invalid_grant", refreshInvalid)
+	third = proving(third.field("refresh_token"), w.assertion(t, "acme"))
+	if third.field("refresh_count") != "3" {
+		t.Fatalf("after what was refused: %d %s", third.status, third.body)
 	}
 	w.mustWork(t, third.field("access_token"), alice)
 
