@@ -28,7 +28,7 @@ type Options struct {
 	Burst     int           // refusals that are answered at once; default ten times Rate
 	Longest   time.Duration // that an answer waits; default 2 seconds
 	Addresses int           // that are told apart at one time, all others share one bucket; default 10,000
-	Waiting   int           // answers that wait at one time, at most; default 4,096
+	Waiting   int           // answers that wait at one time, at most; default 1,024
 }
 
 // Outcome is what became of the answer to a refused request.
@@ -67,7 +67,7 @@ func New(o Options) *Brake {
 		o.Addresses = 10_000
 	}
 	if o.Waiting <= 0 {
-		o.Waiting = 4096
+		o.Waiting = 1024
 	}
 	b := &Brake{o: o, addresses: map[netip.Prefix]*rate.Limiter{}}
 	b.others = b.bucket()
