@@ -212,9 +212,11 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 	if refused == nil {
 		chunks = s.sessions.pack(released)
 	}
-	for {
+	for unsure := false; ; unsure = true {
 		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
 			switch {
+			case unsure && refused == nil && current.State == StateSigned && current.Tries == j.session.Tries:
+				return nil, errUnchanged // by the attempt before, whose answer was lost
 			case !j.holds(current):
 				return nil, errLost
 			case refused == nil:
@@ -226,7 +228,10 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 			}
 			return nil, nil
 		})
-		if !errors.Is(err, store.ErrUnavailable) {
+		switch {
+		case errors.Is(err, errUnchanged):
+			return nil
+		case !errors.Is(err, store.ErrUnavailable):
 			return err
 		}
 		select {

@@ -2,9 +2,9 @@ package signing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,14 +19,15 @@ const (
 	// takes to keep processors and disk busy, so what is above it would only wait.
 	maxWorking = 1024
 
-	countAgain = 5 * time.Second // between two counts of one client's sessions, at the soonest
+	countAgain = 5 * time.Second // between two counts of 100,000 sessions, at the soonest; of fewer sooner in proportion
 	countPage  = 1000            // records read at a time to count them
 )
 
 // quotas hold each client to a number of sessions at one time, those included that are over but still kept. What was
-// counted in the store is added to by what is made here, and counted again when the limit seems to be reached. So the
-// limit holds at about its number: sessions that other nodes make, or that were there before a start, are noticed
-// late, and can be half as many more.
+// counted in the store when the client was first seen is added to by what is made here, so that one node never admits
+// more than the limit, whatever was there before its start. Sessions that other nodes make are found by counting again
+// whenever a quarter of the room found last is used up, and at the limit: up to four nodes hold it as well, but for what
+// they make within countAgain.
 type quotas struct {
 	store   store.Store
 	now     func() time.Time
@@ -38,69 +39,79 @@ type quota struct {
 	mu      sync.Mutex
 	found   int       // sessions at the last count
 	made    int       // since then
+	flying  int       // admitted, and not known yet to be made
 	counted time.Time // zero: never
 }
 
-// admit says whether the client may have one more session, and takes it for made.
-func (q *quotas) admit(ctx context.Context, id string, most int) error {
-	if most == 0 {
-		most = DefaultMaxSessions
-	}
+func (q *quotas) of(id string) *quota {
 	value, known := q.clients.Load(id)
 	if !known {
 		value, _ = q.clients.LoadOrStore(id, &quota{})
 	}
-	of := value.(*quota)
-	of.mu.Lock()
-	defer of.mu.Unlock()
-	if err := of.recount(ctx, q, id, most); err != nil {
-		return err
-	}
-	if of.found+of.made >= most {
-		e := failure(http.StatusTooManyRequests, "too_many",
-			"This client has as many open requests as it may have (%d); let people sign them, or wait until some expire", most).
-			because("sessions of the client", fmt.Sprintf("fewer than %d", most), fmt.Sprint(of.found+of.made))
-		e.RetryAfter = time.Minute
-		return e
-	}
-	of.made++
-	return nil
+	return value.(*quota)
 }
 
-// recount reads from the store how many sessions the client has, where that could matter.
-func (of *quota) recount(ctx context.Context, q *quotas, id string, most int) error {
-	now := q.now()
-	full := of.found+of.made >= most && now.Sub(of.counted) >= countAgain
-	first := of.counted.IsZero() && of.made >= most/2
-	if !full && !first {
-		return nil
+// admit says whether the client may have one more session. Whoever is admitted says by settle what came of it.
+func (q *quotas) admit(ctx context.Context, id string, most int) error {
+	if most == 0 {
+		most = DefaultMaxSessions
 	}
-	found := 0
-	for after := sessionKey(""); found < most; {
-		page, err := q.store.List(ctx, clientIndex(id), after, countPage)
+	of := q.of(id)
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	if now := q.now(); of.stale(now, most) {
+		found, err := q.count(ctx, id, most)
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
-			if strings.HasPrefix(r.Key, sessionKey("")) {
-				found++
-			}
+		of.found, of.made, of.counted = found, 0, now // what is flying may have been found: better twice than never
+	}
+	if has := of.found + of.made + of.flying; has >= most {
+		e := failure(http.StatusTooManyRequests, "too_many",
+			"This client has as many open requests as it may have (%d); let people sign them, or wait until some expire", most).
+			because("sessions of the client", fmt.Sprintf("fewer than %d", most), fmt.Sprint(has))
+		e.RetryAfter = time.Minute
+		return e
+	}
+	of.flying++
+	return nil
+}
+
+// stale says whether the count could be wrong by so much that it matters.
+func (of *quota) stale(now time.Time, most int) bool {
+	if of.counted.IsZero() {
+		return true
+	}
+	used, room := of.made+of.flying, most-of.found
+	pause := time.Duration(float64(countAgain) * float64(most) / DefaultMaxSessions)
+	return used >= room/4 && now.Sub(of.counted) >= pause
+}
+
+// count reads from the store how many sessions the client has, up to its limit.
+func (q *quotas) count(ctx context.Context, id string, most int) (found int, err error) {
+	for after := sessionKey(""); found < most; {
+		page, err := q.store.List(ctx, clientIndex(id), after, countPage)
+		if err != nil {
+			return 0, err
 		}
+		found += len(page)
 		if len(page) < countPage {
 			break
 		}
 		after = page[len(page)-1].Key
 	}
-	of.found, of.made, of.counted = found, 0, now
-	return nil
+	return found, nil
 }
 
-// giveBack takes back what admit has taken for made and was not.
-func (q *quotas) giveBack(id string) {
-	if value, known := q.clients.Load(id); known {
-		of := value.(*quota)
-		of.mu.Lock()
-		defer of.mu.Unlock()
-		of.made = max(of.made-1, 0)
+// settle takes what came of a session that was admitted. One of which nobody knows whether it was made counts, until
+// the sessions are counted again.
+func (q *quotas) settle(id string, err error) {
+	of := q.of(id)
+	of.mu.Lock()
+	defer of.mu.Unlock()
+	of.flying--
+	var conflict *store.Conflict
+	if !errors.As(err, &conflict) && !errors.Is(err, store.ErrInvalid) {
+		of.made++
 	}
 }

@@ -45,24 +45,38 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// Sessions that were there before are noticed when half of the limit was made since, and the store is asked seldom.
-func TestQuotaCounts(t *testing.T) {
+// quotaWorld is a store with so many sessions of the client c, and a clock.
+func quotaWorld(t *testing.T, sessions int) (*memory.Store, *clock) {
+	t.Helper()
 	clock := &clock{now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
 	kept := memory.New(memory.Options{Now: clock.Now})
-	for i := range 2500 {
-		r := store.Record{Key: sessionKey(fmt.Sprintf("%05d", i)), Index: clientIndex("c")}
-		if err := kept.Commit(t.Context(), store.Batch{Then: []store.Op{{Put: &r}}}); err != nil {
-			t.Fatal(err)
-		}
+	for i := range sessions {
+		addSession(t, kept, fmt.Sprintf("%05d", i))
 	}
+	return kept, clock
+}
+
+func addSession(t *testing.T, to store.Store, id string) {
+	t.Helper()
+	r := store.Record{Key: sessionKey(id), Index: clientIndex("c")}
+	if err := to.Commit(t.Context(), store.Batch{Then: []store.Op{{Put: &r}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was there before the start counts, and one node never admits more than the limit.
+func TestQuotaIsExactOnOneNode(t *testing.T) {
+	kept, clock := quotaWorld(t, 2500)
 	q := &quotas{store: kept, now: clock.Now}
 	admitted := 0
-	for range 5000 {
+	for i := range 5000 {
 		if q.admit(t.Context(), "c", 3000) == nil {
+			addSession(t, kept, fmt.Sprint("new", i))
+			q.settle("c", nil)
 			admitted++
 		}
 	}
-	if admitted != 1500+500 { // half unseen, then what was left
+	if admitted != 500 {
 		t.Errorf("%d were admitted beside 2500 of 3000", admitted)
 	}
 	var e *Error
@@ -72,16 +86,65 @@ func TestQuotaCounts(t *testing.T) {
 	if err := q.admit(t.Context(), "other", 3000); err != nil {
 		t.Errorf("another client: %v", err)
 	}
-	q.giveBack("c")
-	if err := q.admit(t.Context(), "c", 3000); err != nil {
-		t.Errorf("after one was given back: %v", err)
-	}
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}
 	clock.advance(countAgain)
 	if err := q.admit(t.Context(), "c", 3000); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("with the store away: %v", err)
+	}
+}
+
+// Several nodes that all begin with nothing, and fill the limit as fast as the clock lets them.
+func TestQuotaOfSeveralNodes(t *testing.T) {
+	const most = 3000
+	kept, clock := quotaWorld(t, 0)
+	var nodes []*quotas
+	for range 4 {
+		nodes = append(nodes, &quotas{store: kept, now: clock.Now})
+	}
+	made := 0
+	for i := range 2 * most {
+		if node := nodes[i%len(nodes)]; node.admit(t.Context(), "c", most) == nil {
+			addSession(t, kept, fmt.Sprint(i))
+			node.settle("c", nil)
+			made++
+		}
+		clock.advance(time.Millisecond)
+	}
+	// What three others make within the pause between two counts, which is 150 ms here.
+	if made < most || made > most+150 {
+		t.Errorf("%d were admitted by four nodes, of %d", made, most)
+	}
+}
+
+// What was admitted and certainly not made leaves its room; what may have been made does not.
+func TestQuotaOfWhatFails(t *testing.T) {
+	kept, clock := quotaWorld(t, 0)
+	q := &quotas{store: kept, now: clock.Now}
+	fill := func(outcome error) error {
+		if err := q.admit(t.Context(), "c", 100); err != nil {
+			return err
+		}
+		q.settle("c", outcome)
+		return nil
+	}
+	for range 300 {
+		if err := fill(&store.Conflict{}); err != nil {
+			t.Fatalf("room was lost by what was not made: %v", err)
+		}
+	}
+	for range 100 {
+		if err := fill(store.ErrUnavailable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fill(nil); err == nil {
+		t.Error("100 of 100 may have been made, and one more is admitted")
+	}
+	clock.advance(countAgain)
+	if err := fill(nil); err != nil {
+		t.Errorf("none was made, as a count shows: %v", err)
 	}
 }
 

@@ -267,9 +267,7 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 		return nil, err
 	}
 	err = s.sessions.create(ctx, fresh, payloads, gone, store.Record{Key: a.key, Value: remembered, Expires: gone})
-	if err != nil {
-		s.quotas.giveBack(a.iss)
-	}
+	s.quotas.settle(a.iss, err)
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) {
 		answer, err := s.repeated(ctx, a)

@@ -226,19 +226,15 @@ func (d *Dispatcher) room(settings *Settings, l *lane) int {
 func (d *Dispatcher) claim(ctx context.Context, settings *Settings, client string, room int) {
 	d.mu.Lock()
 	l := d.lane(client)
-	room = min(room, d.room(settings, l)) // others of this round may have filled it
-	before := l.look
-	if l.retry.Before(d.Now()) || l.retry.Equal(d.Now()) {
+	if room = min(room, d.room(settings, l)); room <= 0 { // others of this round have filled it
+		d.mu.Unlock()
+		return
+	}
+	if !l.retry.After(d.Now()) {
 		l.retry = time.Time{}
 	}
 	l.look = d.Now().Add(settings.Poll) // unless something is found, or someone wakes it meanwhile
 	d.mu.Unlock()
-	if room <= 0 {
-		d.mu.Lock()
-		l.look = before
-		d.mu.Unlock()
-		return
-	}
 	claimed, err := d.Store.Claim(ctx, queueOf(client), room, settings.lease())
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -64,8 +64,9 @@ func (s Settings) complete() *Settings {
 	return &s
 }
 
-// lease is how long a claimed delivery stays with who claimed it. An attempt and its commit fit in twice.
-func (s *Settings) lease() time.Duration { return 2 * s.Timeout }
+// lease is how long a claimed delivery stays with who claimed it. An attempt and the commit of its outcome fit in, with
+// time to spare.
+func (s *Settings) lease() time.Duration { return s.Timeout + settleWithin + 5*time.Second }
 
 // wait is how long to wait after so many failures in a row. Each wait is shortened by up to a quarter, as random (0 to
 // 1) has it, so that what failed together does not come back together.

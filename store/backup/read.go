@@ -77,7 +77,14 @@ func begin(ctx context.Context, into store.Store) error {
 			return err
 		}
 	}
-	return into.Commit(ctx, store.Batch{Then: []store.Op{{Put: &store.Record{Key: unfinished}}}})
+	err := into.Commit(ctx, store.Batch{
+		If: []store.Check{{Key: unfinished}}, Then: []store.Op{{Put: &store.Record{Key: unfinished}}},
+	})
+	var conflict *store.Conflict
+	if errors.As(err, &conflict) { // somebody has begun at this moment
+		return ErrNotEmpty
+	}
+	return err
 }
 
 // Unfinished says whether a restore into the store was begun and not ended, so that part of what it should hold may
