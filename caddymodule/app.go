@@ -81,6 +81,7 @@ type App struct {
 	needed   bool // whether any handler keeps sessions
 	starts   []func(context.Context)
 	now      func() time.Time
+	quotas   *signing.Quotas           // that all sites share
 	approved map[string]signing.Client // every client that is not revoked
 	holders  map[string]oauth.Client   // the same, as the token service knows them
 	tokenURL string                    // of the first apim_token
@@ -102,6 +103,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // fetched, since `caddy validate` provisions too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
+	a.quotas = signing.NewQuotas(lazyStore{a}, a.now)
 	if err := a.Environment.Check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}

@@ -40,8 +40,8 @@ type Client struct {
 	// Rate is how many tokens it may get in a minute. Default: the largest rate among its products.
 	Rate int `json:"rate,omitempty"`
 
-	// MaxSessions is how many signing sessions it may have at one time, about, those included that are over and still
-	// kept. Above it new requests are answered 429. Default: 100000.
+	// MaxSessions is how many signing sessions it may have at one time, those included that are over and still kept. Above
+	// it new requests are answered 429. Several gateways on one store can admit a little more. Default: 100000.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
 	// Status is "approved" (the default) or "revoked".

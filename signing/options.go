@@ -112,6 +112,7 @@ type Options struct {
 	Clients map[string]Client
 	Keys    KeySource
 	Store   store.Store
+	Quotas  *Quotas // of Store, shared by all services on it; nil: its own
 	Runner  Runner
 	Agents  []Route // real cards, in the order in which the page tries those that serve the user
 	Mock    *Route  // for mock=true, and for everything where Agents is empty
@@ -173,6 +174,9 @@ func (o *Options) complete() error {
 		return errors.New("production refuses a mock, and trust in one")
 	}
 	o.setDefaults()
+	if o.Quotas == nil {
+		o.Quotas = NewQuotas(o.Store, o.Now)
+	}
 	if o.Durations.Lease < 4*o.Durations.Heartbeat {
 		return fmt.Errorf("a lease of %s is too short: it is renewed every %s at the soonest; make it at least four times that",
 			o.Durations.Lease, o.Durations.Heartbeat)

@@ -23,12 +23,12 @@ const (
 	countPage  = 1000            // records read at a time to count them
 )
 
-// quotas hold each client to a number of sessions at one time, those included that are over but still kept. What was
+// Quotas hold each client to a number of sessions at one time, those included that are over but still kept. What was
 // counted in the store when the client was first seen is added to by what is made here, so that one node never admits
 // more than the limit, whatever was there before its start. Sessions that other nodes make are found by counting again
 // whenever a quarter of the room found last is used up, and at the limit: up to four nodes hold it as well, but for what
-// they make within countAgain.
-type quotas struct {
+// they make within countAgain. All services on one store share one, else each would be a node.
+type Quotas struct {
 	store   store.Store
 	now     func() time.Time
 	clients sync.Map // of *quota by client id
@@ -43,7 +43,10 @@ type quota struct {
 	counted time.Time // zero: never
 }
 
-func (q *quotas) of(id string) *quota {
+// NewQuotas holds clients to their limits by the sessions in a store.
+func NewQuotas(of store.Store, now func() time.Time) *Quotas { return &Quotas{store: of, now: now} }
+
+func (q *Quotas) of(id string) *quota {
 	value, known := q.clients.Load(id)
 	if !known {
 		value, _ = q.clients.LoadOrStore(id, &quota{})
@@ -52,7 +55,7 @@ func (q *quotas) of(id string) *quota {
 }
 
 // admit says whether the client may have one more session. Whoever is admitted says by settle what came of it.
-func (q *quotas) admit(ctx context.Context, id string, most int) error {
+func (q *Quotas) admit(ctx context.Context, id string, most int) error {
 	if most == 0 {
 		most = DefaultMaxSessions
 	}
@@ -88,7 +91,7 @@ func (of *quota) stale(now time.Time, most int) bool {
 }
 
 // count reads from the store how many sessions the client has, up to its limit.
-func (q *quotas) count(ctx context.Context, id string, most int) (found int, err error) {
+func (q *Quotas) count(ctx context.Context, id string, most int) (found int, err error) {
 	for after := sessionKey(""); found < most; {
 		page, err := q.store.List(ctx, clientIndex(id), after, countPage)
 		if err != nil {
@@ -105,7 +108,7 @@ func (q *quotas) count(ctx context.Context, id string, most int) (found int, err
 
 // settle takes what came of a session that was admitted. One of which nobody knows whether it was made counts, until
 // the sessions are counted again.
-func (q *quotas) settle(id string, err error) {
+func (q *Quotas) settle(id string, err error) {
 	of := q.of(id)
 	of.mu.Lock()
 	defer of.mu.Unlock()

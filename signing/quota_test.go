@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,7 +68,7 @@ func addSession(t *testing.T, to store.Store, id string) {
 // What was there before the start counts, and one node never admits more than the limit.
 func TestQuotaIsExactOnOneNode(t *testing.T) {
 	kept, clock := quotaWorld(t, 2500)
-	q := &quotas{store: kept, now: clock.Now}
+	q := NewQuotas(kept, clock.Now)
 	admitted := 0
 	for i := range 5000 {
 		if q.admit(t.Context(), "c", 3000) == nil {
@@ -99,9 +100,9 @@ func TestQuotaIsExactOnOneNode(t *testing.T) {
 func TestQuotaOfSeveralNodes(t *testing.T) {
 	const most = 3000
 	kept, clock := quotaWorld(t, 0)
-	var nodes []*quotas
+	var nodes []*Quotas
 	for range 4 {
-		nodes = append(nodes, &quotas{store: kept, now: clock.Now})
+		nodes = append(nodes, NewQuotas(kept, clock.Now))
 	}
 	made := 0
 	for i := range 2 * most {
@@ -121,7 +122,7 @@ func TestQuotaOfSeveralNodes(t *testing.T) {
 // What was admitted and certainly not made leaves its room; what may have been made does not.
 func TestQuotaOfWhatFails(t *testing.T) {
 	kept, clock := quotaWorld(t, 0)
-	q := &quotas{store: kept, now: clock.Now}
+	q := NewQuotas(kept, clock.Now)
 	fill := func(outcome error) error {
 		if err := q.admit(t.Context(), "c", 100); err != nil {
 			return err
@@ -163,5 +164,26 @@ func TestBodiesCostWhatHasArrived(t *testing.T) {
 	all.Store(maxHeld - 100_000)
 	if _, err := readAtMost(strings.NewReader(strings.Repeat("a", 300_000)), -1, MaxBody, &share{of: &all}); err == nil {
 		t.Error("a body that has no room is read")
+	}
+}
+
+// Two sites of a gateway hold a client to one number together.
+func TestSitesShareQuotas(t *testing.T) {
+	w := newWorld(t, nil)
+	shared := NewQuotas(w.store, w.clock.Now)
+	limited := func(o *Options) {
+		client := o.Clients[acme]
+		client.MaxSessions = 4
+		o.Clients[acme] = client
+		o.Quotas = shared
+	}
+	sites := []*Service{w.restart(limited), w.restart(limited)}
+	var codes []int
+	for i := range 6 {
+		codes = append(codes, w.post(sites[i%2], w.jwt(RS256, 1), "").Code)
+		w.clock.advance(time.Second) // another JWT
+	}
+	if want := []int{200, 200, 200, 200, 429, 429}; !slices.Equal(codes, want) {
+		t.Errorf("answers %v, want %v", codes, want)
 	}
 }

@@ -263,11 +263,11 @@ func (s *Service) accept(ctx context.Context, a *arrival, client Client) (*ticke
 	if err != nil {
 		return nil, err
 	}
-	if err := s.quotas.admit(ctx, a.iss, client.MaxSessions); err != nil {
+	if err := s.Quotas.admit(ctx, a.iss, client.MaxSessions); err != nil {
 		return nil, err
 	}
 	err = s.sessions.create(ctx, fresh, payloads, gone, store.Record{Key: a.key, Value: remembered, Expires: gone})
-	s.quotas.settle(a.iss, err)
+	s.Quotas.settle(a.iss, err)
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) {
 		answer, err := s.repeated(ctx, a)

@@ -22,7 +22,6 @@ type Service struct {
 	Options
 	assets   http.Handler
 	sessions *sessions
-	quotas   *quotas
 	bodies   atomic.Int64 // bytes of request bodies now held
 	working  atomic.Int64 // requests that have arrived whole and are not answered yet
 }
@@ -38,7 +37,6 @@ func New(options Options) (*Service, error) {
 	}
 	return &Service{
 		Options: options,
-		quotas:  &quotas{store: options.Store, now: options.Now},
 		assets:  http.StripPrefix("/page", page.Assets()),
 		sessions: &sessions{
 			store: options.Store, now: options.Now, tries: options.Tries, packer: packer,

@@ -24,9 +24,9 @@ func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error)
 	if losses, err = Inspect(dir); err != nil {
 		return nil, nil, err
 	}
-	damaged, any := map[string]bool{}, false
+	damaged, lost := map[string]bool{}, false
 	for _, l := range losses {
-		any = any || l.Damage
+		lost = lost || l.Damage
 		if l.Damage && !strings.HasSuffix(l.File, logSuffix) {
 			return losses, nil, fmt.Errorf("%w beyond repair: %s; restore a backup", ErrDamaged, l)
 		}
@@ -47,7 +47,7 @@ func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error)
 		}
 		kept = append(kept, aside)
 	}
-	if any {
+	if lost {
 		err = flush(dir)
 	}
 	return losses, kept, err
