@@ -131,6 +131,10 @@ func TestReceiverFailures(t *testing.T) {
 		if outcome.Status != c.status || outcome.Code != c.code || outcome.Fault == "" || outcome.Issue == "" || outcome.Text == "" {
 			t.Errorf("%v: %+v", c.err, outcome)
 		}
+		name := map[int]string{408: "ReceiverTimedOut", 413: "ReceiverRefusesRequest", 500: "ReceiverFailed", 503: "ReceiverUnavailable"}[outcome.Status]
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		outcome.Write(w, r)
+		mustAnswerAs(t, "../bars/openapi/openapi.json", name, r, w)
 	}
 }
 
