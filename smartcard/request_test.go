@@ -63,6 +63,8 @@ func TestRequests(t *testing.T) {
 		{"empty payload", "POST", "/sign", "application/json", swap("YQ==", ""), 400, "bad_request"},
 		{"base64url", "POST", "/sign", "application/json", swap("YQ==", "-_-_"), 400, "bad_request"},
 		{"health", "GET", "/health", "", "", 200, ""},
+		{"described", "GET", "/openapi.json", "", "", 200, ""},
+		{"described otherwise", "PUT", "/openapi.json", "", "", 405, "method"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -82,6 +84,7 @@ func TestRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			mustBeDescribed(t, req, resp, body)
 			if resp.StatusCode != test.status || test.code != "" && !bytes.Contains(body, []byte(`{"code":"`+test.code+`","message":"`)) {
 				t.Errorf("got %d %s, want %d %s", resp.StatusCode, body, test.status, test.code)
 			}

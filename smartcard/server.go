@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/seed-dd2befc3/countersign/description"
+	"github.com/seed-dd2befc3/countersign/smartcard/openapi"
 )
 
 // Signer is what holds the card.
@@ -62,7 +65,7 @@ type ServerOptions struct {
 	Now func() time.Time
 }
 
-// Server is an http.Handler for an agent's POST /sign and GET /health. It must be served over TLS that asks for
+// Server is an http.Handler for an agent's POST /sign, GET /health and GET /openapi.json. It must be served over TLS that asks for
 // and verifies client certificates; without one that was verified it answers 403 and nothing else.
 type Server struct {
 	signer  Signer
@@ -127,18 +130,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == pathSign && r.Method == http.MethodPost:
 		s.serveSign(w, r, client)
-	case r.URL.Path == pathHealth && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+	case r.URL.Path == pathHealth && reads(r):
 		s.serveHealth(w, r)
+	case r.URL.Path == description.Path && reads(r):
+		openapi.Serve(w, r)
 	case r.URL.Path == pathSign:
 		w.Header().Set("Allow", http.MethodPost)
 		refuse(http.StatusMethodNotAllowed, "method", "use POST").write(w)
-	case r.URL.Path == pathHealth:
+	case r.URL.Path == pathHealth || r.URL.Path == description.Path:
 		w.Header().Set("Allow", http.MethodGet)
 		refuse(http.StatusMethodNotAllowed, "method", "use GET").write(w)
 	default:
 		refuse(http.StatusNotFound, "not_found", "this is a smartcard agent: POST /sign or GET /health").write(w)
 	}
 }
+
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // client is the name of the verified client certificate that lets the request in.
 func (s *Server) client(r *http.Request) (string, *answered) {
@@ -153,6 +160,7 @@ func (s *Server) client(r *http.Request) (string, *answered) {
 }
 
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Link", description.Link)
 	health, err := s.signer.Health(r.Context())
 	if err != nil {
 		s.log.WarnContext(r.Context(), "smartcard health failed", "error", err)
