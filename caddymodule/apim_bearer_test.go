@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -87,7 +88,7 @@ func TestBearerDemands(t *testing.T) {
 				if c.want == 200 {
 					continue
 				}
-				mustAnswerAs(t, "../oauth/openapi/openapi.json", map[int]string{401: "TokenRefused", 403: "TokenInsufficient", 503: "TokenUnchecked"}[w.Code], r, w)
+				descriptiontest.MustAnswerAs(t, "../oauth/openapi/openapi.json", map[int]string{401: "TokenRefused", 403: "TokenInsufficient", 503: "TokenUnchecked"}[w.Code], r, w)
 				var body map[string]any
 				if json.Unmarshal(w.Body.Bytes(), &body) != nil || len(body) == 0 || strings.Contains(w.Body.String(), withUser.User) {
 					t.Errorf("%s: %s", shape, w.Body)

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 )
 
 // TestReceiverSite holds what JSON can say of a connection policy, and a Caddyfile cannot.
@@ -134,7 +135,7 @@ func TestReceiverFailures(t *testing.T) {
 		name := map[int]string{408: "ReceiverTimedOut", 413: "ReceiverRefusesRequest", 500: "ReceiverFailed", 503: "ReceiverUnavailable"}[outcome.Status]
 		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
 		outcome.Write(w, r)
-		mustAnswerAs(t, "../bars/openapi/openapi.json", name, r, w)
+		descriptiontest.MustAnswerAs(t, "../../bars/openapi/openapi.json", name, r, w)
 	}
 }
 
