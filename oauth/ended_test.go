@@ -95,18 +95,18 @@ func TestALogoutAtTheVeryMoment(t *testing.T) {
 // What a client has taken back or lost while a person was at the provider is held against the answer.
 func TestAClientThatChangesMeanwhile(t *testing.T) {
 	w := newUserWorld(t)
-	acme := w.Authorizer.Clients["acme"]
+	acme := w.Clients["acme"]
 	away, _ := url.Parse(w.browse(asking).Header().Get("Location"))
 	callback := "/callback?code=x&state=" + away.Query().Get("state")
 	gone := acme
 	gone.RedirectURIs = []string{"https://acme.example/new"}
-	w.Authorizer.Clients["acme"] = gone
+	w.Clients["acme"] = gone
 	if a := w.browse(callback); a.Header().Get("Location") != "" {
 		t.Errorf("the browser is sent to %s", a.Header().Get("Location"))
 	} else {
 		mustSay(t, a, 400, "redirect_uri is invalid")
 	}
-	delete(w.Authorizer.Clients, "acme")
+	delete(w.Clients, "acme")
 	home, _ := url.Parse(w.browse(callback).Header().Get("Location"))
 	if q := home.Query(); q.Get("error") != codeDenied || q.Get("error_description") != "the client is no longer approved" || q.Has("code") {
 		t.Errorf("a client that was revoked is sent %v", q)

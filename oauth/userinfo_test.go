@@ -33,7 +33,7 @@ func TestUserInfoRows(t *testing.T) {
 	other := w.redeem(w.back(t).Get("code"))
 	gone := w.redeem(w.back(t).Get("code"))
 	grant, err := w.check.Check(t.Context(), bearer(gone))
-	if err != nil || w.Authorizer.revoke(t.Context(), grant.Family) != nil {
+	if err != nil || w.revoke(t.Context(), grant.Family) != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
