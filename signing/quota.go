@@ -63,11 +63,9 @@ func (q *Quotas) admit(ctx context.Context, id string, most int) error {
 	of.mu.Lock()
 	defer of.mu.Unlock()
 	if now := q.now(); of.stale(now, most) {
-		found, err := q.count(ctx, id, most)
-		if err != nil {
+		if err := q.recount(ctx, of, id, most, now); err != nil {
 			return err
 		}
-		of.found, of.made, of.counted = found, 0, now // what is flying may have been found: better twice than never
 	}
 	if has := of.found + of.made + of.flying; has >= most {
 		e := failure(http.StatusTooManyRequests, "too_many",
@@ -78,6 +76,28 @@ func (q *Quotas) admit(ctx context.Context, id string, most int) error {
 	}
 	of.flying++
 	return nil
+}
+
+// recount counts anew. Where there is room left by the last count, others are admitted by that meanwhile. What is made or
+// flying while it counts may have been found as well: better twice than never. The caller holds of.mu.
+func (q *Quotas) recount(ctx context.Context, of *quota, id string, most int, now time.Time) error {
+	last, before := of.counted, of.made
+	of.counted = now // nobody else need count
+	aside := !last.IsZero() && of.found+of.made+of.flying < most
+	if aside {
+		of.mu.Unlock()
+	}
+	found, err := q.count(ctx, id, most)
+	if aside {
+		of.mu.Lock()
+	}
+	switch {
+	case err != nil && of.counted.Equal(now):
+		of.counted = last
+	case err == nil && of.counted.Equal(now): // else another count was begun later, and ended
+		of.found, of.made = found, of.made-before
+	}
+	return err
 }
 
 // stale says whether the count could be wrong by so much that it matters.
