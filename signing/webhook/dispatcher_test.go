@@ -205,6 +205,7 @@ func TestLeaseOfADeadNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		defer w.end()
+		synctest.Wait() // the dispatcher's first look is over
 		now := time.Now()
 		w.put(Tell("d1", "acme", "signing.completed", jsontext.Value(`{}`), now, now, now.Add(time.Hour)))
 		if claimed, err := w.store.Claim(t.Context(), queueOf("acme"), 1, 30*time.Second); len(claimed) != 1 || err != nil {
