@@ -16,7 +16,6 @@ import (
 	"context"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -43,10 +42,10 @@ const (
 
 // A Brake holds answers back. It is safe for concurrent use.
 type Brake struct {
-	o       Options
-	waiting atomic.Int64
+	o Options
 
 	mu        sync.Mutex
+	waiting   int
 	addresses map[netip.Prefix]*rate.Limiter
 	others    *rate.Limiter
 	swept     time.Time
@@ -76,23 +75,11 @@ func New(o Options) *Brake {
 
 // Hold is called before a refusal is answered. It returns when that is to be done, or when the caller has gone.
 func (b *Brake) Hold(ctx context.Context, from netip.Addr) Outcome {
-	now := time.Now()
-	turn := b.of(from, now).ReserveN(now, 1)
-	delay := turn.DelayFrom(now)
+	delay, outcome := b.turn(from)
 	if delay <= 0 {
-		return AtOnce
+		return outcome
 	}
-	if b.waiting.Add(1) > int64(b.o.Waiting) {
-		b.waiting.Add(-1)
-		turn.CancelAt(now)
-		return Close
-	}
-	defer b.waiting.Add(-1)
-	outcome := Waited
-	if delay > b.o.Longest {
-		turn.CancelAt(now) // or the turns would be further and further away
-		delay, outcome = b.o.Longest, Close
-	}
+	defer b.leave()
 	over := time.NewTimer(delay)
 	defer over.Stop()
 	select {
@@ -102,7 +89,36 @@ func (b *Brake) Hold(ctx context.Context, from netip.Addr) Outcome {
 	return outcome
 }
 
-// of is the bucket of an address. Whoever has one IPv6 address has all of its /64.
+// turn says how long an answer waits, and what then becomes of it. Who waits leaves afterwards. A turn that is too far
+// away is given back before anybody takes the next one: only the last that was taken can be given back whole.
+func (b *Brake) turn(from netip.Addr) (time.Duration, Outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	turn := b.of(from, now).ReserveN(now, 1)
+	delay := turn.DelayFrom(now)
+	switch {
+	case delay <= 0:
+		return 0, AtOnce
+	case b.waiting >= b.o.Waiting:
+		turn.CancelAt(now)
+		return 0, Close
+	case delay > b.o.Longest:
+		turn.CancelAt(now)
+		b.waiting++
+		return b.o.Longest, Close
+	}
+	b.waiting++
+	return delay, Waited
+}
+
+func (b *Brake) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting--
+}
+
+// of is the bucket of an address. Whoever has one IPv6 address has all of its /64. The lock is held.
 func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
 	from = from.Unmap().WithZone("")
 	bits := from.BitLen()
@@ -113,8 +129,6 @@ func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
 	if err != nil { // nobody knows from where
 		return b.others
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if bucket := b.addresses[who]; bucket != nil {
 		return bucket
 	}

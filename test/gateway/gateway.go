@@ -79,10 +79,13 @@ func (g *Gateway) spawn() {
 	g.process = Launch(g.t, cmd)
 }
 
-// ready says what is not there yet: a port that accepts no connection, or a certificate of Caddy's own CA
-// that a site or an agent's client needs and that Caddy makes in the background.
+// ready says what is not there yet: a port that accepts no connection, or shares them with the configuration before,
+// or a certificate of Caddy's own CA that a site or an agent's client needs and that Caddy makes in the background.
 func (g *Gateway) ready() error {
 	for name, port := range g.ports {
+		if err := oneListener(port); err != nil {
+			return fmt.Errorf("port %s: %w", name, err)
+		}
 		conn, err := net.DialTimeout("tcp", loopback(port), time.Second)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", name, err)

@@ -1,0 +1,29 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// oneListener says if two sockets of one address listen on a port. A reload is answered when Caddy has told the servers
+// of the old configuration to close, which they may yet have to do (SO_REUSEPORT gives them a share of the connections
+// until then, and those that they have not accepted are reset).
+func oneListener(port int) error {
+	seen := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+				if seen[fields[1]] {
+					return fmt.Errorf("a listener of the old configuration is still open at %s", fields[1])
+				}
+				seen[fields[1]] = true
+			}
+		}
+	}
+	return nil
+}
