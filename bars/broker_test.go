@@ -2,6 +2,8 @@ package bars_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,28 +22,133 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// What cannot be had from a local receiver: names, networks and addresses that fail. Each says whose fault it is.
+// What cannot be had from a local receiver, or not for certain. Each says whose fault it is, and to the log what it was.
 func TestBrokerErrors(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	shown := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
+	const code = "REC_SERVICE_UNAVAILABLE"
 	for name, c := range map[string]struct {
 		err    error
 		status int
+		code   string
 		fault  bars.Fault
+		says   string
 	}{
-		"no such name":       {fmt.Errorf("looking up x: %w", &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), 503, bars.FaultNetwork},
-		"no route":           {errors.Join(dial(syscall.EHOSTUNREACH)), 503, bars.FaultNetwork},
-		"connecting is slow": {dial(context.DeadlineExceeded), 503, bars.FaultNetwork},
-		"refused":            {dial(syscall.ECONNREFUSED), 503, bars.FaultReceiver},
-		"reset at once":      {dial(syscall.ECONNRESET), 503, bars.FaultReceiver},
-		"private address":    {fmt.Errorf("connecting: %w", outbound.ErrRefused), 503, bars.FaultProxy},
-		"broken off":         {io.ErrUnexpectedEOF, 503, bars.FaultReceiver},
+		"no such name":        {fmt.Errorf("looking up x: %w", &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), 503, code, bars.FaultNetwork, "cannot be resolved"},
+		"no route":            {errors.Join(dial(syscall.EHOSTUNREACH)), 503, code, bars.FaultNetwork, "cannot be reached"},
+		"no route any more":   {&net.OpError{Op: "write", Err: syscall.EHOSTUNREACH}, 503, code, bars.FaultNetwork, "cannot be reached"},
+		"no network any more": {&net.OpError{Op: "read", Err: syscall.ENETUNREACH}, 503, code, bars.FaultNetwork, "cannot be reached"},
+		"connecting is slow":  {dial(context.DeadlineExceeded), 503, code, bars.FaultNetwork, "cannot be reached"},
+		"the handshake is":    {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, 408, "REC_TIMEOUT", bars.FaultReceiver, "timeout"},
+		"refused":             {dial(syscall.ECONNREFUSED), 503, code, bars.FaultReceiver, "refused or broke"},
+		"reset at once":       {dial(syscall.ECONNRESET), 503, code, bars.FaultReceiver, "refused or broke"},
+		"private address":     {fmt.Errorf("connecting: %w", outbound.ErrRefused), 503, code, bars.FaultProxy, ""},
+		"another name":        {shown(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 503, code, bars.FaultReceiver, "for another name"},
+		"expired":             {shown(x509.CertificateInvalidError{Reason: x509.Expired}), 503, code, bars.FaultReceiver, "its certificate has expired"},
+		"another chain":       {shown(x509.UnknownAuthorityError{}), 503, code, bars.FaultReceiver, "not from this environment's chain"},
+		"no TLS":              {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, 503, code, bars.FaultReceiver, "does not speak TLS"},
+		"our certificate":     {&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, 503, code, bars.FaultReceiver, "the proxy's certificate is not what it trusts"},
+		"broken off":          {io.ErrUnexpectedEOF, 503, code, bars.FaultReceiver, "broke off"},
+		"refused on the way":  {&bars.Outcome{Status: 413, Code: "PROXY_BAD_REQUEST", Fault: bars.FaultSender}, 413, "PROXY_BAD_REQUEST", bars.FaultSender, ""},
 	} {
 		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "x"}}
 		b := &bars.Broker{Timeout: time.Minute, MaxBody: 10, Transport: transport(func(*http.Request) (*http.Response, error) { return nil, c.err })}
 		r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
 		answer, err := b.RoundTrip(r.WithContext(bars.WithCall(t.Context(), call)))
-		if err != nil || answer.StatusCode != c.status || call.Outcome.Code != "REC_SERVICE_UNAVAILABLE" || call.Outcome.Fault != c.fault {
+		if err != nil || answer.StatusCode != c.status || call.Outcome.Code != c.code || call.Outcome.Fault != c.fault || !strings.Contains(call.Outcome.Detail, c.says) {
 			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+		}
+	}
+}
+
+// What reaches the receiver is the request, at the receiver's own name and without the token, and its body up to the
+// bound, to the byte.
+func TestBrokerSends(t *testing.T) {
+	const limit = 10
+	for name, c := range map[string]struct {
+		body   io.Reader
+		status int
+		broken bool
+	}{
+		"nothing":       {http.NoBody, 200, false},
+		"the most":      {strings.NewReader(strings.Repeat("x", limit)), 200, false},
+		"more":          {strings.NewReader(strings.Repeat("x", limit+1)), 413, false},
+		"the most, bit": {struct{ io.Reader }{strings.NewReader(strings.Repeat("x", limit))}, 200, false},
+		"more, unsaid":  {struct{ io.Reader }{strings.NewReader(strings.Repeat("x", limit+1))}, 413, false},
+		"breaks off":    {readerFunc(func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }), 0, true},
+	} {
+		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "receiver.nhs.uk:8443", Path: "/r/Slot"}}
+		b := &bars.Broker{Timeout: time.Minute, MaxBody: limit, Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if r.Host != "receiver.nhs.uk:8443" || r.URL.String() != "https://receiver.nhs.uk:8443/r/Slot" || r.Header.Get("Authorization") != "" || r.Header.Get("Accept") != "a" {
+				t.Errorf("%s: %s at %s with %v", name, r.URL, r.Host, r.Header)
+			}
+			if r.Body != nil {
+				if _, err := io.ReadAll(r.Body); err != nil {
+					return nil, fmt.Errorf("sending: %w", err)
+				}
+			}
+			return answering(200, "{}"), nil
+		})}
+		r := httptest.NewRequest(http.MethodPost, "/Slot", c.body)
+		r.Header.Set("Authorization", "Bearer secret")
+		r.Header.Set("Accept", "a")
+		answer, err := b.RoundTrip(r.WithContext(bars.WithCall(t.Context(), call)))
+		switch {
+		case c.broken && (!errors.Is(err, context.Canceled) || call.Outcome == nil || call.Outcome.Code != "SEND_GONE" || call.Outcome.Fault != bars.FaultSender):
+			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+		case !c.broken && (err != nil || answer.StatusCode != c.status):
+			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+		}
+	}
+}
+
+// What a receiver answers: the rows that are told in the proxy's own words, those that are passed on byte for byte, and
+// whose fault the log says it is (contract: bars §1, the table).
+func TestBrokerAnswers(t *testing.T) {
+	const outcome = `{"resourceType":"OperationOutcome","issue":[]}`
+	for _, c := range []struct {
+		status int
+		body   string
+		want   int
+		codes  string // of what is told instead; empty: it is passed on
+		fault  bars.Fault
+	}{
+		{200, "{}", 200, "", ""}, {201, "", 201, "", ""}, {304, "", 304, "", ""},
+		{400, outcome, 400, "", bars.FaultSender}, {401, outcome, 401, "", bars.FaultReceiver}, {404, "x", 404, "", bars.FaultSender},
+		{405, "x", 405, "", bars.FaultSender}, {406, "x", 406, "", bars.FaultSender}, {408, outcome, 408, "", bars.FaultReceiver},
+		{409, "x", 409, "", bars.FaultSender}, {422, outcome, 422, "", bars.FaultSender}, {429, "x", 429, "", bars.FaultReceiver},
+		{500, outcome, 500, "", bars.FaultReceiver}, {501, "x", 501, "", bars.FaultReceiver},
+		{403, outcome, 403, "forbidden REC_FORBIDDEN", bars.FaultReceiver},
+		{500, "x", 500, "exception REC_SERVER_ERROR", bars.FaultReceiver},
+		{503, outcome, 503, "transient REC_SERVICE_UNAVAILABLE", bars.FaultReceiver},
+		{504, outcome, 408, "timeout REC_TIMEOUT", bars.FaultReceiver},
+	} {
+		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "x"}}
+		b := &bars.Broker{Timeout: time.Minute, Transport: transport(func(*http.Request) (*http.Response, error) {
+			answer := answering(c.status, c.body)
+			answer.Header.Set("Retry-After", "7")
+			return answer, nil
+		})}
+		r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
+		r.Header.Set("X-Request-Id", "r")
+		r.Header.Set("X-Correlation-Id", "c")
+		answer, err := b.RoundTrip(r.WithContext(bars.WithCall(t.Context(), call)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != c.want || answer.Header.Get("Retry-After") != "7" {
+			t.Errorf("%d: %v %d %v", c.status, err, answer.StatusCode, answer.Header)
+		}
+		switch found := call.Outcome; {
+		case found == nil && c.fault != "", found != nil && found.Fault != c.fault:
+			t.Errorf("%d: the log is told %+v", c.status, found)
+		case c.codes == "" && string(body) != c.body:
+			t.Errorf("%d is passed on as %s", c.status, body)
+		case c.codes != "" && (found.Issue+" "+found.Code != c.codes || string(body) != string(found.Body()) ||
+			answer.Header.Get("Content-Type") != "application/fhir+json" || answer.Header.Get("X-Request-Id") != "r" || answer.Header.Get("X-Correlation-Id") != "c"):
+			t.Errorf("%d is told as %v %s", c.status, answer.Header, body)
 		}
 	}
 }

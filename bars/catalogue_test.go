@@ -69,7 +69,7 @@ func TestLookup(t *testing.T) {
 		return nil
 	}
 	c, err := bars.ParseCatalogue([]byte(`{"NHSD-Target-Identifier":{
-		"https://fhir.nhs.uk/Id/dos-service-id":{"1":"https://one.nhs.uk/r","2":"http://plain.nhs.uk","3":"https://odd.nhs.uk"}}}`),
+		"https://fhir.nhs.uk/Id/dos-service-id":{"1":"https://one.nhs.uk/r","Ab":"https://one.nhs.uk","2":"http://plain.nhs.uk","3":"https://odd.nhs.uk"}}}`),
 		bars.Rules{Name: unusual})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +80,7 @@ func TestLookup(t *testing.T) {
 	}
 	for target, fault := range map[bars.Target]bars.Fault{
 		{System: system, Value: "4"}:                                  bars.FaultSender,
+		{System: system, Value: "ab"}:                                 bars.FaultSender,
 		{System: strings.ToUpper(system), Value: "1"}:                 bars.FaultSender,
 		{System: "https://fhir.nhs.uk/id/dos-service-id", Value: "1"}: bars.FaultSender,
 		{System: system, Value: "2"}:                                  bars.FaultProxy, // whose entry is left out
@@ -89,12 +90,17 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%v: %+v", target, outcome)
 		}
 	}
-	if c.Size() != 2 || len(c.LeftOut()) != 1 || len(c.Unusual()) != 1 || strings.Join(c.Hosts(), " ") != "odd.nhs.uk one.nhs.uk" {
+	if c.Size() != 3 || len(c.LeftOut()) != 1 || len(c.Unusual()) != 1 || strings.Join(c.Hosts(), " ") != "odd.nhs.uk one.nhs.uk" {
 		t.Errorf("%d %q %q %q", c.Size(), c.LeftOut(), c.Unusual(), c.Hosts())
 	}
 }
 
 func TestBadCatalogues(t *testing.T) {
+	for _, target := range []bars.Target{{System: "s"}, {Value: "v"}} {
+		if _, err := bars.NewCatalogue(map[bars.Target]string{target: "https://a.nhs.uk"}, bars.Rules{}); err == nil || !strings.Contains(err.Error(), "no system or no value") {
+			t.Errorf("%+v: %v", target, err)
+		}
+	}
 	for _, text := range []string{
 		``, `[]`, `{}`, `{"NHSD-Target-Identifier":{}}`, `{"NHSD-Target-Identifier":{"s":{}}}`,
 		`{"NHSD-Target-Identifier":{"s":{"v":1}}}`, `{"NHSD-Target-Identifier":{"s":{"v":"http://a.nhs.uk"}}}`,

@@ -91,3 +91,73 @@ func TestSenderGivesUp(t *testing.T) {
 		_, _ = io.Copy(io.Discard, answer.Body)
 	})
 }
+
+// What may be sent again, and how often the proxy is asked when it answers so. What is sent again is the same to the byte.
+func TestSenderRepeats(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		status       int // of each answer; 0: none
+		messages     bool
+		asked        int
+	}{
+		{"GET", "/Slot", 503, false, 3}, {"GET", "/Slot", 408, false, 3}, {"GET", "/Slot", 0, false, 3},
+		{"GET", "/Slot", 500, false, 1}, {"GET", "/Slot", 504, false, 1}, {"GET", "/Slot", 429, false, 1}, {"GET", "/Slot", 401, false, 1}, {"GET", "/Slot", 404, false, 1},
+		{"POST", "/$process-message", 503, false, 1}, {"POST", "/$process-message", 0, false, 1},
+		{"POST", "/$process-message", 503, true, 3}, {"POST", "/$process-message", 0, true, 3}, {"POST", "/$process-message", 500, true, 1},
+		{"POST", "/Appointment", 503, true, 1}, {"PUT", "/Appointment/1", 503, true, 1}, {"PATCH", "/Appointment/1", 0, true, 1}, {"DELETE", "/ServiceRequest/1", 503, true, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var seen []string
+			s := sender("https://api.nhs.uk", func(r *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(r.Body)
+				seen = append(seen, strings.Join([]string{string(body), r.Header.Get("X-Request-Id"), r.Header.Get("X-Correlation-Id")}, " "))
+				if c.status == 0 || err != nil {
+					return nil, errors.New("away")
+				}
+				return answering(c.status, ""), nil
+			})
+			s.Messages = c.messages
+			r := httptest.NewRequest(c.method, c.path, strings.NewReader("{}"))
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("{}")), nil }
+			r.Header.Set("X-Request-Id", "r-1")
+			r.Header.Set("X-Correlation-Id", "c-1")
+			answer, err := s.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if len(seen) != c.asked {
+				t.Errorf("%s %s after %d, messages %v: asked %d times, want %d", c.method, c.path, c.status, c.messages, len(seen), c.asked)
+			}
+			for i, one := range seen {
+				if one != "{} r-1 c-1" {
+					t.Errorf("%s %s, try %d: %q", c.method, c.path, i+1, one)
+				}
+			}
+		})
+	}
+}
+
+// An answer that begins has as long again to end, and no longer.
+func TestSenderEndsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sender("https://api.nhs.uk", func(r *http.Request) (*http.Response, error) {
+			time.Sleep(30 * time.Second) //nolint:forbidigo // the bubble's clock
+			answer := answering(200, "")
+			answer.Body = io.NopCloser(readerFunc(func([]byte) (int, error) {
+				<-r.Context().Done()
+				return 0, r.Context().Err()
+			}))
+			return answer, nil
+		})
+		began := time.Now()
+		answer, err := s.RoundTrip(httptest.NewRequest(http.MethodGet, "/Slot", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(answer.Body); err == nil || time.Since(began) != (30+35)*time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		answer.Body.Close()
+	})
+}

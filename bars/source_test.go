@@ -1,8 +1,10 @@
 package bars_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -154,4 +156,99 @@ func TestSourceFromFile(t *testing.T) {
 			t.Errorf("%d targets after two days: %+v", n, s.Status())
 		}
 	})
+}
+
+// Any sign of a change has a file read again: its time, its length, or that it is another file, each by itself.
+func TestSourceNoticesEveryChange(t *testing.T) {
+	const longer = `{"NHSD-Target-Identifier":{"s":{"v":"https://one.nhs.uk","w":"https://two.nhs.uk"}}}`
+	then := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	for name, change := range map[string]func(path string) (text string, at time.Time){
+		"another time": func(string) (string, time.Time) {
+			return strings.Replace(longer, "two", "six", 1), then.Add(time.Second)
+		},
+		"another length": func(string) (string, time.Time) { return oneTarget, then },
+		"another file": func(path string) (string, time.Time) {
+			if err := os.Rename(path, path+".old"); err != nil { // which keeps its inode from being used again
+				t.Fatal(err)
+			}
+			return strings.Replace(longer, "two", "six", 1), then
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "catalogue.json")
+		write := func(text string, at time.Time) {
+			t.Helper()
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(path, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(longer, then)
+		synctest.Test(t, func(t *testing.T) {
+			s := bars.NewSource(bars.SourceOptions{File: path})
+			if err := s.First(); err != nil {
+				t.Fatal(err)
+			}
+			s.Start()
+			defer s.Close()
+			write(change(path))
+			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			c, outcome := s.Current()
+			if outcome != nil {
+				t.Fatal(outcome)
+			}
+			if _, outcome := c.Lookup(bars.Target{System: "s", Value: "w"}); (name == "another length") != (outcome != nil) || strings.Contains(strings.Join(c.Hosts(), " "), "two") {
+				t.Errorf("%s is not noticed: %v", name, c.Hosts())
+			}
+		})
+	}
+}
+
+// What is wrong with a catalogue is told until it is mended, with whose fault it is; in the log once, as long as it is the same.
+func TestSourceTells(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(oneTarget)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := bars.NewSource(bars.SourceOptions{File: path, Logger: slog.New(slog.NewTextHandler(&log, nil)), Rules: bars.Rules{Name: func(string) error { return errors.New("is odd") }}})
+		if err := s.First(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), "names that break the rules") || !strings.Contains(log.String(), "is odd") {
+			t.Errorf("an unusual name is not warned of:\n%s", &log)
+		}
+		s.Start()
+		write("nonsense")
+		for range 3 {
+			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
+			synctest.Wait()
+			if status := s.Status(); status.Error == "" || time.Since(status.Good) < 5*time.Second {
+				t.Errorf("the file is bad, and the status is %+v", status)
+			}
+		}
+		s.Close() // so that nobody writes to the log any more
+		if n := strings.Count(log.String(), "the last good one goes on"); n != 1 || !strings.Contains(log.String(), "fault=proxy") {
+			t.Errorf("told %d times:\n%s", n, &log)
+		}
+	})
+	large := filepath.Join(t.TempDir(), "large.json")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 32<<20+1); err != nil {
+		t.Fatal(err)
+	}
+	for file, says := range map[string]string{os.DevNull: "not a regular file", large: "more than"} {
+		if err := bars.NewSource(bars.SourceOptions{File: file}).First(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
 }

@@ -22,6 +22,7 @@ func TestParseTarget(t *testing.T) {
 		"empty":           {"", "400"},
 		"not base64":      {"{}", "400"},
 		"no padding":      {strings.TrimRight(encode(`{"system":"a","value":"b"}`), "="), "400"},
+		"spare bits set":  {strings.TrimSuffix(encode(`{"system":"a","value":"b"}`), "0=") + "1=", "400"},
 		"URL alphabet":    {base64.URLEncoding.EncodeToString([]byte(`{"system":"a","value":"??>"}`)), "400"},
 		"not JSON":        {encode(`system=a&value=b`), "400"},
 		"cut off":         {encode(`{"system":"a","value":"b"`), "400"},

@@ -2,11 +2,19 @@ package bars_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,14 +32,17 @@ func chainOf(a *barstest.Authority, leaf tls.Certificate) []*x509.Certificate {
 // TestTrust holds who may call by what TLS has verified, one fault at a time.
 func TestTrust(t *testing.T) {
 	int1, int2, prod := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "NHS INT New"), barstest.NewAuthority(t, "Somebody")
+	int3, late := barstest.NewAuthority(t, "NHS INT Third"), barstest.NewAuthority(t, "NHS INT Late", barstest.Valid(time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)))
 	good, revoked := int1.Issue("proxy.example.nhs.uk"), int1.Issue("proxy.example.nhs.uk")
 	now := time.Now()
-	lists, err := bars.ReadRevocations([]string{int1.Revoke(t.TempDir()+"/crl.pem", now.Add(time.Hour), revoked.Leaf)}, int1.Chain(), now, slog.New(slog.DiscardHandler))
+	lists, err := bars.ReadRevocations([]string{
+		int1.Revoke(t.TempDir()+"/crl.pem", now.Add(time.Hour), revoked.Leaf), int3.RevokeSub(t.TempDir()+"/crl.pem", now.Add(time.Hour)),
+	}, slices.Concat(int1.Chain(), int3.Chain()), now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	trust, err := bars.NewTrust(bars.TrustOptions{
-		Environment: bars.Integration, Chain: append(int1.Chain(), int2.Chain()...), Subjects: []string{"Proxy.Example.NHS.uk", "bars-prod-x26.a.nhs.uk"},
+		Environment: bars.Integration, Chain: slices.Concat(int1.Chain(), int2.Chain(), int3.Chain(), late.Chain()), Subjects: []string{"Proxy.Example.NHS.uk", "bars-prod-x26.a.nhs.uk"},
 		Revoked: lists, Now: func() time.Time { return now },
 	})
 	if err != nil {
@@ -63,21 +74,26 @@ func TestTrust(t *testing.T) {
 		"the other chain of a change": {state(chainOf(int2, int2.Issue("proxy.example.nhs.uk"))), ""},
 		"one of two chains":           {state([]*x509.Certificate{good.Leaf, prod.Sub, prod.Root}, chainOf(int1, good)), ""},
 		"TLS 1.2 with ECDHE":          {strong, ""},
+		"pinned by a DNS name":        {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", func(c *x509.Certificate) { c.Subject.CommonName = "" }))), ""},
+		"pinned by its CN":            {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", func(c *x509.Certificate) { c.DNSNames = nil }))), ""},
 
-		"no TLS":               {nil, "did not come over TLS"},
-		"TLS 1.1":              {old, "TLS 1.2 is the least"},
-		"RSA key exchange":     {weak, "not an ECDHE"},
-		"no certificate":       {state(), "has shown no certificate"},
-		"no verified chain":    {unverified, "was not verified"},
-		"another's chain":      {swapped, "another certificate's"},
-		"other authority":      {state(chainOf(prod, prod.Issue("proxy.example.nhs.uk"))), "not of the int chain"},
-		"the sub itself":       {state([]*x509.Certificate{int1.Sub, int1.Root}), "an authority's"},
-		"a leaf alone":         {state([]*x509.Certificate{good.Leaf}), "an authority's"},
-		"expired":              {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(-time.Hour), now.Add(-time.Second))))), "is valid from"},
-		"not valid yet":        {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(time.Second), now.Add(time.Hour))))), "is valid from"},
-		"wrong environment":    {state(chainOf(int1, int1.Issue("BaRS-PROD-X26.a.nhs.uk"))), "a system of the prod environment"},
-		"a subject not pinned": {state(chainOf(int1, int1.Issue("other.example.nhs.uk"))), "names none of the subjects"},
-		"revoked":              {state(chainOf(int1, revoked)), "was revoked"},
+		"no TLS":                                 {nil, "did not come over TLS"},
+		"TLS 1.1":                                {old, "TLS 1.2 is the least"},
+		"RSA key exchange":                       {weak, "not an ECDHE"},
+		"no certificate":                         {state(), "has shown no certificate"},
+		"no verified chain":                      {unverified, "was not verified"},
+		"another's chain":                        {swapped, "another certificate's"},
+		"other authority":                        {state(chainOf(prod, prod.Issue("proxy.example.nhs.uk"))), "not of the int chain"},
+		"the sub itself":                         {state([]*x509.Certificate{int1.Sub, int1.Root}), "an authority's"},
+		"a leaf alone":                           {state([]*x509.Certificate{good.Leaf}), "an authority's"},
+		"expired":                                {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(-time.Hour), now.Add(-time.Second))))), "is valid from"},
+		"not valid yet":                          {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(time.Second), now.Add(time.Hour))))), "is valid from"},
+		"wrong environment":                      {state(chainOf(int1, int1.Issue("BaRS-PROD-X26.a.nhs.uk"))), "a system of the prod environment"},
+		"wrong environment, in one of its names": {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "bars-prod-x26.a.nhs.uk") }))), "a system of the prod environment"},
+		"an expired sub":                         {state(chainOf(late, late.Issue("proxy.example.nhs.uk"))), "is valid from"},
+		"a revoked sub":                          {state(chainOf(int3, int3.Issue("proxy.example.nhs.uk"))), "was revoked"},
+		"a subject not pinned":                   {state(chainOf(int1, int1.Issue("other.example.nhs.uk"))), "names none of the subjects"},
+		"revoked":                                {state(chainOf(int1, revoked)), "was revoked"},
 	} {
 		err := trust.CheckConnection(c.state)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
@@ -95,6 +111,8 @@ func TestNewTrust(t *testing.T) {
 	a := barstest.NewAuthority(t, "NHS INT")
 	production := *a.Root
 	production.Subject.CommonName = "NHS Root Authority G2"
+	productionSub := *a.Sub
+	productionSub.Subject.CommonName = "NHS Authentication G2"
 	for what, c := range map[string]struct {
 		options bars.TrustOptions
 		says    string
@@ -104,6 +122,7 @@ func TestNewTrust(t *testing.T) {
 		"sandbox":               {bars.TrustOptions{Environment: "sandbox", Chain: a.Chain()}, "use int or prod"},
 		"a leaf":                {bars.TrustOptions{Environment: bars.Integration, Chain: append(a.Chain(), a.Issue("leaf").Leaf)}, "no authority"},
 		"PROD chain on INT":     {bars.TrustOptions{Environment: bars.Integration, Chain: []*x509.Certificate{&production}}, "of the prod environment"},
+		"PROD sub on INT":       {bars.TrustOptions{Environment: bars.Integration, Chain: []*x509.Certificate{a.Root, &productionSub}}, "of the prod environment"},
 		"INT chain on PROD":     {bars.TrustOptions{Environment: bars.Production, Chain: a.Chain()}, "of the int environment"},
 		"both during a mistake": {bars.TrustOptions{Environment: bars.Production, Chain: append(a.Chain(), &production)}, "of the int environment"},
 		"PROD chain on PROD":    {bars.TrustOptions{Environment: bars.Production, Chain: []*x509.Certificate{&production}}, ""},
@@ -131,6 +150,10 @@ func TestRevocations(t *testing.T) {
 	if _, err := read(); err == nil || !strings.Contains(err.Error(), "no authority of the chain") {
 		t.Errorf("another authority's list: %v", err)
 	}
+	barstest.NewAuthority(t, "NHS INT").Revoke(path, now.Add(time.Hour), leaf.Leaf)
+	if _, err := read(); err == nil || !strings.Contains(err.Error(), "no authority of the chain") {
+		t.Errorf("a list of an authority that only bears the name: %v", err)
+	}
 	a.Revoke(path, now.Add(-time.Second))
 	if _, err := read(); err == nil || !strings.Contains(err.Error(), "was due") {
 		t.Errorf("an old list: %v", err)
@@ -152,6 +175,12 @@ func TestRevocations(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	if err := check(); err == nil || !strings.Contains(err.Error(), "was revoked") {
 		t.Errorf("the new list was not read: %v", err)
+	}
+	if block, _ := pem.Decode([]byte(readFile(t, path))); block == nil || os.WriteFile(path, block.Bytes, 0o600) != nil {
+		t.Fatal("the list cannot be written in DER")
+	}
+	if _, err := read(); err != nil {
+		t.Errorf("a list in DER: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
@@ -192,8 +221,38 @@ func TestEgress(t *testing.T) {
 	if _, err := bars.ParseEgress("proxy.example.nhs.uk"); err == nil {
 		t.Error("a name is taken for an address")
 	}
-	if len(bars.Egress(bars.Integration)) != 2 || len(bars.Egress(bars.Production)) != 2 {
-		t.Error("each environment's proxy has two addresses")
+	for environment, want := range map[bars.Environment]string{
+		bars.Integration: "[35.197.254.55/32 35.246.55.143/32]", bars.Production: "[34.89.0.111/32 34.89.69.6/32]", "sandbox": "[]",
+	} {
+		if got := fmt.Sprint(bars.Egress(environment)); got != want {
+			t.Errorf("the proxy of %s calls from %s, want %s", environment, got, want)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A request is for an RSA key of 2048 bits and more (contract: bars §4).
+func TestRequestKeys(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []crypto.Signer{short, curve} {
+		if _, err := bars.NewRequest(fqdn, key); err == nil || !strings.Contains(err.Error(), "at least 2048 bits") {
+			t.Errorf("%T: %v", key, err)
+		}
 	}
 }
 

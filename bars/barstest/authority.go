@@ -21,6 +21,7 @@ type Authority struct {
 	t         testing.TB
 	Root, Sub *x509.Certificate
 	key       *ecdsa.PrivateKey // of the sub
+	rootKey   *ecdsa.PrivateKey
 	serial    int64
 }
 
@@ -29,7 +30,7 @@ func NewAuthority(t testing.TB, name string, options ...Option) *Authority {
 	t.Helper()
 	a := &Authority{t: t, serial: 100}
 	rootKey := newKey(t)
-	a.key = newKey(t)
+	a.key, a.rootKey = newKey(t), rootKey
 	template := func(name string, serial int64) *x509.Certificate {
 		c := &x509.Certificate{
 			SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
@@ -78,11 +79,22 @@ func (a *Authority) Issue(name string, options ...Option) tls.Certificate {
 // Revoke writes a revocation list of the sub, in PEM, and returns its path.
 func (a *Authority) Revoke(path string, next time.Time, revoked ...*x509.Certificate) string {
 	a.t.Helper()
+	return a.revoke(path, next, a.Sub, a.key, revoked...)
+}
+
+// RevokeSub writes a revocation list of the root, in PEM, which revokes the sub, and returns its path.
+func (a *Authority) RevokeSub(path string, next time.Time) string {
+	a.t.Helper()
+	return a.revoke(path, next, a.Root, a.rootKey, a.Sub)
+}
+
+func (a *Authority) revoke(path string, next time.Time, issuer *x509.Certificate, key *ecdsa.PrivateKey, revoked ...*x509.Certificate) string {
+	a.t.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(time.Now().UnixNano()), ThisUpdate: next.Add(-48 * time.Hour), NextUpdate: next}
 	for _, c := range revoked {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: time.Now()})
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, a.Sub, a.key)
+	der, err := x509.CreateRevocationList(rand.Reader, list, issuer, key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
