@@ -94,7 +94,10 @@ func (a *App) parseOption(d *caddyfile.Dispenser) error {
 			return d.ArgErr()
 		}
 		engine := d.Val()
-		module, err := caddyfile.UnmarshalModule(d, "countersign.stores."+engine)
+		if err := knownEngine(d, engine); err != nil {
+			return err
+		}
+		module, err := caddyfile.UnmarshalModule(d, engines+"."+engine)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -25,6 +26,21 @@ func init() {
 type Engine interface {
 	Identity() string
 	Open(ctx context.Context) (store.Store, error)
+}
+
+const engines = "countersign.stores" // the namespace
+
+// knownEngine refuses an engine that this build does not have, and names those that it has.
+func knownEngine(d *caddyfile.Dispenser, engine string) error {
+	var known []string
+	for _, info := range caddy.GetModules(engines) {
+		if info.ID.Name() == engine {
+			return nil
+		}
+		known = append(known, info.ID.Name())
+	}
+	return d.Errf("there is no store %s in this build, which has %s; postgres is a package of its own: build with --with github.com/seed-dd2befc3/countersign/caddymodule/postgres",
+		engine, strings.Join(known, ", "))
 }
 
 // Badger is the embedded store, in a directory of its own that one process at a time can open.

@@ -88,7 +88,7 @@ func advices() []advice {
 		{"unavailable", "The caller sends the same request again. Detail says what was away; /countersign/status on the admin endpoint shows how it is now."},
 		{"apikey", "The caller sends the status_key of signing_service in the header apikey."},
 		{"method", "The caller uses the method that Allow names."},
-		{"no_endpoint", "The caller corrects the path; the service is at public_url, followed by /signaturerequest or /signatureresponse/{token}."},
+		{"no_endpoint", "The caller corrects the path; the service is at public_url, followed by /signaturerequest or /signatureresponse/{token}. If every path is answered so, mount signing_service by handle_path instead of handle."},
 	}
 }
 

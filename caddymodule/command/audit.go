@@ -23,8 +23,8 @@ func auditCommand() *cobra.Command {
 		Short: "Checks the audit log, or exports from it",
 		Long: `
 The audit log holds a record of each batch (who asked, who signed, which payloads, with which certificate, through
-which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain of hashes whose heads the gateway signs. Both
-commands read the log's directory and may run beside the gateway.`,
+which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain
+of hashes whose heads the gateway signs. Both commands read the log's directory and may run beside the gateway.`,
 	}
 	cmd.AddCommand(auditVerifyCommand(), auditExportCommand())
 	return cmd

@@ -25,6 +25,7 @@ and everything else to standard error. The exit status is 0 when what was asked 
 				root.AddCommand(build())
 			}
 			root.AddCommand(guestCommands()...)
+			courteous(root)
 		},
 	})
 }

@@ -148,7 +148,7 @@ func keygen(out output, kid, dir string, bits int) error {
 		_, err := fmt.Fprintf(w, `%s
 Next: have the public key registered under the kid %s, or publish the key set and have its URL registered. For a
 gateway like this one its operator runs: caddy countersign client <id> %s
-`, made.text(), kid, made.Public)
+`, made.text(), kid, made.Set)
 		return err
 	})
 }

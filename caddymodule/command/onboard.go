@@ -53,7 +53,7 @@ next. What a flag has said once is kept in onboarding.json of --dir, and need no
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&run.dir, "dir", ".", "`directory` of onboarding.json and the files")
-	flags.StringVar((*string)(&run.profile.Environment), "environment", "", "`int` or prod")
+	flags.StringVar((*string)(&run.profile.Environment), "environment", "", "the `environment`, int or prod")
 	for _, f := range run.fields() {
 		flags.StringVar(f.flag, f.name, "", f.usage)
 	}

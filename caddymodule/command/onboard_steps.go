@@ -154,7 +154,7 @@ type written struct {
 func (o *onboardRun) letterCommand(step bars.Step, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: string(step), Short: short, Args: cobra.NoArgs,
-		Long: "\nPrints a letter that is ready to be sent, to whom, and with which files. It sends nothing. With onboard done " + string(step) + "\nyou note that they have answered.",
+		Long: "\nPrints a letter that is ready to be sent, to whom, and with which files. It sends nothing.\nWith onboard done " + string(step) + " you note that they have answered.",
 	}
 	return newCommand(cmd, func(_ context.Context, out output, _ []string) error {
 		if err := o.open(); err != nil {

@@ -20,8 +20,8 @@ func whyCommand() *cobra.Command {
 		Long: `
 Finds a refused request by its id (x-request-id, which every answer has), by its correlation id, or in a log by the
 message_id of a token service's answer, and tells which check refused it, what that expected and what it got. It asks
-a running gateway, which remembers the last ` + strconv.Itoa(adminapi.MaxRefusals) + ` refusals, or with --log reads a log file
-of Caddy's. Neither holds tokens, persons or what was to be signed. The exit status is 1 if the request is not found.`,
+a running gateway, which remembers the last ` + strconv.Itoa(adminapi.MaxRefusals) + ` refusals, or with --log reads a log file of Caddy's. Neither holds
+tokens, persons or what was to be signed. The exit status is 1 if the request is not found.`,
 		Example: "  caddy countersign why 0e7a8f0c-8a4a-4a5b-9c7e-6d2f6f3c1b2a\n  caddy countersign why --log /var/log/caddy/caddy.log req-1",
 		Args:    cobra.ExactArgs(1),
 	}

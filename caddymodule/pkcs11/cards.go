@@ -37,15 +37,17 @@ func (*cardsCommand) CaddyModule() caddy.ModuleInfo {
 // Command is the command line.
 func (c *cardsCommand) Command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cards [--module <path>] [--json]",
+		Use:   "cards",
 		Short: "Shows readers, cards and certificates, and which can sign for whom",
-		Long: `Shows every reader that a PKCS#11 module sees, the card in it and the card's certificates, and says of each for
-whom it can sign, or why it cannot. It asks for no PIN and changes nothing. Who issued a certificate and whether it was
+		Long: `
+Shows every reader that a PKCS#11 module sees, the card in it and the card's certificates, and says of each for whom
+it can sign, or why it cannot. It asks for no PIN and changes nothing. Who issued a certificate and whether it was
 revoked is for the gateway to find out.`,
-		Args: cobra.NoArgs,
+		Example: "  caddy countersign cards --module /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
+		Args:    cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&c.module, "module", "", "the vendor's library; default: OpenSC's, where the system keeps it")
-	cmd.Flags().StringSliceVar(&c.env, "env", nil, "names of environment variables that the module needs beside the usual ones")
+	cmd.Flags().StringVar(&c.module, "module", "", "the vendor's library, as a `path`; default: OpenSC's, where the system keeps it")
+	cmd.Flags().StringSliceVar(&c.env, "env", nil, "`names` of environment variables that the module needs beside the usual ones")
 	return cmd
 }
 

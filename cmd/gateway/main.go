@@ -34,7 +34,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	local := flags.Bool("local", false, "build from this checkout instead of the published module")
 	build := flags.Bool("build", false, "run the command instead of printing it")
 	output := flags.String("output", "", "where the binary goes; the manifest's output by default")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil // the help was printed
+	} else if err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {

@@ -1,0 +1,49 @@
+package command
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// helpTemplate is cobra's own, and leads to the page of these commands instead of Caddy's.
+const helpTemplate = `
+{{with (or .Long .Short)}}{{trim .}}
+
+{{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}
+Full documentation is available at:
+https://github.com/seed-dd2befc3/countersign/blob/main/docs/command-line.md
+`
+
+// courteous has the commands under root say what to type where what was typed is not understood: the help for a
+// wrong flag, the usage for a wrong number of arguments, and a failure instead of the help for a wrong subcommand.
+func courteous(root *cobra.Command) {
+	root.SetHelpTemplate(helpTemplate)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return fmt.Errorf("%w; %s", err, seeHelp(cmd)) })
+	usageOnError(root)
+}
+
+func usageOnError(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		usageOnError(sub)
+	}
+	switch check := cmd.Args; {
+	case cmd.HasSubCommands() && !cmd.Runnable():
+		cmd.SilenceUsage = true
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q; %s", args[0], seeHelp(cmd))
+			}
+			return cmd.Help()
+		}
+	case check != nil:
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
+			}
+			return nil
+		}
+	}
+}
+
+func seeHelp(cmd *cobra.Command) string { return "see " + cmd.CommandPath() + " --help" }
