@@ -62,10 +62,14 @@ func Start(t testing.TB, caddyfile string, options ...Option) *Gateway {
 	return g
 }
 
+// patience is how long a start or a reload may take on a busy machine with the race detector. One that works never waits
+// for it.
+const patience = 3 * time.Minute
+
 func (g *Gateway) launch() {
 	g.t.Helper()
 	g.spawn()
-	g.process.Await("its ports and certificates", time.Minute, g.ready)
+	g.process.Await("its ports and certificates", patience, g.ready)
 }
 
 func (g *Gateway) spawn() {
@@ -79,13 +83,10 @@ func (g *Gateway) spawn() {
 	g.process = Launch(g.t, cmd)
 }
 
-// ready says what is not there yet: a port that accepts no connection, or shares them with the configuration before,
-// or a certificate of Caddy's own CA that a site or an agent's client needs and that Caddy makes in the background.
+// ready says what is not there yet: a port that accepts no connection, or a certificate of Caddy's own CA that a site or
+// an agent's client needs and that Caddy makes in the background.
 func (g *Gateway) ready() error {
 	for name, port := range g.ports {
-		if err := oneListener(port); err != nil {
-			return fmt.Errorf("port %s: %w", name, err)
-		}
 		conn, err := net.DialTimeout("tcp", loopback(port), time.Second)
 		if err != nil {
 			return fmt.Errorf("port %s: %w", name, err)
@@ -193,7 +194,7 @@ func (g *Gateway) Kill() { g.process.Kill() }
 func (g *Gateway) Restart() {
 	g.t.Helper()
 	g.Spawn()
-	g.process.Await("its ports and certificates", time.Minute, g.ready)
+	g.process.Await("its ports and certificates", patience, g.ready)
 }
 
 // Spawn is Restart without the wait: the gateway may as well fail to start.
@@ -219,15 +220,16 @@ func (g *Gateway) Reload(caddyfile string) {
 	if err := g.TryReload(caddyfile); err != nil {
 		g.t.Fatal(err)
 	}
-	g.process.Await("what a reload brings", 30*time.Second, g.ready)
+	g.process.Await("what a reload brings", patience, g.ready)
 }
 
 // TryReload is Reload for a configuration that may be refused; the error is what Caddy says. One that is as before is
-// loaded all the same, as by `caddy reload --force`.
+// loaded all the same, as by `caddy reload --force`. Either way a new connection is answered by the configuration that is
+// now in force: one that is refused may have begun to listen too.
 func (g *Gateway) TryReload(caddyfile string) error {
 	g.t.Helper()
 	text := g.write(caddyfile)
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	request, err := http.NewRequest(http.MethodPost, "http://"+g.admin()+"/load", strings.NewReader(text))
 	if err != nil {
 		return err
@@ -243,6 +245,7 @@ func (g *Gateway) TryReload(caddyfile string) error {
 	if err != nil {
 		return err
 	}
+	g.process.Await("the other configuration's listeners to close", patience, g.listensOnce)
 	if response.StatusCode != http.StatusOK {
 		return errors.New("reload refused: " + string(said))
 	}

@@ -6,6 +6,16 @@ import (
 	"strings"
 )
 
+// listensOnce says which port is listened on by two configurations.
+func (g *Gateway) listensOnce() error {
+	for name, port := range g.ports {
+		if err := oneListener(port); err != nil {
+			return fmt.Errorf("port %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // oneListener says if two sockets of one address listen on a port. A reload is answered when Caddy has told the servers
 // of the old configuration to close, which they may yet have to do (SO_REUSEPORT gives them a share of the connections
 // until then, and those that they have not accepted are reset).
@@ -19,7 +29,7 @@ func oneListener(port int) error {
 		for line := range strings.Lines(string(text)) {
 			if fields := strings.Fields(line); len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
 				if seen[fields[1]] {
-					return fmt.Errorf("a listener of the old configuration is still open at %s", fields[1])
+					return fmt.Errorf("a listener of another configuration is still open at %s", fields[1])
 				}
 				seen[fields[1]] = true
 			}

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// grace is how long a process may take to end after SIGTERM: smartcard jobs under way have 20 seconds.
-const grace = 40 * time.Second
+// grace is how long a process may take to end after SIGTERM: requests, smartcard jobs and what they keep at the end have 35
+// seconds in all, and the machine may be busy.
+const grace = 90 * time.Second
 
 // Process is a program that a test started, with everything it prints. It is the leader of a process group
 // of its own, which is signalled as one (`go run` does not pass signals on).

@@ -93,8 +93,7 @@ func TestKeySetByURL(t *testing.T) {
 	if !gateway.Eventually(patience, func() bool { return s.Post(t, rotated, "").Status == http.StatusOK }) {
 		t.Fatal("the new key is never taken")
 	}
-	took := time.Since(began)
-	if took > 75*time.Second {
+	if took := time.Since(began); took > 100*time.Second { // a minute, and what a busy machine adds
 		t.Errorf("the new key was taken after %s", took)
 	}
 	for range 20 {

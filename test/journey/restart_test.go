@@ -24,8 +24,8 @@ func TestRestartInEveryState(t *testing.T) {
 
 func restartInEveryState(t *testing.T, end func(*world)) {
 	w := newWorld(t, options{services: []service{
-		{name: "main", lines: "mock {agent}\n\t\t\tlease 3s"},
-		{name: "hanging", agent: "fault hang", lines: "mock {agent}\n\t\t\tlease 3s"},
+		{name: "main"},
+		{name: "hanging", agent: "fault hang", lines: "mock {agent}\n\t\t\tlease 12s"}, // which a busy machine keeps
 		{name: "lying", agent: "fault wrong_signature"},
 	}})
 	payloads := gateway.Payloads("RS256", 4)

@@ -22,7 +22,7 @@ import (
 
 const (
 	pause    = 10 * time.Millisecond // before each request
-	patience = time.Minute           // for whatever has to happen
+	patience = 3 * time.Minute       // for whatever has to happen, on a busy machine
 )
 
 // meter counts what a group of callers sees. It is a transport that waits a little before each request.

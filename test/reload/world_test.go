@@ -3,13 +3,9 @@
 package reload_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
@@ -116,29 +112,3 @@ const anotherClient = `client other {
 			jwks %s
 			callback http://localhost:9/signed
 		}`
-
-// load hands a configuration to a running gateway, even one that it has already.
-func load(g *gateway.Gateway, caddyfile string) error {
-	for _, name := range []string{"GATEWAY", "AGENT", "BARE"} {
-		if ask := "{$PORT_" + name + "}"; strings.Contains(caddyfile, ask) {
-			caddyfile = strings.ReplaceAll(caddyfile, ask, g.Port(name))
-		}
-	}
-	request, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:"+g.Port("ADMIN")+"/load", strings.NewReader(caddyfile))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "text/caddyfile")
-	request.Header.Set("Cache-Control", "must-revalidate")
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	said, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = errors.New(string(said))
-	}
-	return err
-}

@@ -3,7 +3,6 @@ package sight_test
 import (
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
@@ -57,7 +56,7 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	for _, state := range []string{"waiting", "pending", "delivered", "dead"} {
 		get("/deliveries?client=acme&state="+state, http.StatusOK)
 	}
-	if !gateway.Eventually(10*time.Second, func() bool { // nobody is at the webhook's address
+	if !gateway.Eventually(patience, func() bool { // nobody is at the webhook's address
 		var delivery struct{ Failures int }
 		get("/deliveries/"+states["signed"], http.StatusOK).JSON(t, &delivery)
 		return delivery.Failures > 0

@@ -95,11 +95,11 @@ func TestOversizedAnswer(t *testing.T) {
 
 // A receiver that is given up, or that says 410, makes dead letters. They are told in words and replayed by command.
 func TestDeadLettersAndReplay(t *testing.T) {
-	w := newWorld(t, options{webhooks: "give_up 2s"})
+	w := newWorld(t, options{webhooks: "give_up 10s\n\t\t\t" + answerWithin})
 	w.receiver.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
 	givenUp := w.signed()
 	dead := w.await("dead", 1)[0]
-	if dead.Why != "given up after 2s" || dead.Attempts < 3 || dead.Last.Status != http.StatusServiceUnavailable || dead.Type != "signing.completed" {
+	if dead.Why != "given up after 10s" || dead.Attempts < 3 || dead.Last.Status != http.StatusServiceUnavailable || dead.Type != "signing.completed" {
 		t.Errorf("%+v", dead)
 	}
 	w.receiver.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusGone) })
@@ -110,7 +110,7 @@ func TestDeadLettersAndReplay(t *testing.T) {
 	}
 
 	said, err := w.tryCommand("show", dead.ID)
-	if err != nil || !strings.Contains(string(said), "given up after 2s") || !strings.Contains(string(said), "replay "+dead.ID) ||
+	if err != nil || !strings.Contains(string(said), "given up after 10s") || !strings.Contains(string(said), "replay "+dead.ID) ||
 		!strings.Contains(string(said), "503") {
 		t.Errorf("show: %v\n%s", err, said)
 	}

@@ -42,18 +42,20 @@ func TestSignedIsToldOnce(t *testing.T) {
 
 // What did not end well is told as well, each once.
 func TestFailedCancelledExpiredAreTold(t *testing.T) {
-	w := newWorld(t, options{service: "sign_within 3s\n\t\t\tlease 1s", agent: "fault other_user"})
+	w := newWorld(t, options{agent: "fault other_user"})
 	cancelled := w.request("")
 	page := gateway.Visit(t, cancelled.RedirectURI)
 	page.Open()
 	if answer := page.Cancel(); answer.Status != http.StatusOK {
 		t.Fatalf("cancelling is answered %d: %s", answer.Status, answer.Body)
 	}
-	expired := w.request("")
 	failed := w.request("")
 	if view := gateway.Visit(t, failed.RedirectURI).SignToEnd(); view.State != "failed" {
 		t.Fatalf("the session ended as %s", view.State)
 	}
+	w.options.service = "sign_within 3s\n\t\t\tlease 1s" // only for the one that is to expire
+	w.Reload(w.text(w.options))
+	expired := w.request("")
 	w.await("delivered", 3)
 	for _, row := range []struct {
 		of           gateway.Accepted
