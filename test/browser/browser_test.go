@@ -27,7 +27,7 @@ import (
 
 // patience is how long a test waits for something to show. It is long because the machine may be busy; a test
 // that passes never waits for it.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // chrome is the one browser process of this test binary; every test gets cookies of its own in it.
 var chrome context.Context
@@ -58,6 +58,7 @@ func startChrome(more ...chromedp.ExecAllocatorOption) (ctx context.Context, qui
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
+		chromedp.WSURLReadTimeout(patience),
 	)
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	ctx, leave := chromedp.NewContext(allocator)

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,7 +27,12 @@ type liar struct {
 func newLiar(t *testing.T, d *desk) *liar {
 	t.Helper()
 	l := &liar{origin: d.URL("GATEWAY", ""), port: strconv.Itoa(d.port)}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", l.port))
+	share := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+		var err error
+		asked := conn.Control(func(fd uintptr) { err = shared(int(fd)) })
+		return errors.Join(asked, err)
+	}}
+	listener, err := share.Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", l.port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +96,7 @@ func returns(result string) http.HandlerFunc { return says(`{"R":` + result + `,
 // A page that faces a lying agent ends in time, in a state that says what happened, and nothing is released. What an
 // agent returns as signatures is the gateway's to judge: test/hostile has those lies.
 func TestLyingCredentialManagement(t *testing.T) {
-	d := newDesk(t, desktop{none: true, block: "{\n\t\t\t\ttimeout 6s\n\t\t\t}"})
+	d := newDesk(t, desktop{none: true, block: "{\n\t\t\t\ttimeout 20s\n\t\t\t}"})
 	l := newLiar(t, d)
 	const (
 		refused = "The smartcard service refused the request"

@@ -3,13 +3,12 @@ package browser_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-dd2befc3/countersign/smartcard/credential"
 	"github.com/seed-dd2befc3/countersign/test/gateway"
@@ -59,7 +58,7 @@ const toSecond = `https://localhost:{$PORT_SECOND} {
 // its file, and not as a mock's. It makes its issuer when it signs for the first time.
 func newDesk(t *testing.T, o desktop) *desk {
 	t.Helper()
-	d := &desk{world: &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}, port: agentPort(t)}
+	d := &desk{world: &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}, port: holdAgentPort(t)}
 	d.Gateway = gateway.Start(t, d.caddyfile("mock "+toSecond, "mock", ""))
 	warm := gateway.Visit(t, d.link(t, "main", 1, ""))
 	warm.Open()
@@ -109,19 +108,35 @@ http://localhost:%d {
 	return d.caddyfile("credential_management "+o.block+"\n\t\t\t"+o.second, d.Data("countersign/mock/ca.crt"), agent)
 }
 
-// agentPort is one of the ports at which pages look, whichever is free: they are among those that the system hands out
-// for outgoing connections.
-func agentPort(t *testing.T) int {
+// holdAgentPort finds one of the ports at which pages look, whichever is free, and holds it until the test ends. They are
+// among those that the system hands out for outgoing connections, and to the agent a port belongs only while it listens.
+// What is bound and does not listen is handed out to nobody, and gets no connection of those who share the port.
+func holdAgentPort(t *testing.T) int {
 	t.Helper()
-	for _, port := range credential.Ports {
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			listener.Close()
-			return port
+	var found int
+	if !gateway.Eventually(patience, func() bool { // what was used a moment ago is free in a minute
+		for _, port := range credential.Ports {
+			holder, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if shared(holder) == nil && unix.Bind(holder, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) == nil {
+				t.Cleanup(func() { _ = unix.Close(holder) })
+				found = port
+				return true
+			}
+			_ = unix.Close(holder)
 		}
+		return false
+	}) {
+		t.Fatal("none of Credential Management's ports is free")
 	}
-	t.Fatal("none of Credential Management's ports is free")
-	return 0
+	return found
+}
+
+// shared lets several sockets of a user have one address, as Caddy's do.
+func shared(socket int) error {
+	return unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
 
 // open opens the signing page of n items. The browser may reach this device: granted, denied or prompt, which is

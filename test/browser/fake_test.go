@@ -22,6 +22,7 @@ type fake struct {
 	refusal map[string]refusal // by the last word of the path; a refusal stays until it is taken back
 	down    bool
 	calls   []call
+	held    chan struct{} // until it is closed, nobody gets back to the client; nil: everybody does
 }
 
 // view is the page's picture of a session.
@@ -91,7 +92,16 @@ func newFake(t *testing.T, total int) *fake {
 	mux.HandleFunc("POST /base/path/client/sign", f.answer(func() { f.view.State, f.view.Reason = "signing", nil; f.view.Tries++ }))
 	mux.HandleFunc("POST /base/path/client/cancel", f.answer(func() { f.end("cancelled") }))
 	mux.HandleFunc("GET /base/path/client/session", f.answer(func() {}))
-	mux.HandleFunc("GET /back", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /back", func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		held := f.held
+		f.mu.Unlock()
+		if held != nil {
+			select {
+			case <-held:
+			case <-r.Context().Done():
+			}
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>Client</title><link rel="icon" href="data:,"><h1>Back at the client</h1>`)
 	})
@@ -142,6 +152,15 @@ func (f *fake) goDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
+}
+
+// hold keeps browsers from leaving the page for the client, so that it can be looked at until they may go.
+func (f *fake) hold() (letGo func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := make(chan struct{})
+	f.held = held
+	return func() { close(held) }
 }
 
 // sent is what the page asked of one path.

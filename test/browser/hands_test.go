@@ -55,8 +55,10 @@ func (b *tab) shows(text string) bool {
 func (b *tab) press(name string) {
 	b.t.Helper()
 	find := fmt.Sprintf(`[...document.querySelectorAll("button, a, summary")].find((e) => e.textContent.trim() === %q && e.checkVisibility())`, name)
-	b.waitFor("button "+name, find)
-	eval[bool](b, find+".click() || true")
+	// Found and pressed in one step: between two the page may have drawn it anew.
+	for pressed := false; !pressed; pressed = eval[bool](b, fmt.Sprintf(`(() => { const e = %s; e?.click(); return Boolean(e); })()`, find)) {
+		b.waitFor("button "+name, find)
+	}
 }
 
 // keys types on the keyboard.

@@ -31,7 +31,7 @@ func TestFailurePages(t *testing.T) {
 	}
 	services := []service{
 		{name: "main"},
-		{name: "brief", lines: "sign_within 2s"},
+		{name: "brief", lines: "sign_within 12s"}, // long enough to open the page in
 		{name: "cards", real: true},
 	}
 	for _, f := range faults {
@@ -111,7 +111,7 @@ func TestFailurePages(t *testing.T) {
 // A gateway that goes away in the middle is told as a lost connection, and the page goes on by itself when
 // the gateway is back.
 func TestTheGatewayGoesAwayAndComesBack(t *testing.T) {
-	w := newWorld(t, service{name: "main", agent: "fault hang", lines: "lease 3s"})
+	w := newWorld(t, service{name: "main", agent: "fault hang", lines: "lease 12s"})
 	b := newBrowser(t)
 	b.goTo(w.link(t, "main", 4, ""))
 	b.press("Sign 4 items for Acme EPR")

@@ -13,7 +13,7 @@ import (
 
 // A client system on another site than the gateway: everything that depends on a browser's rules.
 func TestClientOnAnotherSite(t *testing.T) {
-	w := newWorld(t, service{name: "main", agent: "delay 60ms"}, service{name: "hangs", agent: "fault hang"})
+	w := newWorld(t, service{name: "main", agent: "delay 60ms"}, service{name: "slow", agent: "delay 600ms"}, service{name: "hangs", agent: "fault hang"})
 
 	t.Run("there and back", func(t *testing.T) {
 		const state = "a+b/c==%20%2B~"
@@ -80,7 +80,7 @@ func TestClientOnAnotherSite(t *testing.T) {
 
 	t.Run("reloaded in the middle", func(t *testing.T) {
 		b := newBrowser(t)
-		b.goTo(w.link(t, "main", 25, ""))
+		b.goTo(w.link(t, "slow", 25, "")) // so that there is a middle for a quarter of a minute
 		b.waitHeading("Sign 25 items for Acme EPR")
 		b.do(chromedp.Reload())
 		b.press("Sign 25 items for Acme EPR")

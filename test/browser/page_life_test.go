@@ -41,12 +41,14 @@ func TestTheWholeWay(t *testing.T) {
 	if title := eval[string](b, "document.title"); !strings.HasPrefix(title, "3 of 25 signed") {
 		t.Errorf("title %q", title)
 	}
+	letGo := f.hold() // the page goes on by itself, a second later
 	f.sign(25)
 	f.now(func(*view) { f.end("signed") })
 	b.waitHeading("Signed")
 	if href := eval[string](b, `[...document.links].find((a) => a.textContent === "Continue to Demo EPR").href`); href != f.URL+"/back?token=f523a772-24f2-45d6-a8da-59b48de0231a&state=e30=" {
 		t.Errorf("the visible way back leads to %s", href)
 	}
+	letGo()
 	b.waitHeading("Back at the client")
 	if got := eval[string](b, "location.href"); got != f.URL+"/back?token=f523a772-24f2-45d6-a8da-59b48de0231a&state=e30=" {
 		t.Errorf("the client was reached at %s", got)

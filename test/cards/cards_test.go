@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,7 +101,7 @@ func TestTrouble(t *testing.T) {
 	}
 	midway := func(t *testing.T) (*gateway.Browser, gateway.Accepted) {
 		t.Helper()
-		w.Slow(20)
+		w.Slow(80) // there is a middle for 20 seconds
 		browser, accepted := begin(t, 250)
 		browser.Await("ten signatures", patience, func(v gateway.View) bool { return v.Signed >= 10 && v.State == "signing" })
 		return browser, accepted
@@ -192,10 +193,31 @@ func TestTokenVanishes(t *testing.T) {
 	annas := readers.Insert("anna", secret)
 	annas.Add(pkcs11test.Key{User: anna, Bits: 4096}) // slow enough to be caught in the middle
 	w := newWorld(t, readers, strings.Replace(storedPIN, "{faulty}", pkcs11test.Module, 1))
+	w.mustSign(t, anna, "RS256", 1) // and the module's process is there
+	children := pkcs11test.Children(t, os.Getpid(), "pkcs11-child")
+	if len(children) != 1 {
+		t.Fatalf("%d processes hold the module", len(children))
+	}
+	child := strconv.Itoa(children[0])
+	tell := func(command string) {
+		if _, err := gateway.Run(nil, "sh", "-c", command, child); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell("kill -STOP $0")
+	t.Cleanup(func() { _ = syscall.Kill(children[0], syscall.SIGCONT) }) // it may have ended
 	browser, accepted := w.visit(t, anna, 250)
 	browser.Sign()
-	browser.Await("a few signatures", patience, func(v gateway.View) bool { return v.Signed >= 5 })
+	// It goes on for a moment at a time, so that it is in the middle however long this test takes to look.
+	browser.Await("a few signatures", patience, func(v gateway.View) bool {
+		if v.Signed >= 5 {
+			return true
+		}
+		tell("kill -CONT $0; sleep 0.02; kill -STOP $0")
+		return false
+	})
 	annas.Pull()
+	tell("kill -CONT $0")
 	w.mustEnd(t, anna, browser, accepted, "card_removed", true)
 	readers.Insert("anna", secret).Add(pkcs11test.Key{User: anna})
 	w.mustSign(t, anna, "RS256", 3)
@@ -230,7 +252,7 @@ done
 	w := newWorld(t, readers, `module {faulty}
 		env FAULTY_MODULE FAULTY_DIR
 		pin pinentry {dir}/dialog
-		pin_timeout 2s`)
+		pin_timeout 12s`) // a dialog that a busy machine starts has time to speak
 	w.mustSign(t, anna, "RS256", 5)
 	w.mustSign(t, anna, "RS1", 5)
 	heard, err := os.ReadFile(filepath.Join(readers.Dir, "heard"))

@@ -45,7 +45,7 @@ func startPCSC(t *testing.T) {
 	// The reader's port may still be that of a test before.
 	if !gateway.Eventually(2*time.Minute, func() bool {
 		pcscd := gateway.Launch(t, exec.Command("/usr/sbin/pcscd", "--foreground"))
-		if gateway.Eventually(5*time.Second, func() bool { return runs() && reader() }) {
+		if gateway.Eventually(15*time.Second, func() bool { return runs() && reader() }) {
 			return true
 		}
 		pcscd.Stop()
@@ -69,13 +69,17 @@ func TestCardBelowPCSC(t *testing.T) {
 	startPCSC(t)
 	card.insert(t)
 	module := openSC(t)
-	var shown []byte
-	if !gateway.Eventually(time.Minute, func() bool {
-		shown, _ = exec.Command(gateway.Binary(t), "countersign", "cards", "--module", module).CombinedOutput()
-		return strings.Contains(string(shown), `signs for "`+anna+`"`)
-	}) {
-		t.Fatalf("the card is not seen:\n%s", shown)
+	mustBeSeen := func(t *testing.T) {
+		t.Helper()
+		var shown []byte
+		if !gateway.Eventually(patience, func() bool {
+			shown, _ = exec.Command(gateway.Binary(t), "countersign", "cards", "--module", module).CombinedOutput()
+			return strings.Contains(string(shown), `signs for "`+anna+`"`)
+		}) {
+			t.Fatalf("the card is not seen:\n%s", shown)
+		}
 	}
+	mustBeSeen(t)
 
 	w := newWorld(t, readers, `module `+module+`
 		pin file {pin} {
@@ -96,6 +100,7 @@ func TestCardBelowPCSC(t *testing.T) {
 		browser.Sign()
 		w.mustEnd(t, anna, browser, accepted, "no_card", true)
 		card.insert(whole)
+		mustBeSeen(t) // every press until then would be one of the request's tries
 		gateway.Eventually(30*time.Second, func() bool {
 			browser.Sign()
 			return browser.Await("the end", patience, func(v gateway.View) bool { return v.State != "signing" }).State == "signed"

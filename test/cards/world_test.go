@@ -88,7 +88,7 @@ func newWorld(t testing.TB, readers *pkcs11test.Readers, lines string) *world {
 
 const storedPIN = `module {faulty}
 		env FAULTY_MODULE FAULTY_DIR
-		call_timeout 5s
+		call_timeout 12s
 		pin file {pin} {
 			service_key
 		}`
