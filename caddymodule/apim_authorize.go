@@ -8,12 +8,16 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
 func init() {
 	caddy.RegisterModule(Authorize{})
 }
+
+// loginSecretName is where the secret is kept that sign-ins are sealed with while browsers keep them.
+const loginSecretName = "countersign/keys/sign-ins"
 
 // Authorize has people sign in at an OpenID provider for the countersign app's clients: /authorize, /callback,
 // /userinfo and /backchannel-logout at the path it is mounted at, which is that of an apim_token. Every other path it
@@ -72,7 +76,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
 		Observer: app.oauthObserver, Hold: app.HoldRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
-		Provider: provider, Checker: app.checker(),
+		Provider: provider, Checker: app.checker(), Seal: jwks.NewSecret(app.vault, loginSecretName, nil).Bytes,
 		RefuseBearer: (&userInfoDoor{app.HoldRefusal}).refuse,
 	})
 	return err

@@ -3,38 +3,18 @@ package oauth
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
-	"time"
-
-	"github.com/go-json-experiment/json"
-
-	"github.com/seed-dd2befc3/countersign/store"
 )
 
 const (
-	loginLife  = 10 * time.Minute // for a person to sign in
-	maxState   = 2 << 10          // bytes of a client's state
+	maxState   = 2 << 10 // bytes of a client's state
 	secretSize = 32
 )
-
-// login is what is kept while a browser is at the provider.
-type login struct {
-	Client    string `json:"client"`
-	Redirect  string `json:"redirect"`
-	State     string `json:"state"` // the client's
-	Challenge string `json:"challenge,omitempty"`
-	Issuer    string `json:"issuer"`
-	Callback  string `json:"callback"` // ours, as the provider was told
-	Browser   string `json:"browser"`  // hash of the browser's secret
-}
-
-func loginKey(state string) string { return secretKey("login/", state) }
 
 // authorize sends the browser to the provider (contract: api-m-token, User-restricted grants).
 func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Answer) error {
@@ -58,30 +38,32 @@ func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Ans
 		}
 		return sendBack(w, redirect, state, fault)
 	}
-	secret, err := a.browserSecret(w, r, base)
-	if err != nil {
-		return err
-	}
 	ours, err := newSecret(a.Rand)
 	if err != nil {
 		return err
 	}
-	kept := login{
-		Client: client, Redirect: redirect, State: state, Challenge: query.Get("code_challenge"),
-		Issuer: a.Provider.Issuer(), Callback: base.String() + pathCallback, Browser: keyedHash(secret, "browser"),
-	}
-	value, err := json.Marshal(kept)
+	secret, err := newSecret(a.Rand)
 	if err != nil {
 		return err
 	}
-	target, err := a.Provider.AuthCodeURL(r.Context(), kept.signIn(secret, ours))
+	begun := &login{
+		Client: client, Redirect: redirect, State: state, Challenge: query.Get("code_challenge"),
+		Secret: secret, Expires: a.Now().Add(loginLife),
+	}
+	callback := base.String() + pathCallback
+	target, err := a.Provider.AuthCodeURL(r.Context(), begun.way(callback, ours))
 	if err != nil {
 		return detailed(sendBack(w, redirect, state, errorQuery("temporarily_unavailable", "the OpenID provider cannot be reached; try again later")), err.Error())
 	}
-	record := &store.Record{Key: loginKey(ours), Value: value, Expires: a.Now().Add(loginLife)}
-	if err := a.Store.Commit(r.Context(), store.Batch{If: []store.Check{{Key: record.Key}}, Then: []store.Op{{Put: record}}}); err != nil {
+	sealed, err := a.seal(r.Context(), begun, callback, ours)
+	if err != nil {
 		return err
 	}
+	cookie := loginCookie(base, ours, sealed)
+	if cookieSize(cookie) > maxCookie { // beside an address as long as the client's
+		return sendBack(w, redirect, state, errorQuery(codeInvalidRequest, "state is too long"))
+	}
+	keepLogin(w, r, base, cookie)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 	return nil
@@ -146,37 +128,6 @@ func authorizationFault(query url.Values) url.Values {
 		return errorQuery(codeInvalidRequest, "code_challenge is invalid")
 	}
 	return nil
-}
-
-// signIn derives what the provider is sent from the browser's secret and our state.
-func (l login) signIn(secret, state string) SignIn {
-	return NewSignIn(l.Callback, state, secret)
-}
-
-// browserSecret is the secret of the browser's cookie, which it gets with its first login.
-func (a *Authorizer) browserSecret(w http.ResponseWriter, r *http.Request, base *url.URL) (string, error) {
-	if secret := cookieSecret(r, base); secret != "" {
-		return secret, nil
-	}
-	secret, err := newSecret(a.Rand)
-	if err == nil {
-		http.SetCookie(w, loginCookie(base, secret))
-	}
-	return secret, err
-}
-
-// cookieSecret is the secret that the browser shows, or "".
-func cookieSecret(r *http.Request, base *url.URL) string {
-	shown := r.CookiesNamed(loginCookie(base, "").Name)
-	if len(shown) != 1 || !challengePattern.MatchString(shown[0].Value) { // two: one was planted
-		return ""
-	}
-	return shown[0].Value
-}
-
-// sameBrowser says whether the secret is that of the browser that the login belongs to.
-func (l login) sameBrowser(secret string) bool {
-	return secret != "" && subtle.ConstantTimeCompare([]byte(keyedHash(secret, "browser")), []byte(l.Browser)) == 1
 }
 
 func newSecret(random io.Reader) (string, error) {

@@ -1,21 +1,22 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // Authorizer answers what browsers and the OpenID provider meet of tokens with a user: /authorize, /callback,
-// /userinfo and /backchannel-logout, below the token service's base path. All it remembers is in the store, so any
-// node takes over from any other.
+// /userinfo and /backchannel-logout, below the token service's base path. It remembers nothing itself, so any node
+// takes over from any other.
 //
 //	/authorize ──302──▶ provider ──302──▶ /callback ──302──▶ the client's redirect_uri?code&state
-//	    │ login (10 min)                      │ family and code (2 min)
+//	    │ browser: login, sealed (10 min)     │ store: state used, family and code (2 min)
 //
-// A login belongs to the browser that began it: what the provider is sent for it, nonce and PKCE verifier, derives
-// from a cookie, and is in no record. It is used up when the browser comes back, whatever becomes of it.
+// A login belongs to the browser that began it, which keeps it in a cookie that it can neither read nor change; what
+// proves it to the provider, the PKCE verifier, is in it. The store learns of it when somebody has really signed in: in
+// the commit that makes the code, and that uses the state up on every node. Whoever only begins leaves nothing.
 type Authorizer struct {
 	Options
 	AuthorizerOptions
@@ -25,6 +26,8 @@ type Authorizer struct {
 type AuthorizerOptions struct {
 	Provider Provider // that people sign in at
 	Checker  *Checker // of the tokens that /userinfo is shown
+	// Seal is the secret that logins are sealed with while browsers keep them: 32 random bytes that all nodes share.
+	Seal func(context.Context) ([]byte, error)
 	// RefuseBearer answers /userinfo where Checker refused, in the shape of a resource that has none of its own.
 	RefuseBearer func(w http.ResponseWriter, r *http.Request, err error)
 }
@@ -34,8 +37,8 @@ func NewAuthorizer(options Options, more AuthorizerOptions) (*Authorizer, error)
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
-	if more.Provider == nil || more.Checker == nil || more.RefuseBearer == nil {
-		return nil, errors.New("an authorizer needs a provider, a checker and a way to refuse")
+	if more.Provider == nil || more.Checker == nil || more.Seal == nil || more.RefuseBearer == nil {
+		return nil, errors.New("an authorizer needs a provider, a checker, a secret to seal with and a way to refuse")
 	}
 	return &Authorizer{options, more}, nil
 }
@@ -131,15 +134,4 @@ func readQuery(r *http.Request, names ...string) (url.Values, error) {
 		}
 	}
 	return query, nil
-}
-
-// loginCookie is the browser's secret, from which nonces and verifiers derive. It goes along when the provider sends
-// the browser back, which SameSite=Strict would prevent. On https its name keeps other hosts of the site, and plain
-// http, from planting one.
-func loginCookie(base *url.URL, value string) *http.Cookie {
-	c := &http.Cookie{Name: "countersign-login", Value: value, Path: base.Path + "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if strings.EqualFold(base.Scheme, "https") {
-		c.Name, c.Path, c.Secure = "__Host-"+c.Name, "/", true
-	}
-	return c
 }

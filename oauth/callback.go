@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,55 +25,38 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 	if err != nil {
 		return err
 	}
-	ours, secret := query.Get("state"), cookieSecret(r, base)
-	kept, found, err := a.login(r.Context(), ours)
+	ours, callback := query.Get("state"), base.String()+pathCallback
+	begun, err := a.open(r.Context(), shownLogin(r, base, ours), callback, ours)
 	if err != nil {
 		return err
 	}
-	if kept == nil || !kept.sameBrowser(secret) {
-		return withWhy(bad("Invalid state parameter."), "there is no sign-in under way with this state in this browser")
+	if begun == nil {
+		return invalidState("there is no sign-in under way with this state in this browser, or it began at another provider")
 	}
-	told.Client = kept.Client
-	if client, known := a.Clients[kept.Client]; known && !slices.Contains(client.RedirectURIs, kept.Redirect) {
-		return withWhy(bad("redirect_uri is invalid"), "client "+kept.Client+" had registered it when the sign-in began, and has not any more")
-	}
-	if kept.Issuer != a.Provider.Issuer() {
-		return withWhy(bad("Invalid state parameter."), "the sign-in began at another provider")
+	told.Client = begun.Client
+	if client, known := a.Clients[begun.Client]; known && !slices.Contains(client.RedirectURIs, begun.Redirect) {
+		return withWhy(bad("redirect_uri is invalid"), "client "+begun.Client+" had registered it when the sign-in began, and has not any more")
 	}
 	if err := a.Provider.Responds(r.Context(), query.Get("iss")); errors.Is(err, ErrDenied) {
 		return withWhy(bad("Invalid iss parameter."), err.Error())
 	} else if err != nil {
-		return a.sendRefusal(w, kept, err)
+		return a.sendRefusal(w, base, begun, ours, err)
 	}
-	err = a.Store.Commit(r.Context(), store.Batch{If: []store.Check{{Key: found.Key, Version: found.Version}}, Then: []store.Op{{Delete: found.Key}}})
-	if conflicted(err) {
-		return withWhy(bad("Invalid state parameter."), "the state was used at this very moment")
+	if used, err := a.finished(r.Context(), ours); err != nil || used {
+		return cmp.Or(err, invalidState(errLoginUsed.Error()))
+	}
+	code, err := a.signedIn(r.Context(), begun, ours, callback, query)
+	if errors.Is(err, errLoginUsed) {
+		return invalidState(err.Error() + ", at this very moment")
 	}
 	if err != nil {
-		return err
+		return a.sendRefusal(w, base, begun, ours, err)
 	}
-	code, err := a.signedIn(r.Context(), kept, kept.signIn(secret, ours), query)
-	if err != nil {
-		return a.sendRefusal(w, kept, err)
-	}
-	return sendBack(w, kept.Redirect, kept.State, url.Values{"code": {code}})
+	forgetLogin(w, base, ours)
+	return sendBack(w, begun.Redirect, begun.State, url.Values{"code": {code}})
 }
 
-// login finds what is kept under a state of ours, or nil.
-func (a *Authorizer) login(ctx context.Context, state string) (*login, store.Record, error) {
-	if !challengePattern.MatchString(state) { // which is the form of ours, too
-		return nil, store.Record{}, nil
-	}
-	found, err := a.Store.Get(ctx, loginKey(state))
-	if err != nil || found[0].Version == 0 {
-		return nil, store.Record{}, err
-	}
-	kept := &login{}
-	if err := json.Unmarshal(found[0].Value, kept); err != nil {
-		return nil, store.Record{}, fmt.Errorf("the record of a login cannot be read: %w", errGrant)
-	}
-	return kept, found[0], nil
-}
+func invalidState(why string) error { return withWhy(bad("Invalid state parameter."), why) }
 
 // Reasons for which somebody who is signed in may not go on.
 var (
@@ -81,30 +65,35 @@ var (
 )
 
 // signedIn makes a code for the person whom the provider's answer stands for.
-func (a *Authorizer) signedIn(ctx context.Context, kept *login, way SignIn, query url.Values) (string, error) {
+func (a *Authorizer) signedIn(ctx context.Context, begun *login, ours, callback string, query url.Values) (string, error) {
 	if refused := query.Get("error"); refused != "" {
 		return "", fmt.Errorf("%w: it answered %s", ErrDenied, clipped(refused))
 	}
 	if query.Get("code") == "" {
 		return "", fmt.Errorf("%w: it sent no code", ErrDenied)
 	}
-	client, known := a.Clients[kept.Client]
+	client, known := a.Clients[begun.Client]
 	if !known {
 		return "", errRevoked
 	}
-	person, err := a.Provider.Redeem(ctx, way, query.Get("code"))
+	person, err := a.Provider.Redeem(ctx, begun.way(callback, ours), query.Get("code"))
+	if errors.Is(err, ErrDenied) { // perhaps for the same answer came twice, and the other was quicker
+		if used, failed := a.finished(ctx, ours); failed == nil && used {
+			return "", errLoginUsed
+		}
+	}
 	if err != nil {
 		return "", err
 	}
 	if len(userScopes(client.Scopes, person.Level)) == 0 {
 		return "", fmt.Errorf("%w: it is %d", errNotEnough, person.Level)
 	}
-	return a.keepCode(ctx, kept, person)
+	return a.keepCode(ctx, begun, ours, person)
 }
 
-// keepCode keeps the sign-in and its code, together.
-func (a *Authorizer) keepCode(ctx context.Context, kept *login, person Person) (string, error) {
-	f, batch, err := a.beginFamily(ctx, kept.Client, flowCombined, person)
+// keepCode keeps the sign-in and its code, and that the login is used up, together.
+func (a *Authorizer) keepCode(ctx context.Context, begun *login, ours string, person Person) (string, error) {
+	f, batch, err := a.beginFamily(ctx, begun.Client, flowCombined, person)
 	if err != nil {
 		return "", err
 	}
@@ -113,21 +102,25 @@ func (a *Authorizer) keepCode(ctx context.Context, kept *login, person Person) (
 		return "", err
 	}
 	expires := a.Now().Add(codeLife)
-	value, err := json.Marshal(codeRecord{Client: kept.Client, Redirect: kept.Redirect, Challenge: kept.Challenge, Family: f.id, Expires: expires})
+	value, err := json.Marshal(codeRecord{Client: begun.Client, Redirect: begun.Redirect, Challenge: begun.Challenge, Family: f.id, Expires: expires})
 	if err != nil {
 		return "", err
 	}
 	batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: codeKey(code), Value: value, Expires: expires.Add(remembered)}})
+	begun.finish(&batch, ours)
 	if err := a.Store.Commit(ctx, batch); err != nil {
+		if conflict, ok := errors.AsType[*store.Conflict](err); ok && conflict.Check.Key == finishedKey(ours) {
+			return "", errLoginUsed
+		}
 		return "", endedMeanwhile(err)
 	}
 	a.Logger.LogAttrs(ctx, slog.LevelInfo, "person signed in",
-		slog.String("client", kept.Client), slog.String("level", LevelOf(f.Level)), slog.String("family", f.id))
+		slog.String("client", begun.Client), slog.String("level", LevelOf(f.Level)), slog.String("family", f.id))
 	return code, nil
 }
 
-// sendRefusal tells the client why there is no code (RFC 6749 §4.1.2.1).
-func (a *Authorizer) sendRefusal(w http.ResponseWriter, kept *login, err error) error {
+// sendRefusal tells the client why there is no code (RFC 6749 §4.1.2.1). With that the login is over in this browser.
+func (a *Authorizer) sendRefusal(w http.ResponseWriter, base *url.URL, begun *login, ours string, err error) error {
 	told := errorQuery("temporarily_unavailable", "the OpenID provider cannot be used at the moment; try again later")
 	switch {
 	case errors.Is(err, ErrDenied):
@@ -141,5 +134,6 @@ func (a *Authorizer) sendRefusal(w http.ResponseWriter, kept *login, err error) 
 	case errors.Is(err, store.ErrUnavailable):
 		told = errorQuery("temporarily_unavailable", "the sign-in cannot be kept at the moment; try again later")
 	}
-	return detailed(sendBack(w, kept.Redirect, kept.State, told), err.Error())
+	forgetLogin(w, base, ours)
+	return detailed(sendBack(w, begun.Redirect, begun.State, told), err.Error())
 }

@@ -57,7 +57,7 @@ func asError(err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, errContended) || errors.Is(err, errAudit) {
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, errContended) || errors.Is(err, errAudit) || errors.Is(err, errSeal) {
 		e := unforeseen(http.StatusServiceUnavailable, "The token service cannot keep a token at the moment; try again after the time in Retry-After")
 		e.RetryAfter = 5 * time.Second
 		return e.withDetail(err.Error())

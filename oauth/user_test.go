@@ -1,11 +1,13 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,18 +20,24 @@ const userScope = UserScopePrefix + "aal3:signing-service"
 
 // stub is a Provider that says what the test has it say.
 type stub struct {
-	person Person
-	fails  error
-	logout Logout
+	person  Person
+	fails   error
+	logout  Logout
+	way     SignIn // the last that a browser was sent
+	redeems func() // is told of a code
 }
 
 func (s *stub) Issuer() string   { return "https://op.example" }
 func (s *stub) ClientID() string { return "gateway" }
 func (s *stub) AuthCodeURL(_ context.Context, way SignIn) (string, error) {
+	s.way = way
 	return "https://op.example/authorize?" + url.Values{"state": {way.State}, "nonce": {way.Nonce}}.Encode(), s.fails
 }
 func (s *stub) Responds(context.Context, string) error { return nil }
 func (s *stub) Redeem(context.Context, SignIn, string) (Person, error) {
+	if s.redeems != nil {
+		s.redeems()
+	}
 	return s.person, s.fails
 }
 func (s *stub) Key(context.Context, string) (*jwks.Key, error)         { return nil, s.fails }
@@ -56,7 +64,7 @@ func newUserWorld(t *testing.T) *userWorld {
 	var err error
 	w.Authorizer, err = NewAuthorizer(Options{
 		BaseURL: w.Service.BaseURL, Clients: w.Service.Clients, Store: w.store, Now: w.clock.Now,
-	}, AuthorizerOptions{Provider: w.stub, Checker: w.check, RefuseBearer: func(rw http.ResponseWriter, _ *http.Request, err error) {
+	}, AuthorizerOptions{Provider: w.stub, Checker: w.check, Seal: sealed(1), RefuseBearer: func(rw http.ResponseWriter, _ *http.Request, err error) {
 		http.Error(rw, err.Error(), http.StatusUnauthorized)
 	}})
 	if err != nil {
@@ -75,10 +83,18 @@ func (w *userWorld) browse(path string) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
 	w.ServeHTTP(recorder, r)
 	mustBeDescribed(w.t, r, recorder)
-	if set := recorder.Result().Cookies(); len(set) > 0 {
-		w.cookies = set
+	for _, set := range recorder.Result().Cookies() {
+		w.cookies = slices.DeleteFunc(w.cookies, func(c *http.Cookie) bool { return c.Name == set.Name })
+		if set.MaxAge >= 0 {
+			w.cookies = append(w.cookies, set)
+		}
 	}
 	return recorder
+}
+
+// sealed is a secret to seal with.
+func sealed(b byte) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return bytes.Repeat([]byte{b}, 32), nil }
 }
 
 const asking = "/authorize?client_id=acme&redirect_uri=https%3A%2F%2Facme.example%2Fin&response_type=code&state=their%20state"
@@ -112,11 +128,15 @@ func (w *userWorld) refreshed(token any) answer {
 
 func TestAUsersTokens(t *testing.T) {
 	w := newUserWorld(t)
-	code := w.back(t).Get("code")
-	if c := w.cookies[0]; c.Name != "__Host-countersign-login" || !c.HttpOnly || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
+	w.browse(asking)
+	c := w.cookies[0]
+	if !strings.HasPrefix(c.Name, "__Host-countersign-login-") || c.MaxAge != 600 || !c.HttpOnly || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("cookie %+v", c)
 	}
-	got := w.redeem(code)
+	got := w.redeem(w.back(t).Get("code"))
+	if len(w.cookies) != 1 {
+		t.Errorf("the browser keeps %d sign-ins after one that is over and one that is not", len(w.cookies))
+	}
 	if got.status != http.StatusOK || got.fields["sid"] != "sid-1" || got.fields["refresh_token_expires_in"] != "43199" || len(got.fields) != 7 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
@@ -199,8 +219,12 @@ func TestWhatIsAwayIsToldAsAway(t *testing.T) {
 	if a := w.redeem(code); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Errorf("the store is away: %d %s", a.status, a.body)
 	}
-	mustSay(t, w.browse(asking), 503, "Retry-After")
+	callback := w.began(t) // which takes no store
+	mustSay(t, w.browse(callback), 503, "Retry-After")
 	w.store.fail(nil)
+	if home := w.browse(callback); home.Code != http.StatusFound || strings.Contains(home.Header().Get("Location"), "error") {
+		t.Errorf("the store is back, and the person is sent to %s", home.Header().Get("Location"))
+	}
 	if a := w.redeem(code); a.status != http.StatusOK {
 		t.Errorf("the store is back: %d %s", a.status, a.body)
 	}
@@ -215,10 +239,12 @@ func TestTheStoreHoldsNoSecretOfASignIn(t *testing.T) {
 	w := newUserWorld(t)
 	spied := &spy{Store: w.store}
 	w.Service.Store, w.Store = spied, spied
+	w.browse(asking)
+	kept := w.cookies[0].Value
 	code := w.back(t).Get("code")
 	got := w.redeem(code)
 	next := w.refreshed(got.fields["refresh_token"])
-	secrets := []string{code, w.cookies[0].Value, fmt.Sprint(got.fields["access_token"]), fmt.Sprint(got.fields["refresh_token"]), fmt.Sprint(next.fields["refresh_token"])}
+	secrets := []string{code, kept, w.stub.way.Verifier, w.stub.way.State, fmt.Sprint(got.fields["access_token"]), fmt.Sprint(got.fields["refresh_token"]), fmt.Sprint(next.fields["refresh_token"])}
 	for _, secret := range secrets {
 		if len(secret) < 28 || strings.Contains(string(spied.seen), secret) {
 			t.Errorf("the store was given %q", secret)

@@ -3,12 +3,10 @@ package openid_test
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
-	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 // Two gateways on one database: whatever one of them has told, the other knows, and what is good once is good once.
@@ -16,14 +14,8 @@ func TestTwoNodes(t *testing.T) {
 	database := postgrestest.Start(t)
 	t.Setenv("OPENID_DATABASE_URL", database.DSN())
 	w := newWorld(t, func(w *world) { w.store = "postgres {env.OPENID_DATABASE_URL}" })
-	public := w.URL("GATEWAY", "/")
-	text := strings.ReplaceAll(w.caddyfile(), "public_url http://localhost:{$PORT_GATEWAY}/", "public_url "+public)
-	text = strings.Replace(text, "environment int", "environment int\n\t\taudit {\n\t\t\tdir "+t.TempDir()+"\n\t\t}", 1) // each node has its own
-	second := gateway.Start(t, text, gateway.Beside(w.Gateway))
 	w.MustNotLog(postgrestest.Password)
-	there := func(address string) string { // the same address at the second node
-		return strings.Replace(address, public, second.URL("GATEWAY", "/"), 1)
-	}
+	_, there := w.second(t)
 	post := func(form url.Values) answer {
 		return newPerson(t).send("POST", there(w.base()+"/token"), form.Encode())
 	}
