@@ -113,8 +113,8 @@ func TestLyingCredentialManagement(t *testing.T) {
 		heading string
 	}{
 		"an honest one without a card":   {"", nil, noCard},
-		"no port":                        {"GetPortNumber", says(`{"portData":{}}`), "The smartcard software does not accept this page"},
-		"a port that is none":            {"GetPortNumber", says(`{"portData":{"portNumber":"99999"}}`), "The smartcard software does not accept this page"},
+		"no port":                        {"GetPortNumber", says(`{"portData":{}}`), notAccepting},
+		"a port that is none":            {"GetPortNumber", says(`{"portData":{"portNumber":"99999"}}`), notAccepting},
 		"another port":                   {"GetPortNumber", says(`{"portData":{"portNumber":1}}`), gone},
 		"no token":                       {"negotiate", says(`{}`), broke},
 		"a token that is a number":       {"negotiate", says(`{"ConnectionToken":7}`), broke},
@@ -153,8 +153,7 @@ func TestLyingCredentialManagement(t *testing.T) {
 			l.verb, l.lie = c.verb, c.lie
 			l.mu.Unlock()
 			b := d.open(t, 1, browser.PermissionSettingGranted)
-			b.press("Sign 1 item for Acme EPR")
-			b.waitHeading(c.heading)
+			b.signHere("Sign 1 item for Acme EPR", c.heading)
 			if b.shows("<img") {
 				t.Error("the agent's own words are shown")
 			}

@@ -58,7 +58,7 @@ const toSecond = `https://localhost:{$PORT_SECOND} {
 // its file, and not as a mock's. It makes its issuer when it signs for the first time.
 func newDesk(t *testing.T, o desktop) *desk {
 	t.Helper()
-	d := &desk{world: &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}, port: holdAgentPort(t)}
+	d := &desk{world: &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}, port: holdAgentPorts(t)}
 	d.Gateway = gateway.Start(t, d.caddyfile("mock "+toSecond, "mock", ""))
 	warm := gateway.Visit(t, d.link(t, "main", 1, ""))
 	warm.Open()
@@ -108,30 +108,29 @@ http://localhost:%d {
 	return d.caddyfile("credential_management "+o.block+"\n\t\t\t"+o.second, d.Data("countersign/mock/ca.crt"), agent)
 }
 
-// holdAgentPort finds one of the ports at which pages look, whichever is free, and holds it until the test ends. They are
-// among those that the system hands out for outgoing connections, and to the agent a port belongs only while it listens.
-// What is bound and does not listen is handed out to nobody, and gets no connection of those who share the port.
-func holdAgentPort(t *testing.T) int {
+// holdAgentPorts holds the ports at which pages look until the test ends, and returns one of them for the agent. They are
+// among those that the system hands out for outgoing connections and to whoever listens anywhere, so that without this
+// a page could meet a stranger there. What is bound and does not listen is handed out to nobody, and gets no connection of
+// those who share the port.
+func holdAgentPorts(t *testing.T) int {
 	t.Helper()
-	var found int
-	if !gateway.Eventually(patience, func() bool { // what was used a moment ago is free in a minute
-		for _, port := range credential.Ports {
-			holder, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if shared(holder) == nil && unix.Bind(holder, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) == nil {
-				t.Cleanup(func() { _ = unix.Close(holder) })
-				found = port
-				return true
-			}
-			_ = unix.Close(holder)
+	for _, port := range credential.Ports {
+		holder, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = shared(holder)
 		}
-		return false
-	}) {
-		t.Fatal("none of Credential Management's ports is free")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Close(holder) })
+		if !gateway.Eventually(patience, func() bool { // what was used a moment ago is free in a minute
+			err = unix.Bind(holder, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+			return err == nil
+		}) {
+			t.Fatalf("port %d, one of Credential Management's, is not free: %v", port, err)
+		}
 	}
-	return found
+	return credential.Ports[0]
 }
 
 // shared lets several sockets of a user have one address, as Caddy's do.
@@ -159,12 +158,35 @@ func (d *desk) open(t *testing.T, n int, permission browser.PermissionSetting) *
 	return b
 }
 
+// What a page says that had no answer of an agent, or none that it may read, within the four seconds that it looks.
+const (
+	notRunning   = "The smartcard software is not running"
+	notAccepting = "The smartcard software does not accept this page"
+)
+
+// signHere presses the button and waits for a heading. Where the page did not find the agent in time, as may be on a busy
+// machine, it is told to try again.
+func (b *tab) signHere(button, heading string) {
+	b.t.Helper()
+	for range 10 {
+		b.press(button)
+		b.waitFor("heading "+heading, fmt.Sprintf(`(() => {
+			const now = document.querySelector("h1")?.textContent;
+			return now === %q || [%q, %q].includes(now) && !document.querySelector("button[aria-disabled=true]");
+		})()`, heading, notRunning, notAccepting))
+		if eval[string](b, `document.querySelector("h1").textContent`) == heading {
+			return
+		}
+		button = "Try again"
+	}
+	b.t.Fatalf("the page does not find the agent, and not %q", heading)
+}
+
 func TestCredentialManagement(t *testing.T) {
 	d := newDesk(t, desktop{})
 	b := d.open(t, 250, browser.PermissionSettingGranted)
 	b.waitHeading("Sign 250 items for Acme EPR")
-	b.press("Sign 250 items for Acme EPR")
-	b.waitHeading("Back at Acme EPR")
+	b.signHere("Sign 250 items for Acme EPR", "Back at Acme EPR")
 	query, _ := d.site.last()
 	if !strings.Contains(query, "state=e30=") || strings.Contains(query, "error") {
 		t.Errorf("the client was sent %s", query)
@@ -179,8 +201,7 @@ func TestCredentialManagement(t *testing.T) {
 func TestCredentialManagementIsIndeterminate(t *testing.T) {
 	d := newDesk(t, desktop{agent: "fault hang"})
 	b := d.open(t, 3, browser.PermissionSettingGranted)
-	b.press("Sign 3 items for Acme EPR")
-	b.waitHeading("Signing 3 items for Acme EPR")
+	b.signHere("Sign 3 items for Acme EPR", "Signing 3 items for Acme EPR")
 	b.waitFor("an indeterminate progress bar", `document.querySelector("progress")?.position === -1`)
 	if b.shows("0 of 3") {
 		t.Error("progress is made up")
@@ -203,8 +224,8 @@ func TestCredentialManagementTroubles(t *testing.T) {
 	}{
 		"no permission":   {desktop{}, browser.PermissionSettingDenied, "Your browser does not let this page reach your smartcard", "LoopbackNetworkAllowedForUrls"},
 		"undecided":       {desktop{}, browser.PermissionSettingPrompt, "Your browser waits for an answer", "choose Allow"},
-		"no agent":        {desktop{none: true}, browser.PermissionSettingGranted, "The smartcard software is not running", "Start it"},
-		"another origin":  {desktop{origin: "https://sign.example.nhs.uk"}, browser.PermissionSettingGranted, "The smartcard software does not accept this page", "Tell your IT support"},
+		"no agent":        {desktop{none: true}, browser.PermissionSettingGranted, notRunning, "Start it"},
+		"another origin":  {desktop{origin: "https://sign.example.nhs.uk"}, browser.PermissionSettingGranted, notAccepting, "Tell your IT support"},
 		"no card":         {desktop{agent: "fault no_card"}, browser.PermissionSettingGranted, "No smartcard found", "Put your smartcard into the reader"},
 		"a wrong PIN":     {desktop{agent: "fault wrong_pin"}, browser.PermissionSettingGranted, "The PIN was not right", "the card locks itself"},
 		"wrong signature": {desktop{agent: "fault wrong_signature"}, browser.PermissionSettingGranted, "A signature was not right", "Nothing was released"},
@@ -212,8 +233,7 @@ func TestCredentialManagementTroubles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d.Reload(d.standing(c.desktop))
 			b := d.open(t, 2, c.permission)
-			b.press("Sign 2 items for Acme EPR")
-			b.waitHeading(c.heading)
+			b.signHere("Sign 2 items for Acme EPR", c.heading)
 			b.waitText(c.says)
 			b.accessible()
 			b.shot("credential-" + strings.ReplaceAll(name, " ", "-"))
