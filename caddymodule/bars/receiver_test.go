@@ -182,8 +182,9 @@ func TestReceiverFailsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var log bytes.Buffer
 	rc := &Receiver{
-		trust: trust, metrics: metrics.New(func() metrics.Standing { return nil }), logger: slog.New(slog.DiscardHandler), Timeout: caddy.Duration(time.Second),
+		trust: trust, metrics: metrics.New(func() metrics.Standing { return nil }), logger: slog.New(slog.NewTextHandler(&log, nil)), Timeout: caddy.Duration(time.Second), Health: "/health",
 		expiry: &expiryWatch{logger: slog.New(slog.DiscardHandler), now: time.Now},
 	}
 	right := authority.Issue("proxy")
@@ -197,28 +198,118 @@ func TestReceiverFailsClosed(t *testing.T) {
 	unverified.VerifiedChains = nil
 	misnamed := verified(authority, right.Leaf)
 	misnamed.ServerName = "www.nhs.uk"
+	shouted := verified(authority, right.Leaf)
+	shouted.ServerName = "Receiver.NHS.uk"
 	for what, c := range map[string]struct {
 		state  *tls.ConnectionState
 		passes bool
 	}{
 		"right":            {verified(authority, right.Leaf), true},
+		"in another case":  {shouted, true},
 		"plain HTTP":       {nil, false},
 		"not verified":     {unverified, false},
 		"the system's own": {verified(stranger, stranger.Issue("proxy").Leaf), false},
 		"SNI is another":   {misnamed, false},
 	} {
-		r := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk/FHIR/R4/metadata", nil)
+		log.Reset()
+		probe, answered := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk/health", nil), httptest.NewRecorder()
+		probe.TLS = c.state
+		if err := rc.ServeHTTP(answered, probe, nil); err != nil || answered.Code != map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[c.passes] {
+			t.Errorf("%s: a probe is answered %d %v", what, answered.Code, err)
+		}
+		if strings.Contains(log.String(), "fault=proxy") == c.passes {
+			t.Errorf("%s: the log says\n%s", what, &log)
+		}
+		r := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk:8443/FHIR/R4/metadata", nil)
 		r.TLS = c.state
 		r.Header.Set("X-Client-Cert", "forged")
 		r.Header.Set("X-Request-Id", "1")
+		r.Header.Set("X-Correlation-Id", "2")
 		w, passed := httptest.NewRecorder(), false
 		err := rc.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 			passed = r.Header.Get("X-Client-Cert") == ""
 			w.WriteHeader(http.StatusOK)
 			return nil
 		}))
-		if err != nil || passed != c.passes || !c.passes && (w.Code != http.StatusForbidden || !bars.IsOutcome(w.Body.Bytes())) || w.Header().Get("X-Request-Id") != "1" {
+		if err != nil || passed != c.passes || !c.passes && (w.Code != http.StatusForbidden || !bars.IsOutcome(w.Body.Bytes())) || w.Header().Get("X-Request-Id") != "1" || w.Header().Get("X-Correlation-Id") != "2" {
 			t.Errorf("%s: passed %v, %d %s %v", what, passed, w.Code, w.Body, err)
+		}
+	}
+}
+
+// TestReceiverTells holds that the log says whose fault a failure behind the receiver is, and that a system's 403 becomes
+// another, since 403 means TLS-MA alone.
+func TestReceiverTells(t *testing.T) {
+	authority := barstest.NewAuthority(t, "NHS INT")
+	trust, err := bars.NewTrust(bars.TrustOptions{Environment: bars.Integration, Chain: authority.Chain()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := authority.Issue("proxy").Leaf
+	for name, c := range map[string]struct {
+		system caddyhttp.HandlerFunc
+		status int
+		fault  string
+	}{
+		"fails":     {func(http.ResponseWriter, *http.Request) error { return errors.New("away") }, 500, "fault=receiver"},
+		"refuses":   {func(http.ResponseWriter, *http.Request) error { return caddyhttp.Error(413, errors.New("large")) }, 413, "fault=sender"},
+		"is late":   {func(_ http.ResponseWriter, r *http.Request) error { <-r.Context().Done(); return r.Context().Err() }, 408, "fault=receiver"},
+		"says 403":  {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(403); return nil }, 422, "fault=receiver"},
+		"says 404":  {func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(404); return nil }, 404, ""},
+		"says that": {func(w http.ResponseWriter, _ *http.Request) error { _, err := w.Write([]byte("ok")); return err }, 200, ""},
+	} {
+		var log bytes.Buffer
+		rc := &Receiver{
+			trust: trust, metrics: metrics.New(func() metrics.Standing { return nil }), logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Timeout: caddy.Duration(time.Hour), expiry: &expiryWatch{logger: discard(), now: time.Now},
+		}
+		if c.status == http.StatusRequestTimeout {
+			rc.Timeout = caddy.Duration(time.Millisecond)
+		}
+		r, w := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk/FHIR/R4/metadata", nil), httptest.NewRecorder()
+		r.TLS = &tls.ConnectionState{
+			Version: tls.VersionTLS13, CipherSuite: tls.TLS_AES_128_GCM_SHA256, ServerName: "receiver.nhs.uk",
+			PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf, authority.Sub, authority.Root}},
+		}
+		r.Header.Set("X-Request-Id", "1")
+		r.Header.Set("X-Correlation-Id", "2")
+		if err := rc.ServeHTTP(w, r, c.system); err != nil || w.Code != c.status || w.Header().Get("X-Request-Id") != "1" || w.Header().Get("X-Correlation-Id") != "2" {
+			t.Errorf("a system that %s: %v %d %v", name, err, w.Code, w.Header())
+		}
+		if (log.Len() > 0) != (c.fault != "") || !strings.Contains(log.String(), c.fault) {
+			t.Errorf("a system that %s: the log says %q", name, &log)
+		}
+	}
+}
+
+// TestReceiverCertificate holds the system's own certificate to its names and its chain, before anything listens.
+func TestReceiverCertificate(t *testing.T) {
+	const name = "bars-int-x26.mysupplier.thirdparty.nhs.uk"
+	authority, other := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "NHS INT Other")
+	trust, err := bars.NewTrust(bars.TrustOptions{Environment: bars.Integration, Chain: authority.Chain()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	twoNames := func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "more.nhs.uk") }
+	for what, c := range map[string]struct {
+		certificate tls.Certificate
+		strict      bool
+		says        string
+	}{
+		"right":                  {authority.Issue("BaRS-INT-X26.MySupplier.thirdparty.nhs.uk"), true, ""},
+		"of another authority":   {other.Issue(name), false, "not vouched for"},
+		"of another name":        {authority.Issue("bars-int-x27.mysupplier.thirdparty.nhs.uk"), false, "does not name " + name},
+		"of two names":           {authority.Issue(name, twoNames), false, ""},
+		"of two names, strictly": {authority.Issue(name, twoNames), true, "it should be the only one"},
+	} {
+		file, _ := barstest.Write(t, t.TempDir(), "receiver", c.certificate)
+		rc := &Receiver{FQDN: []string{name}, Strict: c.strict, Certificate: file, trust: trust, logger: discard(), expiry: &expiryWatch{}}
+		err := rc.provisionCertificate(&caddymodule.App{})
+		if (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("a certificate that is %s: %v", what, err)
+		}
+		if err == nil && len(rc.expiry.certificates) != 1 {
+			t.Errorf("a certificate that is %s is not watched", what)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
@@ -40,6 +41,8 @@ func (d *doctor) receiver(ctx context.Context, s receiverSubject) {
 	site := &caddybars.Receiver{ReceiverTrust: caddybars.ReceiverTrust{Environment: caddymodule.Environment(s.environment)}, ProxyAddresses: s.addresses}
 	if allowed, err := site.Allowed(); err != nil {
 		d.failed("egress", of, err, "leave proxy_addresses out for NHS England's proxy of "+string(s.environment))
+	} else if allowed == nil {
+		d.ok("egress", of, "lets in any address: the caller's certificate alone decides")
 	} else {
 		d.ok("egress", of, "lets in %v", allowed)
 	}
@@ -61,6 +64,9 @@ func (d *doctor) dns(ctx context.Context, name, ip string) {
 	if err != nil || len(found) == 0 {
 		d.add("dns", name, conditionFailed, fmt.Sprintf("the name does not resolve (%v)", err), ask)
 		return
+	}
+	if addr, err := netip.ParseAddr(ip); err == nil { // which people write in more than one way
+		ip = addr.Unmap().String()
 	}
 	for _, addr := range found {
 		addr = addr.Unmap()

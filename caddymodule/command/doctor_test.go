@@ -5,17 +5,23 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
+	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/store/memory"
@@ -138,79 +144,91 @@ func TestDoctor(t *testing.T) {
 		check string // that finds it; "" where nothing is wrong
 		found string
 		warns bool
+		fix   string // a part of it
 	}{
-		"nothing":             {func(*doctorWorld) {}, "", "", false},
-		"the clock is behind": {func(w *doctorWorld) { w.skew = time.Minute }, "clock", "behind", false},
-		"the clock is ahead":  {func(w *doctorWorld) { w.skew = -time.Minute }, "clock", "ahead of", false},
-		"the clock drifts":    {func(w *doctorWorld) { w.skew = 15 * time.Second }, "clock", "behind", true},
-		"no Date":             {func(w *doctorWorld) { w.noDate = true }, "clock", "does not tell the time", true},
+		"nothing":             {func(*doctorWorld) {}, "", "", false, ""},
+		"the clock is behind": {func(w *doctorWorld) { w.skew = time.Minute }, "clock", "behind", false, "timedatectl set-ntp true"},
+		"the clock is ahead":  {func(w *doctorWorld) { w.skew = -time.Minute }, "clock", "ahead of", false, "timedatectl set-ntp true"},
+		"the clock drifts":    {func(w *doctorWorld) { w.skew = 15 * time.Second }, "clock", "behind", true, "keep it set"},
+		"no Date":             {func(w *doctorWorld) { w.noDate = true }, "clock", "does not tell the time", true, "by other means"},
 		"the key of another environment": {func(w *doctorWorld) {
 			w.args["kid"] = "MySupplier-PROD-1"
 			signer, _ := jwks.ParseSigner(w.args["kid"], longKeys()[0].MarshalPEM())
 			set, _ := signer.PublicSet()
 			w.keys, w.args["jwks"] = keysOf{signer}, write(w.t, w.dir, "jwks.json", string(set))
-		}, "kid", "names PROD, and the sender is on INT", true},
-		"no private key":        {func(w *doctorWorld) { w.args["key"] = "none.pem" }, "private key", "no such file", false},
-		"a key for all to read": {func(w *doctorWorld) { _ = os.Chmod(w.args["key"], 0o644) }, "private key", "mode 0644", true},
+		}, "kid", "names PROD, and the sender is on INT", true, "check that this is the key of INT"},
+		"no private key":        {func(w *doctorWorld) { w.args["key"] = "none.pem" }, "private key", "no such file", false, "onboard key makes one"},
+		"a key for all to read": {func(w *doctorWorld) { _ = os.Chmod(w.args["key"], 0o644) }, "private key", "mode 0644", true, "chmod 600"},
 		"another key published": {func(w *doctorWorld) {
 			set, _ := longKeys()[1].PublicSet()
 			w.args["jwks"] = write(w.t, w.dir, "jwks.json", string(set))
-		}, "published key", "another key under this kid", false},
-		"not published": {func(w *doctorWorld) { w.args["jwks"] = write(w.t, w.dir, "jwks.json", `{"keys":[]}`) }, "published key", "", false},
+		}, "published key", "another key under this kid", false, "use the private key of the published one"},
+		"not published": {func(w *doctorWorld) { w.args["jwks"] = write(w.t, w.dir, "jwks.json", `{"keys":[]}`) }, "published key", "", false, "wait an hour"},
 		"private members published": {func(w *doctorWorld) {
 			w.args["jwks"] = write(w.t, w.dir, "jwks.json", strings.Replace(read(w.t, w.args["jwks"]), `"kty"`, `"d":"AQAB","kty"`, 1))
-		}, "published key", "private", false},
-		"key set away":        {func(w *doctorWorld) { w.args["jwks"] = "http://127.0.0.1:1/jwks.json" }, "published key", "refused", false},
-		"token service away":  {func(w *doctorWorld) { w.args["token-url"] = "http://127.0.0.1:1/token" }, "egress", "refused", false},
-		"unknown application": {func(w *doctorWorld) { w.args["client"] = "other" }, "token", "Invalid 'iss'/'sub'", false},
-		"no product":          {func(w *doctorWorld) { w.clients["api-key"] = oauth.Client{} }, "token", "not configured to use this authorization grant type", false},
-		"kid not registered":  {func(w *doctorWorld) { w.keys = failingKeys{jwks.ErrUnknownKID} }, "token", "no matching public key", false},
-		"no key registered":   {func(w *doctorWorld) { w.keys = failingKeys{jwks.ErrNoKeys} }, "token", "register a public key", false},
+		}, "published key", "private", false, "without private members"},
+		"key set away":        {func(w *doctorWorld) { w.args["jwks"] = "http://127.0.0.1:1/jwks.json" }, "published key", "refused", false, "publish the key set"},
+		"token service away":  {func(w *doctorWorld) { w.args["token-url"] = "http://127.0.0.1:1/token" }, "egress", "refused", false, "look at firewall, proxy and DNS"},
+		"unknown application": {func(w *doctorWorld) { w.args["client"] = "other" }, "token", "Invalid 'iss'/'sub'", false, "compare it with the developer portal"},
+		"no product":          {func(w *doctorWorld) { w.clients["api-key"] = oauth.Client{} }, "token", "not configured to use this authorization grant type", false, "subscribe the application"},
+		"kid not registered":  {func(w *doctorWorld) { w.keys = failingKeys{jwks.ErrUnknownKID} }, "token", "no matching public key", false, "wait an hour"},
+		"no key registered":   {func(w *doctorWorld) { w.keys = failingKeys{jwks.ErrNoKeys} }, "token", "register a public key", false, "have its public key or key set URL registered"},
 		"another key registered": {func(w *doctorWorld) {
 			w.keys = keysOf{longKeys()[1]}
-		}, "token", "signature verification failed", false},
+		}, "token", "signature verification failed", false, "the private key does not belong"},
 		"wrong path": {func(w *doctorWorld) {
 			w.args["token-url"] = strings.Replace(w.args["token-url"], "/token", "/tokens", 1)
-		}, "token", "404", false},
+		}, "token", "404", false, "there is no token service at this URL"},
 
-		"name of the other environment": {func(w *doctorWorld) { w.args["fqdn"] = strings.Replace(patientFQDN, "int", "prod", 1) }, "fqdn", "of the prod environment", false},
-		"no DNS":                        {func(w *doctorWorld) { clear(w.resolves) }, "dns", "does not resolve", false},
-		"private DNS":                   {func(w *doctorWorld) { w.resolves[patientFQDN] = "10.1.2.3" }, "dns", "cannot reach", false},
-		"other DNS":                     {func(w *doctorWorld) { w.resolves[patientFQDN] = "203.0.113.8" }, "dns", "not to 203.0.113.7", false},
-		"no chain":                      {func(w *doctorWorld) { w.args["chain"] = "" }, "chain", "no chain is named", false},
+		"name of the other environment": {func(w *doctorWorld) { w.args["fqdn"] = strings.Replace(patientFQDN, "int", "prod", 1) }, "fqdn", "of the prod environment", false, "environments are never mixed"},
+		"no DNS":                        {func(w *doctorWorld) { clear(w.resolves) }, "dns", "does not resolve", false, "onboard dns --ip"},
+		"private DNS":                   {func(w *doctorWorld) { w.resolves[patientFQDN] = "10.1.2.3" }, "dns", "cannot reach", false, "let it lead to the public address"},
+		"other DNS":                     {func(w *doctorWorld) { w.resolves[patientFQDN] = "203.0.113.8" }, "dns", "not to 203.0.113.7", false, "onboard dns --ip"},
+		"no chain":                      {func(w *doctorWorld) { w.args["chain"] = "" }, "chain", "no chain is named", false, "name the PEM files"},
 		"another environment's chain": {func(w *doctorWorld) {
 			w.args["chain"] = "../testdata/bars/prod.pem"
-		}, "chain", "of the prod environment", false},
-		"another authority's certificate": {func(w *doctorWorld) { w.issue(barstest.NewAuthority(w.t, "NHS INT"), false) }, "issuer", "not vouched for", false},
+		}, "chain", "of the prod environment", false, "root and sub certificates of int, and nothing else"},
+		"another authority's certificate": {func(w *doctorWorld) { w.issue(barstest.NewAuthority(w.t, "NHS INT"), false) }, "issuer", "not vouched for", false, "compare the environments of certificate and chain"},
 		"another CN": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, func(c *x509.Certificate) { c.Subject.CommonName = "other" })
-		}, "certificate names", "CN is other", false},
+		}, "certificate names", "CN is other", false, "onboard csr"},
 		"two SANs": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "b.nhs.uk") })
-		}, "certificate names", "more subject alternative names", false},
+		}, "certificate names", "more subject alternative names", false, "onboard csr"},
 		"another SAN": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, func(c *x509.Certificate) { c.DNSNames = []string{"b.nhs.uk"} })
-		}, "certificate names", "does not name", false},
+		}, "certificate names", "does not name", false, "onboard csr"},
 		"another TLS key": {func(w *doctorWorld) {
 			_, w.args["tls-key"] = barstest.Write(w.t, w.dir, "third", barstest.NewAuthority(w.t, "X").Issue(patientFQDN))
-		}, "certificate key", "does not match", false},
+		}, "certificate key", "does not match", false, "name the key that the request was made with"},
 		"leaf expired": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, barstest.Valid(time.Now().Add(-2*day), time.Now().Add(-time.Minute)))
-		}, "leaf expiry", "has expired", false},
+		}, "leaf expiry", "has expired", false, "make a new request"},
 		"CA expired": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT", barstest.Valid(time.Now().Add(-2*day), time.Now().Add(-time.Minute))), true)
-		}, "CA expiry", "has expired", false},
+		}, "CA expiry", "has expired", false, "name both chains"},
 		"CA expires": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT", barstest.Valid(time.Now().Add(-2*day), time.Now().Add(20*day))), true)
-		}, "CA expiry", "is valid until", true},
+		}, "CA expiry", "is valid until", true, "name both chains"},
 		"a short key": {func(w *doctorWorld) {
 			short, _ := jwks.ParseSigner(patientKID, shortKey().MarshalPEM())
 			set, _ := short.PublicSet()
 			w.keys, w.args["key"], w.args["jwks"] = keysOf{short}, write(w.t, w.dir, "short.pem", string(short.MarshalPEM())), write(w.t, w.dir, "jwks.json", string(set))
-		}, "private key", "2048 bits", true},
+		}, "private key", "2048 bits", true, "make the next one with 4096"},
 		"leaf expires": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, barstest.Valid(time.Now().Add(-2*day), time.Now().Add(20*day)))
-		}, "leaf expiry", "is valid until", true},
+		}, "leaf expiry", "is valid until", true, "make a new request"},
+		"published under another kid": {func(w *doctorWorld) {
+			w.args["jwks"] = write(w.t, w.dir, "jwks.json", strings.Replace(read(w.t, w.args["jwks"]), patientKID, "MySupplier-INT-2", 1))
+		}, "published key", "the kid is not in", false, "publish the key under this kid, wait an hour"},
+		"DNS to this machine":       {func(w *doctorWorld) { w.resolves[patientFQDN] = "127.0.0.1" }, "dns", "cannot reach", false, "let it lead to the public address"},
+		"DNS to the link":           {func(w *doctorWorld) { w.resolves[patientFQDN] = "fe80::1" }, "dns", "cannot reach", false, "let it lead to the public address"},
+		"DNS to nowhere":            {func(w *doctorWorld) { w.resolves[patientFQDN] = "0.0.0.0" }, "dns", "cannot reach", false, "let it lead to the public address"},
+		"no certificate":            {func(w *doctorWorld) { w.args["certificate"] = w.args["jwks"] }, "certificate", "holds no certificate", false, "save the certificate as it was sent"},
+		"a TLS key for all to read": {func(w *doctorWorld) { _ = os.Chmod(w.args["tls-key"], 0o644) }, "private key", "mode 0644", true, "chmod 600"},
+		"leaf not valid yet": {func(w *doctorWorld) {
+			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, barstest.Valid(time.Now().Add(day), time.Now().Add(90*day)))
+		}, "leaf expiry", "is not valid before", false, "check this machine's clock"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newDoctorWorld(t)
@@ -233,7 +251,7 @@ func TestDoctor(t *testing.T) {
 				if f.Fix == "" || f.Of == "" {
 					t.Errorf("names no fix: %+v", f)
 				}
-				if f.Check == c.check && strings.Contains(f.Found, c.found) && (f.Condition == conditionWarning) == c.warns {
+				if f.Check == c.check && strings.Contains(f.Found, c.found) && (f.Condition == conditionWarning) == c.warns && strings.Contains(f.Fix, c.fix) {
 					hit = true
 				} else if f.Check != c.check && !follows(c.check, f.Check) {
 					t.Errorf("another check is bad too: %+v", f)
@@ -255,6 +273,88 @@ func follows(cause, check string) bool {
 		return check == "issuer"
 	}
 	return false
+}
+
+// TestDoctorAlone holds what no world of a test can have: NHS England's own addresses, a proxy in between with a
+// certificate of its own, and a list of revocations, which only a configuration names.
+func TestDoctorAlone(t *testing.T) {
+	found := func(check, says, fix string, look func(*doctor)) {
+		t.Helper()
+		d := newDoctor(http.DefaultClient)
+		look(d)
+		if len(d.findings) == 0 {
+			t.Fatalf("%s finds nothing", check)
+		}
+		f := d.findings[len(d.findings)-1]
+		if f.Check != check || !strings.Contains(f.Found, says) || !strings.Contains(f.Fix, fix) || (f.Condition == conditionOK) != (fix == "") {
+			t.Errorf("%s: %+v, want %q and %q", check, f, says, fix)
+		}
+	}
+	of := func(environment caddymodule.Environment) senderSubject {
+		return senderSubject{environment: caddymodule.Integration, tokenURL: environment.TokenURL(), audience: environment.TokenURL()}
+	}
+	found("aud", "is the token URL", "", func(d *doctor) { d.audience(of(caddymodule.Integration)) })
+	found("aud", "is the prod environment's, and this sender's is int", "set token URL and environment together", func(d *doctor) { d.audience(of(caddymodule.Production)) })
+
+	between := httptest.NewUnstartedServer(http.NotFoundHandler())
+	between.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake fails on purpose
+	between.StartTLS()
+	defer between.Close()
+	found("egress", "certificate", "a proxy in between may have its own (--ca)", func(d *doctor) { d.clock(t.Context(), senderSubject{tokenURL: between.URL + "/token"}) })
+
+	authority, path := barstest.NewAuthority(t, "NHS INT"), filepath.Join(t.TempDir(), "a.crl")
+	subject := receiverSubject{environment: bars.Integration, chain: []string{authority.WriteChain(path + ".pem")}, crl: []string{path}}
+	authority.Revoke(path, time.Now().Add(time.Hour))
+	found("revocation", "1 lists", "", func(d *doctor) { d.chain("x", subject) })
+	authority.Revoke(path, time.Now().Add(-time.Hour))
+	found("revocation", "a newer one was due", "fetch a current list", func(d *doctor) { d.chain("x", subject) })
+
+	subject.addresses = []string{"any"}
+	found("egress", "lets in any address", "", func(d *doctor) { d.receiver(t.Context(), subject) })
+	subject.addresses = nil
+	found("egress", "[35.197.254.55/32 35.246.55.143/32]", "", func(d *doctor) { d.receiver(t.Context(), subject) })
+	subject.addresses = []string{"34.89.69.6"}
+	found("egress", "from where the proxy of the prod environment calls", "leave proxy_addresses out", func(d *doctor) { d.receiver(t.Context(), subject) })
+
+	six := func(d *doctor, ip string) {
+		d.resolve = func(context.Context, string, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("2001:db8::7")}, nil
+		}
+		d.dns(t.Context(), "x", ip)
+	}
+	found("dns", "leads to", "", func(d *doctor) { six(d, "2001:DB8:0::7") }) // as people write it
+	found("dns", "not to 2001:db8::8", "onboard dns", func(d *doctor) { six(d, "2001:db8::8") })
+}
+
+// TestDoctorFindsAll holds that every key of a configuration is looked at: those of each provider, and those that follow.
+func TestDoctorFindsAll(t *testing.T) {
+	found, err := findPatients([]byte(`{"apps":{
+		"countersign":{"environment":"int"},
+		"tls":{"certificates":{"load_files":[{"certificate":"r.pem","key":"r.key"}]}},
+		"http":{"servers":{"s":{"routes":[
+			{"handle":[{"handler":"subroute","routes":[{"handle":[{"handler":"apim_sender","client":"one","provider":"{x}","providers":{
+				"b":{"key":{"kid":"b-INT-1","path":"b1.pem"},"next":{"kid":"b-INT-2","path":"b2.pem"}},
+				"a":{"client":"two","key":{"kid":"a-INT-1","path":"a1.pem"}}}}]}]}]},
+			{"handle":[{"handler":"apim_sender","environment":"sandbox"}]},
+			{"match":[{"host":["r.nhs.uk"]}],"handle":[{"handler":"bars_receiver","environment":"prod","certificate":"r.pem","chain":["c.pem"],"crl":["c.crl"],"proxy_addresses":["192.0.2.1"]}]}
+		]}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var senders []string
+	for _, s := range found.senders {
+		senders = append(senders, strings.Join([]string{string(s.environment), s.client, s.kid, s.keyFile, s.tokenURL, s.audience}, " "))
+	}
+	const service = " https://int.api.service.nhs.uk/oauth2/token https://int.api.service.nhs.uk/oauth2/token"
+	if want := []string{"int two a-INT-1 a1.pem" + service, "int one b-INT-1 b1.pem" + service, "int one b-INT-2 b2.pem" + service}; !slices.Equal(senders, want) {
+		t.Errorf("senders %q", senders)
+	}
+	want := receiverSubject{
+		environment: bars.Production, fqdn: []string{"r.nhs.uk"}, certificate: "r.pem", key: "r.key", chain: []string{"c.pem"}, crl: []string{"c.crl"}, addresses: []string{"192.0.2.1"},
+	}
+	if !reflect.DeepEqual(found.receivers, []receiverSubject{want}) {
+		t.Errorf("receivers %+v", found.receivers)
+	}
 }
 
 // TestDoctorAudience needs an aud of its own, which the token service refuses too.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ type Bars struct {
 	base     *url.URL
 }
 
+// version is the form of the standard's versions (contract: bars §2).
+var version = regexp.MustCompile(`^1\.[0-9]+\.[0-9]+$`)
+
 const barsPath = "/booking-and-referral/FHIR/R4"
 
 // dialTimeout is how long the API's address is looked up and connected to.
@@ -74,7 +78,7 @@ func (b *Bars) check(s *Sender) error {
 		return fmt.Errorf("bars: timeout and tries are not less than nothing")
 	case b.Version != "" && s.Accept != "":
 		return fmt.Errorf("accept is given, and version in bars, which stands for it; take one out")
-	case b.Version != "" && (!strings.HasPrefix(b.Version, "1.") || strings.Count(b.Version, ".") != 2 || strings.Trim(b.Version, "0123456789.") != ""):
+	case b.Version != "" && !version.MatchString(b.Version):
 		return fmt.Errorf("bars: version %q is not one of the standard's, 1.x.y", b.Version)
 	}
 	if b.Version != "" {
