@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"testing"
 )
@@ -12,7 +13,8 @@ import (
 func TestBytes(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}
-	w.enter("good", host("good"), listen(t, r, w.authority.Issue(host("good")), w.authority), "/tenant%2F1/FHIR/R4/")
+	port := listen(t, r, w.authority.Issue(host("good")), w.authority)
+	w.enter("good", host("good"), port, "/tenant%2F1/FHIR/R4/")
 	w.start()
 	noise := make([]byte, 1<<19)
 	_, _ = rand.Read(noise)
@@ -53,6 +55,9 @@ func TestBytes(t *testing.T) {
 		}
 		if want := "/tenant%2F1/FHIR/R4" + c.path; got.RequestURI != want || got.Method != c.method {
 			t.Errorf("%s %s came as %s %s", c.method, want, got.Method, got.RequestURI)
+		}
+		if want := fmt.Sprintf("%s:%d", host("good"), port); got.Host != want {
+			t.Errorf("%s was sent to the host %s, not %s", c.path, got.Host, want)
 		}
 		if !bytes.Equal(body, c.body) {
 			t.Errorf("%s: %d bytes came, not the %d that were sent", c.path, len(body), len(c.body))
