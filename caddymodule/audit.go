@@ -19,7 +19,7 @@ import (
 type Audit struct {
 	// Dir is the log's directory, one for each node. Default: countersign/audit under Caddy's data directory.
 	Dir string `json:"dir,omitempty"`
-	// Optional releases signatures also when their record cannot be written. Default: they are refused.
+	// Optional releases signatures and tokens also when their record cannot be written. Default: they are refused.
 	Optional bool `json:"optional,omitempty"`
 	// Off keeps no record.
 	Off bool `json:"off,omitempty"`

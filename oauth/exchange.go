@@ -35,7 +35,7 @@ func (s *Service) exchange(ctx context.Context, c *call) (any, error) {
 	}
 	used := c.usedJTI()
 	spend.If, spend.Then = append(spend.If, store.Check{Key: used.Key}), append(spend.Then, store.Op{Put: used})
-	answer, err := s.issueUser(ctx, f, c.client, AuditRecord{Grant: grantExchange, KID: c.assertion.jws.Header.KID}, spend)
+	answer, err := s.issueUser(ctx, f, c.client, AuditRecord{Grant: grantExchange, KID: c.assertion.jws.Header.KID}, used.Key, spend)
 	if err != nil {
 		return nil, endedSubject(endedMeanwhile(usedBefore(err, used.Key)))
 	}

@@ -26,9 +26,6 @@ const (
 // errContended is that many others were quicker, again and again.
 var errContended = errors.New("the token service is too busy")
 
-// errAudit is that a token could not be recorded, and so is not told.
-var errAudit = errors.New("the token cannot be recorded")
-
 // issued is the answer to a token request. All values are strings (contract: api-m-token).
 type issued struct {
 	AccessToken string `json:"access_token"`
@@ -52,10 +49,8 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 	}
 	used := c.usedJTI()
 	batch := store.Batch{If: []store.Check{{Key: used.Key}}, Then: []store.Op{{Put: used}, {Put: grant.record(token)}}}
-	if err := usedBefore(s.settle(ctx, client, c.client.Rate, now, batch), used.Key); err != nil {
-		return nil, err
-	}
-	if err := s.audit(ctx, grant, AuditRecord{KID: c.assertion.jws.Header.KID}, token); err != nil {
+	err = s.keep(ctx, grant, AuditRecord{KID: c.assertion.jws.Header.KID}, token, c.client.Rate, used.Key, batch)
+	if err := usedBefore(err, used.Key); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
@@ -74,25 +69,6 @@ func (c *call) usedJTI() *store.Record {
 	}
 }
 
-// audit records a token that is in force and that nobody knows yet. When that fails nobody gets to know it.
-func (s *Service) audit(ctx context.Context, grant Grant, record AuditRecord, token string) error {
-	if s.Auditor == nil {
-		return nil
-	}
-	record.Client, record.Token, record.Products = grant.Client, tokenName(token), grant.Products
-	record.Issued, record.Expires = grant.Issued.UTC(), grant.Expires.UTC()
-	err := s.Auditor.Record(ctx, record)
-	if err == nil {
-		return nil
-	}
-	if s.AuditOptional {
-		s.Logger.LogAttrs(ctx, slog.LevelError, "the audit log lacks a record of a token",
-			slog.String("client", grant.Client), slog.String("error", err.Error()))
-		return nil
-	}
-	return fmt.Errorf("%w: the audit log did not take the record: %w", errAudit, err)
-}
-
 // settle commits a token with what it spends and, for a client that has a rate, one more in the present minute. A
 // conflict that it returns is one of the batch.
 func (s *Service) settle(ctx context.Context, client string, rate int, now time.Time, batch store.Batch) error {
@@ -105,20 +81,18 @@ func (s *Service) settle(ctx context.Context, client string, rate int, now time.
 		return err
 	}
 	defer release()
-	begin := now.Truncate(window)
-	counter := "rate/" + digest(client, strconv.FormatInt(begin.Unix(), 10))
+	counter := rateKey(client, now)
 	for range settleTries {
 		found, err := s.Store.Get(ctx, counter)
 		if err != nil {
 			return err
 		}
-		count := readCount(found[0].Value)
-		if count >= uint64(rate) {
-			e := overRate()
-			e.RetryAfter = begin.Add(window).Sub(now)
-			return e.withDetail(fmt.Sprintf("client %s: %d tokens in this minute", client, count))
+		if err := withinRate(client, rate, found[0], now); err != nil {
+			return err
 		}
-		counted := &store.Record{Key: counter, Value: binary.AppendUvarint(nil, count+1), Expires: begin.Add(window + jtiSkew)}
+		counted := &store.Record{
+			Key: counter, Value: binary.AppendUvarint(nil, readCount(found[0].Value)+1), Expires: now.Truncate(window).Add(window + jtiSkew),
+		}
 		err = s.Store.Commit(ctx, store.Batch{
 			If:   append([]store.Check{{Key: counter, Version: found[0].Version}}, batch.If...),
 			Then: append([]store.Op{{Put: counted}}, batch.Then...),
@@ -137,6 +111,22 @@ func usedBefore(err error, key string) error {
 		return jtiUsed()
 	}
 	return err
+}
+
+// rateKey is where a client's tokens of the present minute are counted.
+func rateKey(client string, now time.Time) string {
+	return "rate/" + digest(client, strconv.FormatInt(now.Truncate(window).Unix(), 10))
+}
+
+// withinRate is row 19.
+func withinRate(client string, rate int, counted store.Record, now time.Time) error {
+	count := readCount(counted.Value)
+	if rate <= 0 || count < uint64(rate) {
+		return nil
+	}
+	e := overRate()
+	e.RetryAfter = now.Truncate(window).Add(window).Sub(now)
+	return e.withDetail(fmt.Sprintf("client %s: %d tokens in this minute", client, count))
 }
 
 func readCount(value []byte) uint64 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,17 +20,17 @@ import (
 
 const invalidStateWords = "Invalid state parameter."
 
-// records are the keys of all that the store has.
-func (w *userWorld) records(t *testing.T) (keys []string) {
+// records name all that the store has, with their versions.
+func (w *userWorld) records(t *testing.T) (all []string) {
 	t.Helper()
 	err := w.store.Store.(store.Dumper).Dump(t.Context(), func(r store.Record) error {
-		keys = append(keys, r.Key)
+		all = append(all, fmt.Sprint(r.Key, " ", r.Version))
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keys
+	return all
 }
 
 // another is a browser with these cookies at a node of its own, which has in common with this one what nodes have.
@@ -60,8 +61,8 @@ func TestWhoeverOnlyBeginsLeavesNothing(t *testing.T) {
 		w.browse(callback) // as often as he likes
 		w.cookies = nil
 	}
-	if keys := w.records(t); len(keys) > 0 {
-		t.Errorf("the store has %v", keys)
+	if all := w.records(t); len(all) > 0 {
+		t.Errorf("the store has %v", all)
 	}
 }
 

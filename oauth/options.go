@@ -34,7 +34,7 @@ type KeySource interface {
 	Key(ctx context.Context, client, kid string) (*jwks.Key, error)
 }
 
-// Auditor keeps a record of each token. It has kept it for good when it returns without an error.
+// Auditor keeps a record of each token, before there is one. It has kept it for good when it returns without an error.
 type Auditor interface {
 	Record(ctx context.Context, record AuditRecord) error
 }
@@ -42,12 +42,13 @@ type Auditor interface {
 // AuditRecord says which token was issued, to whom, and on the strength of which key.
 type AuditRecord struct {
 	Client   string    `json:"client"`
-	KID      string    `json:"kid,omitempty"`    // empty: of a secret
-	Token    string    `json:"token"`            // the beginning of its hash, as in the log
-	Grant    string    `json:"grant,omitempty"`  // how it was got; empty: by client_credentials
-	Person   string    `json:"person,omitempty"` // the beginning of a hash of the user's provider and id
-	Level    string    `json:"level,omitempty"`  // of the user's sign-in
-	Family   string    `json:"family,omitempty"` // the sign-in that it comes of
+	Outcome  string    `json:"outcome,omitempty"` // empty: issued; not_kept after that, and then nobody was told the token
+	KID      string    `json:"kid,omitempty"`     // empty: of a secret
+	Token    string    `json:"token"`             // the beginning of its hash, as in the log
+	Grant    string    `json:"grant,omitempty"`   // how it was got; empty: by client_credentials
+	Person   string    `json:"person,omitempty"`  // the beginning of a hash of the user's provider and id
+	Level    string    `json:"level,omitempty"`   // of the user's sign-in
+	Family   string    `json:"family,omitempty"`  // the sign-in that it comes of
 	Products []string  `json:"products"`
 	Issued   time.Time `json:"issued"`
 	Expires  time.Time `json:"expires"`
@@ -73,7 +74,7 @@ type Options struct {
 	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
 	Hold func(w http.ResponseWriter, r *http.Request)
 
-	Auditor       Auditor // keeps a record of each token before it is told; nil: none is kept
+	Auditor       Auditor // keeps a record of each token before it, and what it spends, is; nil: none is kept
 	AuditOptional bool    // tell tokens also when the Auditor fails
 
 	Version   Version

@@ -109,13 +109,13 @@ func (s *Service) spendRefresh(ctx context.Context, c *call, found store.Record,
 		If:   []store.Check{{Key: found.Key, Version: found.Version}, {Key: renewed.Key, Version: f.version}},
 		Then: []store.Op{{Put: used}, {Put: renewed}},
 	}
-	how := AuditRecord{Grant: grantRefresh}
+	how, jti := AuditRecord{Grant: grantRefresh}, ""
 	if c.assertion != nil {
-		jti := c.usedJTI()
-		spend.If, spend.Then = append(spend.If, store.Check{Key: jti.Key}), append(spend.Then, store.Op{Put: jti})
-		how.KID = c.assertion.jws.Header.KID
+		proof := c.usedJTI()
+		spend.If, spend.Then = append(spend.If, store.Check{Key: proof.Key}), append(spend.Then, store.Op{Put: proof})
+		how.KID, jti = c.assertion.jws.Header.KID, proof.Key
 	}
-	answer, err := s.issueUser(ctx, f, c.client, how, spend)
+	answer, err := s.issueUser(ctx, f, c.client, how, jti, spend)
 	if err != nil { // no typed nil may become an answer
 		return nil, err
 	}

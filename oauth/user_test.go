@@ -25,6 +25,7 @@ type stub struct {
 	logout  Logout
 	way     SignIn // the last that a browser was sent
 	redeems func() // is told of a code
+	key     *jwks.Key
 }
 
 func (s *stub) Issuer() string   { return "https://op.example" }
@@ -40,7 +41,7 @@ func (s *stub) Redeem(context.Context, SignIn, string) (Person, error) {
 	}
 	return s.person, s.fails
 }
-func (s *stub) Key(context.Context, string) (*jwks.Key, error)         { return nil, s.fails }
+func (s *stub) Key(context.Context, string) (*jwks.Key, error)         { return s.key, s.fails }
 func (s *stub) Identify(context.Context, string) (Person, error)       { return s.person, s.fails }
 func (s *stub) Logout(context.Context, string) (out Logout, err error) { return s.logout, s.fails }
 
@@ -117,14 +118,18 @@ func (w *userWorld) back(t *testing.T) url.Values {
 	return home.Query()
 }
 
-func (w *userWorld) redeem(code string) answer {
-	return w.post(url.Values{"grant_type": {"authorization_code"}, "client_id": {"acme"}, "client_secret": {"s3cret"},
-		"redirect_uri": {"https://acme.example/in"}, "code": {code}})
+func (w *userWorld) redeeming(code string) url.Values {
+	return url.Values{"grant_type": {"authorization_code"}, "client_id": {"acme"}, "client_secret": {"s3cret"},
+		"redirect_uri": {"https://acme.example/in"}, "code": {code}}
 }
 
-func (w *userWorld) refreshed(token any) answer {
-	return w.post(url.Values{"grant_type": {"refresh_token"}, "client_id": {"acme"}, "client_secret": {"s3cret"}, "refresh_token": {fmt.Sprint(token)}})
+func (w *userWorld) redeem(code string) answer { return w.post(w.redeeming(code)) }
+
+func (w *userWorld) refreshing(token string) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "client_id": {"acme"}, "client_secret": {"s3cret"}, "refresh_token": {token}}
 }
+
+func (w *userWorld) refreshed(token any) answer { return w.post(w.refreshing(fmt.Sprint(token))) }
 
 func TestAUsersTokens(t *testing.T) {
 	w := newUserWorld(t)

@@ -46,9 +46,9 @@ func (r refreshRecord) keep(key string) (*store.Record, error) {
 	return &store.Record{Key: key, Value: value, Expires: r.Ends.Add(reuseRemembered)}, err
 }
 
-// issueUser makes an access token and the next refresh token of a family, and commits them with what they spend. A
-// conflict is returned as it is.
-func (s *Service) issueUser(ctx context.Context, f *family, client Client, how AuditRecord, spend store.Batch) (*userIssued, error) {
+// issueUser makes an access token and the next refresh token of a family, and commits them with what they spend, which
+// may be an assertion, whose key is jti then. A conflict is returned as it is.
+func (s *Service) issueUser(ctx context.Context, f *family, client Client, how AuditRecord, jti string, spend store.Batch) (*userIssued, error) {
 	now := s.Now()
 	grant := f.grant(client, now)
 	if len(grant.Scopes) == 0 {
@@ -67,11 +67,8 @@ func (s *Service) issueUser(ctx context.Context, f *family, client Client, how A
 		return nil, err
 	}
 	batch := store.Batch{If: spend.If, Then: append(spend.Then, store.Op{Put: grant.record(token)}, store.Op{Put: kept})}
-	if err := s.settle(ctx, f.Client, client.Rate, now, batch); err != nil {
-		return nil, err
-	}
 	how.Person, how.Level, how.Family = f.person(), grant.Level, f.id
-	if err := s.audit(ctx, grant, how, token); err != nil {
+	if err := s.keep(ctx, grant, how, token, client.Rate, jti, batch); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
