@@ -208,7 +208,7 @@ func (b *Browser) SignToEnd() View {
 	b.t.Helper()
 	b.Open()
 	b.Sign()
-	return b.Await("the signing to end", time.Minute, func(v View) bool { return v.State != "signing" })
+	return b.Await("the signing to end", patience, func(v View) bool { return v.State != "signing" })
 }
 
 func (b *Browser) view(answer Answer) View {
