@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
@@ -25,7 +24,7 @@ func TestCatalogueFile(t *testing.T) {
 	status := func(value string) int { return send(t, w.call("GET", "/Slot", value, nil)).status }
 	await := func(value string, want int) {
 		t.Helper()
-		if !gateway.Eventually(10*time.Second, func() bool { return status(value) == want }) {
+		if !gateway.Eventually(patience, func() bool { return status(value) == want }) {
 			t.Fatalf("%s is answered %d, not %d", value, status(value), want)
 		}
 	}
@@ -56,7 +55,7 @@ func TestCatalogueFile(t *testing.T) {
 			t.Fatalf("%v %s", err, a.body)
 		}
 	}
-	if !gateway.Eventually(10*time.Second, func() bool { admin(); return said.Proxies[0].Catalogue.Error != "" }) {
+	if !gateway.Eventually(patience, func() bool { admin(); return said.Proxies[0].Catalogue.Error != "" }) {
 		t.Fatal("the admin endpoint tells of no error")
 	}
 	if c := said.Proxies[0].Catalogue; c.Targets != 1 || c.Good == "" || said.Proxies[0].Targets != 1 {
@@ -109,7 +108,7 @@ func TestCatalogueURL(t *testing.T) {
 	good.Store(true)
 	await := func() {
 		t.Helper()
-		if !gateway.Eventually(20*time.Second, func() bool { return send(t, w.call("GET", "/Slot", "good", nil)).status == 200 }) {
+		if !gateway.Eventually(patience, func() bool { return send(t, w.call("GET", "/Slot", "good", nil)).status == 200 }) {
 			t.Fatal("the catalogue does not come")
 		}
 	}

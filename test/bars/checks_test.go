@@ -92,6 +92,7 @@ func TestChecks(t *testing.T) {
 	t.Run("why", func(t *testing.T) {
 		request := w.call("GET", "/Slot", "nobody", nil)
 		send(t, request)
+		w.line("BaRS request failed", request.Header.Get("X-Request-Id")) // written after the answer, and after it is remembered
 		out, err := gateway.Run(nil, gateway.Binary(t), "countersign", "why", "--address", "127.0.0.1:"+w.Port("ADMIN"), request.Header.Get("X-Request-Id"))
 		if err != nil {
 			t.Fatal(err)

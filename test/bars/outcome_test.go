@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
+	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 func pool(a *barstest.Authority) *x509.CertPool {
@@ -41,7 +42,7 @@ func TestOutcomes(t *testing.T) {
 	serve("expired", w.authority.Issue(host("expired"), barstest.Valid(time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour))), w.authority)
 	serve("chain", other.Issue(host("chain")), w.authority)
 	serve("picky", good("picky"), other) // it trusts another chain than the proxy's
-	w.enter("refused", host("refused"), closedPort(t), "")
+	w.enter("refused", host("refused"), gateway.FreePort(t), "")
 	w.enter("plain", host("plain"), accept(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 		silence(conn)
@@ -50,6 +51,7 @@ func TestOutcomes(t *testing.T) {
 	w.enter("mute", host("mute"), accept(t, silence), "")
 	w.entries["http"] = "http://" + host("http")
 	w.entries["literal"] = "https://127.0.0.1:8443"
+	w.impatient()
 	w.start()
 	w.MustNotLog("not-a-token")
 
@@ -76,6 +78,7 @@ func TestOutcomes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		to     string // default: good
+		late   bool   // it is to be too late
 		change func(*http.Request)
 		answer http.HandlerFunc // of the receiver
 
@@ -105,8 +108,8 @@ func TestOutcomes(t *testing.T) {
 		{name: "an entry with plain HTTP", to: "http", status: 404, codes: "not-found / PROXY_NOT_FOUND", fault: "proxy"},
 		{name: "an entry with an address", to: "literal", status: 404, codes: "not-found / PROXY_NOT_FOUND", fault: "proxy"},
 
-		{name: "receiver hangs", answer: hang, status: 408, codes: "timeout / REC_TIMEOUT", fault: "receiver"},
-		{name: "receiver is mute", to: "mute", status: 408, codes: "timeout / REC_TIMEOUT", fault: "receiver"},
+		{name: "receiver hangs", late: true, answer: hang, status: 408, codes: "timeout / REC_TIMEOUT", fault: "receiver"},
+		{name: "receiver is mute", late: true, to: "mute", status: 408, codes: "timeout / REC_TIMEOUT", fault: "receiver"},
 		{name: "receiver's 504", answer: say(504, "text/plain", "late"), status: 408, codes: "timeout / REC_TIMEOUT", fault: "receiver"},
 		{name: "receiver refuses the connection", to: "refused", status: 503, codes: "transient / REC_SERVICE_UNAVAILABLE", fault: "receiver"},
 		{name: "receiver resets at once", to: "reset", status: 503, codes: "transient / REC_SERVICE_UNAVAILABLE", fault: "receiver"},
@@ -134,6 +137,9 @@ func TestOutcomes(t *testing.T) {
 			id := request.Header.Get("X-Request-Id")
 			if c.change != nil {
 				c.change(request)
+			}
+			if c.late {
+				request = w.at("IMPATIENT", request)
 			}
 			a := send(t, request)
 			codes, words := a.outcome()
@@ -214,7 +220,7 @@ func TestOutcomes(t *testing.T) {
 	t.Run("a sender that is slow with its body", func(t *testing.T) {
 		reader, writer := io.Pipe()
 		defer writer.Close()
-		request := w.call("POST", "/$process-message", "good", reader)
+		request := w.at("IMPATIENT", w.call("POST", "/$process-message", "good", reader))
 		a := send(t, request)
 		if codes, _ := a.outcome(); a.status != 408 || codes != "timeout / PROXY_BAD_REQUEST" {
 			t.Errorf("%d %s", a.status, a.body)

@@ -108,17 +108,6 @@ func accept(t testing.TB, do func(net.Conn)) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// closedPort is a port that refuses connections.
-func closedPort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
 // silence takes a connection and says nothing on it until the other side gives up.
 func silence(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))

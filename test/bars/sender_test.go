@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
 	"github.com/seed-dd2befc3/countersign/test/gateway"
@@ -140,7 +139,7 @@ func TestSender(t *testing.T) {
 		}
 	})
 	t.Run("no proxy there", func(t *testing.T) {
-		w.sender(who + fmt.Sprintf(strings.Replace(preset, "{$PORT_GATEWAY}", fmt.Sprint(closedPort(t)), 1), "tries 1"))
+		w.sender(who + fmt.Sprintf(strings.Replace(preset, "{$PORT_GATEWAY}", fmt.Sprint(gateway.FreePort(t)), 1), "tries 1"))
 		w.Reload(w.caddyfile())
 		a := send(t, w.ask("GET", "/Slot", "good", ""))
 		if codes, _ := a.outcome(); a.status != 502 || codes != "transient / PROXY_SERVICE_UNAVAILABLE" {
@@ -207,9 +206,7 @@ http://localhost:{$PORT_PROD} {
 	w.start()
 	leg := func(site, to string) answer {
 		t.Helper()
-		request := w.call("POST", "/$process-message", to, strings.NewReader(`{"resourceType":"Bundle"}`))
-		request.URL.Host = "localhost:" + w.Port(site)
-		return send(t, request)
+		return send(t, w.at(site, w.call("POST", "/$process-message", to, strings.NewReader(`{"resourceType":"Bundle"}`))))
 	}
 	if a := leg("GATEWAY", "there"); a.status != 200 || string(a.body) != `{"leg":1}` {
 		t.Errorf("the referral: %d %s", a.status, a.body)
@@ -220,7 +217,7 @@ http://localhost:{$PORT_PROD} {
 	if a := leg("GATEWAY", "here"); a.status != 503 {
 		t.Errorf("over the other chain: %d %s", a.status, a.body)
 	}
-	if !gateway.Eventually(5*time.Second, func() bool {
+	if !gateway.Eventually(patience, func() bool {
 		return strings.Contains(w.Output(), "names that break the rules") && strings.Contains(w.Output(), "of the environment prod")
 	}) {
 		t.Error("the wrong environment's name is not warned of")

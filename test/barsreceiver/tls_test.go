@@ -128,7 +128,7 @@ func TestAddressAndAnswers(t *testing.T) {
 	w.client("proxy", w.int.Issue(proxy))
 	ask := func(name, path string) []byte {
 		t.Helper()
-		out, err := gateway.Run(nil, "curl", "-sS", "-i", "--max-time", "20", "--cacert", w.chain, "--cert", w.path("proxy.pem"), "--key", w.path("proxy.key"),
+		out, err := gateway.Run(nil, "curl", "-sS", "-i", "--max-time", "60", "--cacert", w.chain, "--cert", w.path("proxy.pem"), "--key", w.path("proxy.key"),
 			"--connect-to", name+"::127.0.0.1:"+w.Port("TLS"), "-H", "X-Request-Id: 11", "-H", "X-Correlation-Id: 22", "-H", "X-Client-Cert: forged",
 			"-H", "X-Forwarded-For: 35.197.254.55", "https://"+name+":"+w.Port("TLS")+path)
 		if err != nil {
@@ -169,7 +169,8 @@ func TestAddressAndAnswers(t *testing.T) {
 		}
 	}
 	for _, line := range []string{`"check":"address","fault":"network"`, `"outcome":"REC_TIMEOUT"`, `"outcome":"REC_SERVICE_UNAVAILABLE"`, "the system answered 403"} {
-		if !strings.Contains(w.Output(), line) {
+		// It is written, and then read here, after the answer has been sent.
+		if !gateway.Eventually(time.Minute, func() bool { return strings.Contains(w.Output(), line) }) {
 			t.Errorf("the log does not say %s", line)
 		}
 	}

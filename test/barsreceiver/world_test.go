@@ -96,7 +96,7 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 // handshake sends one request by openssl s_client, as the site sni, with the arguments, and returns all it said.
 func (w *world) handshake(sni, host string, args ...string) string {
 	w.t.Helper()
-	all := append([]string{"10", "openssl", "s_client", "-connect", "127.0.0.1:" + w.Port("TLS"), "-CAfile", w.chain, "-ign_eof"}, args...)
+	all := append([]string{"60", "openssl", "s_client", "-connect", "127.0.0.1:" + w.Port("TLS"), "-CAfile", w.chain, "-ign_eof"}, args...)
 	if sni == "" {
 		all = append(all, "-noservername")
 	} else {

@@ -34,9 +34,8 @@ func TestDatabaseRestarted(t *testing.T) {
 			}
 			c.database.Resume()
 
-			again := c.system(0)
-			first := again.Accepted(t, again.Post(t, jwt, ""))
-			if second := again.Accepted(t, c.system(1).Post(t, jwt, "")); second != first {
+			first := c.insist(t, 0, jwt)
+			if second := c.insist(t, 1, jwt); second != first {
 				t.Errorf("sent again it was answered %+v and %+v", first, second)
 			}
 			browser.Sign()

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -19,9 +20,6 @@ const (
 
 	// public is the load balancer's address. There is none here: the tests are the balancer, and ask the node they like.
 	public = "http://localhost:9000"
-
-	// lease is how long a node that was killed holds a session.
-	lease = 3 * time.Second
 
 	// patience is how long a busy machine may take.
 	patience = time.Minute
@@ -56,6 +54,7 @@ type options struct {
 	agent   [2]string // more lines for each node's mock agent
 	client  [2]string // more lines for the client, as each node knows it
 	options string    // more of the option countersign
+	lease   string    // how long a silent node holds a session; none: as long as the default, which no busy machine reaches
 }
 
 func newCluster(t *testing.T, o options) *cluster {
@@ -71,8 +70,12 @@ func newCluster(t *testing.T, o options) *cluster {
 }
 
 func caddyfile(t *testing.T, o options, node int) string {
+	lease := ""
+	if o.lease != "" {
+		lease = "lease " + o.lease
+	}
 	return strings.NewReplacer(
-		"{lease}", lease.String(), "{public}", public, "{key}", key.Public, "{audit}", t.TempDir(),
+		"{lease}", lease, "{public}", public, "{key}", key.Public, "{audit}", t.TempDir(),
 		"{agent}", o.agent[node], "{client}", o.client[node], "{options}", o.options,
 	).Replace(`{
 ` + gateway.Options + `	countersign {
@@ -99,7 +102,7 @@ http://localhost:{$PORT_GATEWAY} {
 		signing_service {
 			public_url {public}/signing-service
 			access open
-			lease {lease}
+			{lease}
 			mock https://localhost:{$PORT_AGENT} {
 				` + gateway.MutualTLS + `			}
 			certificates {
@@ -140,6 +143,18 @@ func (c *cluster) jwt(t *testing.T, payloads ...gateway.Payload) string {
 	t.Helper()
 	s := c.system(0)
 	return key.JWT(t, s.Header(), gateway.With(s.Claims("RS256", payloads...), "aud", public+"/signing-service"))
+}
+
+// insist posts a request to a node, again as long as it is told to come later, as client systems do.
+func (c *cluster) insist(t *testing.T, node int, jwt string) gateway.Accepted {
+	t.Helper()
+	s := c.system(node)
+	var answer gateway.Answer
+	gateway.Eventually(patience, func() bool {
+		answer = s.Post(t, jwt, "")
+		return answer.Status != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == ""
+	})
+	return s.Accepted(t, answer)
 }
 
 // request has a node accept payloads.

@@ -241,7 +241,7 @@ func TestKeyRotation(t *testing.T) {
 	w := newWorld(t)
 	before := w.tokens(t, alice)
 	newPerson(t).send("POST", w.issuer+"/test/rotate", "")
-	deadline := time.Now().Add(30 * time.Second) // keys are fetched again every five seconds at most
+	deadline := time.Now().Add(patience) // keys are fetched again every five seconds at most
 	for {
 		p := newPerson(t)
 		back := p.get(p.signIn(w.issuer, p.get(w.authorizeURL(w.asked("s"))).location(t).String(), alice)).location(t)

@@ -21,7 +21,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-const patience = 40 * time.Second // the machine may be busy; a test that passes never waits for it
+const patience = time.Minute // the machine may be busy; a test that passes never waits for it
 
 // tab is a tab of Chromium, in a browser of its own.
 type tab struct {
@@ -32,7 +32,7 @@ type tab struct {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-component-update", true))
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(patience))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() { cancel(); stop() })

@@ -150,7 +150,7 @@ func TestLogoutWhileThePageIsOpen(t *testing.T) {
 		t.Fatalf("after that: %d %s", a.status, a.body)
 	}
 	// A logout is told to the second: the next sign-in must be of a later one.
-	gateway.Eventually(5*time.Second, func() bool { return time.Now().Unix() > out })
+	gateway.Eventually(patience, func() bool { return time.Now().Unix() > out })
 	if to := signIn(call("/client/sign", byID), alice); to.String() != w.signing()+"/client?token="+asked.field("token") {
 		t.Fatalf("signed in again, the browser goes to %s", to)
 	}
@@ -161,7 +161,7 @@ func TestLogoutWhileThePageIsOpen(t *testing.T) {
 	if a := call("/client/sign", byID); a.status != http.StatusAccepted {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if !gateway.Eventually(30*time.Second, func() bool { return p.get(w.signing()+"/client/session?id="+id).field("state") == "signed" }) {
+	if !gateway.Eventually(patience, func() bool { return p.get(w.signing()+"/client/session?id="+id).field("state") == "signed" }) {
 		t.Error("it is not signed")
 	}
 }

@@ -25,7 +25,9 @@ function start() {
 		cookies: { keys: ["for tests"] },
 		enabledJWA: { clientAuthSigningAlgValues: ["RS512"] },
 		features: { backchannelLogout: { enabled: true }, devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: true } },
-		fetch: (url, { dispatcher, ...options }) => fetch(url, options), // which would refuse this machine's own addresses
+		// Without its dispatcher, which would refuse this machine's own addresses, and without its limit of 2.5 s: a logout
+		// that takes a busy gateway longer would be one that nobody was told of.
+		fetch: (url, { dispatcher, signal, ...options }) => fetch(url, options),
 		findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
 		interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
 		jwks: { keys: keys.slice(0, 1) },

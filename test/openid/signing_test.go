@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
@@ -162,7 +161,7 @@ func TestSignInAtThePage(t *testing.T) {
 	if a := page.call("/client/sign", `{"id":"`+id+`"}`); a.status != http.StatusAccepted {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if !gateway.Eventually(30*time.Second, func() bool { return p.get(w.signing()+"/client/session?id="+id).field("state") == "signed" }) {
+	if !gateway.Eventually(patience, func() bool { return p.get(w.signing()+"/client/session?id="+id).field("state") == "signed" }) {
 		t.Fatal("it is not signed")
 	}
 	a := newPerson(t).get(w.signing()+"/signatureresponse/"+asked.field("token"), "Authorization", "Bearer "+token)

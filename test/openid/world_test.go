@@ -246,8 +246,9 @@ func (a answer) location(t *testing.T) *url.URL {
 	return u
 }
 
-// described takes no answer of the gateway that is not as it is described.
-var described = &http.Client{Transport: gateway.Described(http.DefaultTransport)}
+// described takes no answer of the gateway that is not as it is described. It keeps no connection, which a gateway that is
+// killed or reloaded would leave half open.
+var described = &http.Client{Timeout: 2 * patience, Transport: gateway.Described(&http.Transport{DisableKeepAlives: true})}
 
 // person is somebody with a browser, whose cookies are kept and whose redirects are looked at one by one.
 type person struct {
@@ -261,7 +262,7 @@ func newPerson(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t, &http.Client{Jar: jar, Timeout: time.Minute, Transport: gateway.Described(&http.Transport{DisableKeepAlives: true}), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{t, &http.Client{Jar: jar, Timeout: 2 * patience, Transport: gateway.Described(&http.Transport{DisableKeepAlives: true}), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 func (p *person) send(method, address, body string, headers ...string) answer {

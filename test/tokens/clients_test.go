@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Whatever a client is written in, it gets a token and calls a protected API with it.
@@ -21,7 +20,7 @@ func TestIndependentClients(t *testing.T) {
 	}
 	run := func(t *testing.T, command []string, change ...string) (string, error) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Env = append(append(os.Environ(), "TOKEN_URL="+w.tokenURL(), "API_URL="+w.URL("GATEWAY", "/api/x"),

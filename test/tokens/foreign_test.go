@@ -102,7 +102,7 @@ func newPage(t *testing.T, base, session string) *page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &page{http: &http.Client{Jar: jar, Transport: client.Transport}, base: base, origin: strings.TrimSuffix(base, "/signing-service")}
+	p := &page{http: &http.Client{Jar: jar, Timeout: client.Timeout, Transport: client.Transport}, base: base, origin: strings.TrimSuffix(base, "/signing-service")}
 	a := p.send(t, "GET", "/client?token="+session, "")
 	found := regexp.MustCompile(`<meta name="csrf" content="([^"]+)">`).FindStringSubmatch(a.body)
 	if found == nil {

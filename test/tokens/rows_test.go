@@ -48,7 +48,7 @@ func TestRows(t *testing.T) {
 		"13":         {claim("sub", "beta"), 400, ir, "Missing or non-matching 'iss'/'sub' claims" + jwt},
 		"14":         {claim("jti", nil), 400, ir, "Missing 'jti' claim" + jwt},
 		"15":         {claim("jti", 1), 400, ir, "Invalid 'jti' claim" + jwt + " - must be a unique string value such as a GUID"},
-		"17":         {claim("exp", now+400), 400, ir, "Invalid 'exp' claim" + jwt + " - more than 5 minutes in future"},
+		"17":         {claim("exp", now+4000), 400, ir, "Invalid 'exp' claim" + jwt + " - more than 5 minutes in future"},
 		"18":         {as("nobody"), 401, ir, "Invalid 'iss'/'sub' claims" + jwt},
 		"18 revoked": {as("revoked"), 401, ir, "Invalid 'iss'/'sub' claims" + jwt},
 		"20":         {as("keyless"), 403, pk, "You need to register a public key to use this authentication method - please contact support to configure"},
@@ -143,7 +143,7 @@ func TestKeysRotateWhileClientsRun(t *testing.T) {
 	}
 	must("turning-1", first)
 	w.publish(t, map[string]gateway.Key{"turning-1": first, "turning-2": second})
-	if !gateway.Eventually(10*time.Second, func() bool {
+	if !gateway.Eventually(patience, func() bool {
 		must("turning-1", first)
 		return w.post(t, form(w.assertion(t, "turning", "turning-2", second))).status == http.StatusOK
 	}) {
@@ -151,7 +151,7 @@ func TestKeysRotateWhileClientsRun(t *testing.T) {
 	}
 	must("turning-1", first)
 	w.publish(t, map[string]gateway.Key{"turning-2": second})
-	if !gateway.Eventually(10*time.Second, func() bool {
+	if !gateway.Eventually(patience, func() bool {
 		must("turning-2", second)
 		return w.post(t, form(w.assertion(t, "turning", "turning-1", first))).status == http.StatusUnauthorized
 	}) {

@@ -44,7 +44,26 @@ func TestSender(t *testing.T) {
 		}
 	}
 	const mine = "hello turning booking []"
-	issued := func() int { return strings.Count(w.Output(), `"token issued"`) }
+	told := func(client string) (n int) {
+		for line := range strings.Lines(w.Output()) {
+			if strings.Contains(line, `"token issued","client":"`+client+`"`) {
+				n++
+			}
+		}
+		return n
+	}
+	betas := 0
+	// issued is how many tokens the application was given. What is printed is read here some time later, but in the order
+	// in which it was printed: when a token of another client, fetched now, is told of, so are all that came before.
+	issued := func() int {
+		t.Helper()
+		w.token(t, "beta")
+		betas++
+		if !gateway.Eventually(patience, func() bool { return told("beta") == betas }) {
+			t.Fatalf("the log tells of %d tokens of beta, and there are %d", told("beta"), betas)
+		}
+		return told("turning")
+	}
 	call(mine)
 
 	t.Run("many at once, one token", func(t *testing.T) {
@@ -71,12 +90,12 @@ func TestSender(t *testing.T) {
 		call(mine) // the token service does not know the next key yet
 		w.publish(t, map[string]gateway.Key{"turning-2": next})
 		w.Reload(w.caddyfile(w.senderSite(rotating))) // which forgets, too, that the next key was unknown
-		if !gateway.Eventually(10*time.Second, func() bool {
+		if !gateway.Eventually(patience, func() bool {
 			return send(t, "GET", w.URL("SENDER", "/api/x"), "").status == http.StatusOK
 		}) {
 			t.Fatal("no call after the rotation")
 		}
-		if !gateway.Eventually(10*time.Second, func() bool { return strings.Contains(w.Output(), `"kid":"turning-2","token"`) }) {
+		if !gateway.Eventually(patience, func() bool { return strings.Contains(w.Output(), `"kid":"turning-2","token"`) }) {
 			t.Error("the next key got no token")
 		}
 	})

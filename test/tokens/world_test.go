@@ -21,6 +21,9 @@ const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 	signingScope  = "urn:nhsd:apim:app:level3:signing-service"
 	person        = "555086689106"
+
+	// patience is how long a busy machine may take; a test that passes never waits for it.
+	patience = time.Minute
 )
 
 // keys are made once, since making one takes long. They lie in keyDir.
@@ -209,8 +212,9 @@ func (a answer) field(name string) string {
 	return text
 }
 
-// client takes no answer that is not as it is described.
-var client = &http.Client{Transport: gateway.Described(http.DefaultTransport)}
+// client takes no answer that is not as it is described. It keeps no connection: one to the configuration before a reload,
+// or to a process that was killed, would be asked as long as it seems to be there.
+var client = &http.Client{Timeout: 2 * patience, Transport: gateway.Described(&http.Transport{DisableKeepAlives: true})}
 
 // send sends a request; headers come in pairs.
 func send(t testing.TB, method, address, body string, headers ...string) answer {
