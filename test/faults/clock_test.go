@@ -73,12 +73,12 @@ func (w *world) anAssertion() (*assertion, bool) {
 
 // mustWork goes through some journeys at once.
 func (w *world) mustWork() {
-	ctx, end := context.WithTimeout(w.t.Context(), patience)
-	defer end()
 	for range 5 {
-		if err := w.journey(ctx); err != nil {
-			w.lose("a journey on the wrong time: %v", err)
-		}
+		w.within(func(ctx context.Context) {
+			if err := w.journey(ctx); err != nil {
+				w.lose("a journey on the wrong time: %v", err)
+			}
+		})
 	}
 }
 

@@ -5,36 +5,42 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
 const (
 	sample     = 40              // of what was checked before, looked at again after each fault
-	readyIn    = 5 * time.Second // after a start
+	readyIn    = 5 * time.Second // after a start, where it is measured: see late
 	notTooLate = 10 * time.Second
 )
 
 // check looks for what was acknowledged: all that came since the last check and some of what is older, or all of it.
 // The load may go on meanwhile, since a session only ever moves on.
 func (w *world) check(everything bool) {
-	ctx, end := context.WithTimeout(w.t.Context(), patience)
-	defer end()
 	if everything {
 		w.seenRequests, w.seenAssertions = 0, 0
 	}
 	requests, assertions := w.journal.since(0, 0)
 	for i, r := range requests {
 		if i >= w.seenRequests || rand.IntN(w.seenRequests) < sample {
-			w.checkRequest(ctx, r)
+			w.within(func(ctx context.Context) { w.checkRequest(ctx, r) })
 		}
 	}
 	for i, a := range assertions {
 		if i >= w.seenAssertions || rand.IntN(w.seenAssertions) < sample {
-			w.checkAssertion(ctx, a)
+			w.within(func(ctx context.Context) { w.checkAssertion(ctx, a) })
 		}
 	}
 	w.seenRequests, w.seenAssertions = len(requests), len(assertions)
+}
+
+// within gives one check its time: how many there are depends on the load.
+func (w *world) within(check func(ctx context.Context)) {
+	ctx, end := context.WithTimeout(w.t.Context(), patience)
+	defer end()
+	check(ctx)
 }
 
 // checkRequest sends the JWT again and asks for the signatures.
@@ -92,8 +98,8 @@ func (r *request) judge(got answer, before stage, digest string) error {
 
 // checkAssertion uses a jti again.
 func (w *world) checkAssertion(ctx context.Context, a *assertion) {
-	left := a.expiry.Sub(w.now())
 	again, err := w.insist(ctx, func() (answer, error) { return w.redeem(ctx, a) })
+	left := a.expiry.Sub(w.now())
 	switch {
 	case err != nil:
 		w.lose("a used jti: %v", err)
@@ -106,7 +112,7 @@ func (w *world) checkAssertion(ctx context.Context, a *assertion) {
 
 // awaitReady waits until the gateway takes requests, and measures how long that is after a moment.
 func (w *world) awaitReady(since time.Time) {
-	ctx, end := context.WithTimeout(w.t.Context(), 2*readyIn)
+	ctx, end := context.WithTimeout(w.t.Context(), patience)
 	defer end()
 	_, err := w.insist(ctx, func() (answer, error) { return w.redeem(ctx, &assertion{form: "grant_type=none"}) })
 	if err == nil {
@@ -120,7 +126,14 @@ func (w *world) awaitReady(since time.Time) {
 	switch {
 	case !w.Running():
 		w.t.Fatal("the gateway ended by itself")
-	case err != nil || took > readyIn:
+	case err != nil || measured() && took > readyIn:
 		w.lose("ready after %s only (%v)", took, err)
 	}
+}
+
+// late says if starts took too long. In a measured round each has to be in time (see awaitReady). In a short one, on a
+// machine that does other work as well and may stall for some seconds, most have to be.
+func (t tally) late() bool {
+	n := len(t.starts)
+	return n > 2 && slices.Sorted(slices.Values(t.starts))[n/2] > readyIn
 }

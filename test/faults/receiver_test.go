@@ -138,7 +138,7 @@ func (r *receiver) verify(request *http.Request, body []byte) error {
 	if holds() {
 		return nil
 	}
-	if err := r.fetchKeys(request.Context()); err != nil {
+	if err := r.fetchKeys(); err != nil {
 		return fmt.Errorf("the gateway's keys: %w", err)
 	}
 	if !holds() {
@@ -147,7 +147,10 @@ func (r *receiver) verify(request *http.Request, body []byte) error {
 	return nil
 }
 
-func (r *receiver) fetchKeys(ctx context.Context) error {
+// fetchKeys goes on also when the gateway gives the webhook up, or is killed: there will be one that answers.
+func (r *receiver) fetchKeys() error {
+	ctx, end := context.WithTimeout(r.w.t.Context(), patience)
+	defer end()
 	a, err := r.w.insist(ctx, func() (answer, error) { return call(ctx, r.w.http, http.MethodGet, r.w.base+"/jwks.json", "") })
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 // perWorld bounds the faults of one world, so that no access token and no assertion in it grows old.
 const perWorld = 25
 
+// measured says if this is a round that was asked for, on a machine that does nothing else, and not a short one.
+func measured() bool { return os.Getenv("FAULTS") != "" }
+
 // rounds is how many faults a test is to make: FAULTS of the environment, or a short round.
 func rounds(t testing.TB, short int) int {
 	t.Helper()
@@ -48,6 +51,9 @@ func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(
 			sum := w.tally(part)
 			t.Log(sum)
 			sum.fail(t)
+			if sum.late() {
+				t.Errorf("most starts took longer than %s", readyIn)
+			}
 			if sum.signed == 0 {
 				t.Error("nothing was signed: that is no load")
 			}
