@@ -311,18 +311,18 @@ func newBrowser(t *testing.T) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &http.Client{Jar: jar, Timeout: 30 * time.Second}
+	return &http.Client{Jar: jar, Timeout: time.Minute}
 }
 
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(30 * time.Second); !ready(); {
+	for late := time.After(time.Minute); !ready(); {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("it did not come about in 30 s")
+			t.Fatal("it did not come about in a minute")
 		}
 	}
 }

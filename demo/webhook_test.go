@@ -17,6 +17,7 @@ import (
 // sender is the Signing Service's side of the webhook.
 type sender struct {
 	site    *site
+	began   time.Time // at which the demo's clock stands
 	key     ed25519.PrivateKey
 	fetches int
 	away    bool
@@ -24,7 +25,8 @@ type sender struct {
 
 func newSender(t *testing.T) *sender {
 	t.Helper()
-	s := &sender{site: newSite(t, Options{})}
+	s := &sender{began: time.Now()}
+	s.site = newSite(t, Options{Now: func() time.Time { return s.began }})
 	s.rotate(t)
 	s.site.service.refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/jwks.json" {
@@ -118,7 +120,7 @@ func TestWebhookKeys(t *testing.T) {
 		t.Errorf("another key right after a fetch: %d, %d fetches", status, s.fetches-before)
 	}
 	s.site.demo.inbox.mu.Lock()
-	s.site.demo.inbox.fetched = time.Now().Add(-time.Minute)
+	s.site.demo.inbox.fetched = s.began.Add(-time.Minute)
 	s.site.demo.inbox.mu.Unlock()
 	if status := s.post(t, "w2", client.WebhookCompleted, nil); status != http.StatusNoContent || s.fetches != before+1 {
 		t.Errorf("a new key: %d, %d fetches", status, s.fetches-before)

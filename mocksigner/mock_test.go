@@ -27,7 +27,7 @@ func connect(t *testing.T, o mocksigner.Options) *smartcard.Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	idle := 30 * time.Second // a slow machine must not look like a silent agent
+	idle := time.Minute // a slow machine must not look like a silent agent
 	if len(o.Faults) > 0 && o.Faults[0].Name == mocksigner.Hang {
 		idle = 500 * time.Millisecond
 	}
@@ -35,7 +35,7 @@ func connect(t *testing.T, o mocksigner.Options) *smartcard.Agent {
 	agent, err := smartcard.NewAgent(smartcard.AgentOptions{
 		URL:       smartcardtest.Serve(t, tlsCA, tls.RequireAndVerifyClientCert, server),
 		Transport: smartcardtest.Transport(t, tlsCA, tlsCA.Leaf(t, "gateway.internal")),
-		Timeout:   time.Minute,
+		Timeout:   2 * time.Minute,
 		Idle:      idle,
 	})
 	if err != nil {

@@ -76,7 +76,7 @@ const (
 
 // hearOut answers, and then takes what the caller is still sending, and drops it: one that sends everything before it
 // reads would find a broken connection in place of the answer. HTTP/2 needs none of it.
-func hearOut(w http.ResponseWriter, r *http.Request, answer func()) {
+func hearOut(w http.ResponseWriter, r *http.Request, within time.Duration, answer func()) {
 	control := http.NewResponseController(w)
 	large := r.ContentLength < 0 || r.ContentLength > smallBody
 	if !large || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || control.EnableFullDuplex() != nil {
@@ -85,7 +85,7 @@ func hearOut(w http.ResponseWriter, r *http.Request, answer func()) {
 	}
 	answer()
 	_ = control.Flush()
-	_ = control.SetReadDeadline(time.Now().Add(restTime))
+	_ = control.SetReadDeadline(time.Now().Add(within))
 	_, _ = io.CopyN(io.Discard, r.Body, maxRest)
 }
 

@@ -124,7 +124,7 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 		if o.Hold != nil && refused.strange() {
 			o.Hold(w, r)
 		}
-		hearOut(w, r, func() { writeError(w, refused) })
+		hearOut(w, r, o.rest, func() { writeError(w, refused) })
 	}
 	o.Observer.Answered(r.Context(), told)
 }

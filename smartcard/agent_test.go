@@ -184,14 +184,14 @@ func TestHostileAgents(t *testing.T) {
 			t.Parallel()
 			transport := smartcardtest.Transport(t, ca, leaf)
 			transport.ForceAttemptHTTP2 = false // raw needs HTTP/1.1
-			idle := 20 * time.Second            // a slow machine must not look like a silent agent
+			idle := time.Minute                 // a slow machine must not look like a silent agent
 			if test.code == timeout {
 				idle = 300 * time.Millisecond
 			}
 			agent, err := smartcard.NewAgent(smartcard.AgentOptions{
 				URL:       smartcardtest.Serve(t, ca, tls.RequireAndVerifyClientCert, unread(test.agent)),
 				Transport: transport,
-				Timeout:   20 * time.Second,
+				Timeout:   time.Minute,
 				Idle:      idle,
 			})
 			if err != nil {
@@ -265,7 +265,7 @@ func TestBoundsOfAJob(t *testing.T) {
 				_, _ = w.Write(smartcard.Event{ID: p.ID, Signature: []byte("s")}.Line())
 			}
 			_, _ = w.Write(smartcard.Event{Done: &smartcard.Done{Signed: 250}}.Line())
-		}, smartcard.CodeGarbage, 20 * time.Second},
+		}, smartcard.CodeGarbage, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			agent, err := smartcard.NewAgent(smartcard.AgentOptions{

@@ -45,7 +45,7 @@ func runAudit(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out, told bytes.Buffer
 	cmd := auditCommand()
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // never nil, which stands for those of the test process
 	cmd.SetOut(&out)
 	cmd.SetErr(&told)
 	err = cmd.ExecuteContext(context.Background())

@@ -26,7 +26,7 @@ func execute(t *testing.T, cmd *cobra.Command, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // never nil, which stands for those of the test process
 	err := cmd.ExecuteContext(t.Context())
 	return outcome{stdout.String(), stderr.String(), err}
 }

@@ -147,8 +147,7 @@ func (d *doctor) clock(ctx context.Context, s senderSubject) (reached bool) {
 		d.add("clock", s.kid, conditionWarning, "the token service does not tell the time", "compare this machine's clock by other means (timedatectl)")
 		return true
 	}
-	took := d.now().Sub(before)
-	skew := before.Add(took / 2).Sub(there.Add(500 * time.Millisecond)).Round(time.Second) // Date has no fractions
+	skew := skewOf(before, d.now(), there)
 	switch ahead := map[bool]string{true: "ahead of", false: "behind"}[skew > 0]; {
 	case skew.Abs() > skewTooMuch:
 		d.add("clock", s.kid, conditionFailed, fmt.Sprintf("this machine's clock is %s %s the token service's", skew.Abs(), ahead), "set it, and keep it set: timedatectl set-ntp true")
@@ -158,6 +157,13 @@ func (d *doctor) clock(ctx context.Context, s senderSubject) (reached bool) {
 		d.ok("clock", s.kid, "agrees with the token service's")
 	}
 	return true
+}
+
+// skewOf is how far this machine's clock is ahead of another's, which told the time somewhen between two moments here:
+// by how much it is at least, since an answer that took long is no fault of a clock.
+func skewOf(before, after, there time.Time) time.Duration {
+	least, most := before.Sub(there.Add(time.Second)), after.Sub(there) // Date has no fractions
+	return max(min(most, 0), least).Round(time.Second)
 }
 
 // token gets one, to see whether that works, and throws it away.

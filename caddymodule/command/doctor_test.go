@@ -458,3 +458,20 @@ https://%s {
 	text := execute(t, (&doctorRun{resolve: w.resolve}).command(), "--dir", dir)
 	mustSay(t, text.stdout, "failed", "What to do: have the record made", "checks: ")
 }
+
+// An answer that took long says nothing about a clock that may be right.
+func TestSkewOf(t *testing.T) {
+	there := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	for _, c := range []struct{ before, after, want time.Duration }{
+		{0, 0, 0},
+		{900 * time.Millisecond, time.Second, 0}, // Date has no fractions
+		{-20 * time.Second, 40 * time.Second, 0},
+		{-20 * time.Second, -16 * time.Second, -16 * time.Second},
+		{11 * time.Second, 40 * time.Second, 10 * time.Second},
+		{-time.Minute, -time.Minute, -time.Minute},
+	} {
+		if got := skewOf(there.Add(c.before), there.Add(c.after), there); got != c.want {
+			t.Errorf("asked from %s to %s: %s, want %s", c.before, c.after, got, c.want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,8 @@ func lostConnections(t *testing.T, server *postgrestest.Server) {
 			t.Error(err)
 		}
 	})
-	server.SQL("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+postgrestest.Database+"'")
+	// When it returns they have ended: one that is still ending might make a commit and not tell of it.
+	server.SQL("postgres", "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '"+postgrestest.Database+"'")
 	for i := range 4 {
 		if err := s.Commit(t.Context(), put(fmt.Sprint(i), "v")); err != nil {
 			t.Errorf("commit %d: %v", i, err)
@@ -106,7 +108,7 @@ func TestOutages(t *testing.T) {
 	server.Resume()
 	l.more("a crash")
 	server.Pause()
-	time.AfterFunc(4*time.Second, server.Continue) // longer than a call waits
+	time.AfterFunc(6*time.Second, server.Continue) // longer than a call waits
 	l.more("a pause")
 	l.over()
 	if l.failed.Load() == 0 {
@@ -131,15 +133,14 @@ func TestFailover(t *testing.T) {
 func TestNoServer(t *testing.T) {
 	server := postgrestest.Start(t)
 	s := open(t, Options{DSN: server.DSN(), Wait: time.Second})
+	patient := open(t, Options{DSN: server.DSN(), Wait: time.Hour})
 	server.Stop()
-	began := time.Now()
-	err := s.Commit(t.Context(), put("k", "v"))
-	if !errors.Is(err, store.ErrUnavailable) || time.Since(began) > 3*time.Second {
-		t.Errorf("after %v: %v", time.Since(began), err)
+	if err := s.Commit(t.Context(), put("k", "v")); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no success in 1s") {
+		t.Errorf("when its time is over: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := s.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
+	if _, err := patient.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller who left: %v", err)
 	}
 	if _, err := Open(t.Context(), Options{DSN: server.DSN(), Wait: 100 * time.Millisecond}); !errors.Is(err, store.ErrUnavailable) {

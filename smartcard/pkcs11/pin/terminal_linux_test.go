@@ -56,7 +56,7 @@ func newTerminal(t *testing.T) *terminal {
 // await reads what is shown until it holds the text.
 func (term *terminal) await(t *testing.T, text string) {
 	t.Helper()
-	if err := term.person.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := term.person.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buffer := make([]byte, 256)
