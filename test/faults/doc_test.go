@@ -15,7 +15,7 @@
 //   - every completion that was told can be fetched, is the same as before, and its signatures verify;
 //   - every jti that was accepted is refused as used, and every access token still opens the door;
 //   - no batch is half done: an answer has every signature or none;
-//   - the gateway takes requests again in less than five seconds (in a short round: most times, see late).
+//   - the gateway takes requests again in less than five seconds (in a short round: in time, see awaitReady).
 //
 // Each fault is a test. `go test` runs a short round of each; FAULTS=n, or `make faults N=n [ONLY=name]`, runs n
 // faults of each, in worlds of up to 25 so that nothing in a world grows old. The harness is itself tested: against
