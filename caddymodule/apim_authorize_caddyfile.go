@@ -24,27 +24,11 @@ func init() {
 //		provider    <issuer>
 //	}
 func (z *Authorize) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // apim_authorize
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		var err error
-		switch option := d.Val(); option {
-		case "public_url":
-			err = parse.One(d, &z.PublicURL)
-		case "environment":
-			err = parse.One(d, (*string)(&z.Environment))
-		case "provider":
-			err = parse.One(d, &z.Provider)
-		default:
-			err = d.Errf("unrecognized option %q of apim_authorize", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"public_url":  parse.One(&z.PublicURL),
+		"environment": parse.One(&z.Environment),
+		"provider":    parse.One(&z.Provider),
+	}.Directive(d)
 }
 
 var _ caddyfile.Unmarshaler = (*Authorize)(nil)

@@ -27,42 +27,25 @@ func init() {
 //
 // One of the words of a line is enough; every line must be fulfilled.
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // apim_bearer
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		var err error
-		switch option := d.Val(); option {
-		case "scope":
-			err = alternatives(d, &b.Scopes)
-		case "product":
-			err = alternatives(d, &b.Products)
-		case "user":
-			b.User = true
-			err = parse.NoMore(d)
-		case "level":
-			err = parse.List(d, &b.Levels)
-		case "errors":
-			err = parse.One(d, (*string)(&b.Errors))
-		default:
-			err = d.Errf("unrecognized option %q of apim_bearer", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"scope":   alternatives(&b.Scopes),
+		"product": alternatives(&b.Products),
+		"user":    parse.Flag(&b.User),
+		"level":   parse.List(&b.Levels),
+		"errors":  parse.One(&b.Errors),
+	}.Directive(d)
 }
 
 // alternatives reads a line of words, one of which is enough.
-func alternatives(d *caddyfile.Dispenser, into *[][]string) error {
-	var words []string
-	if err := parse.List(d, &words); err != nil {
-		return err
+func alternatives(into *[][]string) parse.Option {
+	return func(d *caddyfile.Dispenser) error {
+		var words []string
+		if err := parse.List(&words)(d); err != nil {
+			return err
+		}
+		*into = append(*into, words)
+		return nil
 	}
-	*into = append(*into, words)
-	return nil
 }
 
 var _ caddyfile.Unmarshaler = (*Bearer)(nil)

@@ -134,7 +134,7 @@ func (a *App) TokenURL() string { return a.tokenURL }
 
 func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 	var name string
-	if err := parse.One(d, &name); err != nil {
+	if err := parse.One(&name)(d); err != nil {
 		return err
 	}
 	if a.Products[name] != nil {
@@ -145,19 +145,5 @@ func (a *App) parseProduct(d *caddyfile.Dispenser) error {
 	}
 	product := &Product{}
 	a.Products[name] = product
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "scopes":
-			err = parse.List(d, &product.Scopes)
-		case "rate":
-			err = parse.Rate(d, &product.Rate)
-		default:
-			err = d.Errf("unrecognized option %q of a product", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{"scopes": parse.List(&product.Scopes), "rate": parse.PerMinute(&product.Rate)}.Block(d, "a product")
 }

@@ -109,27 +109,11 @@ func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddy
 //		status_key  <key>
 //	}
 func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // apim_token
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		var err error
-		switch option := d.Val(); option {
-		case "public_url":
-			err = parse.One(d, &t.PublicURL)
-		case "environment":
-			err = parse.One(d, (*string)(&t.Environment))
-		case "status_key":
-			err = parse.One(d, &t.StatusKey)
-		default:
-			err = d.Errf("unrecognized option %q of apim_token", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"public_url":  parse.One(&t.PublicURL),
+		"environment": parse.One(&t.Environment),
+		"status_key":  parse.One(&t.StatusKey),
+	}.Directive(d)
 }
 
 // Interface guards.

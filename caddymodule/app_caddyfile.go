@@ -71,85 +71,53 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, d.Err("countersign is configured twice; put everything into one block")
 	}
 	a := &App{Clients: map[string]*Client{}}
-	if d.NextArg() {
-		return nil, d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		if err := a.parseOption(d); err != nil {
-			return nil, err
-		}
+	if err := a.options().Block(d, "countersign"); err != nil {
+		return nil, err
 	}
 	return httpcaddyfile.App{Name: "countersign", Value: caddyconfig.JSON(a, nil)}, nil
 }
 
-func (a *App) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "environment":
-		return parse.One(d, (*string)(&a.Environment))
-	case "store":
-		if a.StoreRaw != nil {
-			return d.Err("store is given twice")
-		}
-		if !d.NextArg() {
-			return d.ArgErr()
-		}
-		engine := d.Val()
-		if err := knownEngine(d, engine); err != nil {
-			return err
-		}
-		module, err := caddyfile.UnmarshalModule(d, engines+"."+engine)
-		if err != nil {
-			return err
-		}
-		a.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
-		return nil
-	case "keys":
-		return a.Keys.parse(d)
-	case "audit":
-		return a.Audit.parse(d)
-	case "webhooks":
-		return a.Webhooks.parse(d)
-	case "allow_networks":
-		networks := d.RemainingArgs()
-		if len(networks) == 0 {
-			return d.ArgErr()
-		}
-		a.AllowNetworks = append(a.AllowNetworks, networks...)
-		return nil
-	case "refusal_rate":
-		return a.parseRefusalRate(d)
-	case "client":
-		return a.parseClient(d)
-	case "product":
-		return a.parseProduct(d)
-	case "openid":
-		return a.parseOpenID(d)
-	default:
-		return d.Errf("unrecognized option %q of countersign", option)
+func (a *App) options() parse.Options {
+	return parse.Options{
+		"environment":    parse.One(&a.Environment),
+		"store":          a.parseStore,
+		"keys":           a.Keys.parse,
+		"audit":          a.Audit.parse,
+		"webhooks":       a.Webhooks.parse,
+		"allow_networks": parse.List(&a.AllowNetworks),
+		"refusal_rate":   a.parseRefusalRate,
+		"client":         a.parseClient,
+		"product":        a.parseProduct,
+		"openid":         a.parseOpenID,
 	}
 }
 
-func (k *OwnKeys) parse(d *caddyfile.Dispenser) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "rotate":
-			err = parse.Duration(d, &k.Rotate)
-		case "overlap":
-			err = parse.Duration(d, &k.Overlap)
-		default:
-			err = d.Errf("unrecognized option %q of keys", option)
-		}
-		if err != nil {
-			return err
-		}
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if a.StoreRaw != nil {
+		return d.Err("store is given twice")
 	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	engine := d.Val()
+	if err := knownEngine(d, engine); err != nil {
+		return err
+	}
+	module, err := caddyfile.UnmarshalModule(d, engines+"."+engine)
+	if err != nil {
+		return err
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
 	return nil
+}
+
+func (k *OwnKeys) parse(d *caddyfile.Dispenser) error {
+	return parse.Options{"rotate": parse.Duration(&k.Rotate), "overlap": parse.Duration(&k.Overlap)}.Block(d, "keys")
 }
 
 func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	var id string
-	if err := parse.One(d, &id); err != nil {
+	if err := parse.One(&id)(d); err != nil {
 		return err
 	}
 	if a.Clients[id] != nil {
@@ -157,64 +125,48 @@ func (a *App) parseClient(d *caddyfile.Dispenser) error {
 	}
 	client := &Client{}
 	a.Clients[id] = client
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := client.parseOption(d); err != nil {
-			return err
-		}
+	return client.options().Block(d, "a client")
+}
+
+func (c *Client) options() parse.Options {
+	return parse.Options{
+		"name":         parse.One(&c.Name),
+		"jwks":         c.parseJWKS,
+		"key":          c.parseKey,
+		"callback":     parse.One(&c.Callback),
+		"webhook":      parse.One(&c.Webhook),
+		"algorithms":   parse.List(&c.Algorithms),
+		"products":     parse.List(&c.Products),
+		"rate":         parse.PerMinute(&c.Rate),
+		"max_sessions": parse.Count(&c.MaxSessions),
+		"status":       parse.One(&c.Status),
+		"secret":       parse.One(&c.Secret),
+		"redirect_uri": parse.List(&c.RedirectURIs),
+		"audience":     parse.List(&c.Audiences),
 	}
+}
+
+func (c *Client) parseJWKS(d *caddyfile.Dispenser) error {
+	var where string
+	if err := parse.One(&where)(d); err != nil {
+		return err
+	}
+	if u, err := url.Parse(where); err != nil || u.Host == "" {
+		c.JWKSFiles = append(c.JWKSFiles, where)
+		return nil
+	}
+	if c.JWKS != "" {
+		return d.Err("a client has one key set URL")
+	}
+	c.JWKS = where
 	return nil
 }
 
-func (c *Client) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "name":
-		return parse.One(d, &c.Name)
-	case "jwks":
-		var where string
-		if err := parse.One(d, &where); err != nil {
-			return err
-		}
-		if u, err := url.Parse(where); err != nil || u.Host == "" {
-			c.JWKSFiles = append(c.JWKSFiles, where)
-			return nil
-		}
-		if c.JWKS != "" {
-			return d.Err("a client has one key set URL")
-		}
-		c.JWKS = where
-		return nil
-	case "key":
-		args := d.RemainingArgs()
-		if len(args) != 2 {
-			return d.Err("key takes a kid and a PEM file: key demo-epr-1 keys/demo-epr-1.pem")
-		}
-		c.Keys = append(c.Keys, ClientKey{KID: args[0], Path: args[1]})
-		return nil
-	case "callback":
-		return parse.One(d, &c.Callback)
-	case "webhook":
-		return parse.One(d, &c.Webhook)
-	case "algorithms":
-		c.Algorithms = d.RemainingArgs()
-		if len(c.Algorithms) == 0 {
-			return d.ArgErr()
-		}
-		return nil
-	case "products":
-		return parse.List(d, &c.Products)
-	case "rate":
-		return parse.Rate(d, &c.Rate)
-	case "max_sessions":
-		return parse.Count(d, &c.MaxSessions)
-	case "status":
-		return parse.One(d, &c.Status)
-	case "secret":
-		return parse.One(d, &c.Secret)
-	case "redirect_uri":
-		return parse.List(d, &c.RedirectURIs)
-	case "audience":
-		return parse.List(d, &c.Audiences)
-	default:
-		return d.Errf("unrecognized option %q of a client", option)
+func (c *Client) parseKey(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("key takes a kid and a PEM file: key demo-epr-1 keys/demo-epr-1.pem")
 	}
+	c.Keys = append(c.Keys, ClientKey{KID: args[0], Path: args[1]})
+	return nil
 }

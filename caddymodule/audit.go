@@ -27,26 +27,7 @@ type Audit struct {
 
 // parse reads the option audit of countersign.
 func (a *Audit) parse(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "dir":
-			err = parse.One(d, &a.Dir)
-		case "optional":
-			a.Optional, err = true, parse.NoMore(d)
-		case "off":
-			a.Off, err = true, parse.NoMore(d)
-		default:
-			err = d.Errf("unrecognized option %q of audit", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{"dir": parse.One(&a.Dir), "optional": parse.Flag(&a.Optional), "off": parse.Flag(&a.Off)}.Block(d, "audit")
 }
 
 // Path is the log's directory, with the default in the place of none and without placeholders.

@@ -21,7 +21,7 @@ func (a *App) provisionBrake() {
 
 func (a *App) parseRefusalRate(d *caddyfile.Dispenser) error {
 	var text string
-	if err := parse.One(d, &text); err != nil {
+	if err := parse.One(&text)(d); err != nil {
 		return err
 	}
 	if text == "off" {

@@ -27,24 +27,7 @@ func (c *CredentialManagement) server(signer smartcard.Signer, users []string, l
 }
 
 func (c *CredentialManagement) parse(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "origin":
-			err = parse.List(d, &c.Origins)
-		case "user":
-			err = parse.One(d, &c.User)
-		default:
-			err = d.Errf("unrecognized option %q of credential_management", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{"origin": parse.List(&c.Origins), "user": parse.One(&c.User)}.Block(d, credentialManagement)
 }
 
 // credentialManagement is the way to a card on the person's own machine, in place of an agent's address.
@@ -65,22 +48,5 @@ func (a *AgentClient) ownMachineRoute() signing.Route {
 //	}
 func parseOwnMachine(d *caddyfile.Dispenser) (*AgentClient, error) {
 	a := &AgentClient{URL: credentialManagement}
-	if d.NextArg() {
-		return a, d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch option := d.Val(); option {
-		case "users":
-			err = parse.List(d, &a.Users)
-		case "timeout":
-			err = parse.Duration(d, &a.Timeout)
-		default:
-			err = d.Errf("unrecognized option %q of credential_management", option)
-		}
-		if err != nil {
-			return a, err
-		}
-	}
-	return a, nil
+	return a, parse.Options{"users": parse.List(&a.Users), "timeout": parse.Duration(&a.Timeout)}.Block(d, credentialManagement)
 }

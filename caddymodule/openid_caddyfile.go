@@ -18,38 +18,25 @@ import (
 //	}
 func (a *App) parseOpenID(d *caddyfile.Dispenser) error {
 	o := &OpenID{}
-	if err := parse.One(d, &o.Issuer); err != nil {
+	if err := parse.One(&o.Issuer)(d); err != nil {
 		return err
 	}
 	a.OpenID = append(a.OpenID, o)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := o.parseOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"client_id":  parse.One(&o.ClientID),
+		"secret":     parse.One(&o.Secret),
+		"key":        o.parseKey,
+		"scopes":     parse.List(&o.Scopes),
+		"acr":        parse.List(&o.ACR),
+		"user_claim": parse.One(&o.UserClaim),
+	}.Block(d, "openid")
 }
 
-func (o *OpenID) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "client_id":
-		return parse.One(d, &o.ClientID)
-	case "secret":
-		return parse.One(d, &o.Secret)
-	case "key":
-		args := d.RemainingArgs()
-		if len(args) != 2 || o.Key != nil {
-			return d.Err("key takes a kid and the PEM file of a private key, once: key gateway-1 keys/gateway-1.pem")
-		}
-		o.Key = &ClientKey{KID: args[0], Path: args[1]}
-		return nil
-	case "scopes":
-		return parse.List(d, &o.Scopes)
-	case "acr":
-		return parse.List(d, &o.ACR)
-	case "user_claim":
-		return parse.One(d, &o.UserClaim)
-	default:
-		return d.Errf("unrecognized option %q of openid", option)
+func (o *OpenID) parseKey(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 || o.Key != nil {
+		return d.Err("key takes a kid and the PEM file of a private key, once: key gateway-1 keys/gateway-1.pem")
 	}
+	o.Key = &ClientKey{KID: args[0], Path: args[1]}
+	return nil
 }

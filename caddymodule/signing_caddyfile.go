@@ -50,79 +50,55 @@ func init() {
 //		once
 //	}
 func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // signing_service
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for d.NextBlock(0) {
-		if err := s.parseOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"public_url":         parse.One(&s.PublicURL),
+		"access":             parse.One(&s.Access),
+		"environment":        parse.One(&s.Environment),
+		"user":               parse.One(&s.User),
+		"level":              parse.One(&s.Level),
+		"sign_in":            s.parseSignIn,
+		"agent":              s.parseAgents(parseAgent),
+		credentialManagement: s.parseAgents(parseOwnMachine),
+		"mock":               s.parseMock,
+		"certificates":       s.Certificates.parse,
+		"status_key":         parse.One(&s.StatusKey),
+		"sign_within":        parse.Duration(&s.SignWithin),
+		"keep_result":        parse.Duration(&s.KeepResult),
+		"lease":              parse.Duration(&s.Lease),
+		"clock_skew":         parse.Duration(&s.ClockSkew),
+		"tries":              parse.Count(&s.Tries),
+		"once":               parse.Flag(&s.Once),
+	}.Directive(d)
 }
 
-func (s *SigningService) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "public_url":
-		return parse.One(d, &s.PublicURL)
-	case "access":
-		return parse.One(d, &s.Access)
-	case "environment":
-		return parse.One(d, (*string)(&s.Environment))
-	case "user":
-		return parse.One(d, &s.User)
-	case "level":
-		return parse.One(d, &s.Level)
-	case "sign_in":
-		return s.parseSignIn(d)
-	case "agent":
-		agent, err := parseAgent(d)
+// parseAgents reads one of the ways to a card, in their order.
+func (s *SigningService) parseAgents(read func(*caddyfile.Dispenser) (*AgentClient, error)) parse.Option {
+	return func(d *caddyfile.Dispenser) error {
+		agent, err := read(d)
 		s.Agents = append(s.Agents, agent)
 		return err
-	case credentialManagement:
-		agent, err := parseOwnMachine(d)
-		s.Agents = append(s.Agents, agent)
-		return err
-	case "mock":
-		if s.Mock != nil {
-			return d.Err("mock is given twice")
-		}
-		var err error
-		s.Mock, err = parseAgent(d)
-		return err
-	case "certificates":
-		return s.Certificates.parse(d)
-	case "status_key":
-		return parse.One(d, &s.StatusKey)
-	case "sign_within":
-		return parse.Duration(d, &s.SignWithin)
-	case "keep_result":
-		return parse.Duration(d, &s.KeepResult)
-	case "lease":
-		return parse.Duration(d, &s.Lease)
-	case "clock_skew":
-		return parse.Duration(d, &s.ClockSkew)
-	case "tries":
-		return parse.Count(d, &s.Tries)
-	case "once":
-		s.Once = true
-		return parse.NoMore(d)
-	default:
-		return d.Errf("unrecognized option %q of signing_service", option)
 	}
+}
+
+func (s *SigningService) parseMock(d *caddyfile.Dispenser) error {
+	if s.Mock != nil {
+		return d.Err("mock is given twice")
+	}
+	var err error
+	s.Mock, err = parseAgent(d)
+	return err
 }
 
 // parseAgent reads an agent's address and block. What it does not know itself is Caddy's http transport's.
 func parseAgent(d *caddyfile.Dispenser) (*AgentClient, error) {
 	a := &AgentClient{Transport: &reverseproxy.HTTPTransport{}}
-	if err := parse.One(d, &a.URL); err != nil {
+	if err := parse.One(&a.URL)(d); err != nil {
 		return a, err
 	}
-	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"users":   func(d *caddyfile.Dispenser) error { return parse.List(d, &a.Users) },
-		"timeout": func(d *caddyfile.Dispenser) error { return parse.Duration(d, &a.Timeout) },
-		"idle":    func(d *caddyfile.Dispenser) error { return parse.Duration(d, &a.Idle) },
+	transport, err := parse.Split(d, "http", parse.Options{
+		"users":   parse.List(&a.Users),
+		"timeout": parse.Duration(&a.Timeout),
+		"idle":    parse.Duration(&a.Idle),
 	})
 	if err != nil {
 		return a, err

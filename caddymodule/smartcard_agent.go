@@ -101,12 +101,12 @@ func (a *SmartcardAgent) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // smartcard_agent
 	var kind string
-	if err := parse.One(d, &kind); err != nil {
+	if err := parse.One(&kind)(d); err != nil {
 		return err
 	}
-	rest, err := parse.Split(d, kind, map[string]func(*caddyfile.Dispenser) error{
-		"allow_client": func(d *caddyfile.Dispenser) error { return parse.List(d, &a.AllowClients) },
-		"users":        func(d *caddyfile.Dispenser) error { return parse.List(d, &a.Users) },
+	rest, err := parse.Split(d, kind, parse.Options{
+		"allow_client": parse.List(&a.AllowClients),
+		"users":        parse.List(&a.Users),
 		"credential_management": func(d *caddyfile.Dispenser) error {
 			if a.CredentialManagement != nil {
 				return d.Err("credential_management is given twice")

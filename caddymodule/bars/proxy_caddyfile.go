@@ -1,9 +1,6 @@
 package bars
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -40,17 +37,17 @@ func (b *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	b.Transport = &reverseproxy.HTTPTransport{}
-	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"environment":  func(d *caddyfile.Dispenser) error { return parse.One(d, (*string)(&b.Environment)) },
+	transport, err := parse.Split(d, "http", parse.Options{
+		"environment":  parse.One(&b.Environment),
 		"catalogue":    b.parseCatalogue,
 		"target":       b.parseTarget,
 		"resolve":      b.parseResolve,
-		"strict_names": func(d *caddyfile.Dispenser) error { b.StrictNames = true; return parse.NoMore(d) },
-		"rate":         func(d *caddyfile.Dispenser) error { return parse.Rate(d, &b.Rate) },
-		"rate_overall": b.parseOverall,
-		"timeout":      func(d *caddyfile.Dispenser) error { return parse.Duration(d, &b.Timeout) },
-		"max_body":     func(d *caddyfile.Dispenser) error { return parse.Size(d, &b.MaxBody) },
-		"status_key":   func(d *caddyfile.Dispenser) error { return parse.One(d, &b.StatusKey) },
+		"strict_names": parse.Flag(&b.StrictNames),
+		"rate":         parse.PerMinute(&b.Rate),
+		"rate_overall": parse.PerSecond(&b.RateOverall),
+		"timeout":      parse.Duration(&b.Timeout),
+		"max_body":     parse.Size(&b.MaxBody),
+		"status_key":   parse.One(&b.StatusKey),
 	})
 	if err != nil {
 		return err
@@ -69,7 +66,7 @@ func (b *Proxy) parseCatalogue(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() == 0 {
 		return nil
 	}
-	return parse.Duration(d, &b.CatalogueEvery)
+	return parse.Duration(&b.CatalogueEvery)(d)
 }
 
 func (b *Proxy) parseTarget(d *caddyfile.Dispenser) error {
@@ -93,20 +90,6 @@ func (b *Proxy) parseResolve(d *caddyfile.Dispenser) error {
 		b.Resolve = map[string]string{}
 	}
 	b.Resolve[args[0]] = args[1]
-	return nil
-}
-
-func (b *Proxy) parseOverall(d *caddyfile.Dispenser) error {
-	var text string
-	if err := parse.One(d, &text); err != nil {
-		return err
-	}
-	number, perSecond := strings.CutSuffix(text, "/s")
-	n, err := strconv.Atoi(number)
-	if !perSecond || err != nil || n <= 0 {
-		return d.Errf("%q is not a rate of all; write the number a second, such as 60/s", text)
-	}
-	b.RateOverall = n
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package bars
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -39,17 +37,18 @@ func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	}
 	rc := &Receiver{}
 	var files caddytls.FileLoader
-	for h.NextBlock(0) {
-		if h.Val() == "certificate" {
-			var pair caddytls.CertKeyFilePair
-			if len(files) > 0 || !h.Args(&pair.Certificate, &pair.Key) || h.NextArg() {
-				return nil, h.Err("certificate is given once, with a PEM file and the file of its key")
-			}
-			rc.Certificate, pair.Tags = pair.Certificate, []string{certificateTag(pair.Certificate)}
-			files = append(files, pair)
-		} else if err := rc.parseOption(h.Dispenser); err != nil {
-			return nil, err
+	options := rc.options()
+	options["certificate"] = func(d *caddyfile.Dispenser) error {
+		var pair caddytls.CertKeyFilePair
+		if len(files) > 0 || !d.Args(&pair.Certificate, &pair.Key) || d.NextArg() {
+			return d.Err("certificate is given once, with a PEM file and the file of its key")
 		}
+		rc.Certificate, pair.Tags = pair.Certificate, []string{certificateTag(pair.Certificate)}
+		files = append(files, pair)
+		return nil
+	}
+	if err := options.Block(h.Dispenser, "bars_receiver"); err != nil {
+		return nil, err
 	}
 	values := h.NewRoute(nil, rc)
 	policy := &caddytls.ConnectionPolicy{ProtocolMin: "tls1.2", ClientAuthentication: &caddytls.ClientAuthentication{Mode: "require_and_verify", CARaw: rc.TrustPoolRaw}}
@@ -65,41 +64,31 @@ func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	return append(values, httpcaddyfile.ConfigValue{Class: "tls.connection_policy", Value: policy}), nil
 }
 
-func (rc *Receiver) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "environment":
-		return parse.One(d, (*string)(&rc.Environment))
-	case "chain":
-		return parse.List(d, &rc.Chain)
-	case "trust_pool":
-		if !d.NextArg() || rc.TrustPoolRaw != nil {
-			return d.ArgErr()
-		}
-		provider := d.Val()
-		pool, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+provider)
-		if err != nil {
-			return err
-		}
-		rc.TrustPoolRaw = caddyconfig.JSONModuleObject(pool, "provider", provider, nil)
-		return nil
-	case "client_subject":
-		return parse.List(d, &rc.ClientSubjects)
-	case "crl":
-		return parse.List(d, &rc.CRL)
-	case "fqdn":
-		return parse.List(d, &rc.FQDN)
-	case "proxy_addresses":
-		return parse.List(d, &rc.ProxyAddresses)
-	case "strict":
-		return parse.Flag(d, &rc.Strict)
-	case "client_ip":
-		return parse.Flag(d, &rc.ClientIP)
-	case "timeout":
-		return parse.Duration(d, &rc.Timeout)
-	case "health":
-		return parse.One(d, &rc.Health)
-	default:
-		return d.Errf("bars_receiver has no option %s; it has %s", option,
-			strings.Join([]string{"environment", "certificate", "chain", "trust_pool", "client_subject", "crl", "fqdn", "strict", "proxy_addresses", "client_ip", "timeout", "health"}, ", "))
+func (rc *Receiver) options() parse.Options {
+	return parse.Options{
+		"environment":     parse.One(&rc.Environment),
+		"chain":           parse.List(&rc.Chain),
+		"trust_pool":      rc.parseTrustPool,
+		"client_subject":  parse.List(&rc.ClientSubjects),
+		"crl":             parse.List(&rc.CRL),
+		"fqdn":            parse.List(&rc.FQDN),
+		"proxy_addresses": parse.List(&rc.ProxyAddresses),
+		"strict":          parse.Flag(&rc.Strict),
+		"client_ip":       parse.Flag(&rc.ClientIP),
+		"timeout":         parse.Duration(&rc.Timeout),
+		"health":          parse.One(&rc.Health),
 	}
+}
+
+func (rc *Receiver) parseTrustPool(d *caddyfile.Dispenser) error {
+	if !d.NextArg() || rc.TrustPoolRaw != nil {
+		return d.ArgErr()
+	}
+	provider := d.Val()
+	pool, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+provider)
+	if err != nil {
+		return err
+	}
+	rc.TrustPoolRaw = caddyconfig.JSONModuleObject(pool, "provider", provider, nil)
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/mocksigner"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
@@ -119,31 +120,15 @@ func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 //	}
 func (a *Agent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // mock
-	if d.NextArg() {
-		return d.ArgErr()
+	return parse.Options{"fault": a.parseFault, "delay": parse.Duration(&a.Delay)}.Block(d, "smartcard_agent mock")
+}
+
+func (a *Agent) parseFault(d *caddyfile.Dispenser) error {
+	fault, err := mocksigner.ParseFault(d.RemainingArgs()...)
+	if err != nil {
+		return d.Err(err.Error())
 	}
-	for d.NextBlock(0) {
-		switch option := d.Val(); option {
-		case "fault":
-			fault, err := mocksigner.ParseFault(d.RemainingArgs()...)
-			if err != nil {
-				return d.Err(err.Error())
-			}
-			a.Faults = append(a.Faults, fault)
-		case "delay":
-			var text string
-			if !d.AllArgs(&text) {
-				return d.ArgErr()
-			}
-			delay, err := caddy.ParseDuration(text)
-			if err != nil || delay < 0 {
-				return d.Errf("%q is not a duration such as 300ms", text)
-			}
-			a.Delay = caddy.Duration(delay)
-		default:
-			return d.Errf("unrecognized option %q of smartcard_agent mock", option)
-		}
-	}
+	a.Faults = append(a.Faults, fault)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/demo"
 )
 
@@ -125,23 +126,14 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Han
 //		token      <url>
 //	}
 func (d *Demo) UnmarshalCaddyfile(c *caddyfile.Dispenser) error {
-	c.Next() // countersign_demo
-	if c.NextArg() {
-		return c.ArgErr()
-	}
-	options := map[string]*string{
-		"client": &d.Client, "kid": &d.KID, "name": &d.Name, "public_url": &d.PublicURL, "service": &d.Service, "token": &d.Token,
-	}
-	for c.NextBlock(0) {
-		into, known := options[c.Val()]
-		if !known {
-			return c.Errf("unrecognized option %q of countersign_demo", c.Val())
-		}
-		if !c.AllArgs(into) {
-			return c.ArgErr()
-		}
-	}
-	return nil
+	return parse.Options{
+		"client":     parse.One(&d.Client),
+		"kid":        parse.One(&d.KID),
+		"name":       parse.One(&d.Name),
+		"public_url": parse.One(&d.PublicURL),
+		"service":    parse.One(&d.Service),
+		"token":      parse.One(&d.Token),
+	}.Directive(c)
 }
 
 // Interface guards.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/mockopenid"
 )
 
@@ -83,58 +84,32 @@ func (o *OpenID) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 //		}
 //	}
 func (o *OpenID) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // openid_mock
-	if d.NextArg() {
-		return d.ArgErr()
+	return parse.Options{"public_url": parse.One(&o.PublicURL), "person": o.parsePerson, "client": o.parseClient}.Directive(d)
+}
+
+func (o *OpenID) parsePerson(d *caddyfile.Dispenser) error {
+	var person mockopenid.Person
+	var level string
+	if !d.AllArgs(&person.ID, &person.Name, &level) {
+		return d.Err(`person takes a user id, a name and a level from 1 to 3: person 555086689106 "Alice Made-Up" 3`)
 	}
-	for d.NextBlock(0) {
-		switch option := d.Val(); option {
-		case "public_url":
-			if !d.AllArgs(&o.PublicURL) {
-				return d.ArgErr()
-			}
-		case "person":
-			var person mockopenid.Person
-			var level string
-			if !d.AllArgs(&person.ID, &person.Name, &level) {
-				return d.Err(`person takes a user id, a name and a level from 1 to 3: person 555086689106 "Alice Made-Up" 3`)
-			}
-			person.Level, _ = strconv.Atoi(level) // 0, which New refuses, where it is no number
-			o.People = append(o.People, person)
-		case "client":
-			if err := o.parseClient(d); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("unrecognized option %q of openid_mock", option)
-		}
-	}
+	person.Level, _ = strconv.Atoi(level) // 0, which New refuses, where it is no number
+	o.People = append(o.People, person)
 	return nil
 }
 
 func (o *OpenID) parseClient(d *caddyfile.Dispenser) error {
 	var client mockopenid.Client
-	if !d.AllArgs(&client.ID) {
-		return d.ArgErr()
+	if err := parse.One(&client.ID)(d); err != nil {
+		return err
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch option := d.Val(); option {
-		case "secret":
-			if !d.AllArgs(&client.Secret) {
-				return d.ArgErr()
-			}
-		case "redirect_uri":
-			client.RedirectURIs = append(client.RedirectURIs, d.RemainingArgs()...)
-		case "logout_uri":
-			if !d.AllArgs(&client.LogoutURI) {
-				return d.ArgErr()
-			}
-		default:
-			return d.Errf("unrecognized option %q of a client of openid_mock", option)
-		}
-	}
+	err := parse.Options{
+		"secret":       parse.One(&client.Secret),
+		"redirect_uri": parse.List(&client.RedirectURIs),
+		"logout_uri":   parse.One(&client.LogoutURI),
+	}.Block(d, "a client of openid_mock")
 	o.Clients = append(o.Clients, client)
-	return nil
+	return err
 }
 
 // Interface guards.

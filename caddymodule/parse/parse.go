@@ -1,8 +1,19 @@
-// Package parse reads the options of a block in a Caddyfile, in one way for all directives: each function takes what
-// stands behind the option's name, and refuses whatever else stands there, with the file and the line.
+// Package parse reads the options of a block in a Caddyfile, in one way for all directives. A directive lists its
+// options, each with what reads it:
+//
+//	parse.Options{
+//		"public_url": parse.One(&s.PublicURL),
+//		"timeout":    parse.Duration(&s.Timeout),
+//		"agent":      s.parseAgent,
+//	}
+//
+// What reads an option takes what stands behind its name, and refuses whatever else stands there, with the file and
+// the line.
 package parse
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,34 +22,82 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// One reads exactly one argument.
-func One(d *caddyfile.Dispenser, into *string) error {
-	if *into != "" {
-		return d.Errf("%s is given twice", d.Val())
-	}
-	if !d.AllArgs(into) {
-		return d.ArgErr()
-	}
-	return nil
+// Option reads what stands behind an option's name.
+type Option func(d *caddyfile.Dispenser) error
+
+// Options are those of a block, by their names.
+type Options map[string]Option
+
+// Directive reads a directive that takes nothing but a block. Its name comes next.
+func (o Options) Directive(d *caddyfile.Dispenser) error {
+	d.Next()
+	return o.Block(d, d.Val())
 }
 
-// List reads one or more arguments.
-func List(d *caddyfile.Dispenser, into *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*into = append(*into, args...)
-	return nil
-}
-
-// Flag reads an option that stands for itself.
-func Flag(d *caddyfile.Dispenser, into *bool) error {
+// Block reads the block that may follow; nothing else may. Of whom it is, an unknown option is told with.
+func (o Options) Block(d *caddyfile.Dispenser, of string) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	*into = true
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := o.Read(d, of); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// Read reads the option of which the name has just been read.
+func (o Options) Read(d *caddyfile.Dispenser, of string) error {
+	read := o[d.Val()]
+	if read == nil {
+		return d.Errf("unrecognized option %q of %s, which has: %s", d.Val(), of, strings.Join(slices.Sorted(maps.Keys(o)), ", "))
+	}
+	return read(d)
+}
+
+// One reads exactly one argument, once.
+func One[T ~string](into *T) Option {
+	return func(d *caddyfile.Dispenser) error {
+		if *into != "" {
+			return d.Errf("%s is given twice", d.Val())
+		}
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		*into = T(d.Val())
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		return nil
+	}
+}
+
+// named reads exactly one argument, and says of which option.
+func named(d *caddyfile.Dispenser) (name, text string, err error) {
+	name = d.Val()
+	err = One(&text)(d)
+	return name, text, err
+}
+
+// List reads one or more arguments.
+func List(into *[]string) Option {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		*into = append(*into, args...)
+		return nil
+	}
+}
+
+// Flag reads an option that stands for itself.
+func Flag(into *bool) Option {
+	return func(d *caddyfile.Dispenser) error {
+		*into = true
+		return NoMore(d)
+	}
 }
 
 // NoMore refuses arguments and blocks that nobody has asked for.
@@ -53,55 +112,70 @@ func NoMore(d *caddyfile.Dispenser) error {
 }
 
 // Count reads exactly one positive number.
-func Count(d *caddyfile.Dispenser, into *int) error {
-	var text string
-	if err := One(d, &text); err != nil {
-		return err
+func Count(into *int) Option {
+	return func(d *caddyfile.Dispenser) error {
+		name, text, err := named(d)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n <= 0 {
+			return d.Errf("%s %q is not a positive number", name, text)
+		}
+		*into = n
+		return nil
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n <= 0 {
-		return d.Errf("%q is not a positive number", text)
-	}
-	*into = n
-	return nil
 }
 
-// Rate reads exactly one number of tokens a minute, such as 300/m.
-func Rate(d *caddyfile.Dispenser, into *int) error {
-	var text string
-	if err := One(d, &text); err != nil {
-		return err
+// PerMinute reads exactly one number a minute, such as 300/m.
+func PerMinute(into *int) Option { return per("/m", "a minute, such as 300/m", into) }
+
+// PerSecond reads exactly one number a second, such as 60/s.
+func PerSecond(into *int) Option { return per("/s", "a second, such as 60/s", into) }
+
+func per(unit, words string, into *int) Option {
+	return func(d *caddyfile.Dispenser) error {
+		name, text, err := named(d)
+		if err != nil {
+			return err
+		}
+		number, ofUnit := strings.CutSuffix(text, unit)
+		n, err := strconv.Atoi(number)
+		if !ofUnit || err != nil || n <= 0 {
+			return d.Errf("%s %q is not a rate; write the number %s", name, text, words)
+		}
+		*into = n
+		return nil
 	}
-	number, perMinute := strings.CutSuffix(text, "/m")
-	n, err := strconv.Atoi(number)
-	if !perMinute || err != nil || n <= 0 {
-		return d.Errf("%q is not a rate; write the number a minute, such as 300/m", text)
-	}
-	*into = n
-	return nil
 }
 
-// Size reads exactly one number of bytes, such as 10MiB.
-func Size(d *caddyfile.Dispenser, into *int64) error {
-	var text string
-	if err := One(d, &text); err != nil {
-		return err
+// Size reads exactly one number of bytes, such as 10MiB, of at most 1 TiB.
+func Size(into *int64) Option {
+	return func(d *caddyfile.Dispenser) error {
+		name, text, err := named(d)
+		if err != nil {
+			return err
+		}
+		n, err := humanize.ParseBytes(text)
+		if err != nil || n == 0 || n > 1<<40 {
+			return d.Errf("%s %q is not a size such as 10MiB", name, text)
+		}
+		*into = int64(n)
+		return nil
 	}
-	n, err := humanize.ParseBytes(text)
-	if err != nil || n == 0 || n > 1<<40 {
-		return d.Errf("%q is not a size such as 10MiB", text)
-	}
-	*into = int64(n)
-	return nil
 }
 
 // Duration reads exactly one duration, such as 30m or 7d.
-func Duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	var text string
-	if err := One(d, &text); err != nil {
-		return err
+func Duration(into *caddy.Duration) Option {
+	return func(d *caddyfile.Dispenser) error {
+		if err := NextDuration(d, into); err != nil {
+			return err
+		}
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		return nil
 	}
-	return readDuration(d, text, into)
 }
 
 // NextDuration reads the next of several arguments as a duration.
@@ -109,13 +183,9 @@ func NextDuration(d *caddyfile.Dispenser, into *caddy.Duration) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
-	return readDuration(d, d.Val(), into)
-}
-
-func readDuration(d *caddyfile.Dispenser, text string, into *caddy.Duration) error {
-	parsed, err := caddy.ParseDuration(text)
+	parsed, err := caddy.ParseDuration(d.Val())
 	if err != nil || parsed <= 0 {
-		return d.Errf("%q is not a duration such as 30s, 15m or 7d", text)
+		return d.Errf("%q is not a duration such as 30s, 15m or 7d", d.Val())
 	}
 	*into = caddy.Duration(parsed)
 	return nil

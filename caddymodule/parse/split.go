@@ -4,7 +4,7 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 // Split reads the block that follows: our own options by the functions given, and gathers all others under a name, for
 // a module of Caddy's or of a guest's to read.
-func Split(d *caddyfile.Dispenser, name string, own map[string]func(*caddyfile.Dispenser) error) (*caddyfile.Dispenser, error) {
+func Split(d *caddyfile.Dispenser, name string, own Options) (*caddyfile.Dispenser, error) {
 	head := d.Token()
 	head.Text = name
 	tokens := []caddyfile.Token{head}
@@ -12,7 +12,7 @@ func Split(d *caddyfile.Dispenser, name string, own map[string]func(*caddyfile.D
 	open.Text = "{"
 	tokens = append(tokens, open)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if read, ours := own[d.Val()]; ours {
+		if read := own[d.Val()]; read != nil {
 			if err := read(d); err != nil {
 				return nil, err
 			}

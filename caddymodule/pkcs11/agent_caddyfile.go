@@ -24,44 +24,22 @@ import (
 //	}
 func (a *Agent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // pkcs11
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := a.parseOption(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parse.Options{
+		"module":       parse.One(&a.Module),
+		"token":        parse.List(&a.Tokens),
+		"env":          parse.List(&a.Env),
+		"pin":          a.parsePIN,
+		"pin_timeout":  parse.Duration(&a.PINTimeout),
+		"call_timeout": parse.Duration(&a.CallTimeout),
+	}.Block(d, "smartcard_agent pkcs11")
 }
 
-func (a *Agent) parseOption(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
-	case "module":
-		if a.Module != "" {
-			return d.Err("module is given twice")
-		}
-		if !d.AllArgs(&a.Module) {
-			return d.ArgErr()
-		}
-		return nil
-	case "token":
-		return parse.List(d, &a.Tokens)
-	case "env":
-		return parse.List(d, &a.Env)
-	case "pin":
-		if a.PIN != nil {
-			return d.Err("pin is given twice")
-		}
-		a.PIN = &PIN{}
-		return a.PIN.parse(d)
-	case "pin_timeout":
-		return parse.Duration(d, &a.PINTimeout)
-	case "call_timeout":
-		return parse.Duration(d, &a.CallTimeout)
-	default:
-		return d.Errf("unrecognized option %q of smartcard_agent pkcs11", option)
+func (a *Agent) parsePIN(d *caddyfile.Dispenser) error {
+	if a.PIN != nil {
+		return d.Err("pin is given twice")
 	}
+	a.PIN = &PIN{}
+	return a.PIN.parse(d)
 }
 
 func (p *PIN) parse(d *caddyfile.Dispenser) error {
@@ -81,11 +59,9 @@ func (p *PIN) parse(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf("pin %q is not known; use terminal, pinentry or file", p.From)
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if option := d.Val(); p.From != "file" || option != "service_key" || d.NextArg() {
-			return d.Errf("unrecognized option %q of pin %s", option, p.From)
-		}
-		p.ServiceKey = true
+	options := parse.Options{}
+	if p.From == "file" {
+		options["service_key"] = parse.Flag(&p.ServiceKey)
 	}
-	return nil
+	return options.Block(d, "pin "+p.From)
 }

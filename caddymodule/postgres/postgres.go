@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/store"
 	"github.com/seed-dd2befc3/countersign/store/postgres"
 )
@@ -111,18 +112,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Err("store postgres takes one argument; a DSN with spaces in it stands in quotes")
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if d.Val() != "schema" {
-			return d.Errf("unrecognized option %q of store postgres", d.Val())
-		}
-		if p.Schema != "" {
-			return d.Err("schema is given twice")
-		}
-		if !d.AllArgs(&p.Schema) {
-			return d.ArgErr()
-		}
-	}
-	return nil
+	return parse.Options{"schema": parse.One(&p.Schema)}.Block(d, "store postgres")
 }
 
 // Interface guards.

@@ -151,12 +151,12 @@ func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	transport, err := parse.Split(d, "http", map[string]func(*caddyfile.Dispenser) error{
-		"base_url":       func(d *caddyfile.Dispenser) error { return parse.One(d, &b.BaseURL) },
-		"version":        func(d *caddyfile.Dispenser) error { return parse.One(d, &b.Version) },
-		"timeout":        func(d *caddyfile.Dispenser) error { return parse.Duration(d, &b.Timeout) },
-		"tries":          func(d *caddyfile.Dispenser) error { return parse.Count(d, &b.Tries) },
-		"retry_messages": func(d *caddyfile.Dispenser) error { b.RetryMessages = true; return parse.NoMore(d) },
+	transport, err := parse.Split(d, "http", parse.Options{
+		"base_url":       parse.One(&b.BaseURL),
+		"version":        parse.One(&b.Version),
+		"timeout":        parse.Duration(&b.Timeout),
+		"tries":          parse.Count(&b.Tries),
+		"retry_messages": parse.Flag(&b.RetryMessages),
 	})
 	if err != nil {
 		return err
