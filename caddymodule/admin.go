@@ -114,6 +114,7 @@ func (a *App) adminReady(r *http.Request) (int, any) {
 
 // gatewayStatus is the answer of /countersign/status.
 type gatewayStatus struct {
+	Problems    []problem            `json:"problems"` // what a person should look at
 	Environment Environment          `json:"environment"`
 	Version     signing.Version      `json:"version"`
 	Store       storeStatus          `json:"store"`
@@ -131,6 +132,8 @@ type storeStatus struct {
 	Needed   bool   `json:"needed"` // whether any site keeps sessions
 	Open     bool   `json:"open"`
 	Error    string `json:"error,omitempty"`
+
+	WriteError string `json:"writeError,omitempty"` // of the last write, if it failed
 }
 
 type clientStatus struct {
@@ -169,6 +172,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 		status.KeysError = err.Error()
 	}
 	asking.Wait()
+	status.Problems = problems(status, a.webhookStats(), a.expiries.All(), a.now())
 	return http.StatusOK, status
 }
 
@@ -181,6 +185,9 @@ func (a *App) storeStatus(ctx context.Context) storeStatus {
 			found.Error = "the store is not open"
 		}
 		return found
+	}
+	if timed, is := open.Store.(timedStore); is {
+		found.WriteError = timed.writeError()
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

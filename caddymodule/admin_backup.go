@@ -40,7 +40,7 @@ func adminBackup(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	began := time.Now()
 	out := &promptWriter{Writer: w, control: http.NewResponseController(w), within: backupStall}
-	summary, err := backup.Write(r.Context(), out, timedStore{open.Store, a.metrics.Value()}, a.now())
+	summary, err := backup.Write(r.Context(), out, newTimedStore(open.Store, a.metrics.Value()), a.now())
 	if err != nil {
 		a.logger.Error("a backup of the store broke off", slog.Any("error", err), slog.Int("records", summary.Records))
 		panic(http.ErrAbortHandler) // the status is told; the connection tells that it did not end

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -139,6 +140,15 @@ func (a *App) openIDStatus() []openid.Status {
 	found := make([]openid.Status, len(a.OpenID))
 	for i, o := range a.OpenID {
 		found[i] = o.provider.Value().Status()
+	}
+	return found
+}
+
+// openIDErrors are why the providers could not be read, by issuer; empty for those that could.
+func (a *App) openIDErrors() map[string]string {
+	found := map[string]string{}
+	for _, status := range a.openIDStatus() {
+		found[status.Issuer] = cmp.Or(providerError(status), found[status.Issuer])
 	}
 	return found
 }

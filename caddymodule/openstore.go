@@ -58,7 +58,7 @@ func (a *App) openStore() (*openStore, error) {
 		if err != nil {
 			return nil, errors.Join(err, opened.Close())
 		}
-		return newOpenStore(timedStore{spoiled(opened), a.metrics.Value()}, a.metrics.Value(), a.now), nil
+		return newOpenStore(newTimedStore(spoiled(opened), a.metrics.Value()), a.metrics.Value(), a.now), nil
 	})
 	if err != nil && !errors.Is(err, store.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)

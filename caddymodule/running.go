@@ -57,5 +57,6 @@ type standing struct{ *App }
 func (s standing) KeySets() []jwks.SourceStatus             { return s.keys.Status() }
 func (s standing) Webhooks() webhook.Stats                  { return s.webhookStats() }
 func (s standing) Catalogues() []bars.SourceStatus          { return s.catalogues() }
+func (s standing) OpenID() map[string]string                { return s.openIDErrors() }
 func (s standing) Revocations() []*certificates.Revocations { return s.revocations() }
 func (s standing) Expiries() []metrics.Expiry               { return s.expiries.All() }

@@ -4,16 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// timedStore measures each call of a store.
+// timedStore measures each call of a store, and remembers why the last write failed, if it did.
 type timedStore struct {
 	store.Store
 	metrics *metrics.Metrics
+	failed  *atomic.Value // string: empty after a write that succeeded
+}
+
+func newTimedStore(s store.Store, m *metrics.Metrics) timedStore {
+	return timedStore{Store: s, metrics: m, failed: &atomic.Value{}}
+}
+
+// writeError is why the last write failed; empty if it did not. A store may be read and still take no writes, as where
+// its disk is full.
+func (t timedStore) writeError() string {
+	why, _ := t.failed.Load().(string)
+	return why
+}
+
+// wrote remembers how a write ended. A conflict is an answer, and a caller who went away says nothing of the store.
+func (t timedStore) wrote(err error) {
+	switch {
+	case err == nil || errors.As(err, new(*store.Conflict)):
+		t.failed.Store("")
+	case !errors.Is(err, context.Canceled):
+		t.failed.Store(err.Error())
+	}
 }
 
 // begin starts the clock and a span for one call, and returns how to end both.
@@ -47,6 +70,7 @@ func (t timedStore) Commit(ctx context.Context, batch store.Batch) error {
 	ctx, end := t.begin(ctx, "commit")
 	err := t.Store.Commit(ctx, batch)
 	end(err)
+	t.wrote(err)
 	return err
 }
 

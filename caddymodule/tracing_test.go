@@ -18,7 +18,7 @@ func TestSpansStandBelowCaddys(t *testing.T) {
 	provider := trace.NewTracerProvider(trace.WithSyncer(exporter))
 	ctx, caddys := provider.Tracer("caddy").Start(t.Context(), "request")
 	within, end := span(ctx, "countersign authenticate")
-	sessions := timedStore{memory.New(memory.Options{}), metrics.New(running.standing)}
+	sessions := newTimedStore(memory.New(memory.Options{}), metrics.New(running.standing))
 	if _, err := sessions.Get(within, "session/none"); err != nil {
 		t.Fatal(err)
 	}

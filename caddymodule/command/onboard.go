@@ -200,7 +200,7 @@ func (o *onboardRun) doneCommand() *cobra.Command {
 		}
 		step := bars.Step(args[0])
 		if _, err := o.saved.Letter(step); err != nil {
-			return err
+			return fmt.Errorf("%w; the steps that people do are register, certificate, dns and catalogue", err)
 		}
 		if o.saved.Done == nil {
 			o.saved.Done = map[bars.Step]string{}

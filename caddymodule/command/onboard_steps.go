@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,12 @@ readable by you alone. A supplier with many providers makes one for each on PROD
 		if o.saved.KID == "" {
 			return errors.New("the kid is not known; give --name (of the supplier or provider) or --kid")
 		}
+		if path := filepath.Join(o.dir, o.saved.KID+".pem"); (cmd.Flags().Changed("app-id") || cmd.Flags().Changed("app-name")) && exists(path) {
+			return out.answer(map[string]string{"private_key": path, "next": o.next()}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Noted. The key %s is there already, and is left as it is.\n\nNext: %s\n", path, o.next())
+				return err
+			})
+		}
 		made, err := makeKeys(o.saved.KID, o.dir, 4096)
 		if err != nil {
 			return err
@@ -69,6 +76,11 @@ readable by you alone. A supplier with many providers makes one for each on PROD
 			return o.tell(w, "")
 		})
 	})
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // requested is the answer of the step csr.

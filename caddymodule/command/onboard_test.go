@@ -35,6 +35,10 @@ func TestOnboarding(t *testing.T) {
 	mustSay(t, run("portal", "--environment", "int", "--name", "MySupplier"), "callback URL", "(Integration Testing Environment)", "(Sandbox Environment)", "owned by the team", "API key", "--app-id")
 	mustSay(t, run("status"), "portal", "open", "Next: make the application")
 	mustSay(t, run("key", "--app-id", "4711", "--app-name", "my-app"), "MySupplier-INT-1.pem", "MySupplier-INT-1.jwks.json", "Next: caddy countersign onboard register")
+	mustSay(t, run("key", "--app-name", "my-app"), "is there already", "Next: caddy countersign onboard register") // as portal's next step says
+	if said := execute(t, onboardCommand(), "done", "foo", "--dir", dir); said.err == nil || !strings.Contains(said.err.Error(), "register, certificate, dns and catalogue") {
+		t.Errorf("done foo: %v", said.err)
+	}
 	mustSay(t, run("register"), "To:      api.management@nhs.net", "Environment:       INT", "4711", "my-app", "MySupplier-INT-1", "(Integration Testing Environment)",
 		"Attach:  "+file("MySupplier-INT-1.pub.pem"), "done register")
 	mustSay(t, run("done", "register"), "Next: caddy countersign onboard csr")

@@ -13,13 +13,13 @@ import (
 // Expiry is when a certificate expires: that of an issuer, of a chain, or our own, as the kind says.
 type Expiry struct {
 	Kind, Subject string
-	At            time.Time
+	From, At      time.Time // its whole life
 }
 
 // Expiries are those of the certificates that a configuration depends on. The zero value is ready for use.
 type Expiries struct {
 	mu  sync.Mutex
-	all map[[2]string]time.Time // by kind and subject
+	all map[[2]string]Expiry // by kind and subject
 }
 
 // Watch notes when certificates expire.
@@ -28,9 +28,9 @@ func (e *Expiries) Watch(kind string, certificates ...*x509.Certificate) {
 	defer e.mu.Unlock()
 	for _, c := range certificates {
 		if e.all == nil {
-			e.all = map[[2]string]time.Time{}
+			e.all = map[[2]string]Expiry{}
 		}
-		e.all[[2]string{kind, subjectOf(c)}] = c.NotAfter
+		e.all[[2]string{kind, subjectOf(c)}] = Expiry{kind, subjectOf(c), c.NotBefore, c.NotAfter}
 	}
 }
 
@@ -39,8 +39,8 @@ func (e *Expiries) All() []Expiry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := make([]Expiry, 0, len(e.all))
-	for of, at := range e.all {
-		all = append(all, Expiry{of[0], of[1], at})
+	for _, of := range e.all {
+		all = append(all, of)
 	}
 	return all
 }

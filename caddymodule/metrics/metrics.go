@@ -45,6 +45,7 @@ type Standing interface {
 	KeySets() []jwks.SourceStatus
 	Webhooks() webhook.Stats
 	Catalogues() []bars.SourceStatus
+	OpenID() map[string]string // by issuer, what went wrong when it was last asked; empty where nothing did
 	Revocations() []*certificates.Revocations
 	Expiries() []Expiry
 }
@@ -91,7 +92,7 @@ func New(running func() Standing) *Metrics {
 
 // Register has a configuration's registry show them.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

@@ -35,7 +35,11 @@ func TestAdminIsAsDescribed(t *testing.T) {
 		}
 	}
 	get("/ready", http.StatusOK)
-	get("/status", http.StatusOK)
+	var status struct{ Problems []struct{ What string } }
+	get("/status", http.StatusOK).JSON(t, &status)
+	if p := status.Problems; len(p) != 1 || p[0].What != "There never was a key set of client away; its requests are refused" {
+		t.Errorf("the problems are %+v", p)
+	}
 	for _, list := range []string{"/sessions", "/deliveries", "/refusals"} {
 		get(list+"?limit=1", http.StatusOK)
 		get(list+"?limit=0", http.StatusBadRequest)

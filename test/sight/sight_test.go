@@ -23,6 +23,10 @@ const caddyfile = `{
 ` + gateway.Options + `	metrics
 	countersign {
 		environment int
+		openid http://localhost:9 {
+			client_id gateway
+			secret secret
+		}
 		client acme {
 			key acme-1 %[1]s
 			callback http://localhost:9/signed

@@ -1,0 +1,112 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/oauth/openid"
+	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
+	"github.com/seed-dd2befc3/countersign/store"
+	"github.com/seed-dd2befc3/countersign/store/memory"
+)
+
+// TestProblems: everything that is wrong is told once, in the words of the alert rule for it, and nothing else.
+func TestProblems(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	client := func(id string, set jwks.SourceStatus) clientStatus {
+		return clientStatus{ID: id, Status: statusApproved, KeySets: []keySetStatus{{SourceStatus: set}}}
+	}
+	status := gatewayStatus{
+		Store: storeStatus{Open: true, WriteError: "no space left"},
+		Services: []serviceStatus{{Health: signing.Health{Checks: map[string]signing.Check{
+			"agent:https://cards": {Status: "warn", Outcome: "agent_unreachable"}, "agent:https://well": {Status: "pass"}, "store": {Status: "pass"},
+		}}}},
+		Clients: []clientStatus{
+			client("well", jwks.SourceStatus{Read: now}), client("never", jwks.SourceStatus{Error: "no such host"}),
+			client("late", jwks.SourceStatus{Read: now, Error: "refused"}),
+		},
+		OpenID:      []openid.Status{{Issuer: "https://well"}, {Issuer: "https://care", Keys: []jwks.SourceStatus{{Error: "timeout"}}}},
+		Proxies:     []ProxyStatus{{}, {Catalogue: &bars.SourceStatus{Source: "catalogue.json", Error: "not JSON"}}},
+		Revocations: revocationStatus{Current: 2, Missing: 1},
+	}
+	hooks := webhook.Stats{
+		"well": {Pending: 1, Oldest: now.Add(-time.Minute)}, "acme": {Pending: 3, Oldest: now.Add(-time.Hour), Dead: 2},
+	}
+	expiries := []metrics.Expiry{{Kind: "issuer", Subject: "CN=later", At: now.AddDate(0, 2, 0)}, {Kind: "agent", Subject: "CN=managed", From: now.Add(-time.Hour), At: now.Add(11 * time.Hour)}, {Kind: "proxy", Subject: "CN=soon", At: now.AddDate(0, 0, 9)}}
+	want := []problem{
+		{"The session store refuses reads or writes", "no space left"},
+		{"Smartcard agent https://cards fails", "agent_unreachable"},
+		{"There never was a key set of client never; its requests are refused", "no such host"},
+		{"The key set of client late cannot be read", "refused"},
+		{"OpenID provider https://care cannot be read", "timeout"},
+		{"Endpoint catalogue catalogue.json could not be read", "not JSON"},
+		{"Revocation lists are missing or should have been renewed", "1 missing, 0 expired"},
+		{"Certificate CN=soon (proxy) expires within 30 days", "2026-12-01"},
+		{"Client acme has not taken a webhook for half an hour", "3 wait"},
+		{"Webhooks of client acme are dead letters", "2 of them"},
+	}
+	got := problems(status, hooks, expiries, now)
+	if len(got) != len(want) {
+		t.Fatalf("%d problems: %+v", len(got), got)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("got %+v, want %+v", got[i], want[i])
+		}
+	}
+	if well := problems(gatewayStatus{}, nil, nil, now); well == nil || len(well) != 0 {
+		t.Errorf("where all is well there is %+v", well)
+	}
+
+	// The alert rules begin with the same words, with a label for each name.
+	rules, err := os.ReadFile("../monitoring/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`\{\{ .*? \}\}`).ReplaceAllString(strings.ReplaceAll(string(rules), " of {{ $labels.host }} are missing", " are missing"), "…")
+	names := strings.NewReplacer("https://cards", "…", "client never", "client …", "client late", "client …", "https://care", "…", "catalogue.json", "…",
+		"CN=soon (proxy)", "… (…)", "acme", "…")
+	for _, p := range want {
+		if what := names.Replace(p.What); !strings.Contains(said, "summary: "+what) && !strings.Contains(said, `summary: "`+what) {
+			t.Errorf("no alert rule begins with %q", what)
+		}
+	}
+}
+
+// fullStore takes no writes while it is full.
+type fullStore struct {
+	store.Store
+	full bool
+}
+
+func (f *fullStore) Commit(ctx context.Context, batch store.Batch) error {
+	if f.full {
+		return errors.New("no space left on device")
+	}
+	return f.Store.Commit(ctx, batch)
+}
+
+// TestWriteErrorIsRemembered: a store that reads but does not write is told of, until a write succeeds.
+func TestWriteErrorIsRemembered(t *testing.T) {
+	disk := &fullStore{Store: memory.New(memory.Options{}), full: true}
+	timed := newTimedStore(disk, metrics.New(func() metrics.Standing { return nil }))
+	write := func() error {
+		return timed.Commit(t.Context(), store.Batch{})
+	}
+	if write() == nil || !strings.Contains(timed.writeError(), "no space left") {
+		t.Errorf("a write to a full disk leaves %q", timed.writeError())
+	}
+	disk.full = false
+	if err := write(); err != nil || timed.writeError() != "" {
+		t.Errorf("%v, and afterwards %q", err, timed.writeError())
+	}
+}
