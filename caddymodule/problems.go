@@ -29,60 +29,78 @@ type problem struct {
 // problems are what is wrong at this moment, the store's first; none where all is well. Unlike the alert rules they do
 // not wait for how long it lasts.
 func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expiry, now time.Time) []problem {
-	found := []problem{}
-	add := func(detail, what string, args ...any) {
-		found = append(found, problem{fmt.Sprintf(what, args...), detail})
-	}
+	found := problemList{}
 	if err := cmp.Or(status.Store.Error, status.Store.WriteError); err != "" {
-		add(err, "The session store refuses reads or writes")
+		found.add(err, "The session store refuses reads or writes")
 	}
 	for _, service := range status.Services {
 		for _, name := range slices.Sorted(maps.Keys(service.Checks)) {
 			if agent, is := strings.CutPrefix(name, agentCheck); is && service.Checks[name].Status != passing {
-				add(service.Checks[name].Outcome, "Smartcard agent %s fails", agent)
+				found.add(service.Checks[name].Outcome, "Smartcard agent %s fails", agent)
 			}
 		}
 	}
+	found.unread(status)
+	found.expiring(expiries, now)
+	found.undelivered(hooks, now)
+	return found
+}
+
+type problemList []problem
+
+func (l *problemList) add(detail, what string, args ...any) {
+	*l = append(*l, problem{fmt.Sprintf(what, args...), detail})
+}
+
+// unread adds what others publish and could not be read: key sets, providers, catalogues, revocation lists.
+func (l *problemList) unread(status gatewayStatus) {
 	for _, client := range status.Clients {
 		for _, set := range client.KeySets {
 			switch {
 			case set.Error == "" || client.Status == statusRevoked:
 			case set.Read.IsZero():
-				add(set.Error, "There never was a key set of client %s; its requests are refused", client.ID)
+				l.add(set.Error, "There never was a key set of client %s; its requests are refused", client.ID)
 			default:
-				add(set.Error, "The key set of client %s cannot be read", client.ID)
+				l.add(set.Error, "The key set of client %s cannot be read", client.ID)
 			}
 		}
 	}
 	for _, provider := range status.OpenID {
 		if err := providerError(provider); err != "" {
-			add(err, "OpenID provider %s cannot be read", provider.Issuer)
+			l.add(err, "OpenID provider %s cannot be read", provider.Issuer)
 		}
 	}
 	for _, proxy := range status.Proxies {
 		if proxy.Catalogue != nil && proxy.Catalogue.Error != "" {
-			add(proxy.Catalogue.Error, "Endpoint catalogue %s could not be read", proxy.Catalogue.Source)
+			l.add(proxy.Catalogue.Error, "Endpoint catalogue %s could not be read", proxy.Catalogue.Source)
 		}
 	}
 	if lists := status.Revocations; lists.Missing+lists.Expired > 0 {
-		add(fmt.Sprintf("%d missing, %d expired", lists.Missing, lists.Expired), "Revocation lists are missing or should have been renewed")
+		l.add(fmt.Sprintf("%d missing, %d expired", lists.Missing, lists.Expired), "Revocation lists are missing or should have been renewed")
 	}
-	// Caddy renews those that it manages, some of which live for hours, when a third of their life is left.
+}
+
+// expiring adds certificates, the first to expire first. Caddy renews those that it manages, some of which live for
+// hours, when a third of their life is left.
+func (l *problemList) expiring(expiries []metrics.Expiry, now time.Time) {
 	slices.SortFunc(expiries, func(a, b metrics.Expiry) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Subject, b.Subject)) })
 	for _, of := range expiries {
 		if left := of.At.Sub(now); left < expiresSoon && (of.From.IsZero() || left < of.At.Sub(of.From)/4) {
-			add(of.At.UTC().Format(time.DateOnly), "Certificate %s (%s) expires within 30 days", of.Subject, of.Kind)
+			l.add(of.At.UTC().Format(time.DateOnly), "Certificate %s (%s) expires within 30 days", of.Subject, of.Kind)
 		}
 	}
+}
+
+// undelivered adds webhooks that nobody takes.
+func (l *problemList) undelivered(hooks webhook.Stats, now time.Time) {
 	for _, client := range slices.Sorted(maps.Keys(hooks)) {
 		if oldest := hooks[client].Oldest; !oldest.IsZero() && now.Sub(oldest) > hookIsLate {
-			add(fmt.Sprintf("%d wait", hooks[client].Pending), "Client %s has not taken a webhook for half an hour", client)
+			l.add(fmt.Sprintf("%d wait", hooks[client].Pending), "Client %s has not taken a webhook for half an hour", client)
 		}
 		if dead := hooks[client].Dead; dead > 0 {
-			add(fmt.Sprintf("%d of them", dead), "Webhooks of client %s are dead letters", client)
+			l.add(fmt.Sprintf("%d of them", dead), "Webhooks of client %s are dead letters", client)
 		}
 	}
-	return found
 }
 
 // providerError is why what a provider publishes could not be read at the last attempt, its keys included.
