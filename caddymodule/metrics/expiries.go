@@ -91,18 +91,25 @@ func subjectOf(c *x509.Certificate) string {
 	return strings.Join(c.DNSNames, " ")
 }
 
-var expiryDesc = prometheus.NewDesc("countersign_certificate_expiry_timestamp_seconds",
-	"When a certificate that the gateway depends on expires.", []string{"kind", "subject"}, nil)
+var (
+	expiryLabels = []string{"kind", "subject"}
+
+	expiryDesc = prometheus.NewDesc("countersign_certificate_expiry_timestamp_seconds",
+		"When a certificate that the gateway depends on expires.", expiryLabels, nil)
+	beginDesc = prometheus.NewDesc("countersign_certificate_start_timestamp_seconds",
+		"Since when a certificate that the gateway depends on is valid.", expiryLabels, nil)
+)
 
 // expiryCollector tells of the certificates of the configuration that runs.
 type expiryCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
-func (expiryCollector) Describe(to chan<- *prometheus.Desc) { to <- expiryDesc }
+func (expiryCollector) Describe(to chan<- *prometheus.Desc) { to <- expiryDesc; to <- beginDesc }
 
 // Collect implements prometheus.Collector.
 func (e expiryCollector) Collect(to chan<- prometheus.Metric) {
 	for _, of := range ask(e.Metrics, Standing.Expiries) {
 		to <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, float64(of.At.Unix()), of.Kind, of.Subject)
+		to <- prometheus.MustNewConstMetric(beginDesc, prometheus.GaugeValue, float64(of.From.Unix()), of.Kind, of.Subject)
 	}
 }
