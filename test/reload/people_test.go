@@ -73,11 +73,13 @@ func (m *metered) CloseIdleConnections() { m.next.CloseIdleConnections() }
 // rate is broken connections per request.
 func (m *meter) rate() float64 { return float64(m.broken) / float64(max(m.requests, 1)) }
 
-// allowed is how many broken connections chance may make of another meter's rate: four standard deviations over
-// what is expected of it.
+// allowed is how many broken connections chance may make of another meter's rate: four standard deviations over what is
+// expected of it. A reload meets all callers at one time, so that connections break in groups of as many; and the other's
+// rate comes of chance as well.
 func (m *meter) allowed(other *meter) float64 {
 	expected := other.rate() * float64(m.requests)
-	return expected + 4*math.Sqrt(expected+1)
+	share := float64(m.requests) / float64(max(other.requests, 1))
+	return expected + 4*math.Sqrt(callers*(expected+1)*(1+share))
 }
 
 func (m *meter) String() string {
