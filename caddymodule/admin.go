@@ -114,7 +114,7 @@ func (a *App) adminReady(r *http.Request) (int, any) {
 
 // gatewayStatus is the answer of /countersign/status.
 type gatewayStatus struct {
-	Problems    []problem            `json:"problems"` // what a person should look at
+	Problems    []adminapi.Problem   `json:"problems"` // what a person should look at
 	Environment Environment          `json:"environment"`
 	Version     signing.Version      `json:"version"`
 	Store       storeStatus          `json:"store"`

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
@@ -20,15 +21,9 @@ const (
 	agentCheck  = "agent:"            // and the agent's address, the name of a check
 )
 
-// problem is something that a person should look at. What is in the words of the alert rules (monitoring/alerts.yml).
-type problem struct {
-	What   string `json:"what"`
-	Detail string `json:"detail,omitempty"`
-}
-
 // problems are what is wrong at this moment, the store's first; none where all is well. Unlike the alert rules they do
 // not wait for how long it lasts.
-func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expiry, now time.Time) []problem {
+func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expiry, now time.Time) []adminapi.Problem {
 	found := problemList{}
 	if err := cmp.Or(status.Store.Error, status.Store.WriteError); err != "" {
 		found.add(err, "The session store refuses reads or writes")
@@ -46,10 +41,10 @@ func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expi
 	return found
 }
 
-type problemList []problem
+type problemList []adminapi.Problem
 
 func (l *problemList) add(detail, what string, args ...any) {
-	*l = append(*l, problem{fmt.Sprintf(what, args...), detail})
+	*l = append(*l, adminapi.Problem{What: fmt.Sprintf(what, args...), Detail: detail})
 }
 
 // unread adds what others publish and could not be read: key sets, providers, catalogues, revocation lists.

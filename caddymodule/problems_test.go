@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
@@ -42,17 +43,17 @@ func TestProblems(t *testing.T) {
 		"well": {Pending: 1, Oldest: now.Add(-time.Minute)}, "acme": {Pending: 3, Oldest: now.Add(-time.Hour), Dead: 2},
 	}
 	expiries := []metrics.Expiry{{Kind: "issuer", Subject: "CN=later", At: now.AddDate(0, 2, 0)}, {Kind: "agent", Subject: "CN=managed", From: now.Add(-time.Hour), At: now.Add(11 * time.Hour)}, {Kind: "proxy", Subject: "CN=soon", At: now.AddDate(0, 0, 9)}}
-	want := []problem{
-		{"The session store refuses reads or writes", "no space left"},
-		{"Smartcard agent https://cards fails", "agent_unreachable"},
-		{"There never was a key set of client never; its requests are refused", "no such host"},
-		{"The key set of client late cannot be read", "refused"},
-		{"OpenID provider https://care cannot be read", "timeout"},
-		{"Endpoint catalogue catalogue.json could not be read", "not JSON"},
-		{"Revocation lists are missing or should have been renewed", "1 missing, 0 expired"},
-		{"Certificate CN=soon (proxy) expires within 30 days", "2026-12-01"},
-		{"Client acme has not taken a webhook for half an hour", "3 wait"},
-		{"Webhooks of client acme are dead letters", "2 of them"},
+	want := []adminapi.Problem{
+		{What: "The session store refuses reads or writes", Detail: "no space left"},
+		{What: "Smartcard agent https://cards fails", Detail: "agent_unreachable"},
+		{What: "There never was a key set of client never; its requests are refused", Detail: "no such host"},
+		{What: "The key set of client late cannot be read", Detail: "refused"},
+		{What: "OpenID provider https://care cannot be read", Detail: "timeout"},
+		{What: "Endpoint catalogue catalogue.json could not be read", Detail: "not JSON"},
+		{What: "Revocation lists are missing or should have been renewed", Detail: "1 missing, 0 expired"},
+		{What: "Certificate CN=soon (proxy) expires within 30 days", Detail: "2026-12-01"},
+		{What: "Client acme has not taken a webhook for half an hour", Detail: "3 wait"},
+		{What: "Webhooks of client acme are dead letters", Detail: "2 of them"},
 	}
 	got := problems(status, hooks, expiries, now)
 	if len(got) != len(want) {

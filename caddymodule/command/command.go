@@ -42,6 +42,7 @@ func commands() []func() *cobra.Command {
 		onboardCommand,
 		sessionsCommand,
 		signCommand,
+		statusCommand,
 		storeCommand,
 		tokenCommand,
 		verifyCommand,

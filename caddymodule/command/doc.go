@@ -9,6 +9,7 @@
 //	for BaRS      onboard    leads through connecting a system, step by step         onboard.go, onboard_steps.go
 //	              doctor     finds what keeps a sender or a receiver from working    doctor*.go
 //	for gateways  client     checks a client's key and writes its Caddyfile block    client.go
+//	              status     tells what is wrong at this moment                      status.go
 //	              sessions   lists signing sessions, or explains one                 sessions.go
 //	              deliveries lists webhooks, explains them, delivers them again      deliveries.go
 //	              why        tells which check refused a request, and what to do     why.go, logsearch.go, advice.go
