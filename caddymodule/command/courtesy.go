@@ -38,10 +38,14 @@ func usageOnError(cmd *cobra.Command) {
 		}
 	case check != nil:
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
+			err := check(cmd, args)
+			switch {
+			case err == nil:
+				return nil
+			case len(args) > 0 && check(cmd, args[:1]) != nil && check(cmd, nil) == nil: // what it is about stands in a flag
+				return fmt.Errorf("it takes flags alone, and %q is none; %s", args[0], seeHelp(cmd))
 			}
-			return nil
+			return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
 		}
 	}
 }

@@ -26,6 +26,8 @@ func TestMistypedCommands(t *testing.T) {
 		"deliveries lst":       `there is no command "lst"; see caddy countersign deliveries --help`,
 		"deliveries --address": "unknown flag: --address; see caddy countersign deliveries --help",
 		"why":                  "accepts 1 arg(s), received 0; write: caddy countersign why <request id> [flags]",
+		"audit verify here":    `it takes flags alone, and "here" is none; see caddy countersign audit verify --help`,
+		"sessions a b":         "accepts at most 1 arg(s), received 2; write: caddy countersign sessions [<id>] [flags]",
 		"jwks one":             "give a kid and a PEM file for each key; write: caddy countersign jwks <kid> <PEM file> [<kid> <PEM file>]... [flags]",
 		"sessions --stat x":    "unknown flag: --stat; see caddy countersign sessions --help",
 	} {

@@ -139,7 +139,7 @@ func listDeliveries(w io.Writer, l adminapi.DeliveryList) {
 		table.row(d.ID, d.Client, string(d.State), d.Type, since, strconv.Itoa(d.Attempts), last, next)
 	}
 	table.end()
-	fmt.Fprintf(w, "%d webhooks. Explain one with: caddy countersign deliveries show <id>\n", len(l.Deliveries))
+	fmt.Fprintf(w, "%s. Explain one with: caddy countersign deliveries show <id>\n", counted(len(l.Deliveries), "webhook"))
 	if l.Next != "" {
 		fmt.Fprintf(w, "There are more: --after %s\n", shown(l.Next))
 	}

@@ -70,7 +70,7 @@ func listSessions(w io.Writer, l adminapi.SessionList) {
 		table.row(s.ID, s.Client, string(s.State), strconv.Itoa(s.Items), strconv.Itoa(s.Tries), minute(s.Created), reason)
 	}
 	table.end()
-	fmt.Fprintf(w, "%d sessions. Explain one with: caddy countersign sessions <session>\n", len(l.Sessions))
+	fmt.Fprintf(w, "%s. Explain one with: caddy countersign sessions <id>\n", counted(len(l.Sessions), "session"))
 	if l.Next != "" {
 		fmt.Fprintf(w, "There are more: --after %s\n", shown(l.Next))
 	}

@@ -37,7 +37,7 @@ type storeAnswer struct {
 
 func (a storeAnswer) text(done string) func(io.Writer) error {
 	return func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "%s: %d records, as of %s.\n", done, a.Records, minute(a.Made))
+		_, err := fmt.Fprintf(w, "%s: %s, as of %s.\n", done, counted(a.Records, "record"), minute(a.Made))
 		return err
 	}
 }

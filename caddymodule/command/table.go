@@ -28,6 +28,14 @@ func (t table) end() {
 	fmt.Fprintln(t.Writer)
 }
 
+// counted is a number of things, of which each has this name.
+func counted(n int, name string) string {
+	if n != 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("%d %s", n, name)
+}
+
 // shown is a text as a terminal may get it.
 func shown(text string) string {
 	quoted := strconv.QuoteToGraphic(text)
