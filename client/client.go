@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ type Client struct {
 
 // claims of a signing request (contract: signing-service §1).
 type claims struct {
+	ID        string    `json:"jti"` // so that the same, asked for twice in a second, is two requests
 	Issuer    string    `json:"iss"`
 	Subject   string    `json:"sub"`
 	Audience  string    `json:"aud"`
@@ -53,7 +55,8 @@ type claims struct {
 }
 
 // Prepare makes the JWT that asks for the payloads to be signed by sub, the SDS user id of the person who
-// will sign. It can be sent for ten minutes. Whether the service takes it is for the service to say.
+// will sign. It can be sent for ten minutes, and is a request of its own, whatever was asked before. Whether the service
+// takes it is for the service to say.
 func (c *Client) Prepare(sub, algorithm string, payloads []Payload) (jwt string, err error) {
 	now := time.Now
 	if c.Now != nil {
@@ -65,6 +68,7 @@ func (c *Client) Prepare(sub, algorithm string, payloads []Payload) (jwt string,
 		audience = c.BaseURL
 	}
 	return c.Signer.Mint(claims{
+		ID:        rand.Text(),
 		Issuer:    c.ID,
 		Subject:   sub,
 		Audience:  audience,

@@ -58,6 +58,10 @@ func TestPrepareMakesTheJWT(t *testing.T) {
 		t.Errorf("claims %+v", got)
 	}
 
+	if twin, err := c.Prepare("555086689106", RS256, asked); err != nil || twin == jwt {
+		t.Errorf("asked for twice within a second it is one request (%v)", err)
+	}
+
 	c.Audience = "https://public/signing-service"
 	jwt, err = c.Prepare("555086689106", RS256, asked)
 	if err != nil {
