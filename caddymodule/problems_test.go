@@ -106,6 +106,11 @@ func TestWriteErrorIsRemembered(t *testing.T) {
 	if write() == nil || !strings.Contains(timed.writeError(), "no space left") {
 		t.Errorf("a write to a full disk leaves %q", timed.writeError())
 	}
+	timed.wrote(&store.Conflict{})
+	timed.wrote(context.Canceled)
+	if timed.writeError() == "" {
+		t.Error("what says nothing of the disk ended it")
+	}
 	disk.full = false
 	if err := write(); err != nil || timed.writeError() != "" {
 		t.Errorf("%v, and afterwards %q", err, timed.writeError())

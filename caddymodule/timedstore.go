@@ -29,12 +29,14 @@ func (t timedStore) writeError() string {
 	return why
 }
 
-// wrote remembers how a write ended. A conflict is an answer, and a caller who went away says nothing of the store.
+// wrote remembers how a write ended. A conflict is found before anything is written, and a caller who went away says
+// nothing of the store.
 func (t timedStore) wrote(err error) {
 	switch {
-	case err == nil || errors.As(err, new(*store.Conflict)):
+	case err == nil:
 		t.failed.Store("")
-	case !errors.Is(err, context.Canceled):
+	case errors.As(err, new(*store.Conflict)), errors.Is(err, context.Canceled):
+	default:
 		t.failed.Store(err.Error())
 	}
 }
