@@ -14,7 +14,7 @@
 // Nothing rests on Badger's own deletion: expiry stands in the record and is compared with the clock that was
 // handed in; Badger's time to live only clears away, later. The value log is never used, since a failed write to it
 // would go unseen. After a write that failed in Badger, nothing can be said about what is on the disk, so the store
-// serves nothing any more until it is opened again.
+// serves nothing any more until it is opened again, not even to those who began to read before (see verdict).
 package badger
 
 import (
@@ -42,6 +42,7 @@ type Options struct {
 	alone      bool                             // for tests: each batch in a transaction of its own
 	free       func(dir string) (uint64, error) // for tests: nil: freeBytes
 	migrations []migration                      // for tests: nil: migrations
+	commit     func(*engine.Txn) error          // for tests: nil: engine.Txn.Commit
 	patience   time.Duration                    // for tests: 0: DefaultPatience
 }
 
@@ -55,6 +56,9 @@ type Store struct {
 	alone bool // see Options
 
 	patience time.Duration // see DefaultPatience
+
+	commitTxn func(*engine.Txn) error // see Options
+	verdict   *verdict
 
 	mu      sync.RWMutex // held for reading while the queue is sent to
 	closed  bool
@@ -255,6 +259,12 @@ func (s *Store) read(ctx context.Context, run func(*transaction) error) error {
 	defer s.readers.Done()
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
+	if err := s.verdict.await(ctx, txn.ReadTs()); err != nil {
+		return err
+	}
+	if fault := s.fault.Load(); fault != nil {
+		return *fault
+	}
 	return run(&transaction{txn: txn, now: s.now()})
 }
 

@@ -41,6 +41,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.free == nil {
 		o.free = freeBytes
 	}
+	if o.commit == nil {
+		o.commit = (*engine.Txn).Commit
+	}
 	dir, err := prepareDir(o.Dir, o.Logger)
 	if err != nil {
 		return nil, err
@@ -53,6 +56,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		alone: o.alone,
 
 		patience: cmp.Or(o.patience, DefaultPatience),
+
+		commitTxn: o.commit,
 
 		queue:   make(chan *request, maxGroup),
 		done:    make(chan struct{}),
@@ -79,8 +84,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := markOpen(dir); err != nil {
 		return nil, errors.Join(unavailable("marking %s as open: %w", dir, err), s.db.Close())
 	}
+	s.verdict = newVerdict(s.latest())
 	go s.write()
 	return s, nil
+}
+
+// latest is Badger's timestamp of the last commit, with the writer at rest.
+func (s *Store) latest() uint64 {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	return txn.ReadTs()
 }
 
 // tuned are Badger's settings for small records, kept durably, by a process that does other things too.

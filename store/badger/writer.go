@@ -105,10 +105,14 @@ func (s *Store) commit(txn *engine.Txn, changes uint64) error {
 		err = txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, s.schema))
 	}
 	if err == nil {
-		err = txn.Commit()
+		err = s.commitTxn(txn)
 	}
 	if err != nil {
-		return s.fail(err)
+		err = s.fail(err)
+	}
+	s.verdict.given(s.latest())
+	if err != nil {
+		return err
 	}
 	s.told = true
 	s.batches.Add(changes)
