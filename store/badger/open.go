@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -78,6 +79,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.migrations == nil {
 		o.migrations = migrations
 	}
+	s.verdict = newVerdict(math.MaxUint64) // until the writer is there, nothing is on the way
 	if err := s.readAbout(ctx, o.migrations); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
