@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -39,8 +40,16 @@ func knownEngine(d *caddyfile.Dispenser, engine string) error {
 		}
 		known = append(known, info.ID.Name())
 	}
-	return d.Errf("there is no store %s in this build, which has %s; postgres is a package of its own: build with --with github.com/seed-dd2befc3/countersign/caddymodule/postgres",
-		engine, strings.Join(known, ", "))
+	return d.Err(noEngine(engine, known))
+}
+
+// noEngine says what a build has, and how to get what it could have.
+func noEngine(asked string, known []string) string {
+	said := fmt.Sprintf("there is no store %s in this build, which has %s", asked, strings.Join(known, ", "))
+	if slices.Contains(known, "postgres") {
+		return said
+	}
+	return said + "; postgres is a package of its own: build with --with github.com/seed-dd2befc3/countersign/caddymodule/postgres"
 }
 
 // Badger is the embedded store, in a directory of its own that one process at a time can open.

@@ -65,7 +65,7 @@ type rawInfo struct {
 	manufacturer [32]byte
 	flags        ulong
 	description  [32]byte
-	library      version
+	release      version // of the library
 }
 
 // rawSlot is CK_SLOT_INFO.

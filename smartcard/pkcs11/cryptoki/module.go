@@ -53,7 +53,7 @@ func (m *Module) Info() (string, error) {
 	if err := m.call(fGetInfo, uintptr(unsafe.Pointer(raw))); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s %s %d.%d", text(raw.manufacturer[:]), text(raw.description[:]), raw.library.Major, raw.library.Minor), nil
+	return fmt.Sprintf("%s %s %d.%d", text(raw.manufacturer[:]), text(raw.description[:]), raw.release.Major, raw.release.Minor), nil
 }
 
 // call calls a function of the list and makes what it returns an error.
