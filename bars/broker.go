@@ -12,7 +12,7 @@ import (
 )
 
 // Broker sends requests on to their receivers, as an http.RoundTripper below a reverse proxy. Whatever goes wrong
-// becomes an answer, as the contract's table has it (bars §1), so that it returns an error only where the sender
+// becomes an answer, as BAR-1.20 to BAR-1.25 have it, so that it returns an error only where the sender
 // has gone. It never sends a request twice by itself.
 type Broker struct {
 	Transport http.RoundTripper // with the proxy's certificate, and the chain that receivers are held to

@@ -103,7 +103,7 @@ func TestBrokerSends(t *testing.T) {
 }
 
 // What a receiver answers: the rows that are told in the proxy's own words, those that are passed on byte for byte, and
-// whose fault the log says it is (contract: bars §1, the table).
+// whose fault the log says it is (BAR-1.20 to BAR-1.26).
 func TestBrokerAnswers(t *testing.T) {
 	const outcome = `{"resourceType":"OperationOutcome","issue":[]}`
 	for _, c := range []struct {

@@ -37,7 +37,7 @@ type place struct {
 	fault   string // of an entry that was left out
 }
 
-// document is a catalogue's JSON (contract: bars §1).
+// document is a catalogue's JSON (BAR-1.28).
 type document struct {
 	Systems map[string]map[string]string `json:"NHSD-Target-Identifier"`
 }

@@ -45,7 +45,7 @@ func CheckServes(leaf *x509.Certificate, fqdn string) error {
 }
 
 // CheckNames holds a certificate to the rule that FQDN, CN and the only subject alternative name are one
-// (contract: bars §3, §4), compared without regard to case.
+// (BAR-3.9, BAR-4.5), compared without regard to case.
 func CheckNames(leaf *x509.Certificate, fqdn string) error {
 	if err := CheckServes(leaf, fqdn); err != nil {
 		return err

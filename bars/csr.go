@@ -10,10 +10,10 @@ import (
 	"fmt"
 )
 
-// minCertificateBits is the least that a certificate's RSA key may have (contract: bars §4).
+// minCertificateBits is the least that a certificate's RSA key may have (BAR-4.5).
 const minCertificateBits = 2048
 
-// NewRequest makes a certificate signing request, in PEM, as NHS England signs them (contract: bars §4): the FQDN is
+// NewRequest makes a certificate signing request, in PEM, as NHS England signs them (BAR-4.5): the FQDN is
 // the CN and the only subject alternative name, and nothing else is said; in particular no e-mail address.
 func NewRequest(fqdn string, key crypto.Signer) ([]byte, error) {
 	public, ok := key.Public().(*rsa.PublicKey)

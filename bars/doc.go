@@ -1,4 +1,4 @@
-// Package bars is the Booking and Referral Standard's proxy without its transport (contract: bars): who receives a
+// Package bars is the Booking and Referral Standard's proxy without its transport (BAR-1): who receives a
 // request, whether it may be sent, and what its sender is told where it fails. It is for whoever brokers, receives
 // or sends bookings and referrals.
 //
@@ -6,7 +6,7 @@
 //	target.go    the target identifier, which says who receives
 //	catalogue.go where each target is to be found
 //	source.go    … as a file or an address that is looked at again and again
-//	proxy.go     the checks of a request, in the contract's order
+//	proxy.go     the checks of a request, in the order of BAR-1.4
 //	answer.go    what a receiver's answer, or its silence, becomes
 //	quota.go     how many requests an application may send
 //	sandbox.go   the receiver that is built in

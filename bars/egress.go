@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// Egress are the addresses that the environment's public proxy calls receivers from (contract: bars §3).
+// Egress are the addresses that the environment's public proxy calls receivers from (BAR-3.4).
 func Egress(environment Environment) []netip.Prefix {
 	addresses := map[Environment][]string{
 		Integration: {"35.197.254.55", "35.246.55.143"},

@@ -37,7 +37,7 @@ func (p *Proxy) capabilities(w http.ResponseWriter, r *http.Request) {
 		"Booking and Referral proxy: brokers what it is sent to the receiver that "+HeaderTarget+" names"))
 }
 
-// capabilityStatement describes the API (contract: bars §1, paths and methods).
+// capabilityStatement describes the API (BAR-1.2, BAR-1.3).
 func capabilityStatement(description string) object {
 	var resources []object
 	for _, name := range []string{"Appointment", "MessageDefinition", "ServiceRequest", "Slot"} {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Environment is one of the two in which systems are connected to each other (contract: bars §3).
+// Environment is one of the two in which systems are connected to each other (BAR-3.3).
 type Environment string
 
 // The environments.
@@ -34,7 +34,7 @@ func EnvironmentOf(host string) Environment {
 	return ""
 }
 
-// FQDN is the name of a system, taken apart (contract: bars §3). All parts are in lower case.
+// FQDN is the name of a system, taken apart (BAR-3.9). All parts are in lower case.
 type FQDN struct {
 	Environment  Environment
 	Organisation string // its code (ODS), three to eight letters and digits
@@ -84,7 +84,7 @@ func ParseFQDN(name string) (FQDN, error) {
 	return parsed, nil
 }
 
-// KID is a key's name, taken apart (contract: bars §4).
+// KID is a key's name, taken apart (BAR-4.1).
 type KID struct {
 	Owner       string // supplier or provider
 	Environment string // Sandbox, DEV, INT or PROD

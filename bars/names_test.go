@@ -8,7 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// The rules as the contract words them, to hold our reading of them to.
+// The rules to the letter (BAR-3.10, BAR-3.11, BAR-4.1), to hold our reading of them to.
 const label = `[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?`
 
 var (

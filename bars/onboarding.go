@@ -25,7 +25,7 @@ type Profile struct {
 // Step is one of the steps until a system is connected.
 type Step string
 
-// The steps, in their order (contract: bars §4).
+// The steps, in their order (BAR-4).
 const (
 	StepPortal      Step = "portal"      // account, team and application in the developer portal
 	StepKey         Step = "key"         // the key pair that tokens are asked with

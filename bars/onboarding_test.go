@@ -16,7 +16,7 @@ func supplier(environment bars.Environment) bars.Profile {
 	}
 }
 
-// Each letter goes to the address of the guide, and says all that it has to (contract: bars §4).
+// Each letter goes to the address of the guide, and says all that it has to (BAR-4.6 to BAR-4.10).
 func TestLetters(t *testing.T) {
 	for _, c := range []struct {
 		step        bars.Step
@@ -77,7 +77,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// A profile that mixes environments is refused; a rule for names is told of, and refuses nothing (contract: bars §4).
+// A profile that mixes environments is refused; a rule for names is told of, and refuses nothing (BAR-3.3, BAR-3.13).
 func TestProfile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*bars.Profile)

@@ -25,8 +25,7 @@ const (
 // CodeSystem is the system of the detail codes.
 const CodeSystem = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
 
-// Outcome is why a request has failed. Its sender is told by a FHIR OperationOutcome with one issue
-// (contract: bars §1, the table).
+// Outcome is why a request has failed. Its sender is told by a FHIR OperationOutcome with one issue (BAR-1.10).
 type Outcome struct {
 	Status int    // of the answer
 	Issue  string // issue[0].code: FHIR's kind of issue

@@ -2,8 +2,8 @@ package bars
 
 import "net/http"
 
-// The outcomes that are the proxy's own, in the order of the contract's table (bars §1). Those of the access token
-// come from whoever checks it.
+// The outcomes that are the proxy's own, in the order of BAR-1.14 to BAR-1.24. Those of the access token come from
+// whoever checks it.
 var (
 	noID = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "BAD_REQUEST", Fault: FaultSender,
 		Text: "The headers X-Request-Id and X-Correlation-Id are mandatory."}

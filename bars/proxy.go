@@ -17,7 +17,7 @@ import (
 // Scope is what a sender's access token must carry.
 const Scope = "urn:nhsd:apim:app:level3:booking-and-referral"
 
-// Defaults of the proxy (contract: bars §1).
+// Defaults of the proxy (BAR-1.8, BAR-1.9).
 const (
 	Timeout = 32 * time.Second
 	MaxBody = 10 << 20 // bytes of a request
@@ -180,7 +180,7 @@ func at(base, request *url.URL) *url.URL {
 // fhirID is what an id in a path may be (FHIR R4, datatype id). It keeps paths from leading elsewhere.
 var fhirID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
-// endpointOf finds a path among those of the API (contract: bars §1), and the methods that it takes.
+// endpointOf finds a path among those of the API (BAR-1.2), and the methods that it takes.
 func endpointOf(path string) (endpoint string, methods []string) {
 	switch path {
 	case "/_ping", "/_status", description.Path:

@@ -14,7 +14,7 @@ import (
 
 const dosService = "https://fhir.nhs.uk/Id/dos-service-id"
 
-// The proxy meets a request's faults in the contract's order (bars §1): each row mends what the one before was refused for.
+// The proxy meets a request's faults in the order of BAR-1.4: each row mends what the one before was refused for.
 func TestOrderOfChecks(t *testing.T) {
 	place, _ := url.Parse("https://receiver.nhs.uk/r")
 	p := bars.NewProxy(bars.Options{
@@ -120,7 +120,7 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// The rates that there are without a word in the configuration (contract: bars §1).
+// The rates that there are without a word in the configuration (BAR-1.9).
 func TestDefaultLimits(t *testing.T) {
 	for production, want := range map[bool]bars.Limits{false: {PerApp: 300, Overall: 60}, true: {PerApp: 1000, Overall: 60}} {
 		if got := bars.DefaultLimits(production); got != want {

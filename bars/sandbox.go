@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// builtIn says whether a target is answered by the receiver that the sandbox has built in (contract: bars §1).
+// builtIn says whether a target is answered by the receiver that the sandbox has built in (BAR-1.27).
 func builtIn(target Target) bool {
 	return target.System == "https://fhir.nhs.uk/Id/dos-service-id" && strings.HasPrefix(target.Value, "2000") ||
 		target.System == "tests" && strings.HasPrefix(target.Value, "NHS")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Defaults of a Sender (contract: bars §2).
+// Defaults of a Sender (BAR-2.8, BAR-2.9).
 const (
 	SendTimeout = 35 * time.Second // of each try; the proxy takes 32
 	SendTries   = 3

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// How often a catalogue is looked at, and how old one from an address may get (contract: bars §1).
+// How often a catalogue is looked at, and how old one from an address may get (BAR-1.29).
 const (
 	EveryFile = 5 * time.Second
 	EveryURL  = 15 * time.Minute

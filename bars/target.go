@@ -22,7 +22,7 @@ type Target struct {
 	Value  string `json:"value"`
 }
 
-// ParseTarget reads a request's target: standard base64 of {"system":"…","value":"…"} (contract: bars §1). Members
+// ParseTarget reads a request's target: standard base64 of {"system":"…","value":"…"} (BAR-1.5). Members
 // besides those two are passed over.
 func ParseTarget(header http.Header) (Target, *Outcome) {
 	values := header.Values(HeaderTarget)

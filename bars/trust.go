@@ -24,7 +24,7 @@ type TrustOptions struct {
 	Now     func() time.Time // nil: time.Now
 }
 
-// Trust tells whether a connection is the proxy's, by TLS alone (contract: bars §3). It is asked at the handshake,
+// Trust tells whether a connection is the proxy's, by TLS alone (BAR-3.1). It is asked at the handshake,
 // resumed sessions included, and again for each request, so that a connection kept open does not outlive an
 // authority, a certificate or its revocation.
 type Trust struct{ TrustOptions }
@@ -52,7 +52,7 @@ func NewTrust(options TrustOptions) (*Trust, error) {
 }
 
 // CheckAuthority refuses an authority of the other environment, by its name. NHS England's production chain is
-// "NHS Root Authority G2" with "NHS Authentication G2"; integration has a pair of its own (contract: bars §3).
+// "NHS Root Authority G2" with "NHS Authentication G2"; integration has a pair of its own (BAR-3.7).
 func CheckAuthority(environment Environment, authority *x509.Certificate) error {
 	of := Environment("")
 	name := authority.Subject.CommonName

@@ -239,7 +239,7 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// A request is for an RSA key of 2048 bits and more (contract: bars §4).
+// A request is for an RSA key of 2048 bits and more (BAR-4.5).
 func TestRequestKeys(t *testing.T) {
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {

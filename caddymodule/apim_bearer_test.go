@@ -101,7 +101,7 @@ func TestBearerDemands(t *testing.T) {
 	}
 }
 
-// What the contract words for a resource that has no shape of its own (contract: api-m-token, last section).
+// What the contract words for a resource that has no shape of its own (TOK-4.3).
 func TestFaultWords(t *testing.T) {
 	for code, want := range map[oauth.BearerCode]string{
 		oauth.BearerMissing: `{"fault":{"faultstring":"Invalid access token","detail":{"errorcode":"oauth.v2.InvalidAccessToken"}}}`,

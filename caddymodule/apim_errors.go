@@ -17,9 +17,9 @@ type Shape string
 
 // The shapes.
 const (
-	ShapeJSON    Shape = "json"    // of a resource that has no shape of its own (contract: api-m-token, last section)
-	ShapeFHIR    Shape = "fhir"    // an OperationOutcome (contract: bars §1)
-	ShapeSigning Shape = "signing" // the Signing Service's (contract: signing-service §1, Errors)
+	ShapeJSON    Shape = "json"    // of a resource that has no shape of its own (TOK-4.3)
+	ShapeFHIR    Shape = "fhir"    // an OperationOutcome (BAR-1.10)
+	ShapeSigning Shape = "signing" // the Signing Service's (SIG-1.19)
 )
 
 func (s Shape) check() error {
@@ -121,7 +121,7 @@ func faultOf(f refusal) fault {
 	return body
 }
 
-// OutcomeOf is what a Door returned, as an OperationOutcome (contract: bars §1).
+// OutcomeOf is what a Door returned, as an OperationOutcome (BAR-1.11 to BAR-1.13).
 func OutcomeOf(err error) *bars.Outcome { return outcomeOf(asRefusal(err)) }
 
 // outcomeOf is a refusal as an OperationOutcome.

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// Certificates says whose certificates may stand behind a signature (contract: signing-service §5).
+// Certificates says whose certificates may stand behind a signature (SIG-5).
 type Certificates struct {
 	// Issuers are PEM files with the certificates of accepted issuers.
 	Issuers []string `json:"issuers,omitempty"`

@@ -77,7 +77,7 @@ func (c *Client) check(environment Environment) error {
 			return err
 		}
 	}
-	// A client of the token service may be registered before it has a key (contract: api-m-token, row 20).
+	// A client of the token service may be registered before it has a key (TOK-2.20).
 	if c.JWKS == "" && len(c.JWKSFiles) == 0 && len(c.Keys) == 0 && len(c.Products) == 0 && environment != Sandbox {
 		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
 	}

@@ -9,7 +9,7 @@ import (
 // Environment is which of the NHS's environments a site stands for. It decides what is refused.
 type Environment string
 
-// The environments (contract: signing-service §7).
+// The environments (SIG-7).
 const (
 	Sandbox     Environment = "sandbox" // canned answers, stateless, open
 	Integration Environment = "int"     // stateful, mock and real cards

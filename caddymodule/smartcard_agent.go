@@ -24,7 +24,7 @@ func init() {
 	})
 }
 
-// SmartcardAgent is a smartcard agent: behind mutual TLS, for gateways (contract: smartcard-agent, way A), or on a
+// SmartcardAgent is a smartcard agent: behind mutual TLS, for gateways (AGT-A), or on a
 // person's own machine, for signing pages (way B). Behind mutual TLS its site must demand client certificates; it then
 // says which of them may ask, since others of the same CA may have one too.
 type SmartcardAgent struct {

@@ -84,7 +84,7 @@ func TestSHA1(t *testing.T) {
 	})
 }
 
-// Whose a certificate is, and what its key is (contract: signing-service §5).
+// Whose a certificate is, and what its key is (SIG-5.5, SIG-5.6, SIG-5.10).
 func TestHolder(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	policy := certificates.Policy{Issuers: []*x509.Certificate{ca.cert}}

@@ -1,6 +1,5 @@
 // Package certificates decides whether a smartcard's certificate may stand behind a signature: issued by somebody
-// trusted for it, valid when it signed, for signing, of an accepted key, the person's own, and not revoked
-// (contract: signing-service §5).
+// trusted for it, valid when it signed, for signing, of an accepted key, the person's own, and not revoked (SIG-5).
 //
 //	policy.go      the order of the checks
 //	chain.go       who issued it; sha1.go for the issuers of old

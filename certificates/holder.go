@@ -8,7 +8,7 @@ import (
 )
 
 // holder decides whether a certificate is for signing, of an accepted key, and the user's own. digitalSignature is
-// not demanded: nonRepudiation alone is what many cards have (contract: signing-service §5).
+// not demanded: nonRepudiation alone is what many cards have (SIG-5.5).
 func (p Policy) holder(leaf *x509.Certificate, user string) (*rsa.PublicKey, *Refusal) {
 	if leaf.IsCA {
 		return nil, refuse(NotForSigning, "it is the certificate of an authority")

@@ -34,7 +34,7 @@ type revocation struct {
 	reason int
 }
 
-// counts tells whether it revokes a certificate for a signature made at a time (contract: signing-service §5).
+// counts tells whether it revokes a certificate for a signature made at a time (SIG-5.7).
 func (r revocation) counts(signed time.Time) bool {
 	switch r.reason {
 	case reasonKeyCompromise, reasonCACompromise, reasonAACompromise:

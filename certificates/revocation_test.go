@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// Every reason, before and after the signature (contract: signing-service §5).
+// Every reason, before and after the signature (SIG-5.7).
 func TestReasons(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	reasons := []struct {

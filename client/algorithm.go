@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// What a payload may be signed with (contract: signing-service §1).
+// What a payload may be signed with (SIG-1.8).
 const (
 	RS1   = "RS1"   // RSASSA-PKCS1-v1_5 with SHA-1
 	RS256 = "RS256" // RSASSA-PKCS1-v1_5 with SHA-256

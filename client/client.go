@@ -42,7 +42,7 @@ type Client struct {
 	Authorize func(ctx context.Context, req *http.Request) error
 }
 
-// claims of a signing request (contract: signing-service §1).
+// claims of a signing request (SIG-1.6 to SIG-1.9).
 type claims struct {
 	ID        string    `json:"jti"` // so that the same, asked for twice in a second, is two requests
 	Issuer    string    `json:"iss"`
@@ -90,7 +90,7 @@ type Ticket struct {
 func (c *Client) Send(ctx context.Context, jwt, state string) (Ticket, error) {
 	address := c.address("/signaturerequest")
 	if state != "" {
-		// A "+" is a plus sign to the service, never a space (contract: signing-service §1).
+		// A "+" is a plus sign to the service, never a space (SIG-1.3).
 		address += "?state=" + strings.ReplaceAll(url.QueryEscape(state), "+", "%20")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(jwt))

@@ -1,6 +1,6 @@
 // Package client is a client system of the Signing Service: it makes a signing request, sends it, fetches
 // the signatures and verifies them. The command line and the demo are built on it, and it is meant to be
-// read by whoever writes a client of their own. Source of the wire: contract: signing-service §1, §3, §4.
+// read by whoever writes a client of their own. Source of the wire: SIG-1, SIG-3, SIG-4.
 //
 //	SignedInfo(algorithm, document)  one payload: a digest of the document in a canonical element
 //	     │

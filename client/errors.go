@@ -12,7 +12,7 @@ import (
 
 // ErrUnreachable is what every failure to get an answer unwraps to: no connection, or one that was lost
 // half-way. The service may or may not have taken the request; the same JWT may be sent again, for it never
-// makes a second session (contract: signing-service §1).
+// makes a second session (SIG-1.15).
 var ErrUnreachable = errors.New("the Signing Service did not answer")
 
 // Error is the service's own answer that it will not do what was asked.
@@ -31,7 +31,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the Signing Service answered %d%s: %s (request %s)", e.Status, code, e.Message, e.RequestID)
 }
 
-// failure reads an answer in the shape of contract: signing-service §1, or makes do with the status.
+// failure reads an answer in the shape of SIG-1.19, or makes do with the status.
 func (r reply) failure() *Error {
 	var answer struct {
 		Message   string `json:"message"`

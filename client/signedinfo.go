@@ -9,7 +9,7 @@ import (
 // Canonicalization 1.0) that holds the document's digest. The document must be in canonical form already,
 // for its bytes are digested as they are. The payload is 517 bytes long with SHA-1, 541 with SHA-256, except
 // that PS256 names its method in 5 bytes more. The digest is returned in base64, as the element holds it.
-// Source: contract: signing-service §2; XML Signature Syntax and Processing §4.4.
+// Source: SIG-2.10, SIG-2.11; XML Signature Syntax and Processing §4.4.
 func SignedInfo(algorithm string, document []byte) (payload []byte, digest string, err error) {
 	return signedInfo(algorithm, document, "<Reference>")
 }

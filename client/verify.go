@@ -21,7 +21,7 @@ type Signature struct {
 	Signature string `json:"signature"` // base64
 }
 
-// Response is what the service releases for a request (contract: signing-service §4).
+// Response is what the service releases for a request (SIG-4.1).
 type Response struct {
 	Signatures  []Signature `json:"signatures"`  // in the order of the request
 	Certificate string      `json:"certificate"` // base64 of one DER X.509 certificate, without armour

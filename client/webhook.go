@@ -38,7 +38,7 @@ const (
 	maxWebhookSigs   = 8 // signatures of one webhook that are looked at
 )
 
-// WebhookEvent is the body of a webhook: what became of a request (contract: signing-service §3). It carries no
+// WebhookEvent is the body of a webhook: what became of a request (SIG-3.2). It carries no
 // signature; those of a completed request are fetched with Data.Token.
 type WebhookEvent struct {
 	ID        string      `json:"id"` // the same as in the header

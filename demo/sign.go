@@ -166,7 +166,7 @@ const (
 )
 
 // send sends a request until it is answered. The service may have taken it although no answer came: the same JWT gives
-// the same token (contract: signing-service §1). A service that has just been started may not have this client's keys
+// the same token (SIG-1.15). A service that has just been started may not have this client's keys
 // yet, and says 503.
 func (d *Demo) send(ctx context.Context, c *client.Client, jwt, state string) (client.Ticket, error) {
 	for try := 1; ; try++ {

@@ -32,7 +32,7 @@ type certificate struct {
 	Bits                         int // 0 where it is no RSA key
 }
 
-// signed answers GET /signed: the way back from the signing page (contract: signing-service §3).
+// signed answers GET /signed: the way back from the signing page (SIG-3.1).
 func (d *Demo) signed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	query := r.URL.Query()

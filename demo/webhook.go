@@ -39,7 +39,7 @@ type inbox struct {
 	fetched time.Time
 }
 
-// webhook answers POST /webhook: the server-to-server way back (contract: signing-service §3). It answers at once and
+// webhook answers POST /webhook: the server-to-server way back (SIG-3.2). It answers at once and
 // fetches nothing: that is for the browser that comes back.
 func (d *Demo) webhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))

@@ -224,8 +224,7 @@ func NumericDate(v jsontext.Value) (time.Time, bool) {
 	return parseDate(string(v))
 }
 
-// LooseNumericDate is NumericDate that also takes a string that holds such a number
-// (contract: api-m-token, row 8).
+// LooseNumericDate is NumericDate that also takes a string that holds such a number (TOK-2.8).
 func LooseNumericDate(v jsontext.Value) (time.Time, bool) {
 	text, ok := StringValue(v)
 	if !ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pattern is what a compact JWS must match as a whole (contract: signing-service §1), without the slashes
+// Pattern is what a compact JWS must match as a whole (SIG-1.4), without the slashes
 // that error texts put around it. Parse checks it by hand.
 const Pattern = `^[a-zA-Z0-9\-_]+?\.[a-zA-Z0-9\-_]+?\.[a-zA-Z0-9\-_]+?$`
 

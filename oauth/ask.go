@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	assertionLife = 240 * time.Second // contract: bars §2
+	assertionLife = 240 * time.Second // BAR-2.1
 	maxAnswer     = 64 << 10          // bytes of the token service's answer
 	defaultLife   = 60 * time.Second  // of a token whose answer does not say
 )
@@ -53,7 +53,7 @@ func (e *TokenError) KeysUnreachable() bool {
 	return e.Status == http.StatusForbidden && strings.Contains(e.Description, "can't be reached")
 }
 
-// assertionClaims are those of an assertion (contract: bars §2: no nbf).
+// assertionClaims are those of an assertion (BAR-2.1).
 type assertionClaims struct {
 	Issuer   string `json:"iss"`
 	Subject  string `json:"sub"`

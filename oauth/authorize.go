@@ -16,7 +16,7 @@ const (
 	secretSize = 32
 )
 
-// authorize sends the browser to the provider (contract: api-m-token, User-restricted grants).
+// authorize sends the browser to the provider (TOK-5.14 to TOK-5.22).
 func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Answer) error {
 	query, err := readQuery(r, "redirect_uri", "client_id")
 	if err != nil {

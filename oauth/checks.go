@@ -40,7 +40,7 @@ type call struct {
 	detail    string // for the log, where a check knows more than its row says
 }
 
-// check is a row of the contract's table: when fails holds, its error is the answer.
+// check is a row of TOK-2: when fails holds, its error is the answer.
 type check struct {
 	row int
 	Error
@@ -119,8 +119,7 @@ func (c *call) run(checks []check) error {
 	return nil
 }
 
-// exchangeOfAnotherName is a form that brings a subject token for another grant (contract: api-m-token,
-// User-restricted grants).
+// exchangeOfAnotherName is a form that brings a subject token for another grant (TOK-6.1).
 func (c *call) exchangeOfAnotherName() bool {
 	return c.form.Has(paramSubjectTokenType) && c.form.Get(paramGrantType) != grantExchange
 }

@@ -32,7 +32,7 @@ type codeRecord struct {
 
 func codeKey(code string) string { return secretKey("code/", code) }
 
-// redeemCode is the grant authorization_code, in the order of the contract's table.
+// redeemCode is the grant authorization_code, in the order of TOK-5.3 to TOK-5.7.
 func (s *Service) redeemCode(ctx context.Context, c *call) (any, error) {
 	if err := s.secretClient(c); err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-// Package oauth is about API-M access tokens (contract: api-m-token): it issues them to client systems that
+// Package oauth is about API-M access tokens (TOK-1 to TOK-8): it issues them to client systems that
 // prove themselves by a signed assertion, it checks them where they are shown, and it fetches them for an
 // application that has a key of its own.
 //

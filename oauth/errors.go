@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// The error codes of the token service (contract: api-m-token, Order of checks).
+// The error codes of the token service (TOK-2).
 const (
 	codeInvalidRequest = "invalid_request"
 	codeGrantType      = "unsupported_grant_type"

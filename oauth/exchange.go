@@ -19,7 +19,7 @@ const (
 	tokenTypeAccess = "urn:ietf:params:oauth:token-type:access_token"
 )
 
-// exchange is the grant token-exchange (contract: api-m-token, Separate): the client's assertion, and the ID token
+// exchange is the grant token-exchange (TOK-6): the client's assertion, and the ID token
 // of a person whom the client itself had sign in.
 func (s *Service) exchange(ctx context.Context, c *call) (any, error) {
 	if err := s.assertingClient(c); err != nil {
@@ -44,7 +44,7 @@ func (s *Service) exchange(ctx context.Context, c *call) (any, error) {
 	return answer, nil
 }
 
-// subject is the person of the subject token, which goes through the contract's rows in their order.
+// subject is the person of the subject token, which goes through TOK-6.3 to TOK-6.14 in their order.
 func (s *Service) subject(ctx context.Context, c *call) (Person, error) {
 	const jwt = " in subject_token JWT"
 	compact := c.form.Get(paramSubjectToken)

@@ -10,8 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// refreshWindow is how long a sign-in can be refreshed; the window is not restarted (contract: api-m-token,
-// User-restricted grants).
+// refreshWindow is how long a sign-in can be refreshed; the window is not restarted (TOK-5.1).
 const refreshWindow = 43199 * time.Second
 
 // family is one sign-in and all tokens that come of it, which are good for as long as its record is there: one

@@ -2,8 +2,8 @@ package oauth
 
 import "strings"
 
-// Fix says what to do about a refusal, in words for whoever runs the client (contract: api-m-token, Order of
-// checks). It knows the rows of our token service and of API Management's, which are the same.
+// Fix says what to do about a refusal, in words for whoever runs the client
+// (TOK-2). It knows the rows of our token service and of API Management's, which are the same.
 func (e *TokenError) Fix() string {
 	for _, known := range []struct{ part, fix string }{
 		// of tokens with a user

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	tokenLife   = 599 * time.Second // contract: api-m-token
+	tokenLife   = 599 * time.Second // TOK-1.4
 	tokenLength = 28
 	jtiSkew     = time.Minute // how long a jti is remembered after its exp: what nodes' clocks may differ
 	window      = time.Minute // of a rate
@@ -26,7 +26,7 @@ const (
 // errContended is that many others were quicker, again and again.
 var errContended = errors.New("the token service is too busy")
 
-// issued is the answer to a token request. All values are strings (contract: api-m-token).
+// issued is the answer to a token request. All values are strings (TOK-1.4).
 type issued struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   string `json:"expires_in"`

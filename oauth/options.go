@@ -13,8 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// ScopePrefix begins the scopes that an application may hold without a user
-// (contract: api-m-token, Product scopes).
+// ScopePrefix begins the scopes that an application may hold without a user (TOK-2.25, TOK-4.1).
 const ScopePrefix = "urn:nhsd:apim:app:level3:"
 
 // Client is a client system that may ask for tokens. One that is revoked is not among them.

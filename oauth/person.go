@@ -11,7 +11,7 @@ import (
 )
 
 // UserScopePrefix begins the scopes that a token may carry while a user is present; the level that it takes, such
-// as aal3, follows (contract: api-m-token, User-restricted grants).
+// as aal3, follows (TOK-7).
 const UserScopePrefix = "urn:nhsd:apim:user-nhs-cis2:"
 
 // maxLevel is the highest level of authentication assurance.

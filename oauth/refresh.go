@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// refresh is the grant refresh_token, in the order of the contract's table. A client that exchanges ID tokens may
+// refresh is the grant refresh_token, in the order of TOK-5.8 to TOK-5.10. A client that exchanges ID tokens may
 // prove itself by an assertion, as it did there; others do by their secret.
 func (s *Service) refresh(ctx context.Context, c *call) (any, error) {
 	prove := s.secretClient

@@ -83,7 +83,7 @@ func only(methods string, handle func(http.ResponseWriter, *http.Request) error,
 	return &Error{Status: http.StatusMethodNotAllowed} // row 0: an empty body
 }
 
-// postToken takes a token request through the checks, in the contract's order.
+// postToken takes a token request through the checks, in the order of TOK-2.
 func (s *Service) postToken(w http.ResponseWriter, r *http.Request, told *Answer) error {
 	if !isForm(r.Header.Get("Content-Type")) {
 		return &Error{Status: http.StatusUnsupportedMediaType, Code: codeInvalidRequest,

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// row is what the contract's table says.
+// row is what a row of TOK-2 says.
 type row struct {
 	status      int
 	code        string
@@ -31,7 +31,7 @@ const (
 	jwt = " in client_assertion JWT"
 )
 
-// The rows as the contract words them (contract: api-m-token, Order of checks).
+// The rows of TOK-2, to the letter.
 var (
 	row1  = row{415, ir, "Content-Type header must be application/x-www-form-urlencoded"}
 	row2  = row{400, ir, "grant_type is missing"}

@@ -16,7 +16,7 @@ import (
 const (
 	fetchTimeout = 10 * time.Second
 	retryPause   = time.Second // after a failed fetch, before another one
-	nextDelay    = time.Hour   // the real service keeps a key set for so long (contract: api-m-token)
+	nextDelay    = time.Hour   // the real service keeps a key set for so long (TOK-3.2)
 )
 
 // SourceOptions are what a Source needs. TokenURL, ClientID and Signers are mandatory.
@@ -35,7 +35,7 @@ type SourceOptions struct {
 	Logger *slog.Logger     // nil: nothing is logged
 }
 
-// Source gets an application's access tokens and keeps them (contract: bars §2). For each key there is one
+// Source gets an application's access tokens and keeps them (BAR-2.2). For each key there is one
 // token, which is
 //
 //	none ──fetch──▶ fresh ──80 % of its life──▶ ageing ──100 %──▶ none

@@ -161,7 +161,7 @@ func TestAUsersTokens(t *testing.T) {
 	}
 }
 
-// The times of the contract: a code's, and the window of refresh tokens, which is not restarted.
+// The times of TOK-5.1: a code's, and the window of refresh tokens, which is not restarted.
 func TestTimesOfCodesAndRefreshTokens(t *testing.T) {
 	w := newUserWorld(t)
 	code := w.back(t).Get("code")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What /userinfo says to each kind of token, row by row (contract: api-m-token, Bearer at a resource).
+// What /userinfo says to each kind of token, row by row (TOK-4.3, TOK-5.24).
 func TestUserInfoRows(t *testing.T) {
 	w := newUserWorld(t)
 	var refused BearerCode

@@ -16,7 +16,7 @@ import (
 // reuseRemembered is how long after its end a used code or a refresh token is still known for what it was.
 const reuseRemembered = 12 * time.Hour
 
-// userIssued is the answer to a token request with a user. All values are strings (contract: api-m-token).
+// userIssued is the answer to a token request with a user. All values are strings (TOK-5.12).
 type userIssued struct {
 	AccessToken      string `json:"access_token"`
 	ExpiresIn        string `json:"expires_in"`

@@ -52,7 +52,7 @@ type signature struct {
 }
 
 // readCall reads a call of the page, if it is a call of the page: same origin, and with the page's CSRF value
-// (contract: signing-service §2, Who may open it).
+// (SIG-2.7).
 func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (call, *url.URL, error) {
 	return s.readCallOf(w, r, maxCall)
 }
@@ -173,8 +173,7 @@ func sessionCookieName(id string) string {
 }
 
 // claimOf reads the claim on a session from the browser's cookie; without one it holds nothing. A program that
-// shows an access token with the page's call is held to its own sessions, as it is elsewhere (contract:
-// signing-service §4).
+// shows an access token with the page's call is held to its own sessions, as it is elsewhere (SIG-4.8).
 func (s *Service) claimOf(r *http.Request, id string) (claim, error) {
 	var held claim
 	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {

@@ -15,7 +15,7 @@ import (
 const checkWithin = 10 * time.Second
 
 // verifyCertificate decides whether a certificate may stand behind this session's signatures, by the policy of those
-// who are trusted for it (contract: signing-service §5).
+// who are trusted for it (SIG-5).
 func (s *Service) verifyCertificate(ctx context.Context, of *session, der []byte) (*x509.Certificate, *rsa.PublicKey, *refusal) {
 	policy, err := s.policyFor(ctx, of)
 	if err != nil {

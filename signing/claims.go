@@ -13,7 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// maxAhead is how far ahead of now a JWT's exp may lie (contract: signing-service §1).
+// maxAhead is how far ahead of now a JWT's exp may lie (SIG-1.7).
 const maxAhead = 10 * time.Minute
 
 // maxID bounds a payload's id and a user's, in bytes.
@@ -107,7 +107,7 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 }
 
 // decodePayloads reads the payloads one by one, so that it never holds more than a request may have, and holds each
-// to the rules (contract: signing-service §1, Errors).
+// to the rules (SIG-1.25 to SIG-1.27, SIG-1.31, SIG-1.32).
 func (c *claims) decodePayloads() ([]item, error) {
 	if c.raw.Payloads.Kind() != '[' {
 		return nil, badClaims("payloads", `"payloads" must be an array`)

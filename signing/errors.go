@@ -14,7 +14,7 @@ import (
 )
 
 // Error is an answer other than success. Code is a stable machine word; Message tells the caller what to do
-// (contract: signing-service §1, Errors).
+// (SIG-1.19).
 type Error struct {
 	Status     int
 	Code       string

@@ -16,7 +16,7 @@ import (
 // healthTimeout bounds each check of /_status.
 const healthTimeout = 5 * time.Second
 
-// ping says which build answers (contract: signing-service §6), and where the service is described.
+// ping says which build answers (SIG-6.1), and where the service is described.
 func (s *Service) ping(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Link", description.Link)
 	writeJSON(w, http.StatusOK, s.Version)

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// What an agent's errors make of a session (contract: signing-service §2).
+// What an agent's errors make of a session (SIG-2.14, SIG-2.15).
 func TestAgentErrors(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, c := range []struct {

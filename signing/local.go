@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// An agent on the person's own machine is driven by the page (contract: smartcard-agent, B):
+// An agent on the person's own machine is driven by the page (AGT-B):
 //
 //	page ── /client/sign ──▶ the run begins; the page gets its order
 //	page ── the agent, on loopback ──

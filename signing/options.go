@@ -22,7 +22,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Limits of a request (contract: signing-service §1).
+// Limits of a request (SIG-1.3, SIG-1.9).
 const (
 	MaxBody     = 2 << 20 // bytes of a signing request
 	MaxPayloads = 250     // payloads of one request
@@ -60,7 +60,7 @@ type Runner interface {
 type Route struct {
 	Name  string // for logs and /_status
 	Users []string
-	Agent Agent // nil: the agent is on the person's own machine, and the page drives it (contract: smartcard-agent, B)
+	Agent Agent // nil: the agent is on the person's own machine, and the page drives it (AGT-B)
 	// Timeout is how long the page waits for the answer of an agent that it drives. Default 5 minutes.
 	Timeout time.Duration
 }
@@ -81,7 +81,7 @@ type Caller struct {
 	User   string
 }
 
-// Trust says whose certificates may stand behind a signature (contract: signing-service §5).
+// Trust says whose certificates may stand behind a signature (SIG-5).
 type Trust struct {
 	certificates.Policy
 	// Mock returns the certificate of the installation's own mock CA; nil: it is not trusted. It counts only

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Webhooks is how clients are told, server to server, what became of their requests (contract: signing-service §3).
+// Webhooks is how clients are told, server to server, what became of their requests (SIG-3.2).
 type Webhooks struct {
 	// Seal returns the secret that tokens are sealed with on their way through the store. It is kept elsewhere than in
 	// the store, and never changes.

@@ -13,7 +13,7 @@ import (
 )
 
 // showPage sends the page. It is the same for every session and changes none, so a mail scanner may look at a
-// link as often as it likes (contract: signing-service §2).
+// link as often as it likes (SIG-2.6).
 func (s *Service) showPage(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.parsedBase(r)
 	if err != nil {

@@ -54,8 +54,7 @@ func TestThePageShowsWhoAsksAndWhat(t *testing.T) {
 	}
 }
 
-// What another site could make a browser do is refused, for each call that changes something (contract:
-// signing-service §2, Who may open it).
+// What another site could make a browser do is refused, for each call that changes something (SIG-2.7).
 func TestForgedCalls(t *testing.T) {
 	w := newWorld(t, nil)
 	b, ticket := w.opened(RS256, 1, "")

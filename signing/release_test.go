@@ -43,7 +43,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// One signature that is not right, and none is released (contract: signing-service §5).
+// One signature that is not right, and none is released (SIG-5.1).
 func TestWrongSignaturesAreNeverReleased(t *testing.T) {
 	other := newRSA(2048)
 	for name, c := range map[string]struct {
@@ -115,7 +115,7 @@ func (w *world) mustFail(reason string) {
 	}
 }
 
-// Whose certificate may stand behind a signature (contract: signing-service §5).
+// Whose certificate may stand behind a signature (SIG-5).
 func TestCertificates(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

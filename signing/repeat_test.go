@@ -12,8 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// The same JWT gets the same answer for as long as its session exists, whatever became of that (contract:
-// signing-service §1).
+// The same JWT gets the same answer for as long as its session exists, whatever became of that (SIG-1.15).
 func TestTheSameRequestAgain(t *testing.T) {
 	for name, become := range map[string]func(*world, accepted){
 		"created": func(*world, accepted) {},

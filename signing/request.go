@@ -18,7 +18,7 @@ import (
 )
 
 // minModulus is the least length in bytes of a client's RSA modulus: 4096 bits, and 4095-bit ones that are
-// registered as such (contract: signing-service §1, Client keys).
+// registered as such (SIG-1.10).
 const minModulus = 512
 
 // accepted is the answer to a signing request.
@@ -28,7 +28,7 @@ type accepted struct {
 }
 
 // postRequest takes a signing request. Its checks stand in the contract's order, and the cheap ones come
-// first; nothing of the payloads is decoded before the signature holds (contract: signing-service §1).
+// first; nothing of the payloads is decoded before the signature holds (SIG-1.17, SIG-1.18).
 func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 	caller, err := s.Access(r)
 	if err != nil {
@@ -126,7 +126,7 @@ func asMalformed(err error) *Error {
 		because("form of the body", "a JWS in compact form: three parts in base64url, joined by dots, and nothing else", "something else")
 }
 
-// checkHeader holds the JOSE header to what is allowed (contract: signing-service §1, Errors).
+// checkHeader holds the JOSE header to what is allowed (SIG-1.22, SIG-1.23).
 func checkHeader(h jwks.Header) error {
 	const prefix = "JWT header is not valid. "
 	switch {

@@ -22,7 +22,7 @@ const (
 	headerPrefix   = "JWT header is not valid. "
 )
 
-// Every row of the error table (contract: signing-service §1, Errors).
+// Every row of the error table (SIG-1.21 to SIG-1.34).
 func TestRequestErrors(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
 		o.Clients["rs256-only"] = Client{Callback: callback}
@@ -159,7 +159,7 @@ func TestAmbiguousJSON(t *testing.T) {
 	}
 }
 
-// Of two faults the earlier check answers (contract: signing-service §1, Order of checks).
+// Of two faults the earlier check answers (SIG-1.17).
 func TestOrderOfChecks(t *testing.T) {
 	w := newWorld(t, nil)
 	claims := w.claimsFor(RS256, 1)
@@ -217,7 +217,7 @@ func (f failingReader) Read([]byte) (int, error) {
 	return 0, errors.New("the body was read")
 }
 
-// The access token's client and user are the JWT's (contract: signing-service §4, last but one).
+// The access token's client and user are the JWT's (SIG-4.8).
 func TestAnotherCallersToken(t *testing.T) {
 	w := newWorld(t, nil)
 	jwt := w.jwt(RS256, 1)
@@ -320,8 +320,7 @@ func TestAcceptedForms(t *testing.T) {
 	}
 }
 
-// The length of the modulus in bytes decides, so that a key of 4095 bits is one of 4096 (contract: signing-service §1,
-// Client keys).
+// The length of the modulus in bytes decides, so that a key of 4095 bits is one of 4096 (SIG-1.10).
 func TestKeySizes(t *testing.T) {
 	ring := keyring{}
 	w := newWorld(t, func(o *Options) { o.Keys = ring })

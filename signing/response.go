@@ -13,7 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Response is what a client fetches (contract: signing-service §4): base64 signatures in the order of the
+// Response is what a client fetches (SIG-4.1, SIG-4.2): base64 signatures in the order of the
 // request, and the base64 of the one certificate's DER.
 type Response struct {
 	Signatures  []Signature `json:"signatures"`
@@ -84,7 +84,7 @@ func (c Caller) mayFetch(of *session) bool {
 	return (c.Client == "" || c.Client == of.Client) && (c.User == "" || c.User == of.Sub)
 }
 
-// notReleased words the states in which there is nothing to fetch (contract: signing-service §4).
+// notReleased words the states in which there is nothing to fetch (SIG-4.5 to SIG-4.7).
 func notReleased(of *session) error {
 	switch of.State {
 	case StateSigned:

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Every row of the table of GET /signatureresponse/{token} (contract: signing-service §4) but those of the states
+// Every row of the table of GET /signatureresponse/{token} (SIG-4.3 to SIG-4.7) but those of the states
 // that a run brings about, which stand with the runs.
 func TestResponseErrors(t *testing.T) {
 	w := newWorld(t, nil)

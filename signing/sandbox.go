@@ -26,7 +26,7 @@ var (
 const SandboxToken = "f523a772-24f2-45d6-a8da-59b48de0231a"
 
 // sandboxTokens stand for the answers of GET /signatureresponse/{token} that are not signatures. Any other UUID
-// is unknown (contract: signing-service §7).
+// is unknown (SIG-7.3).
 var sandboxTokens = map[string]session{
 	"00000000-0000-4000-8000-000000000001": {State: StateCreated},
 	"00000000-0000-4000-8000-000000000002": {State: StateOpened},

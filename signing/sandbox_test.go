@@ -77,7 +77,7 @@ func TestSandboxSignatureVerifies(t *testing.T) {
 	}
 }
 
-// The fixed tokens that stand for the rows of the error table (contract: signing-service §7).
+// The fixed tokens that stand for the rows of the error table (SIG-7.3).
 func TestSandboxTokens(t *testing.T) {
 	s := newTestSandbox(t, nil)
 	const zeros = "00000000-0000-4000-8000-000000000"

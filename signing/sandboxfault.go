@@ -17,7 +17,7 @@ const sandboxFaultHeader = "X-Fault"
 const sandboxSlow = 5 * time.Second
 
 // scenario is what the sandbox plays for a token: a signature, or a fault of the mock smartcard agent's, by its name
-// (contract: smartcard-agent, the mock).
+// (AGT-M.2).
 type scenario struct {
 	fault  string // empty: none
 	token  string

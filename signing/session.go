@@ -9,7 +9,7 @@ import (
 // State is where a session stands; package documentation shows the ways between states.
 type State string
 
-// The states of a session (contract: signing-service §2).
+// The states of a session (SIG-2.13).
 const (
 	StateCreated   State = "created"
 	StateOpened    State = "opened"

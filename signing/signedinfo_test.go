@@ -27,8 +27,7 @@ func TestMethodOf(t *testing.T) {
 	}
 }
 
-// A payload that names another method, or one that nobody knows, is refused under every algorithm (contract:
-// signing-service §1, Errors).
+// A payload that names another method, or one that nobody knows, is refused under every algorithm (SIG-1.31).
 func TestSignatureMethodMismatch(t *testing.T) {
 	w := newWorld(t, nil)
 	unknown := base64.StdEncoding.EncodeToString([]byte(`<SignedInfo><SignatureMethod Algorithm="urn:x"></SignatureMethod></SignedInfo>`))

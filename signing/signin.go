@@ -15,8 +15,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// SignIn has people sign in at an OpenID provider before the page opens a session to them (contract:
-// signing-service §5: a real card behind an agent needs to know who is at the page).
+// SignIn has people sign in at an OpenID provider before the page opens a session to them
+// (SIG-5.12: a real card behind an agent needs to know who is at the page).
 type SignIn interface {
 	// Begin is where the browser goes. It comes back to redirect with the state. The secret is known to this browser
 	// alone; what proves the way back derives from it.

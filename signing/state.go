@@ -3,7 +3,7 @@ package signing
 import "strings"
 
 // stateOf takes the caller's state out of a raw query, as "state=…", byte for byte: it is opaque, often base64
-// with a bare = or +, and goes into two addresses as it came (contract: signing-service §1). Only what could
+// with a bare = or +, and goes into two addresses as it came (SIG-1.3, SIG-1.14). Only what could
 // not stand in an address is percent-encoded. Without a state it is empty.
 func stateOf(rawQuery string) (string, error) {
 	raw, found := rawParameter(rawQuery, "state")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The state is carried byte for byte where an address allows it (contract: signing-service §1).
+// The state is carried byte for byte where an address allows it (SIG-1.3, SIG-1.14).
 func TestStateOf(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"", ""},

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// newToken makes a session's token, a UUID v4 (contract: signing-service §1).
+// newToken makes a session's token, a UUID v4 (SIG-1.13).
 func newToken(random io.Reader) (uuid.UUID, error) {
 	return uuid.NewRandomFromReader(random)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // RS1 is what prescriptions were signed with; the contract demands it for payloads
+	"crypto/sha1" //nolint:gosec // RS1 is what prescriptions were signed with; SIG-1.8 demands it for payloads
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -45,8 +45,7 @@ func asRefusal(err error) *refusal {
 
 // verify holds what an agent returned against what was asked: the certificate first, then that there is one
 // signature for each item and no other, and that each verifies over the bytes we stored. It returns what may be
-// released, the certificate first and then the signatures in the request's order; all or nothing (contract:
-// signing-service §5).
+// released, the certificate first and then the signatures in the request's order; all or nothing (SIG-5.1).
 func (s *Service) verify(ctx context.Context, of *session, items []item, result *smartcard.Result) ([]item, *refusal) {
 	if result == nil {
 		return nil, refuse(smartcard.CodeMismatch, "no result and no error")

@@ -81,7 +81,7 @@ var oauthErrors = map[State]string{
 }
 
 // wayBack is the client's callback with the token and the state as it came, and with what went wrong where
-// something did (contract: signing-service §3). Without a client, which a changed configuration can bring
+// something did (SIG-3.1, SIG-3.3). Without a client, which a changed configuration can bring
 // about, there is none.
 func (s *Service) wayBack(of *session, token string) string {
 	return s.wayBackWith(of, token, oauthErrors[of.State], of.Reason)

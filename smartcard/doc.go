@@ -1,5 +1,5 @@
 // Package smartcard is the smartcard agent's wire: a job goes to the agent over mutual TLS, and one line
-// comes back as each item is signed (contract: smartcard-agent, way A). The package holds both ends of it:
+// comes back as each item is signed (AGT-A). The package holds both ends of it:
 // Agent asks, Server answers for whatever Signer holds the card.
 //
 //	POST /sign    {job, sub, client, algorithm, payloads:[{id, payload}…]}

@@ -42,7 +42,7 @@ var advice = map[string]string{
 	CodeMismatch:    "the agent's answer does not fit the job: do not trust this agent",
 }
 
-// wireCodes are codes that agents are known to send in place of ours (contract: smartcard-agent, B).
+// wireCodes are codes that agents are known to send in place of ours (AGT-B.6).
 var wireCodes = map[string]string{
 	"0x53494705": CodeNoCard,
 	"0x53494703": CodeRefused,

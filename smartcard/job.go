@@ -12,7 +12,7 @@ import (
 
 // Limits of the wire. A job beyond them is refused at both ends.
 const (
-	MaxPayloads = 250     // items of one job (contract: signing-service §1)
+	MaxPayloads = 250     // items of one job (SIG-1.9)
 	MaxID       = 1 << 10 // bytes of a payload's id
 	MaxBody     = 2 << 20 // bytes of a job as JSON
 	maxClient   = 256     // bytes of the asking client's display name

@@ -22,7 +22,7 @@ func init() {
 
 // Proxy is the Booking and Referral Standard's proxy at the path it is mounted at (by handle_path, or with that
 // path stripped in another way): it holds requests to the standard's checks, finds the receiver in the endpoint
-// catalogue, and brokers them to it over mutual TLS, by Caddy's own reverse proxy (contract: bars §1).
+// catalogue, and brokers them to it over mutual TLS, by Caddy's own reverse proxy (BAR-1).
 type Proxy struct {
 	// Environment overrides the global one for this site. The sandbox asks for no token and takes any address.
 	Environment caddymodule.Environment `json:"environment,omitempty"`

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// TestProxyDefaults holds what a proxy does without a word in the configuration (contract: bars §1).
+// TestProxyDefaults holds what a proxy does without a word in the configuration (BAR-1.7 to BAR-1.9).
 func TestProxyDefaults(t *testing.T) {
 	for environment, rate := range map[caddymodule.Environment]int{caddymodule.Sandbox: 300, caddymodule.Integration: 300, caddymodule.Production: 1000} {
 		b := &Proxy{Environment: environment, Catalogue: "catalogue.json", Transport: &reverseproxy.HTTPTransport{

@@ -24,7 +24,7 @@ func init() {
 	caddy.RegisterModule(Receiver{})
 }
 
-// Receiver stands before a provider's system and lets in nobody but the BaRS proxy (contract: bars §3): by mutual
+// Receiver stands before a provider's system and lets in nobody but the BaRS proxy (BAR-3): by mutual
 // TLS against the environment's chain, and by address. It belongs first into its site, in front of reverse_proxy.
 //
 //	handshake ─▶ certificate, chain ─▶ SNI = Host ─▶ address ─▶ the provider's system ─▶ answer

@@ -19,7 +19,7 @@ func init() {
 	caddy.RegisterModule(ReceiverVerifier{})
 }
 
-// ReceiverTrust says who may call a receiver (contract: bars §3). The handler bars_receiver and the verifier bars of
+// ReceiverTrust says who may call a receiver (BAR-3.1, BAR-3.4). The handler bars_receiver and the verifier bars of
 // its site's connection policy have the same.
 type ReceiverTrust struct {
 	// Environment is int or prod, and overrides the global one for this site.

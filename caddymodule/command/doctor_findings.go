@@ -32,8 +32,8 @@ type finding struct {
 	Fix       string    `json:"fix,omitempty"`
 }
 
-// doctor looks at senders and receivers, at what they were given and at the world that they live in (contract: bars
-// §4). It changes nothing: the one token that it gets is thrown away.
+// doctor looks at senders and receivers, at what they were given and at the world that they live in
+// (BAR-4.11). It changes nothing: the one token that it gets is thrown away.
 type doctor struct {
 	now     func() time.Time
 	http    *http.Client

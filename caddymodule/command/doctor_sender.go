@@ -19,7 +19,7 @@ import (
 )
 
 // How far this machine's clock may be from the token service's: an assertion ends 240 s from now, and may at most
-// 310 s (contract: api-m-token, rows 8 and 17).
+// 310 s (TOK-2.8, TOK-2.17).
 const (
 	skewNoted   = 5 * time.Second
 	skewTooMuch = 30 * time.Second

@@ -24,7 +24,7 @@ import (
 const recommendedBits = 4095
 
 // kidAdvice is what there is to say of a kid that breaks the rule <Supplier or Provider>-<Environment>-<rotation>
-// (contract: bars §4), or "". Working kids break it, so it is never more than advice.
+// (BAR-4.1), or "". Working kids break it, so it is never more than advice.
 func kidAdvice(kid string) string {
 	if _, err := bars.ParseKID(kid); err != nil {
 		return err.Error() + "; it works all the same"

@@ -239,7 +239,7 @@ func (k keysOf) Key(_ context.Context, _, kid string) (*jwks.Key, error) {
 	return nil, jwks.ErrUnknownKID
 }
 
-// The rule for kids (contract: bars §4).
+// The rule for kids (BAR-4.1).
 func TestKIDAdvice(t *testing.T) {
 	for kid, good := range map[string]bool{
 		"MySupplier-INT-1": true, "RX7-PROD-12": true, "A-Sandbox-1": true, "My-Long-Supplier-DEV-3": true,

@@ -22,7 +22,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// Bars sends an application's requests to a BaRS proxy (contract: bars §2): what follows the site's path goes to
+// Bars sends an application's requests to a BaRS proxy (BAR-2): what follows the site's path goes to
 // the environment's API, with a token, the ids and the headers, and a GET again where that helps. A sender with it
 // needs no reverse_proxy.
 type Bars struct {
@@ -48,7 +48,7 @@ type Bars struct {
 	base     *url.URL
 }
 
-// version is the form of the standard's versions (contract: bars §2).
+// version is the form of the standard's versions (BAR-2.6).
 var version = regexp.MustCompile(`^1\.[0-9]+\.[0-9]+$`)
 
 const barsPath = "/booking-and-referral/FHIR/R4"

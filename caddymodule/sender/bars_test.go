@@ -19,7 +19,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// The environment decides all addresses together, and the rest has defaults (contract: bars §2).
+// The environment decides all addresses together, and the rest has defaults (BAR-2.10).
 func TestBarsDefaults(t *testing.T) {
 	for environment, host := range map[caddymodule.Environment]string{
 		caddymodule.Sandbox: "sandbox.api.service.nhs.uk", caddymodule.Integration: "int.api.service.nhs.uk", caddymodule.Production: "api.service.nhs.uk",
@@ -53,7 +53,7 @@ func TestBarsDefaults(t *testing.T) {
 }
 
 // Which refusals are of the token, so that another one helps: the BaRS proxy's and API Management's own, packed or not. A
-// receiver's own 401 is none (contract: bars §2).
+// receiver's own 401 is none (BAR-2.7).
 func TestRefusesToken(t *testing.T) {
 	outcome := func(code string) string {
 		return `{"resourceType":"OperationOutcome","issue":[{"code":"security","details":{"coding":[{"code":"` + code + `"}]}}]}`
@@ -108,7 +108,7 @@ func TestSandboxTakesNoToken(t *testing.T) {
 	}
 }
 
-// The headers with FHIR resources are in standard base64, padded (contract: bars §2), and hold what they are for.
+// The headers with FHIR resources are in standard base64, padded (BAR-2.5), and hold what they are for.
 func TestResourceHeaders(t *testing.T) {
 	for _, name := range []string{"a", "ab", "abc", "???>>>~~~"} {
 		resource := `{"resourceType":"Organization","name":"` + name + `"}`

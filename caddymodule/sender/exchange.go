@@ -59,7 +59,7 @@ func (k *keptBody) rewind(r *http.Request) bool {
 }
 
 // begins says whether a request begins something, so that it may have a correlation id of its own. An update
-// carries the id of what it is about, which only the application knows (contract: bars §2); whatever is not
+// carries the id of what it is about, which only the application knows (BAR-2.4); whatever is not
 // plainly new is taken for one.
 func begins(method string, body *keptBody) bool {
 	switch method {
@@ -196,7 +196,7 @@ func (h *heldAnswer) release() error {
 }
 
 // refusesToken says whether the answer is the proxy's refusal of the token, and not a receiver's own 401
-// (contract: bars §1, SEND_UNAUTHORIZED; api-m-token, last section).
+// (BAR-1.11, BAR-1.12, TOK-4.3).
 func (h *heldAnswer) refusesToken() bool {
 	if h.passed || h.status != http.StatusUnauthorized {
 		return false

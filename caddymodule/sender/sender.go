@@ -33,7 +33,7 @@ func init() {
 }
 
 // Sender gives a plain-HTTP application, in front of reverse_proxy, its access token and the headers that API
-// Management wants (contract: bars §2). The token is fetched with the application's own key, kept, and renewed
+// Management wants (BAR-2). The token is fetched with the application's own key, kept, and renewed
 // early. A request that the proxy refuses for its token is sent once more with a new one.
 type Sender struct {
 	// Environment decides where tokens come from, and overrides the global one for this site. The sandbox takes none.
@@ -206,7 +206,7 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	return nil
 }
 
-// setHeaders gives the request what API Management wants besides its token (contract: bars §2).
+// setHeaders gives the request what API Management wants besides its token (BAR-2.4 to BAR-2.6).
 func (s *Sender) setHeaders(r *http.Request, body *keptBody) {
 	if r.Header.Get("X-Request-Id") == "" {
 		r.Header.Set("X-Request-Id", uuid.NewString())

@@ -171,7 +171,7 @@ func (s *stage) upstream(kept store.Store) http.Handler {
 	})
 }
 
-// refuseToken is how a BaRS proxy refuses a token (contract: bars §1).
+// refuseToken is how a BaRS proxy refuses a token (BAR-1.11, BAR-1.12).
 func refuseToken(w http.ResponseWriter, r *http.Request, why string) {
 	(&bars.Outcome{Status: http.StatusUnauthorized, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: why, Fault: bars.FaultSender}).Write(w, r)
 }

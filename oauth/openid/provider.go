@@ -42,7 +42,7 @@ type Options struct {
 	Logger *slog.Logger     // default: nothing is logged
 }
 
-// levelClaim is the ID token's level of authentication assurance (contract: api-m-token, Levels).
+// levelClaim is the ID token's level of authentication assurance (TOK-7.1).
 const levelClaim = "authentication_assurance_level"
 
 // Provider is an OpenID provider. It implements oauth.Provider.

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// algorithms are those of ID tokens and logout tokens (contract: api-m-token, Separate).
+// algorithms are those of ID tokens and logout tokens (TOK-6.15).
 var algorithms = []string{oidc.RS256, oidc.RS512}
 
 // verifier verifies ID tokens and logout tokens, one of which it is made for. An empty audience leaves that to the

@@ -1,5 +1,5 @@
 // Package webhook delivers events to client systems: durable, signed, retried POSTs in the manner of the Standard
-// Webhooks specification (contract: signing-service §3).
+// Webhooks specification (SIG-3.2).
 //
 // A Delivery is one record of the store, put there by whoever has something to tell, in the very commit in which it
 // happens, or before, with the time at which the clock alone would bring it about:

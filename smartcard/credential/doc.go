@@ -1,5 +1,5 @@
 // Package credential serves the wire of NHS Credential Management on a person's own machine, so that a signing page
-// that drives Credential Management drives an agent of ours as well (contract: smartcard-agent, B).
+// that drives Credential Management drives an agent of ours as well (AGT-B).
 //
 // It is for loopback alone and for pages of the origins that it was given: every other page, name or machine is
 // refused before anything is looked at. It never says whose card is in the reader, and never trusts a page with more

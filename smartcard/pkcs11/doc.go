@@ -1,5 +1,5 @@
 // Package pkcs11 is a smartcard.Signer for real cards: it signs through the PKCS#11 module that the card's vendor
-// ships (contract: smartcard-agent, C).
+// ships (AGT-C).
 //
 // The module runs in a child process (packages child, cryptoki and pipe), so that it can crash, hang or be killed
 // without harm to the gateway. A child serves one job at a time. After a clean end it waits for the next; after any

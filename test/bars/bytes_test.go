@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Query, body and headers reach the receiver byte for byte, and its answer the sender (contract: bars §1).
+// Query, body and headers reach the receiver byte for byte, and its answer the sender (BAR-1.6).
 func TestBytes(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}

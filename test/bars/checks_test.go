@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// Paths, methods, rates and the endpoints that need no token (contract: bars §1).
+// Paths, methods, rates and the endpoints that need no token (BAR-1.2, BAR-1.3, BAR-1.9).
 func TestChecks(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}

@@ -28,7 +28,7 @@ func pool(a *barstest.Authority) *x509.CertPool {
 
 const theirs = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"conflict","details":{"coding":[{"code":"REC_THEIRS"}]}}]}`
 
-// Every row of the outcome table, and what else can go wrong on the way (contract: bars §1).
+// Every row of the outcome table, and what else can go wrong on the way (BAR-1.11 to BAR-1.25).
 func TestOutcomes(t *testing.T) {
 	w := prepare(t)
 	other := barstest.NewAuthority(t, "OTHER")

@@ -33,7 +33,7 @@ func (w *world) ask(method, path, value, body string) *http.Request {
 	return r
 }
 
-// The sender's preset: token, ids, headers, and what is sent again (contract: bars §2).
+// The sender's preset: token, ids, headers, and what is sent again (BAR-2).
 func TestSender(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}

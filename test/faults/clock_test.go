@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// skew is less than what nodes' clocks may differ by (contract: signing-service §1, api-m-token).
+// skew is less than what nodes' clocks may differ by (SIG-1.7, TOK-2.17).
 const skew = 25 * time.Second
 
 // TestClock moves the gateway's clock, in a fault build: a little, to and fro, under load; and every third time by more

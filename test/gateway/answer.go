@@ -15,7 +15,7 @@ type Answer struct {
 	Body   []byte
 }
 
-// Failure is the body of every error answer (contract: signing-service §1).
+// Failure is the body of every error answer (SIG-1.19).
 type Failure struct {
 	StatusCode int    `json:"statusCode"`
 	Error      string `json:"error"`

@@ -130,7 +130,7 @@ func TestVerifiers(t *testing.T) {
 	}
 }
 
-// The sizes that were seen in the wild (contract: signing-service §2).
+// The sizes that were seen in the wild (SIG-2.10).
 func TestPayloadsAreAsPrescribingSystemsSendThem(t *testing.T) {
 	for algorithm, size := range map[string]int{"RS1": 517, "RS256": 541} {
 		if n := len(gateway.SignedInfo(algorithm, "", []byte("x"))); n != size {

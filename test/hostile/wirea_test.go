@@ -36,7 +36,7 @@ const (
 	slack    = 30 * time.Second
 )
 
-// asked is a job as the gateway sends it (contract: smartcard-agent §A).
+// asked is a job as the gateway sends it (AGT-A.2).
 type asked struct {
 	Job       string `json:"job"`
 	Sub       string `json:"sub"`
@@ -137,8 +137,8 @@ type behaviour struct {
 	want Outcome
 }
 
-// TestWireA: no wrong answer over way A releases a signature; each ends in time, in a state that is told (contract:
-// signing-service §5, smartcard-agent §A).
+// TestWireA: no wrong answer over way A releases a signature; each ends in time, in a state that is told
+// (SIG-5, AGT-A).
 func TestWireA(t *testing.T) {
 	cards := NewCards(t)
 	agent := &agent{t: t, cards: cards, ways: map[string]way{}}

@@ -85,8 +85,8 @@ func twists() map[string]struct {
 	}
 }
 
-// TestWireB: what a page brings of an agent on its own machine releases nothing unless it is right, and is told (contract:
-// signing-service §5, smartcard-agent §B). The page itself faces lying agents in test/browser.
+// TestWireB: what a page brings of an agent on its own machine releases nothing unless it is right, and is told
+// (SIG-5, AGT-B). The page itself faces lying agents in test/browser.
 func TestWireB(t *testing.T) {
 	cards := NewCards(t)
 	issuer := filepath.Join(t.TempDir(), "issuer.pem")

@@ -20,7 +20,7 @@ const (
 	payload = "JWT payload is not valid. "
 )
 
-// Every row of the error table of POST /signaturerequest (contract: signing-service §1, Errors).
+// Every row of the error table of POST /signaturerequest (SIG-1.21 to SIG-1.34).
 func TestRequestErrors(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -129,7 +129,7 @@ func TestRequestErrors(t *testing.T) {
 }
 
 // What one JSON reader takes for one thing and another for another is refused, although the client signed it
-// (contract: signing-service §1, Order of checks).
+// (SIG-1.17).
 func TestAmbiguousJSONIsRefused(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -165,7 +165,7 @@ func TestAmbiguousJSONIsRefused(t *testing.T) {
 	})
 }
 
-// Of two faults the earlier check answers (contract: signing-service §1, Order of checks).
+// Of two faults the earlier check answers (SIG-1.17).
 func TestOrderOfChecks(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -215,7 +215,7 @@ func TestOrderOfChecks(t *testing.T) {
 	})
 }
 
-// What real clients send and must be taken (contract: signing-service §1).
+// What real clients send and must be taken (SIG-1.2, SIG-1.3, SIG-1.7, SIG-1.11).
 func TestWhatClientsSendIsTaken(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -241,7 +241,7 @@ func TestWhatClientsSendIsTaken(t *testing.T) {
 	}
 }
 
-// Every row of the table of GET /signatureresponse/{token} (contract: signing-service §4), over one session
+// Every row of the table of GET /signatureresponse/{token} (SIG-4.3 to SIG-4.7), over one session
 // after another.
 func TestResponseErrors(t *testing.T) {
 	w := newWorld(t, options{services: []service{{name: "main"}, {name: "liar", agent: "fault wrong_signature"}}})

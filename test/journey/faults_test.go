@@ -8,7 +8,7 @@ import (
 )
 
 // A hostile or broken agent never gets a signature released; the person is told what happened, and whether
-// trying again makes sense (contract: signing-service §2 and §5).
+// trying again makes sense (SIG-2.14, SIG-2.15, SIG-5.1).
 func TestHostileAgent(t *testing.T) {
 	faults := []struct {
 		name   string

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// Contract: signing-service §6.
+// Health (SIG-6).
 func TestHealth(t *testing.T) {
 	const key = "an operator's key"
 	w := newWorld(t, options{services: []service{{name: "main", lines: "mock {agent}\n\t\t\tstatus_key \"" + key + "\""}}})

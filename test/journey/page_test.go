@@ -12,8 +12,7 @@ import (
 // patience is how long a signing may take on a busy machine with the race detector.
 const patience = 2 * time.Minute
 
-// Looking at the page changes nothing: mail scanners and prefetching browsers do it (contract:
-// signing-service §2, Who may open it).
+// Looking at the page changes nothing: mail scanners and prefetching browsers do it (SIG-2.6).
 func TestLookingAtThePageOpensNothing(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -60,7 +59,7 @@ func TestThePageKeepsToItself(t *testing.T) {
 	}
 }
 
-// What another site can make a browser send is refused, and changes nothing (contract: signing-service §2).
+// What another site can make a browser send is refused, and changes nothing (SIG-2.7).
 func TestAnotherSiteCannotAct(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -97,7 +96,7 @@ func TestAnotherSiteCannotAct(t *testing.T) {
 	}
 }
 
-// One browser per session (contract: signing-service §2).
+// One browser per session (SIG-2.7).
 func TestASecondBrowserIsRefused(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")
@@ -129,7 +128,7 @@ func TestASecondBrowserIsRefused(t *testing.T) {
 }
 
 // mock=true uses the site's mock line; without one it is refused. A mock certificate counts only in such a
-// session, or where no real way is configured (contract: signing-service §2 and §5).
+// session, or where no real way is configured (SIG-2.18, SIG-2.19).
 func TestMock(t *testing.T) {
 	w := newWorld(t, options{services: []service{
 		{name: "main"},

@@ -9,7 +9,7 @@ import (
 )
 
 // A client that timed out sends the same JWT again and gets the same token, whatever became of the session
-// (contract: signing-service §1).
+// (SIG-1.15).
 func TestTheSameRequestMakesNoSecondSession(t *testing.T) {
 	w := newWorld(t, options{})
 	s := w.system("main")

@@ -30,7 +30,7 @@ http://localhost:{$PORT_GATEWAY} {
 
 const exampleToken = "f523a772-24f2-45d6-a8da-59b48de0231a" // of the specification
 
-// The sandbox answers from canned scenarios and keeps nothing (contract: signing-service §7).
+// The sandbox answers from canned scenarios and keeps nothing (SIG-7.1 to SIG-7.3).
 func TestSandbox(t *testing.T) {
 	g := gateway.Start(t, sandboxCaddyfile)
 	s := gateway.System{Base: g.URL("GATEWAY", "/signing-service"), ID: "anybody", Kid: "any", Key: gateway.NewKey(t, 2048), Sub: person}

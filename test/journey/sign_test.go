@@ -93,8 +93,7 @@ func TestLargestRequest(t *testing.T) {
 	system.Fetch(t, accepted.Token).Verify(t, "RS256", payloads)
 }
 
-// What the client's system sends as state comes back byte for byte, in both addresses (contract:
-// signing-service §1).
+// What the client's system sends as state comes back byte for byte, in both addresses (SIG-1.3, SIG-1.14).
 func TestStateComesBackByteForByte(t *testing.T) {
 	w := newWorld(t, options{})
 	system := w.system("main")

@@ -13,8 +13,7 @@ import (
 // leaf is a certificate with its key, in files.
 type leaf struct{ cert, key string }
 
-// Mutual TLS from outside: only the gateway's own certificate gets an answer from the agent (contract:
-// smartcard-agent §A).
+// Mutual TLS from outside: only the gateway's own certificate gets an answer from the agent (AGT-A.4).
 func TestAgentAnswersTheGatewayAlone(t *testing.T) {
 	w := newWorld(t, options{sites: `
 https://other.countersign.internal:{$PORT_OTHER} {

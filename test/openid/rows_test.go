@@ -30,7 +30,7 @@ func with(values url.Values, name string, changed ...string) url.Values {
 	return copied
 }
 
-// What the contract says of /authorize and /callback.
+// What the contract says of /authorize and /callback (TOK-5.14 to TOK-5.23).
 func TestRowsOfAuthorize(t *testing.T) {
 	w := newWorld(t)
 	p := newPerson(t)
@@ -114,7 +114,7 @@ func TestRowsOfAuthorize(t *testing.T) {
 	}
 }
 
-// What the contract says of authorization_code and refresh_token.
+// What the contract says of authorization_code and refresh_token (TOK-5.3 to TOK-5.11).
 func TestRowsOfCodesAndRefreshTokens(t *testing.T) {
 	w := newWorld(t)
 	redeem, refresh := w.redeeming("nothing"), w.refreshing("nothing")
@@ -153,7 +153,7 @@ func TestRowsOfCodesAndRefreshTokens(t *testing.T) {
 	mustTell(t, a, 415, ir, "Content-Type header must be application/x-www-form-urlencoded")
 }
 
-// What the contract says of the token exchange, up to the key of the subject token; TestSeparate goes on.
+// What the contract says of the token exchange, up to the key of the subject token (TOK-6.1 to TOK-6.14); TestSeparate goes on.
 func TestRowsOfExchange(t *testing.T) {
 	w := newWorld(t)
 	const jwt = " in subject_token JWT"

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// With another client's token a session is not there, whichever call names it (contract: signing-service §4).
+// With another client's token a session is not there, whichever call names it (SIG-4.4, SIG-4.8).
 func TestForeignTokens(t *testing.T) {
 	w := newWorld(t)
 	base := w.URL("GATEWAY", "/signing-service")

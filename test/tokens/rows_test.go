@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// What the contract's table says, through the built binary. Rows 2 to 15 need no key; the package oauth has all
+// What TOK-2 says, through the built binary. Rows 2 to 15 need no key; the package oauth has all
 // of them with all their faults.
 func TestRows(t *testing.T) {
 	w := newWorld(t)

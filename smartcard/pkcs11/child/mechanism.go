@@ -4,7 +4,7 @@ package child
 
 import (
 	"crypto/fips140"
-	"crypto/sha1" //nolint:gosec // RS1 is what prescriptions were signed with; the contract demands it for payloads
+	"crypto/sha1" //nolint:gosec // RS1 is what prescriptions were signed with; SIG-1.8 demands it for payloads
 	"crypto/sha256"
 	"errors"
 	"slices"
