@@ -1,0 +1,262 @@
+package prescription
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of a bundle. A prescription has a handful of items and comes to some 20 KB.
+const (
+	MaxBytes   = 1 << 20
+	MaxDepth   = 32
+	MaxEntries = 512
+)
+
+// ErrUnreadable is what every refusal of ReadBundle unwraps to.
+var ErrUnreadable = errors.New("the bundle cannot be read")
+
+// Bundle is a FHIR bundle as it came. It is never changed.
+type Bundle struct {
+	source     []byte
+	kind       string // its resourceType
+	id         string
+	entries    []entry
+	entriesEnd int // where the list of entries closes in source; 0: there is no such list
+}
+
+// entry is one resource of a bundle; value is nil for a type that the translation does not know.
+type entry struct {
+	fullURL string
+	kind    string
+	value   any
+}
+
+// ReadBundle reads one JSON document strictly: within the limits, in UTF-8, with no member named twice, nothing after
+// it, and every member that matters of the type that FHIR gives it. Numbers keep their text. A resource that is no
+// Bundle is read too, for Check to refuse. The bundle keeps data, which must not be changed any more.
+func ReadBundle(data []byte) (*Bundle, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrUnreadable, len(data), MaxBytes)
+	}
+	if deep := depth(data); deep > MaxDepth {
+		return nil, fmt.Errorf("%w: it nests %d levels, and %d are the most", ErrUnreadable, deep, MaxDepth)
+	}
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
+	b := &Bundle{source: data}
+	if err := b.read(decoder); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: something follows the JSON document", ErrUnreadable)
+	}
+	return b, nil
+}
+
+// depth is how many levels a document nests. It counts brackets outside of strings, before anything is decoded.
+func depth(data []byte) int {
+	level, deepest, quoted := 0, 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}
+
+// ID is the resource's id; empty where it has none.
+func (b *Bundle) ID() string { return b.id }
+
+func (b *Bundle) read(decoder *jsontext.Decoder) error {
+	if decoder.PeekKind() != '{' {
+		return decoder.SkipValue() // JSON, but no resource
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return err
+		}
+		switch name.String() {
+		case "resourceType":
+			err = json.UnmarshalDecode(decoder, &b.kind)
+		case "id":
+			err = json.UnmarshalDecode(decoder, &b.id)
+		case "entry":
+			err = b.readEntries(decoder)
+		default:
+			err = decoder.SkipValue()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := decoder.ReadToken()
+	return err
+}
+
+func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
+	if decoder.PeekKind() != '[' {
+		return decoder.SkipValue() // no list, so no entries
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	for decoder.PeekKind() != ']' {
+		if len(b.entries) == MaxEntries {
+			return fmt.Errorf("it has more than %d entries", MaxEntries)
+		}
+		var read struct {
+			FullURL  string         `json:"fullUrl"`
+			Resource jsontext.Value `json:"resource"`
+		}
+		if err := json.UnmarshalDecode(decoder, &read); err != nil {
+			return err
+		}
+		e := entry{fullURL: read.FullURL}
+		if err := e.read(read.Resource); err != nil {
+			return fmt.Errorf("entry %d: %w", len(b.entries), err)
+		}
+		b.entries = append(b.entries, e)
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	b.entriesEnd = int(decoder.InputOffset()) - 1
+	return nil
+}
+
+// read decodes a resource that the bundle's decoder has found to be sound JSON.
+func (e *entry) read(source jsontext.Value) error {
+	if source.Kind() != '{' {
+		return nil // an entry without a resource
+	}
+	var err error
+	if e.kind, err = resourceType(source); err != nil {
+		return err
+	}
+	if e.value = newResource(e.kind); e.value == nil {
+		return nil
+	}
+	if request, ok := e.value.(*medicationRequest); ok {
+		request.source = source
+	}
+	if err := decode(source, e.value); err != nil {
+		return fmt.Errorf("%s: %w", e.kind, err)
+	}
+	return nil
+}
+
+// sound tells the decoder that the JSON was checked already.
+var sound = jsontext.AllowDuplicateNames(true)
+
+// resourceType finds the type of a resource. It is the first member nearly always, which spares a pass over the rest.
+func resourceType(source jsontext.Value) (string, error) {
+	const space = " \t\r\n"
+	if rest, ok := bytes.CutPrefix(bytes.TrimLeft(source[1:], space), []byte(`"resourceType"`)); ok {
+		rest = bytes.TrimLeft(bytes.TrimLeft(rest, space)[1:], space)
+		if name, _, ok := bytes.Cut(rest[1:], []byte(`"`)); ok && rest[0] == '"' && bytes.IndexByte(name, '\\') < 0 {
+			return string(name), nil
+		}
+	}
+	var probe struct {
+		Type string `json:"resourceType"`
+	}
+	err := json.Unmarshal(source, &probe, sound)
+	return probe.Type, err
+}
+
+// noNull refuses null, which FHIR knows only in lists of values that have extensions. It could be taken for an empty
+// value, and the real service takes it for something else.
+var noNull = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, _ any) error {
+	if decoder.PeekKind() == 'n' {
+		return errors.New("null stands where a value belongs")
+	}
+	return errors.ErrUnsupported
+}))
+
+func decode(source jsontext.Value, value any) error {
+	if bytes.Contains(source, []byte("null")) {
+		return json.Unmarshal(source, value, sound, noNull)
+	}
+	return json.Unmarshal(source, value, sound)
+}
+
+func newResource(kind string) any {
+	switch kind {
+	case "MessageHeader":
+		return new(messageHeader)
+	case "MedicationRequest":
+		return new(medicationRequest)
+	case "Patient":
+		return new(patient)
+	case "PractitionerRole":
+		return new(practitionerRole)
+	case "Practitioner":
+		return new(practitioner)
+	case "Organization":
+		return new(organization)
+	case "HealthcareService":
+		return new(healthcareService)
+	case "Location":
+		return new(location)
+	case "Medication":
+		return new(medication)
+	case "CommunicationRequest":
+		return new(communicationRequest)
+	case "List":
+		return new(list)
+	case "Provenance":
+		return new(provenance)
+	}
+	return nil
+}
+
+// resources are the bundle's resources of one type, in its order.
+func resources[T any](b *Bundle) []*T {
+	var found []*T
+	for _, e := range b.entries {
+		if r, ok := e.value.(*T); ok {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// lookup finds the resources that a reference names.
+func (b *Bundle) lookup(fullURL string) []entry {
+	var found []entry
+	for _, e := range b.entries {
+		if e.fullURL == fullURL && fullURL != "" {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// lookupOne finds the one resource of a type that a reference names, or nil.
+func lookupOne[T any](b *Bundle, r *reference) *T {
+	if r == nil {
+		return nil
+	}
+	if found := b.lookup(r.Reference); len(found) == 1 {
+		resource, _ := found[0].value.(*T)
+		return resource
+	}
+	return nil
+}
