@@ -3,11 +3,8 @@ package audit_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,91 +16,6 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 )
 
-// signer is a gateway's own keys, reduced to what a log needs.
-type signer struct {
-	mu   sync.Mutex
-	keys []ed25519.PrivateKey
-	fail error
-}
-
-func newSigner(t *testing.T) *signer {
-	t.Helper()
-	s := &signer{}
-	s.rotate(t)
-	return s
-}
-
-func (s *signer) rotate(t *testing.T) {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.keys = append(s.keys, key)
-}
-
-func (s *signer) Sign(_ context.Context, message []byte) (string, []byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fail != nil {
-		return "", nil, s.fail
-	}
-	return fmt.Sprintf("key-%d", len(s.keys)), ed25519.Sign(s.keys[len(s.keys)-1], message), nil
-}
-
-func (s *signer) PublicSet(context.Context) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []map[string]string
-	for i, key := range s.keys {
-		keys = append(keys, map[string]string{
-			"kty": "OKP", "crv": "Ed25519", "kid": fmt.Sprintf("key-%d", i+1),
-			"x": base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)),
-		})
-	}
-	return json.Marshal(map[string]any{"keys": keys})
-}
-
-func (s *signer) set(t *testing.T) []byte {
-	t.Helper()
-	set, err := s.PublicSet(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
-
-func open(t *testing.T, dir string, s *signer, change func(*audit.Options)) *audit.Log {
-	t.Helper()
-	o := audit.Options{Dir: dir, Signer: s}
-	if change != nil {
-		change(&o)
-	}
-	log, err := audit.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return log
-}
-
-func fill(t *testing.T, log *audit.Log, n int) {
-	t.Helper()
-	for i := range n {
-		if err := log.Append(t.Context(), "signing", map[string]int{"n": i}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func closeLog(t *testing.T, log *audit.Log) {
-	t.Helper()
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestWrittenIsVerified(t *testing.T) {
 	dir, s := filepath.Join(t.TempDir(), "audit"), newSigner(t)
 	log := open(t, dir, s, func(o *audit.Options) { o.HeadEvery = 10 })
@@ -112,12 +24,12 @@ func TestWrittenIsVerified(t *testing.T) {
 	log = open(t, dir, s, nil) // goes on where it stood
 	fill(t, log, 5)
 	closeLog(t, log)
-	report, err := audit.Verify(dir, s.set(t))
+	report, err := audit.Verify(dir, s.by(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 30 entries, 4 heads, 1 key.
-	if report.Entries != 35 || report.Heads != 4 || report.Unsigned != 0 || len(report.Unknown) != 0 {
+	// 30 records, 5 heads, the log's name and a key.
+	if report.Node != "gw-1" || report.Entries != 37 || report.Heads != 5 || report.Unsigned != 0 || len(report.Unknown) != 0 {
 		t.Errorf("report: %+v", report)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -132,7 +44,7 @@ func TestManyWritersOneChain(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for i := range 50 {
-				if err := log.Append(t.Context(), "signing", i); err != nil {
+				if _, err := log.Append(t.Context(), "signing", i); err != nil {
 					t.Error(err)
 				}
 			}
@@ -140,7 +52,7 @@ func TestManyWritersOneChain(t *testing.T) {
 	}
 	wg.Wait()
 	closeLog(t, log)
-	if err := log.Append(t.Context(), "signing", 0); !errors.Is(err, audit.ErrClosed) {
+	if _, err := log.Append(t.Context(), "signing", 0); !errors.Is(err, audit.ErrClosed) {
 		t.Errorf("a closed log answers %v", err)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
@@ -156,7 +68,7 @@ func TestManyWritersOneChain(t *testing.T) {
 	}); err != nil || counted != 800 {
 		t.Errorf("%d entries of 800: %v", counted, err)
 	}
-	if _, err := audit.Verify(dir, s.set(t)); err != nil {
+	if _, err := audit.Verify(dir, s.by(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -190,10 +102,10 @@ func TestTampering(t *testing.T) {
 			if err := os.WriteFile(file, damage(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := audit.Verify(dir, s.set(t)); err == nil || !strings.Contains(err.Error(), "line ") {
+			if _, err := audit.Verify(dir, s.by(t)); err == nil || !strings.Contains(err.Error(), "line ") {
 				t.Errorf("found %v", err)
 			}
-			if _, err := audit.Verify(dir, nil); err == nil {
+			if _, err := audit.Verify(dir, audit.Evidence{}); err == nil {
 				t.Error("not found without trusted keys")
 			}
 		})
@@ -204,31 +116,16 @@ func TestTampering(t *testing.T) {
 // gateway's key.
 func rechain(t *testing.T, text []byte) []byte {
 	t.Helper()
-	dir, s := t.TempDir(), newSigner(t)
-	log := open(t, dir, s, func(o *audit.Options) { o.HeadEvery = 1 << 20 })
-	var head []byte
+	f := forge(t, nil)
 	for line := range bytes.Lines(text) {
 		var e audit.Entry
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatal(err)
 		}
-		if e.Kind == "head" {
-			head = e.Data
-		}
-		if err := log.Append(t.Context(), e.Kind, e.Data); err != nil {
-			t.Fatal(err)
-		}
+		f.at = e.Time
+		f.put(e.Kind, e.Data)
 	}
-	if head == nil {
-		t.Fatal("the log had no head")
-	}
-	s.fail = errors.New("the forger has no key")
-	closeLog(t, log)
-	forged, err := os.ReadFile(filepath.Join(dir, "audit-000001.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return forged
+	return f.text
 }
 
 func TestKeyRotation(t *testing.T) {
@@ -240,12 +137,12 @@ func TestKeyRotation(t *testing.T) {
 	log = open(t, dir, s, nil)
 	fill(t, log, 3)
 	closeLog(t, log)
-	report, err := audit.Verify(dir, s.set(t))
+	report, err := audit.Verify(dir, s.by(t))
 	if err != nil || len(report.KIDs) != 2 || len(report.Unknown) != 0 {
 		t.Errorf("%+v %v", report, err)
 	}
 	stranger := newSigner(t) // its key-1 is another key
-	if _, err := audit.Verify(dir, stranger.set(t)); err == nil {
+	if _, err := audit.Verify(dir, stranger.by(t)); err == nil {
 		t.Error("a log by another gateway's key of the same name is accepted")
 	}
 }
@@ -253,18 +150,16 @@ func TestKeyRotation(t *testing.T) {
 // A head that cannot be signed does not stop the log, and is made up for.
 func TestSignerAway(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
-	s.fail = errors.New("storage is away")
+	s.away(errors.New("storage is away"))
 	var told bytes.Buffer
 	log := open(t, dir, s, func(o *audit.Options) {
 		o.HeadEvery, o.Logger = 2, slog.New(slog.NewTextHandler(&told, nil))
 	})
 	fill(t, log, 3)
-	s.mu.Lock()
-	s.fail = nil
-	s.mu.Unlock()
+	s.away(nil)
 	fill(t, log, 1)
 	closeLog(t, log)
-	if report, err := audit.Verify(dir, s.set(t)); err != nil || report.Unsigned != 0 {
+	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Unsigned != 0 {
 		t.Errorf("%+v %v", report, err)
 	}
 	if !strings.Contains(told.String(), "storage is away") {
@@ -298,7 +193,7 @@ func TestTornLineIsTakenOff(t *testing.T) {
 	}); err != nil || !recovered {
 		t.Errorf("recovered %v, %v", recovered, err)
 	}
-	if _, err := audit.Verify(dir, s.set(t)); err != nil {
+	if _, err := audit.Verify(dir, s.by(t)); err != nil {
 		t.Error(err)
 	}
 }
@@ -324,17 +219,17 @@ func TestWriteFails(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	log := open(t, dir, s, nil)
 	fill(t, log, 2)
-	if err := log.Append(t.Context(), "signing", strings.Repeat("x", 2<<20)); err == nil {
+	if _, err := log.Append(t.Context(), "signing", strings.Repeat("x", 2<<20)); err == nil {
 		t.Error("an entry over the bound was taken")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := log.Append(ctx, "signing", make(chan int)); err == nil {
+	if _, err := log.Append(ctx, "signing", make(chan int)); err == nil {
 		t.Error("what is not JSON was taken")
 	}
 	fill(t, log, 2)
 	closeLog(t, log)
-	if report, err := audit.Verify(dir, s.set(t)); err != nil || report.Entries != 6 {
+	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 8 {
 		t.Errorf("%+v %v", report, err)
 	}
 }
@@ -354,6 +249,6 @@ func FuzzRead(f *testing.F) {
 			}
 			return nil
 		})
-		_, _ = audit.Verify(dir, nil)
+		_, _ = audit.Verify(dir, audit.Evidence{})
 	})
 }

@@ -7,15 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
-)
-
-// Kinds of entries that the log writes itself; all others are the caller's.
-const (
-	kindHead      = "head"      // signs the chain before it
-	kindKey       = "key"       // the public key of the heads that follow
-	kindRecovered = "recovered" // a torn last line, never acknowledged, was taken off at start
 )
 
 // Entry is one line of a log.
@@ -80,19 +72,4 @@ func (e Entry) follows(before Entry) error {
 		return fmt.Errorf("entry %d does not follow entry %d: something was taken out or put in between", e.Seq, before.Seq)
 	}
 	return nil
-}
-
-// headMessage is what a head signs: everything up to the entry before it.
-func headMessage(seq uint64, hash string) []byte {
-	return []byte("countersign audit head\n" + strconv.FormatUint(seq, 10) + "\n" + hash)
-}
-
-type head struct {
-	KID       string `json:"kid"`
-	Signature []byte `json:"signature"`
-}
-
-type publicKey struct {
-	KID string          `json:"kid"`
-	JWK json.RawMessage `json:"jwk"`
 }

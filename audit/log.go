@@ -11,18 +11,15 @@ import (
 	"time"
 )
 
-// Signer signs heads; the gateway's own keys do. PublicSet is its JWK set, in which the kid is found.
-type Signer interface {
-	Sign(ctx context.Context, message []byte) (kid string, signature []byte, err error)
-	PublicSet(ctx context.Context) ([]byte, error)
-}
-
 // Options of a Log. Dir and Signer are mandatory.
 type Options struct {
 	Dir       string // made with mode 0700 if it is not there
 	Signer    Signer
+	Node      string        // the log's name; empty: the one that it has, or else one made of Host
+	Host      string        // the machine's name
 	FileSize  int64         // a new file is begun beyond this; default 64 MiB
-	HeadEvery int           // entries between signed heads at the most; default 1000
+	FileAge   time.Duration // and when the present one is this old; default 30 days
+	HeadEvery int           // entries between signed heads at the most; default 1000, which is also the most
 	HeadAfter time.Duration // the longest that an entry stays without one; default 1 minute
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -32,15 +29,17 @@ func (o *Options) complete() error {
 	if o.Dir == "" || o.Signer == nil {
 		return errors.New("audit: a log needs a directory and a signer")
 	}
+	if o.Node != "" {
+		if err := CheckNode(o.Node); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
 	if o.FileSize <= 0 {
 		o.FileSize = 64 << 20
 	}
-	if o.HeadEvery <= 0 {
-		o.HeadEvery = 1000
-	}
-	if o.HeadAfter <= 0 {
-		o.HeadAfter = time.Minute
-	}
+	o.FileAge = orElse(o.FileAge, 30*24*time.Hour)
+	o.HeadEvery = min(orElse(o.HeadEvery, promisedEntries), promisedEntries)
+	o.HeadAfter = orElse(o.HeadAfter, time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -48,6 +47,13 @@ func (o *Options) complete() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+func orElse[T comparable](value, fallback T) T {
+	if value == *new(T) {
+		return fallback
+	}
+	return value
 }
 
 // ErrClosed is what Append gives once the log is closed.
@@ -62,29 +68,77 @@ type Log struct {
 	mu     sync.RWMutex
 	closed bool
 
+	noticed sync.Mutex // guards health
+	health  Health
+
 	// The writer's own.
-	file     *os.File
-	lock     *os.File
-	size     int64
-	number   int
-	last     Entry
-	unsigned int             // entries since the last head
-	signAt   int             // so many of them call for a head
-	known    map[string]bool // kids whose public key stands in the log
+	file      *os.File
+	lock      *os.File
+	size      int64
+	number    int       // of the present file
+	since     time.Time // of the first entry in it
+	name      naming
+	named     bool            // an entry of the present file names the log
+	known     map[string]bool // kids whose public key stands in the present file
+	last      Entry
+	head      Entry // the last one
+	gap       gap   // since it
+	why       string
+	signAt    int       // so many entries call for a head
+	attempted time.Time // when a head was tried last
+	failing   bool      // that one failed
+}
+
+// Health is how a log stands.
+type Health struct {
+	Node      string
+	Head      Head   // the last one; Number 0 while there is none
+	Unsigned  int    // entries behind it
+	Error     string // why the last entry could not be written; empty where it could
+	HeadError string // why the last head could not be signed; empty where it could
+}
+
+// Health returns how the log stands now.
+func (l *Log) Health() Health {
+	l.noticed.Lock()
+	defer l.noticed.Unlock()
+	return l.health
+}
+
+// notice changes what Health tells.
+func (l *Log) notice(change func(*Health)) {
+	l.noticed.Lock()
+	defer l.noticed.Unlock()
+	change(&l.health)
+	l.health.Node, l.health.Unsigned = l.name.Node, l.gap.entries
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // pending is one caller's entry on its way to the writer.
 type pending struct {
 	kind string
 	data json.RawMessage
-	done chan error
+	done chan written
+}
+
+// written is what became of an entry.
+type written struct {
+	at  Position
+	err error
 }
 
 // queueLength is how many callers may wait for the writer.
 const queueLength = 1024
 
-// Open opens a log, or begins one. It reads the last file to find where the chain stands, takes off a last line
-// that was torn by a crash (it was never acknowledged), and refuses a log whose last lines do not hold.
+// Open opens a log, or begins one. It reads the last files to find where the chain stands, takes off a last line
+// that was torn by a crash (it was never acknowledged), and refuses a log whose last lines do not hold. What stands there
+// without a head is signed at once.
 func Open(o Options) (*Log, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -94,29 +148,31 @@ func Open(o Options) (*Log, error) {
 		_ = l.closeFiles() // the first error is the one to tell
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
 	}
+	found := l.lastHead()
+	l.notice(func(h *Health) { h.Head = found })
 	go l.write()
 	return l, nil
 }
 
-// Append writes an entry of a kind, and returns when it is durable. When ctx ends first the entry may or may not
-// be written.
-func (l *Log) Append(ctx context.Context, kind string, data any) error {
+// Append writes an entry of a kind, and returns where it stands when it is durable. When ctx ends first the entry may or
+// may not be written.
+func (l *Log) Append(ctx context.Context, kind string, data any) (Position, error) {
 	text, err := json.Marshal(data)
 	if err != nil {
-		return fmt.Errorf("audit: %w", err)
+		return Position{}, fmt.Errorf("audit: %w", err)
 	}
 	if len(text) > maxData { // here, so that no other caller's entry fails with it
-		return fmt.Errorf("audit: an entry has at most %d bytes", maxData)
+		return Position{}, fmt.Errorf("audit: an entry has at most %d bytes", maxData)
 	}
-	entry := &pending{kind: kind, data: text, done: make(chan error, 1)}
+	entry := &pending{kind: kind, data: text, done: make(chan written, 1)}
 	if err := l.enqueue(ctx, entry); err != nil {
-		return err
+		return Position{}, err
 	}
 	select {
-	case err := <-entry.done:
-		return err
+	case became := <-entry.done:
+		return became.at, became.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return Position{}, ctx.Err()
 	}
 }
 
@@ -151,6 +207,7 @@ func (l *Log) write() {
 	defer close(l.done)
 	heads := time.NewTicker(l.HeadAfter)
 	defer heads.Stop()
+	l.signHead()
 	for {
 		select {
 		case first, open := <-l.queue:
@@ -159,7 +216,7 @@ func (l *Log) write() {
 				return
 			}
 			l.writeBatch(l.gather(first))
-			if l.unsigned >= l.signAt {
+			if l.gap.entries >= l.signAt {
 				l.signHead()
 			}
 		case <-heads.C:
@@ -168,10 +225,12 @@ func (l *Log) write() {
 	}
 }
 
-// gather takes what else is waiting, up to a bound.
+// gather takes what else is waiting, as much as the next head may sign.
 func (l *Log) gather(first *pending) []*pending {
+	const own = 3 // entries of the log's own that can come between
+	most := min(max(l.HeadEvery-l.gap.entries-own, 1), queueLength)
 	batch := []*pending{first}
-	for len(batch) < queueLength {
+	for len(batch) < most {
 		select {
 		case next, open := <-l.queue:
 			if !open {
@@ -186,77 +245,24 @@ func (l *Log) gather(first *pending) []*pending {
 }
 
 func (l *Log) writeBatch(batch []*pending) {
+	at := l.Now()
+	if l.gap.overdue(at) && (!l.failing || time.Since(l.attempted) > l.HeadAfter) { // the machine stood still, or its clock was moved
+		l.signHead()
+	}
 	entries := make([]Entry, len(batch))
 	for i, waiting := range batch {
 		entries[i] = Entry{Kind: waiting.kind, Data: waiting.data}
 	}
-	err := l.extend(entries)
+	err := l.ready(at)
 	if err == nil {
-		l.unsigned += len(batch)
+		err = l.put(at, entries...)
 	}
-	for _, waiting := range batch {
-		waiting.done <- err
-	}
-}
-
-// signHead signs the chain as it stands. If that cannot be done now it is done with the next head.
-func (l *Log) signHead() {
-	if l.unsigned == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := l.appendHead(ctx); err != nil {
-		l.Logger.ErrorContext(ctx, "the audit log's head could not be signed; it is tried again with the next",
-			"dir", l.Dir, "entries", l.unsigned, "error", err)
-		l.signAt = l.unsigned + l.HeadEvery // a signer that is slow to fail must not hold up each entry
-		return
-	}
-	l.unsigned, l.signAt = 0, l.HeadEvery
-}
-
-func (l *Log) appendHead(ctx context.Context) error {
-	kid, _, err := l.Signer.Sign(ctx, []byte("countersign audit: which key"))
-	if err != nil {
-		return err
-	}
-	if !l.known[kid] {
-		if err := l.appendKey(ctx, kid); err != nil {
-			return err
+	l.notice(func(h *Health) { h.Error = text(err) })
+	for i, waiting := range batch {
+		became := written{err: err}
+		if err == nil {
+			became.at = entries[i].position(l.name.Node)
 		}
+		waiting.done <- became
 	}
-	signedBy, signature, err := l.Signer.Sign(ctx, headMessage(l.last.Seq, l.last.Hash))
-	if err != nil {
-		return err
-	}
-	if signedBy != kid {
-		return errors.New("the key was rotated just now")
-	}
-	data, err := json.Marshal(head{KID: kid, Signature: signature})
-	if err != nil {
-		return err
-	}
-	return l.extend([]Entry{{Kind: kindHead, Data: data}})
-}
-
-// appendKey writes the public key of the heads that follow, so that they can be checked when it is no longer
-// published.
-func (l *Log) appendKey(ctx context.Context, kid string) error {
-	set, err := l.Signer.PublicSet(ctx)
-	if err != nil {
-		return err
-	}
-	jwk, err := findJWK(set, kid)
-	if err != nil {
-		return err
-	}
-	data, err := json.Marshal(publicKey{KID: kid, JWK: jwk})
-	if err != nil {
-		return err
-	}
-	if err := l.extend([]Entry{{Kind: kindKey, Data: data}}); err != nil {
-		return err
-	}
-	l.known[kid] = true
-	return nil
 }

@@ -1,92 +1,79 @@
 package audit
 
 import (
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"time"
 )
 
+// Evidence is what somebody has of a log from elsewhere.
+type Evidence struct {
+	Keys  [][]byte   // JWK sets of keys that are known to be the gateway's
+	Heads []Position // which the log must contain
+}
+
 // Report is what Verify found.
 type Report struct {
+	Node     string    `json:"node,omitempty"` // the log's name; logs of older versions have none
 	Entries  uint64    `json:"entries"`
 	Heads    int       `json:"heads"`             // signed heads, all of them verified
+	Head     *Head     `json:"head,omitempty"`    // the last one
 	Unsigned int       `json:"unsigned"`          // entries behind the last head, which could be cut off unseen
+	Late     int       `json:"late,omitempty"`    // heads that came later than promised; the log says why
+	Torn     int       `json:"torn,omitempty"`    // bytes of a torn last line, which was never acknowledged
 	First    time.Time `json:"first,omitzero"`    // time of the first entry
 	Last     time.Time `json:"last,omitzero"`     // time of the last
 	KIDs     []string  `json:"kids"`              // of the keys that signed heads
-	Unknown  []string  `json:"unknown,omitempty"` // of those, the ones that are not among the trusted
+	Trusted  bool      `json:"trusted"`           // keys from outside the log were given
+	Vouched  []string  `json:"vouched,omitempty"` // of the kids, those that the given keys vouch for in the log
+	Unknown  []string  `json:"unknown,omitempty"` // of the kids, those that they do not
 }
 
-// Verify reads a whole log and checks every hash, every link and every head. trusted is a JWK set of keys that are
-// known to be the gateway's; a head by another key is checked against the public key in the log itself, and the
-// key is reported as unknown. The first thing that does not hold is the error; the report says how far it held.
-func Verify(dir string, trusted []byte) (Report, error) {
-	v := verifier{keys: map[string]ed25519.PublicKey{}, seen: map[string]bool{}}
-	if len(trusted) > 0 {
-		if err := v.trust(trusted); err != nil {
-			return v.report, err
+// Verify reads a whole log and checks every hash, every link, every head, that heads stand where they are promised, and
+// what the evidence says. The first thing that does not hold is the error; the report says how far it held.
+//
+// A log without any entry behind its last head's promise holds; one that was cut back to an earlier head holds as well,
+// unless the evidence has a later one.
+func Verify(dir string, of Evidence) (Report, error) {
+	v := verifier{ring: newKeyring(), names: map[string]bool{}, wanted: map[uint64][]string{}}
+	err := v.expect(of)
+	if err == nil {
+		var found origin
+		found, err = read(dir, v.entry)
+		v.report.Torn = found.torn
+		if err == nil {
+			err = v.finish(found, of)
 		}
 	}
-	err := Read(dir, v.entry)
+	v.report.Unsigned, v.report.Trusted, v.report.KIDs = v.unsigned, len(v.ring.outside) > 0, v.ring.signed
+	v.report.Vouched, v.report.Unknown = v.ring.vouched()
 	return v.report, err
 }
 
-// Read calls back with each entry of a log, in order, after it has checked hash and link. A torn last line, which
-// was never acknowledged, is passed over.
-func Read(dir string, each func(Entry) error) error {
-	names, err := fileNames(dir)
-	if err != nil {
-		return err
-	}
-	var last Entry
-	for i, name := range names {
-		err := readLines(filepath.Join(dir, name), func(line []byte, complete bool) error {
-			if !complete && i == len(names)-1 {
-				return nil
-			}
-			e, err := parse(line)
-			if err == nil {
-				err = e.follows(last)
-			}
-			if err != nil {
-				return err
-			}
-			last = e
-			return each(e)
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
 type verifier struct {
-	report Report
-	keys   map[string]ed25519.PublicKey
-	seen   map[string]bool // kids that signed a head
-	fixed  map[string]bool // kids that were trusted from the beginning
-	last   Entry
+	report   Report
+	ring     *keyring
+	gap      gap
+	version  int // of the last head
+	unsigned int // entries since the last head, of whatever kind
+	last     Entry
+	log      string              // its random name
+	names    map[string]bool     // every name that the node had
+	wanted   map[uint64][]string // hashes that the log must contain, by number
 }
 
-func (v *verifier) trust(set []byte) error {
-	var parsed struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(set, &parsed); err != nil {
-		return fmt.Errorf("the trusted key set cannot be read: %w", err)
-	}
-	v.fixed = map[string]bool{}
-	for _, jwk := range parsed.Keys {
-		kid, key, err := parseJWK(jwk)
-		if err != nil {
-			continue // a set may hold keys of other kinds
+func (v *verifier) expect(of Evidence) error {
+	for _, set := range of.Keys {
+		if err := v.ring.trust(set); err != nil {
+			return fmt.Errorf("the trusted keys: %w", err)
 		}
-		v.keys[kid], v.fixed[kid] = key, true
+	}
+	for _, position := range of.Heads {
+		if !slices.Contains(v.wanted[position.Number], position.Hash) {
+			v.wanted[position.Number] = append(v.wanted[position.Number], position.Hash)
+		}
 	}
 	return nil
 }
@@ -102,27 +89,34 @@ func (v *verifier) entry(e Entry) error {
 	case kindHead:
 		err = v.head(e)
 	case kindKey:
-		err = v.key(e)
-	default:
-		v.report.Unsigned++
+		err = v.ring.introduce(e.Data)
+	case kindLog:
+		err = v.named(e)
 	}
+	if e.Kind == kindHead {
+		v.unsigned = 0
+	} else {
+		v.unsigned++
+	}
+	v.gap.add(e)
 	v.last = e
+	for _, hash := range v.wanted[e.Seq] {
+		if hash != e.Hash {
+			return fmt.Errorf("entry %d is not the one of the head that was kept: this is another log, or it was written anew before it", e.Seq)
+		}
+	}
 	return err
 }
 
-func (v *verifier) key(e Entry) error {
-	var introduced publicKey
-	if err := json.Unmarshal(e.Data, &introduced); err != nil {
+func (v *verifier) named(e Entry) error {
+	var name naming
+	if err := json.Unmarshal(e.Data, &name); err != nil {
 		return err
 	}
-	kid, key, err := parseJWK(introduced.JWK)
-	if err != nil || kid != introduced.KID {
-		return errors.New("the key that it introduces cannot be read")
+	if v.log != "" && v.log != name.Log {
+		return errors.New("this entry belongs to another log than those before it")
 	}
-	if known, found := v.keys[kid]; found && !known.Equal(key) {
-		return fmt.Errorf("it introduces another key as %s than the one that is trusted", kid)
-	}
-	v.keys[kid] = key
+	v.log, v.report.Node, v.names[name.Node] = name.Log, name.Node, true
 	return nil
 }
 
@@ -131,55 +125,61 @@ func (v *verifier) head(e Entry) error {
 	if err := json.Unmarshal(e.Data, &signed); err != nil {
 		return err
 	}
-	key, known := v.keys[signed.KID]
-	if !known {
-		return fmt.Errorf("the head is signed by %s, a key that is neither trusted nor in the log", signed.KID)
+	if err := v.ring.accept(signed, headMessage(v.last.Seq, v.last.Hash), e.Seq); err != nil {
+		return err
 	}
-	if !ed25519.Verify(key, headMessage(v.last.Seq, v.last.Hash), signed.Signature) {
-		return errors.New("the head's signature does not hold")
+	if v.gap.overdue(e.Time) {
+		if signed.Version >= headVersion && !v.gap.explained {
+			return v.gap.broken(e.Time)
+		}
+		v.report.Late++
 	}
 	v.report.Heads++
-	v.report.Unsigned = 0
-	if !v.seen[signed.KID] {
-		v.seen[signed.KID] = true
-		v.report.KIDs = append(v.report.KIDs, signed.KID)
-		if v.fixed != nil && !v.fixed[signed.KID] {
-			v.report.Unknown = append(v.report.Unknown, signed.KID)
-		}
+	v.version = signed.Version
+	v.report.Head = &Head{Position: e.position(v.report.Node), Log: v.log, Time: e.Time, KID: signed.KID}
+	return nil
+}
+
+// finish judges what only the whole log shows.
+func (v *verifier) finish(found origin, of Evidence) error {
+	if v.report.Entries == 0 {
+		return errors.New("the log is empty, and a log is never empty: it begins with a head")
+	}
+	if v.report.Heads == 0 {
+		return errors.New("the log has no head, so nothing in it is signed")
+	}
+	if err := v.ring.judge(); err != nil {
+		return err
+	}
+	if err := v.tail(); err != nil {
+		return err
+	}
+	if found.before.Seq > 0 {
+		return fmt.Errorf("the entries up to %d are missing, and no signed record says that they were removed", found.before.Seq)
+	}
+	return v.contained(of.Heads)
+}
+
+// tail judges the entries behind the last head: no explanation holds there, since nothing signs it.
+func (v *verifier) tail() error {
+	at := v.report.Last
+	if v.version < headVersion && v.gap.entries <= legacyEntries && at.Sub(v.gap.since) <= promisedWithin {
+		return nil
+	}
+	if v.gap.overdue(at) {
+		return v.gap.broken(at)
 	}
 	return nil
 }
 
-// parseJWK reads an Ed25519 public key (RFC 8037).
-func parseJWK(text []byte) (kid string, key ed25519.PublicKey, err error) {
-	var jwk struct {
-		KTY string `json:"kty"`
-		CRV string `json:"crv"`
-		KID string `json:"kid"`
-		X   string `json:"x"`
-	}
-	if err := json.Unmarshal(text, &jwk); err != nil {
-		return "", nil, err
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(jwk.X)
-	if err != nil || jwk.KTY != "OKP" || jwk.CRV != "Ed25519" || len(raw) != ed25519.PublicKeySize || jwk.KID == "" {
-		return "", nil, errors.New("it is not an Ed25519 key with a kid")
-	}
-	return jwk.KID, raw, nil
-}
-
-// findJWK finds the key of a kid in a JWK set.
-func findJWK(set []byte, kid string) (json.RawMessage, error) {
-	var parsed struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(set, &parsed); err != nil {
-		return nil, err
-	}
-	for _, jwk := range parsed.Keys {
-		if found, _, err := parseJWK(jwk); err == nil && found == kid {
-			return jwk, nil
+func (v *verifier) contained(heads []Position) error {
+	for _, kept := range heads {
+		switch {
+		case kept.Node != "" && !v.names[kept.Node]:
+			return fmt.Errorf("the head %s is of the log of node %s; this is that of %s", kept, kept.Node, orElse(v.report.Node, "a node without a name"))
+		case kept.Number > v.last.Seq:
+			return fmt.Errorf("the log ends at entry %d, before the head %s: it was cut back, or is another log", v.last.Seq, kept)
 		}
 	}
-	return nil, fmt.Errorf("the key %s is not in the published set", kid)
+	return nil
 }

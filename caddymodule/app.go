@@ -113,6 +113,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionClients(); err != nil {
 		return err
 	}
+	if _, err := a.Audit.node(); err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
 	if err := a.provisionOpenID(); err != nil {
 		return err
 	}

@@ -24,7 +24,8 @@ func init() {
 //			overlap <duration>
 //		}
 //		audit {
-//			dir <path>
+//			dir  <path>
+//			node <name>
 //			optional
 //			off
 //		}

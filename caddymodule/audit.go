@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/audit"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -19,6 +21,9 @@ import (
 type Audit struct {
 	// Dir is the log's directory, one for each node. Default: countersign/audit under Caddy's data directory.
 	Dir string `json:"dir,omitempty"`
+	// Node is the log's name, which no other gateway's log has. Default: the name that the log was begun with, which is the
+	// machine's. Placeholders such as {env.NODE} are resolved.
+	Node string `json:"node,omitempty"`
 	// Optional releases signatures and tokens also when their record cannot be written. Default: they are refused.
 	Optional bool `json:"optional,omitempty"`
 	// Off keeps no record.
@@ -27,7 +32,9 @@ type Audit struct {
 
 // parse reads the option audit of countersign.
 func (a *Audit) parse(d *caddyfile.Dispenser) error {
-	return parse.Options{"dir": parse.One(&a.Dir), "optional": parse.Flag(&a.Optional), "off": parse.Flag(&a.Off)}.Block(d, "audit")
+	return parse.Options{
+		"dir": parse.One(&a.Dir), "node": parse.One(&a.Node), "optional": parse.Flag(&a.Optional), "off": parse.Flag(&a.Off),
+	}.Block(d, "audit")
 }
 
 // Path is the log's directory, with the default in the place of none and without placeholders.
@@ -40,6 +47,34 @@ func (a *Audit) Path() (string, error) {
 		path = filepath.Join(caddy.AppDataDir(), "countersign", "audit")
 	}
 	return filepath.Abs(path)
+}
+
+// node is the log's configured name without placeholders; empty: the log keeps the one that it has.
+func (a *Audit) node() (string, error) {
+	name, err := caddy.NewReplacer().ReplaceOrErr(a.Node, true, true)
+	if err == nil && name != "" {
+		err = audit.CheckNode(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("audit node: %w", err)
+	}
+	return name, nil
+}
+
+// AuditSigner signs heads with the gateway's own keys.
+type AuditSigner struct{ *jwks.Ring }
+
+// SignAll implements audit.Signer.
+func (s AuditSigner) SignAll(ctx context.Context, message []byte) ([]audit.Signature, error) {
+	made, err := s.Ring.SignAll(ctx, message)
+	if err != nil {
+		return nil, err
+	}
+	signatures := make([]audit.Signature, len(made))
+	for i, by := range made {
+		signatures[i] = audit.Signature{KID: by.KID, Value: by.Value}
+	}
+	return signatures, nil
 }
 
 // The kinds of the log's records; its other entries are its own.
@@ -68,8 +103,13 @@ func (a *App) acquireAudit() (*openAudit, error) {
 	if err != nil {
 		return nil, err
 	}
+	node, err := a.Audit.node()
+	if err != nil {
+		return nil, err
+	}
 	return a.auditLog.Acquire("audit "+dir, func() (*openAudit, error) {
-		log, err := audit.Open(audit.Options{Dir: dir, Signer: a.ring, Now: a.now, Logger: a.logger})
+		host, _ := os.Hostname() // without one the log has a name all the same
+		log, err := audit.Open(audit.Options{Dir: dir, Node: node, Host: host, Signer: AuditSigner{a.ring}, Now: a.now, Logger: a.logger})
 		if err != nil {
 			return nil, err
 		}
@@ -113,5 +153,6 @@ func (a *App) record(ctx context.Context, kind string, record any) error {
 	if err != nil {
 		return err
 	}
-	return log.Append(ctx, kind, record)
+	_, err = log.Append(ctx, kind, record)
+	return err
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,13 +21,13 @@ import (
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Checks the audit log, or exports from it",
+		Short: "Checks the audit log, prints its head, or exports from it",
 		Long: `
 The audit log holds a record of each batch (who asked, who signed, which payloads, with which certificate, through
 which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain
-of hashes whose heads the gateway signs. Both commands read the log's directory and may run beside the gateway.`,
+of hashes whose heads the gateway signs. These commands read the log's directory and may run beside the gateway.`,
 	}
-	cmd.AddCommand(auditVerifyCommand(), auditExportCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand())
 	return cmd
 }
 
@@ -36,49 +37,103 @@ func auditDir(cmd *cobra.Command) func() (string, error) {
 	return func() (string, error) { return (&caddymodule.Audit{Dir: *dir}).Path() }
 }
 
+// auditKeys adds the flag that names key sets, and returns what reads them.
+func auditKeys(cmd *cobra.Command) func(context.Context) ([][]byte, error) {
+	keys := cmd.Flags().StringArray("keys", nil, "`file` with a JWK set of keys to trust; repeatable. By default the gateway's keys in Caddy's file storage")
+	return func(ctx context.Context) ([][]byte, error) { return trustedKeys(ctx, *keys) }
+}
+
 func auditVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Checks every hash, every link and every signed head of the audit log",
 		Long: `
-Reads the whole log and checks that nothing was changed, taken out or put in between, and that each head is signed by
-a key of the gateway. Trusted are the gateway's keys in Caddy's own file storage, or those of --keys; a head by
-another key is checked against the public key in the log itself, which shows no more than that the log is of one
-piece. Entries behind the last head could have been cut off without a trace; the answer says how many stand there.`,
-		Example: "  caddy countersign audit verify --keys published.jwks.json",
-		Args:    cobra.NoArgs,
+Reads the whole log and checks that nothing was changed, removed or inserted, that a head stands wherever one is
+promised (every minute and every 1,000 entries), and that each head is signed by a key of the gateway. The exit status
+is 1 if anything of this does not hold, or if the log is empty.
+
+Trusted are the keys of --keys, or without it those in Caddy's own file storage, and every key that they vouch for in
+the log: a set that was saved once stays good over rotations. If there is no key from either place, heads are checked
+against the keys in the log itself, which shows no more than that the log is of one piece.
+
+Whoever has the gateway's keys can write a log anew, and anybody who can write to the directory can cut the log back to
+an earlier head. Neither contains a head that was kept elsewhere: give every one that you have with --head, as
+"audit head", a webhook or the gateway's own log told it.`,
+		Example: `  caddy countersign audit verify --keys published.jwks.json
+  caddy countersign audit verify --head gw-1/5123:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
+		Args: cobra.NoArgs,
 	}
-	dir := auditDir(cmd)
-	keys := cmd.Flags().String("keys", "", "`file` with the JWK set of the keys to trust")
+	dir, keys := auditDir(cmd), auditKeys(cmd)
+	heads := cmd.Flags().StringArray("head", nil, "`head` that the log must contain, as number:hash or node/number:hash; repeatable")
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
 		path, err := dir()
 		if err != nil {
 			return err
 		}
-		trusted, err := trustedKeys(ctx, *keys)
-		if err != nil {
+		var of audit.Evidence
+		if of.Keys, err = keys(ctx); err != nil {
 			return err
 		}
-		report, err := audit.Verify(path, trusted)
+		for _, text := range *heads {
+			head, err := audit.ParsePosition(text)
+			if err != nil {
+				return fmt.Errorf("--head: %w", err)
+			}
+			of.Heads = append(of.Heads, head)
+		}
+		report, err := audit.Verify(path, of)
 		return tellAudit(out, path, report, err)
 	})
 }
 
-// trustedKeys reads a key set from a file, or the gateway's own from Caddy's default storage, where a set is
+func auditHeadCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "head",
+		Short: "Prints the last signed head of the audit log",
+		Long: `
+Verifies the log and prints its last signed head: the log's name, the number of the entry and its hash. Keep it where
+nobody who can write to the gateway can change it, and give it to "audit verify --head" later: a log that contains it
+has exactly the entries that it had then. Nothing is printed of a log that does not hold.`,
+		Example: "  caddy countersign audit head >> /mnt/elsewhere/heads",
+		Args:    cobra.NoArgs,
+	}
+	dir, keys := auditDir(cmd), auditKeys(cmd)
+	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
+		path, err := dir()
+		if err != nil {
+			return err
+		}
+		trusted, err := keys(ctx)
+		if err != nil {
+			return err
+		}
+		report, err := audit.Verify(path, audit.Evidence{Keys: trusted})
+		if err != nil {
+			return fmt.Errorf("the log in %s does not hold: %w", path, err)
+		}
+		return out.answer(report.Head, func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, report.Head)
+			return err
+		})
+	})
+}
+
+// trustedKeys reads key sets from files, or the gateway's own from Caddy's default storage, where a set is
 // not made if there is none.
-func trustedKeys(ctx context.Context, file string) ([]byte, error) {
-	if file != "" {
+func trustedKeys(ctx context.Context, files []string) (sets [][]byte, err error) {
+	for _, file := range files {
 		set, err := os.ReadFile(file) //nolint:gosec // the operator names it
 		if err != nil {
 			return nil, fmt.Errorf("--keys: %w", err)
 		}
-		return set, nil
+		sets = append(sets, set)
 	}
 	storage := &certmagic.FileStorage{Path: caddy.AppDataDir()}
-	if !storage.Exists(ctx, caddymodule.OwnKeysName) {
-		return nil, nil
+	if len(sets) > 0 || !storage.Exists(ctx, caddymodule.OwnKeysName) {
+		return sets, nil
 	}
-	return jwks.NewRing(caddymodule.NewVault(storage), jwks.RingOptions{Name: caddymodule.OwnKeysName}).PublicSet(ctx)
+	set, err := jwks.NewRing(caddymodule.NewVault(storage), jwks.RingOptions{Name: caddymodule.OwnKeysName}).PublicSet(ctx)
+	return [][]byte{set}, err
 }
 
 // auditVerdict is what audit verify says.
@@ -94,24 +149,37 @@ func tellAudit(out output, dir string, report audit.Report, problem error) error
 	if problem != nil {
 		verdict.Problem = problem.Error()
 	}
-	err := out.answer(verdict, func(w io.Writer) error {
-		state := "The log holds"
-		if problem != nil {
-			state = "The log does NOT hold: " + verdict.Problem + "\nUp to there it holds"
-		}
-		_, err := fmt.Fprintf(w, "%s: %d entries from %s to %s, %d signed heads, %d entries behind the last of them.\n",
-			state, report.Entries, day(report.First), day(report.Last), report.Heads, report.Unsigned)
-		for _, kid := range report.Unknown {
-			if err == nil {
-				_, err = fmt.Fprintf(w, "Heads are signed by %s, which is not among the trusted keys: compare it with a set that you kept elsewhere.\n", kid)
-			}
-		}
-		return err
-	})
+	err := out.answer(verdict, func(w io.Writer) error { verdict.tell(w); return nil })
 	if err == nil && problem != nil {
 		return errTold
 	}
 	return err
+}
+
+func (v auditVerdict) tell(w io.Writer) {
+	of := v.Report
+	fmt.Fprintf(w, "Log of node %s in %s\n", shown(cmp.Or(of.Node, "(without a name)")), v.Dir)
+	state := "The log holds"
+	if !v.Holds {
+		state = "The log does NOT hold: " + v.Problem + "\nUp to there it holds"
+	}
+	fmt.Fprintf(w, "%s: %d entries from %s to %s, %d signed heads, %d entries behind the last of them.\n",
+		state, of.Entries, day(of.First), day(of.Last), of.Heads, of.Unsigned)
+	if of.Head != nil {
+		fmt.Fprintf(w, "Last head: %s\n", shown(of.Head.String()))
+	}
+	if of.Late > 0 {
+		fmt.Fprintf(w, "Heads that came later than promised, as the log explains: %d. Until then the entries before them could be changed unnoticed.\n", of.Late)
+	}
+	if of.Torn > 0 {
+		fmt.Fprintf(w, "The last line is torn (%d bytes): a write that a crash cut off, or the log was cut.\n", of.Torn)
+	}
+	if !of.Trusted {
+		fmt.Fprintln(w, "No key was trusted: the heads were checked against the keys in the log itself. Give a set that you kept elsewhere with --keys.")
+	}
+	for _, kid := range of.Vouched {
+		fmt.Fprintf(w, "The key %s is not among the trusted ones, which vouch for it in the log.\n", shown(kid))
+	}
 }
 
 func day(t time.Time) string {

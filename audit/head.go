@@ -1,0 +1,180 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// Signature is one made by a key of the gateway.
+type Signature struct {
+	KID   string
+	Value []byte
+}
+
+// Signer signs heads; the gateway's own keys do.
+type Signer interface {
+	// SignAll signs with the key that signs now, which comes first, and with former ones that are still published: whoever
+	// knows only those goes on to trust the log.
+	SignAll(ctx context.Context, message []byte) ([]Signature, error)
+	// PublicSet is the JWK set of the keys that are published, among them those that will sign next.
+	PublicSet(ctx context.Context) ([]byte, error)
+}
+
+// Head is a signed head of a log.
+type Head struct {
+	Position           // of the entry that holds it
+	Log      string    `json:"log,omitempty"` // random, the same for the log's whole life
+	Time     time.Time `json:"time"`
+	KID      string    `json:"kid"`
+}
+
+const signWithin = 10 * time.Second
+
+// signHead signs the chain as it stands, and introduces keys that were published since. If that cannot be done now it is
+// done with the next head.
+func (l *Log) signHead() {
+	ctx, cancel := context.WithTimeout(context.Background(), signWithin)
+	defer cancel()
+	fresh, err := l.freshKeys(ctx)
+	if l.gap.entries == 0 && l.head.Seq > 0 && len(fresh) == 0 {
+		return // nothing to sign, or nothing that could not wait for a key set that cannot be read
+	}
+	if err == nil {
+		err = l.appendHead(ctx)
+	}
+	l.attempted, l.failing = time.Now(), err != nil
+	l.notice(func(h *Health) { h.HeadError = text(err) })
+	if err != nil {
+		l.why = "a head could not be signed"
+		l.Logger.ErrorContext(ctx, "the audit log's head could not be signed; it is tried again with the next",
+			"dir", l.Dir, "entries", l.gap.entries, "error", err)
+		l.signAt = l.gap.entries + l.HeadEvery // a signer that is slow to fail must not hold up each entry
+		return
+	}
+	l.why, l.signAt = "", l.HeadEvery
+	made := l.lastHead()
+	l.notice(func(h *Health) { h.Head = made })
+	l.Logger.LogAttrs(ctx, slog.LevelInfo, "audit head signed", slog.String("node", made.Node),
+		slog.Uint64("number", made.Number), slog.String("hash", made.Hash), slog.String("kid", made.KID))
+}
+
+// appendHead writes the keys that the present file lacks, why the head is late if it is, and the head.
+func (l *Log) appendHead(ctx context.Context) error {
+	at := l.Now()
+	if err := l.ready(at); err != nil {
+		return err
+	}
+	fresh, err := l.freshKeys(ctx) // of a file that may have just begun
+	if err != nil {
+		return err
+	}
+	if err := l.put(at, fresh...); err != nil {
+		return err
+	}
+	if l.gap.overdue(at) && !l.gap.explained {
+		data, err := json.Marshal(late{Since: l.gap.since, Entries: l.gap.entries, Why: orElse(l.why, "the gateway was held up")})
+		if err != nil {
+			return err
+		}
+		if err := l.put(at, Entry{Kind: kindLate, Data: data}); err != nil {
+			return err
+		}
+	}
+	signatures, err := l.Signer.SignAll(ctx, headMessage(l.last.Seq, l.last.Hash))
+	if err != nil {
+		return err
+	}
+	if len(signatures) == 0 {
+		return errors.New("the gateway has no key that signs")
+	}
+	made := head{KID: signatures[0].KID, Signature: signatures[0].Value, Version: headVersion}
+	for i, by := range signatures {
+		if !l.known[by.KID] {
+			return fmt.Errorf("the key %s was made just now", by.KID)
+		}
+		if i > 0 {
+			made.Also = append(made.Also, signature{KID: by.KID, Signature: by.Value})
+		}
+	}
+	data, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	return l.put(at, Entry{Kind: kindHead, Data: data})
+}
+
+// freshKeys are entries for the published keys that the present file does not hold yet, so that each file can be checked
+// by itself when they are no longer published, and so that a key is introduced before it signs.
+func (l *Log) freshKeys(ctx context.Context) ([]Entry, error) {
+	set, err := l.Signer.PublicSet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var fresh []Entry
+	err = eachKey(set, func(kid string, jwk json.RawMessage, _ ed25519.PublicKey) error {
+		if l.known[kid] {
+			return nil
+		}
+		data, err := json.Marshal(publicKey{KID: kid, JWK: jwk})
+		fresh = append(fresh, Entry{Kind: kindKey, Data: data})
+		return err
+	})
+	return fresh, err
+}
+
+// lastHead is the head that stands last in the log; its Number is 0 where there is none.
+func (l *Log) lastHead() Head {
+	var signed head
+	if l.head.Seq > 0 {
+		_ = json.Unmarshal(l.head.Data, &signed) // it was read, or written, as one
+	}
+	return Head{Position: l.head.position(l.name.Node), Log: l.name.Log, Time: l.head.Time, KID: signed.KID}
+}
+
+// headMessage is what a head signs: everything up to the entry before it.
+func headMessage(seq uint64, hash string) []byte {
+	return []byte("countersign audit head\n" + strconv.FormatUint(seq, 10) + "\n" + hash)
+}
+
+// eachKey calls back with the Ed25519 keys of a JWK set, and passes over those of other kinds.
+func eachKey(set []byte, each func(kid string, jwk json.RawMessage, key ed25519.PublicKey) error) error {
+	var parsed struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(set, &parsed); err != nil {
+		return fmt.Errorf("the key set cannot be read: %w", err)
+	}
+	for _, jwk := range parsed.Keys {
+		if kid, key, err := parseJWK(jwk); err == nil {
+			if err := each(kid, jwk, key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parseJWK reads an Ed25519 public key (RFC 8037).
+func parseJWK(text []byte) (kid string, key ed25519.PublicKey, err error) {
+	var jwk struct {
+		KTY string `json:"kty"`
+		CRV string `json:"crv"`
+		KID string `json:"kid"`
+		X   string `json:"x"`
+	}
+	if err := json.Unmarshal(text, &jwk); err != nil {
+		return "", nil, err
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(jwk.X)
+	if err != nil || jwk.KTY != "OKP" || jwk.CRV != "Ed25519" || len(raw) != ed25519.PublicKeySize || jwk.KID == "" {
+		return "", nil, errors.New("not an Ed25519 key with a kid")
+	}
+	return jwk.KID, raw, nil
+}

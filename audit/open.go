@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// open finds the end of the chain and stands ready to write behind it.
+func (l *Log) open() error {
+	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if l.lock, err = lockFile(filepath.Join(l.Dir, "lock")); err != nil {
+		return err
+	}
+	first, names, err := fileNames(l.Dir)
+	if err != nil {
+		return err
+	}
+	tail, err := l.tail(names)
+	if err != nil {
+		return err
+	}
+	dropped := int64(0)
+	for i, name := range tail {
+		torn, err := l.resume(name, i == len(tail)-1)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		dropped += torn
+	}
+	if l.gap.entries > 0 {
+		l.why = "the gateway was not running"
+	}
+	if err := l.callIt(); err != nil {
+		return err
+	}
+	if err := l.openFile(first + max(len(names), 1) - 1); err != nil {
+		return err
+	}
+	if dropped > 0 {
+		l.Logger.Warn("the audit log ended in a torn line, which was never acknowledged; it was taken off",
+			"dir", l.Dir, "bytes", dropped)
+		data, err := json.Marshal(map[string]int64{"dropped_bytes": dropped})
+		if err != nil {
+			return err
+		}
+		return l.put(l.Now(), Entry{Kind: kindRecovered, Data: data})
+	}
+	return nil
+}
+
+// callIt settles the log's name: the one that is configured, or that it has, or that of the machine.
+func (l *Log) callIt() error {
+	if l.name.Log == "" {
+		id := make([]byte, 16)
+		if _, err := rand.Read(id); err != nil {
+			return err
+		}
+		l.name, l.named = naming{Node: l.Node, Log: hex.EncodeToString(id)}, false
+	}
+	if l.name.Node == "" {
+		l.name.Node = nodeFrom(l.Host)
+	}
+	if l.Node != "" && l.Node != l.name.Node {
+		l.name.Was, l.name.Node, l.named = l.name.Node, l.Node, false
+	}
+	return nil
+}
+
+// tail is the files to read for the end of the chain: the last that holds a head, and those after it. The rest of a long
+// log is Verify's to read.
+func (l *Log) tail(names []string) ([]string, error) {
+	for i := len(names) - 1; i > 0; i-- {
+		signed, err := anyLine(filepath.Join(l.Dir, names[i]), func(line []byte) bool {
+			if !bytes.Contains(line, []byte(`,"kind":"`+kindHead+`",`)) {
+				return false
+			}
+			e, err := parse(line)
+			return err == nil && e.Kind == kindHead
+		})
+		if signed || err != nil {
+			return names[i:], err
+		}
+	}
+	return names, nil
+}
+
+// resume follows the chain through one file, and takes a torn last line off the last one.
+func (l *Log) resume(name string, last bool) (torn int64, err error) {
+	path := filepath.Join(l.Dir, name)
+	whole, size := int64(0), int64(0)
+	l.beginFile()
+	err = readLines(path, func(line []byte, complete bool) error {
+		size += int64(len(line)) + 1
+		if !complete && last {
+			torn = int64(len(line))
+			return nil
+		}
+		e, err := parse(line)
+		if err == nil && (l.last.Seq > 0 || e.Seq == 1) { // else the chain before it is in files that are not read
+			err = e.follows(l.last)
+		}
+		if err != nil {
+			return err
+		}
+		whole = size
+		l.note(e)
+		return nil
+	})
+	if err == nil && torn > 0 {
+		err = os.Truncate(path, whole)
+	}
+	return torn, err
+}
+
+// beginFile forgets what has to stand in each file.
+func (l *Log) beginFile() { l.named, l.known, l.since = false, map[string]bool{}, time.Time{} }
+
+// note keeps what the writer must know of an entry that stands in the log.
+func (l *Log) note(e Entry) {
+	l.last = e
+	l.gap.add(e)
+	if l.since.IsZero() {
+		l.since = e.Time
+	}
+	switch e.Kind {
+	case kindHead:
+		l.head = e
+	case kindLog:
+		var name naming
+		if json.Unmarshal(e.Data, &name) == nil && CheckNode(name.Node) == nil {
+			l.name, l.named = naming{Node: name.Node, Log: name.Log}, true
+		}
+	case kindKey:
+		var key publicKey
+		if json.Unmarshal(e.Data, &key) == nil {
+			l.known[key.KID] = true
+		}
+	}
+}
