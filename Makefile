@@ -12,6 +12,7 @@ BIN := $(CURDIR)/bin
 FUZZTIME ?= 10s
 N ?= 25
 ONLY ?=
+COUNT ?=
 BENCHTIME ?= 1s
 TESTFLAGS ?=
 TEST_TIMEOUT ?= 30m
@@ -19,7 +20,7 @@ TEST_TIMEOUT ?= 30m
 # The root package and its own are what ships; test/ and scripts/ are what checks it.
 PACKAGES := ./...
 
-.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln faults fuzz bench release clean \
+.PHONY: help build test ensure tools lint fmt vet gotest static caddyfiles vuln faults proof fuzz bench release clean \
 	bench-verify bench-read bench-commit bench-request bench-durable bench-openloop bench-memory bench-cards bench-crowd bench-bars bench-store
 
 help: ## list the targets
@@ -70,6 +71,9 @@ vuln: ## check the dependencies against the Go vulnerability database (needs the
 faults: ## make N faults of each kind (ONLY=Kill: of one) and look for what is lost; as root
 	go build -o $(BIN)/caddy ./cmd/caddy
 	COUNTERSIGN_CADDY=$(BIN)/caddy FAULTS=$(N) go test -count=1 -v -timeout 0 -run '^Test(?i:$(ONLY))' ./test/faults
+
+proof: ## the long campaigns of test/campaigns (ONLY="kill power-cut": some; COUNT=n: n of each); goes on where it was interrupted
+	@COUNT=$(COUNT) scripts/proof $(ONLY)
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // openFile opens a file of the log to be written to, and makes it if it is not there.
@@ -17,7 +19,7 @@ func (l *Log) openFile(number int) error {
 	}
 	info, err := file.Stat()
 	if err == nil {
-		err = syncDir(l.Dir)
+		err = durable.SyncDir(l.Dir)
 	}
 	if err != nil {
 		return errors.Join(err, file.Close())
@@ -63,7 +65,7 @@ func (l *Log) put(at time.Time, entries ...Entry) error {
 	}
 	_, err := l.file.Write(text)
 	if err == nil {
-		err = l.file.Sync()
+		err = durable.Sync(l.file)
 	}
 	if err != nil {
 		return l.takeBack(err)
@@ -78,7 +80,7 @@ func (l *Log) put(at time.Time, entries ...Entry) error {
 func (l *Log) takeBack(cause error) error {
 	err := l.file.Truncate(l.size)
 	if err == nil {
-		err = l.file.Sync()
+		err = durable.Sync(l.file)
 	}
 	if err != nil {
 		cause = errors.Join(cause, err, l.file.Close())
@@ -107,12 +109,4 @@ func (l *Log) closeFiles() error {
 		err = errors.Join(err, l.lock.Close())
 	}
 	return err
-}
-
-func syncDir(dir string) error {
-	opened, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(ignoreUnsupported(opened.Sync()), opened.Close())
 }

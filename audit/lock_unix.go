@@ -20,5 +20,3 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return file, nil
 }
-
-func ignoreUnsupported(err error) error { return err }

@@ -8,6 +8,3 @@ import "os"
 func lockFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 }
-
-// ignoreUnsupported is for directories, which Windows cannot sync.
-func ignoreUnsupported(error) error { return nil }

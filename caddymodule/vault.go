@@ -2,13 +2,11 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/caddyserver/certmagic"
+
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // Vault is where keys are kept: Caddy's storage, which a cluster shares. Load gives fs.ErrNotExist for what is not
@@ -58,16 +56,9 @@ func (v vault) Save(ctx context.Context, name string, data []byte) error {
 // syncDirs makes the names in a directory durable, and in those above it up to a root. The file storage syncs a file,
 // but not the directory that it renames it in.
 func syncDirs(dir, root string) error {
-	if runtime.GOOS == "windows" { // which has no such call
-		return nil
-	}
 	for {
-		handle, err := os.Open(dir) //nolint:gosec // of Caddy's own storage
-		if err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return err
-		}
-		if err := errors.Join(handle.Sync(), handle.Close()); err != nil {
-			return fmt.Errorf("making the names in %s durable: %w", dir, err)
 		}
 		above := filepath.Dir(dir)
 		if filepath.Clean(dir) == filepath.Clean(root) || above == dir {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/durable"
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
@@ -102,10 +103,10 @@ func writeNew(path string, text []byte, mode os.FileMode) error {
 		return err
 	}
 	_, err = file.Write(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err = errors.Join(err, durable.Sync(file), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
-	return nil
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func keygenCommand() *cobra.Command {

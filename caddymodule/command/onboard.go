@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // profileFile is where what was said once is kept, for the commands that follow.
@@ -133,11 +134,7 @@ func (o *onboardRun) save() error {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
-	next := o.path(profileFile + ".new") // a whole file takes the place of the old one
-	if err := os.WriteFile(next, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, o.path(profileFile))
+	return durable.WriteFile(o.path(profileFile), append(text, '\n'), 0o600)
 }
 
 func (o *onboardRun) path(name string) string { return filepath.Join(o.dir, name) }

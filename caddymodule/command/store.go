@@ -8,12 +8,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/durable"
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
@@ -80,7 +82,7 @@ func fetchBackup(ctx context.Context, address, path string) (summary backup.Summ
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(unfinished))
+			err = errors.Join(err, os.RemoveAll(unfinished))
 		}
 	}()
 	_, err = io.Copy(f, response.Body)
@@ -91,12 +93,15 @@ func fetchBackup(ctx context.Context, address, path string) (summary backup.Summ
 		summary, err = backup.Check(f)
 	}
 	if err == nil {
-		err = f.Sync()
+		err = durable.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return summary, fmt.Errorf("the backup broke off: %w", err)
 	}
-	return summary, os.Rename(unfinished, path)
+	if err = os.Rename(unfinished, path); err != nil {
+		return summary, err
+	}
+	return summary, durable.SyncDir(filepath.Dir(path))
 }
 
 func storeRestoreCommand() *cobra.Command {

@@ -9,7 +9,8 @@
 //	Claim  ─┘                      └ scan,  stage ┘
 //
 // Each batch sees what the batches before it did, and one whose check fails takes nothing from the others. No
-// caller hears of success before the fsync.
+// caller hears of success before the fsync. The blocks that the fsync covers were written before Badger used them (see
+// live), so that it tells the truth also while a disk fails.
 //
 // Nothing rests on Badger's own deletion: expiry stands in the record and is compared with the clock that was
 // handed in; Badger's time to live only clears away, later. The value log is never used, since a failed write to it
@@ -39,16 +40,18 @@ type Options struct {
 	MinFree int64            // bytes free on the disk below which changes are refused; 0: DefaultMinFree
 	Wait    time.Duration    // how long Open keeps trying, for a process that is just ending; 0: 5 s
 
-	alone      bool                             // for tests: each batch in a transaction of its own
-	free       func(dir string) (uint64, error) // for tests: nil: freeBytes
-	migrations []migration                      // for tests: nil: migrations
-	commit     func(*engine.Txn) error          // for tests: nil: engine.Txn.Commit
-	patience   time.Duration                    // for tests: 0: DefaultPatience
+	alone      bool                                // for tests: each batch in a transaction of its own
+	tune       func(engine.Options) engine.Options // for tests: nil: as tuned
+	free       func(dir string) (uint64, error)    // for tests: nil: freeBytes
+	migrations []migration                         // for tests: nil: migrations
+	commit     func(*engine.Txn) error             // for tests: nil: engine.Txn.Commit
+	patience   time.Duration                       // for tests: 0: DefaultPatience
 }
 
 // Store is a store.Store in a directory.
 type Store struct {
 	db    *engine.DB
+	live  *live
 	dir   string
 	now   func() time.Time
 	log   *slog.Logger
@@ -221,7 +224,7 @@ func (s *Store) Close() error {
 	go func() {
 		<-s.done
 		s.readers.Wait()
-		closed <- errors.Join(unmarkOpen(s.dir), s.db.Close()) // in this order: a log without the mark is no loss
+		closed <- errors.Join(unmarkOpen(s.dir), s.closeEngine()) // in this order: a log without the mark is no loss
 	}()
 	select {
 	case err := <-closed:

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // prepareDir makes the directory if it is missing, and sees to it that only its owner gets in. It returns its
@@ -57,7 +59,7 @@ func markOpen(dir string) error {
 	if err := writeSynced(filepath.Join(dir, openMark), nil); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 func unmarkOpen(dir string) error {
@@ -65,19 +67,7 @@ func unmarkOpen(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, syncDir(dir))
-}
-
-// syncDir makes what was renamed, made or removed in a directory durable. Windows cannot, and need not.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(err, durable.SyncDir(dir))
 }
 
 // ours refuses a directory with files that are no database's, before anything is changed about it.

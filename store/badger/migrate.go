@@ -11,6 +11,7 @@ import (
 
 	engine "github.com/dgraph-io/badger/v4"
 
+	"github.com/seed-dd2befc3/countersign/durable"
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
@@ -21,12 +22,27 @@ type migration func(ctx context.Context, db *engine.DB) error
 // records in is the one after the last. A store of a newer one is not opened.
 var migrations []migration
 
-// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory.
-func (s *Store) migrate(ctx context.Context, schema uint64, steps []migration) error {
-	latest := uint64(len(steps)) + 1
-	if schema == latest {
-		return nil
+// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory. The steps commit
+// as they like, so Badger syncs for itself meanwhile.
+func (s *Store) migrate(ctx context.Context, schema uint64, o Options) error {
+	if err := s.reopenEngine(ctx, o, tuned(s.dir, s.log).WithSyncWrites(true)); err != nil {
+		return err
 	}
+	if err := s.takeSteps(ctx, schema, o.migrations); err != nil {
+		return err
+	}
+	return s.reopenEngine(ctx, o, tuned(s.dir, s.log))
+}
+
+func (s *Store) reopenEngine(ctx context.Context, o Options, e engine.Options) error {
+	if err := s.closeEngine(); err != nil {
+		return unavailable("closing %s: %w", s.dir, err)
+	}
+	return s.openEngine(ctx, o, e)
+}
+
+func (s *Store) takeSteps(ctx context.Context, schema uint64, steps []migration) error {
+	latest := uint64(len(steps)) + 1
 	kept := fmt.Sprintf("%s.schema-%d.backup", s.dir, schema)
 	if err := s.backUp(ctx, kept); err != nil {
 		return unavailable("the store has to be brought from schema %d to %d, and the backup before it failed: %w", schema, latest, err)
@@ -58,7 +74,7 @@ func (s *Store) backUp(ctx context.Context, path string) error {
 	}
 	_, err = backup.Write(ctx, f, s, s.now())
 	if err == nil {
-		err = f.Sync()
+		err = durable.Sync(f)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
@@ -66,5 +82,5 @@ func (s *Store) backUp(ctx context.Context, path string) error {
 	if err := os.Rename(unfinished, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path)) // before anything is changed
+	return durable.SyncDir(filepath.Dir(path)) // before anything is changed
 }

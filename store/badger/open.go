@@ -68,28 +68,48 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.space.check(); err != nil {
 		return nil, err
 	}
-	var losses []Loss
-	if s.db, losses, err = openEngine(ctx, spoiled(tuned(dir, o.Logger)), o.Wait); err != nil {
+	s.verdict = newVerdict(math.MaxUint64) // until the writer is there, nothing is on the way
+	if err := s.openEngine(ctx, o, tuned(dir, o.Logger)); err != nil {
 		return nil, err
 	}
-	for _, l := range losses {
-		o.Logger.Warn("the end of a log was dropped: a write that a crash cut off, of which nobody was told, or the last one, damaged",
-			slog.String("dir", dir), slog.String("file", l.File), slog.Int("bytes", l.Bytes), slog.Int("offset", l.Offset))
-	}
-	if o.migrations == nil {
-		o.migrations = migrations
-	}
-	s.verdict = newVerdict(math.MaxUint64) // until the writer is there, nothing is on the way
-	if err := s.readAbout(ctx, o.migrations); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+	if err := s.readAbout(ctx, o); err != nil {
+		return nil, errors.Join(err, s.closeEngine())
 	}
 	if err := markOpen(dir); err != nil {
-		return nil, errors.Join(unavailable("marking %s as open: %w", dir, err), s.db.Close())
+		return nil, errors.Join(unavailable("marking %s as open: %w", dir, err), s.closeEngine())
 	}
 	s.verdict = newVerdict(s.latest())
 	go s.write()
 	return s, nil
 }
+
+// openEngine opens Badger, and stands ready to sync what it writes unless Badger is to do that.
+func (s *Store) openEngine(ctx context.Context, o Options, e engine.Options) error {
+	if o.tune != nil {
+		e = o.tune(e)
+	}
+	db, losses, err := openPatiently(ctx, spoiled(e), o.Wait)
+	if err != nil {
+		return err
+	}
+	for _, l := range losses {
+		s.log.Warn("the end of a log was dropped: a write that a crash cut off, of which nobody was told, or the last one, damaged",
+			slog.String("dir", s.dir), slog.String("file", l.File), slog.Int("bytes", l.Bytes), slog.Int("offset", l.Offset))
+	}
+	s.db, s.live = db, &live{}
+	if e.SyncWrites || unsynced() {
+		return nil
+	}
+	if err = db.Sync(); err == nil { // also the value log, into which nothing is written
+		s.live, err = follow(s.dir)
+	}
+	if err != nil {
+		return errors.Join(unavailable("preparing the log in %s: %w", s.dir, err), db.Close())
+	}
+	return nil
+}
+
+func (s *Store) closeEngine() error { return errors.Join(s.live.close(), s.db.Close()) }
 
 // latest is Badger's timestamp of the last commit, with the writer at rest.
 func (s *Store) latest() uint64 {
@@ -103,8 +123,8 @@ func tuned(dir string, log *slog.Logger) engine.Options {
 	o := engine.DefaultOptions(dir).
 		WithLogger(bridge{log}).
 		WithMetricsEnabled(false).
-		WithSyncWrites(true).
-		WithDetectConflicts(false). // the writer is alone
+		WithSyncWrites(!syncsItself). // see live
+		WithDetectConflicts(false).   // the writer is alone
 		// A flipped bit in a table is an error, at the start rather than when somebody asks for what it held.
 		WithChecksumVerificationMode(tables.OnTableAndBlockRead).
 		// The value log is never written, for all values are below the threshold of 1 MiB.
@@ -120,8 +140,8 @@ func tuned(dir string, log *slog.Logger) engine.Options {
 	return o.WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(8).WithNumCompactors(2)
 }
 
-// openEngine opens Badger, with patience, once the logs were found whole.
-func openEngine(ctx context.Context, o engine.Options, wait time.Duration) (*engine.DB, []Loss, error) {
+// openPatiently opens Badger, with patience, once the logs were found whole.
+func openPatiently(ctx context.Context, o engine.Options, wait time.Duration) (*engine.DB, []Loss, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	for pause := 50 * time.Millisecond; ; pause *= 2 {
@@ -181,9 +201,12 @@ func isLocked(err error) bool {
 }
 
 // readAbout reads what the store keeps about itself, brings it up to date, or begins it in a new one.
-func (s *Store) readAbout(ctx context.Context, steps []migration) error {
+func (s *Store) readAbout(ctx context.Context, o Options) error {
 	var schema uint64
-	latest := uint64(len(steps)) + 1
+	if o.migrations == nil {
+		o.migrations = migrations
+	}
+	latest := uint64(len(o.migrations)) + 1
 	err := s.db.View(func(txn *engine.Txn) (err error) {
 		if schema, err = about(txn, aboutSchema); err != nil {
 			return err
@@ -201,8 +224,8 @@ func (s *Store) readAbout(ctx context.Context, steps []migration) error {
 		return unavailable("%s: %w: nothing tells its schema any more. Restore a backup", s.dir, ErrDamaged)
 	case schema == 0:
 		err = s.begin(latest)
-	default:
-		err = s.migrate(ctx, schema, steps)
+	case schema < latest:
+		err = s.migrate(ctx, schema, o)
 	}
 	s.schema = latest
 	return err
@@ -217,6 +240,9 @@ func (s *Store) begin(schema uint64) error {
 		}
 		return txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, schema))
 	})
+	if err == nil {
+		err = s.live.sync(marks)
+	}
 	if err != nil {
 		return unavailable("beginning a store in %s: %w", s.dir, err)
 	}

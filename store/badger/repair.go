@@ -10,6 +10,8 @@ import (
 	"time"
 
 	engine "github.com/dgraph-io/badger/v4"
+
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // Repair takes the damage out of the logs of a store, so that it can be opened: of what is lost
@@ -91,7 +93,7 @@ func replace(path string, contents []byte, aside string) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func writeSynced(path string, contents []byte) error {
@@ -101,7 +103,7 @@ func writeSynced(path string, contents []byte) error {
 	}
 	_, err = f.Write(contents)
 	if err == nil {
-		err = f.Sync()
+		err = durable.Sync(f)
 	}
 	if closing := f.Close(); err == nil {
 		err = closing

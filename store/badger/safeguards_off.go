@@ -15,11 +15,11 @@ func fault() string { return os.Getenv("COUNTERSIGN_FAULT") }
 
 // spoiled writes without waiting for the disk.
 func spoiled(o engine.Options) engine.Options {
-	if fault() == "no-sync" {
-		return o.WithSyncWrites(false)
-	}
-	return o
+	return o.WithSyncWrites(o.SyncWrites && !unsynced())
 }
+
+// unsynced says that nothing is synced.
+func unsynced() bool { return fault() == "no-sync" }
 
 // heeded passes over damage, as Badger itself does.
 func heeded(losses []Loss) []Loss {

@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"runtime"
 
@@ -42,6 +43,20 @@ func (s *Store) write() {
 		for waiting := group; len(waiting) > 0; {
 			waiting = s.settle(waiting)
 		}
+		s.prepareAhead()
+	}
+}
+
+// prepareAhead prepares the log while nobody waits. A disk without room for that is the next commit's to tell.
+func (s *Store) prepareAhead() {
+	for len(s.queue) == 0 && s.live.isShort() && s.writable() == nil {
+		err := s.live.prepare()
+		if errors.Is(err, errNoRoom) {
+			return
+		}
+		if err != nil {
+			_ = s.fail(err)
+		}
 	}
 }
 
@@ -50,9 +65,9 @@ func (s *Store) write() {
 func (s *Store) settle(requests []*request) []*request {
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
-	taken, changes, err := s.fill(txn, requests)
+	taken, changes, size, err := s.fill(txn, requests)
 	if err == nil && changes > 0 {
-		err = s.commit(txn, changes)
+		err = s.commit(txn, changes, size)
 	}
 	for _, r := range requests[:taken] {
 		// Even a check that did not hold may have failed on what was then not kept.
@@ -64,14 +79,14 @@ func (s *Store) settle(requests []*request) []*request {
 	return requests[taken:]
 }
 
-// fill puts as many requests into the transaction as fit, at least one. It returns their number, and how many of them
-// change something. An error is that of all of them.
-func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes uint64, err error) {
+// fill puts as many requests into the transaction as fit, at least one. It returns their number, how many of them
+// change something, and how many bytes they take at most. An error is that of all of them.
+func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes uint64, size int64, err error) {
 	if err := s.writable(); err != nil {
-		return len(requests), 0, err
+		return len(requests), 0, 0, err
 	}
 	now := s.now()
-	bytes, entries := s.db.MaxBatchSize()-1024, s.db.MaxBatchCount()-8 // less what the store adds about itself
+	room, entries := s.db.MaxBatchSize()-1024, s.db.MaxBatchCount()-8 // less what the store adds about itself
 	for i, r := range requests {
 		if r.err = r.ctx.Err(); r.err != nil {
 			continue
@@ -80,32 +95,42 @@ func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes u
 		if r.err = r.work.stage(t); r.err != nil {
 			continue
 		}
-		size, count := t.footprint()
-		if changes > 0 && (size > bytes || count > entries) {
-			return i, changes, nil
+		more, count := t.footprint()
+		if changes > 0 && (size+more > room || count > entries) {
+			return i, changes, size, nil
 		}
 		if count == 0 {
 			continue
 		}
 		if err := t.keep(); err != nil {
-			return i + 1, 0, s.fail(err)
+			return i + 1, 0, 0, s.fail(err)
 		}
 		s.last++
 		changes++
-		bytes, entries = bytes-size, entries-count
+		size, entries = size+more, entries-count
 	}
-	return len(requests), changes, nil
+	return len(requests), changes, size, nil
 }
 
 // commit makes the transaction durable. With it goes the latest version, which no record may be left to tell; and with
 // the first one the schema once more, so that damage to no single place makes the store unreadable.
-func (s *Store) commit(txn *engine.Txn, changes uint64) error {
-	err := txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last)))
+func (s *Store) commit(txn *engine.Txn, changes uint64, size int64) error {
+	size += marks
+	err := s.live.reserve(size)
+	if errors.Is(err, errNoRoom) {
+		return unavailable("the disk of %s is full: %w", s.dir, err) // and Badger has not been told yet
+	}
+	if err == nil {
+		err = txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last)))
+	}
 	if err == nil && !s.told {
 		err = txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, s.schema))
 	}
 	if err == nil {
 		err = s.commitTxn(txn)
+	}
+	if err == nil {
+		err = s.live.sync(size)
 	}
 	if err != nil {
 		err = s.fail(err)

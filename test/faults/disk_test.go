@@ -18,6 +18,7 @@ type disk struct {
 	t     testing.TB
 	dir   string // where it is mounted
 	image string // the file that it lies in; none in memory
+	left  bool   // it was unmounted for good
 }
 
 // newDisk makes an ext4 file system with a journal in a file and mounts it over a loop device. An error in it makes it
@@ -32,8 +33,17 @@ func newDisk(t testing.TB) *disk {
 	d.must(os.Truncate(d.image, 1<<30))
 	d.run("mkfs.ext4", "-q", "-N", "4096", "-J", "size=8", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image)
 	d.mount()
-	t.Cleanup(func() { d.run("umount", "-l", d.dir) })
+	t.Cleanup(d.leave)
 	return d
+}
+
+// leave unmounts the disk for good.
+func (d *disk) leave() {
+	d.t.Helper()
+	if !d.left {
+		d.run("umount", "-l", d.dir)
+	}
+	d.left = true
 }
 
 // newMemoryDisk mounts a file system of that size in memory.
@@ -43,7 +53,7 @@ func newMemoryDisk(t testing.TB, size string) *disk {
 	d := &disk{t: t, dir: filepath.Join(t.TempDir(), "mounted")}
 	d.must(os.Mkdir(d.dir, 0o700))
 	d.run("mount", "-t", "tmpfs", "-o", "mode=0700,size="+size, "countersign-faults", d.dir)
-	t.Cleanup(func() { d.run("umount", "-l", d.dir) })
+	t.Cleanup(d.leave)
 	return d
 }
 

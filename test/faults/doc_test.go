@@ -17,6 +17,9 @@
 //   - no batch is half done: an answer has every signature or none;
 //   - the gateway takes requests again in less than five seconds (in a short round: in time, see awaitReady).
 //
+// The writers that promise to keep things (the embedded store, an appended file, a replaced one) are also put on failing
+// disks by themselves, without a gateway (see writers_test.go).
+//
 // Each fault is a test. `go test` runs a short round of each; FAULTS=n, or `make faults N=n [ONLY=name]`, runs n
 // faults of each, in worlds of up to 25 so that nothing in a world grows old. The harness is itself tested: against
 // builds with one safeguard removed (see catches_test.go) it must report the loss.

@@ -126,7 +126,7 @@ func (w *world) awaitReady(since time.Time) {
 	switch {
 	case !w.Running():
 		w.t.Fatal("the gateway ended by itself")
-	case err != nil || measured() && took > readyIn:
+	case err != nil || timed() && took > readyIn:
 		w.lose("ready after %s only (%v)", took, err)
 	}
 }

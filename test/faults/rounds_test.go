@@ -12,8 +12,11 @@ import (
 // perWorld bounds the faults of one world, so that no access token and no assertion in it grows old.
 const perWorld = 25
 
-// measured says if this is a round that was asked for, on a machine that does nothing else, and not a short one.
+// measured says if this is a round that was asked for, and not a short one.
 func measured() bool { return os.Getenv("FAULTS") != "" }
+
+// timed says if the gateway has to be ready in time: in a measured round, on a machine that does nothing else.
+func timed() bool { return measured() && os.Getenv("UNTIMED") == "" }
 
 // rounds is how many faults a test is to make: FAULTS of the environment, or a short round.
 func rounds(t testing.TB, short int) int {

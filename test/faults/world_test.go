@@ -14,7 +14,12 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	if victim := os.Getenv(victimVariable); victim != "" {
+		beWriter(victim)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "countersign-faults-")
