@@ -16,6 +16,9 @@ import (
 // DefaultHosts are whose addresses are used where Options does not say: where the lists of NHS smartcards are.
 func DefaultHosts() []string { return []string{"crl.nhs.uk"} }
 
+// defaultMaxEntries is the most that one list may hold.
+const defaultMaxEntries = 500_000
+
 // Options say where revocations are learnt, and how much of it is kept. The zero value is fine.
 type Options struct {
 	// Hosts are the hosts, or host:port, that certificates may send us to for lists and responders; without a port
@@ -73,7 +76,7 @@ func (o *Options) complete() error {
 	}
 	setDefault(&o.Outbound.Timeout, 20*time.Second)
 	setDefault(&o.MaxBytes, 32<<20)
-	setDefault(&o.MaxEntries, 500_000)
+	setDefault(&o.MaxEntries, defaultMaxEntries)
 	setDefault(&o.Refresh, time.Hour)
 	if o.Now == nil {
 		o.Now = time.Now

@@ -95,6 +95,20 @@ func Verify(algorithm string, payloads []Payload, r Response) ([]Result, error) 
 	return results, nil
 }
 
+// VerifyPayload checks one signature over the bytes of one payload with a certificate's key. The certificate's issuer,
+// validity and subject are the caller's to judge.
+func VerifyPayload(algorithm string, certificate *x509.Certificate, payload, signature []byte) error {
+	a, err := algorithmNamed(algorithm)
+	if err != nil {
+		return err
+	}
+	key, ok := certificate.PublicKey.(*rsa.PublicKey)
+	if !ok {
+		return fmt.Errorf("%w: its key is not an RSA key", ErrCertificate)
+	}
+	return a.verify(key, payload, signature)
+}
+
 // check returns why payload i has no signature that holds, or "".
 func check(a algorithm, key *rsa.PublicKey, p Payload, signatures []Signature, i int) string {
 	if i >= len(signatures) || signatures[i].ID != p.ID {

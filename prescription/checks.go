@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Check holds a bundle against the rules of $prepare, in their order (contract: eps-prescription §1). None: it may be
+// Check holds a bundle against the rules of $prepare, in their order (EPS-1.12 to EPS-1.28). None: it may be
 // translated, which can fail too.
 func (b *Bundle) Check(access Access) []Issue {
 	if issue := b.checkKind(); issue != nil {

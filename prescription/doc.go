@@ -1,7 +1,7 @@
 // Package prescription knows what a prescriber's signature covers. The Electronic Prescription Service (EPS) has a
 // FHIR prescription translated into fragments of HL7 v3, and a signature is over the digest of those. The translation
 // is fixed, so whoever has the prescription can compute the digest, and whoever has the fragments behind a digest can
-// show what is signed (contract: eps-prescription).
+// show what is signed (EPS in docs/contract).
 //
 //	              ReadBundle                Check, Translate                  Fragments                client.SignedInfo
 //	JSON bundle ─────────────▶ Bundle ───────────────────────▶ Prescription ─────────────▶ fragments ───────────────────▶ payload

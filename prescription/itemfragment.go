@@ -3,6 +3,7 @@ package prescription
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -103,7 +104,7 @@ func (n *notation) tail(v *string) {
 }
 
 func isRepeats(text string) error {
-	if number, ok := integer(jsontext.Value(text)); !ok || number < 1 {
+	if number, ok := integer(jsontext.Value(text)); !ok || number < 1 || strconv.Itoa(number) != text {
 		return fmt.Errorf("%.20q is no number of repeats", text)
 	}
 	return nil

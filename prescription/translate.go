@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Translate makes the prescription that a bundle's signature covers (contract: eps-prescription §2). The moment of
+// Translate makes the prescription that a bundle's signature covers (EPS-2). The moment of
 // signing is that of the requester's signature if the bundle has one, else at. What cannot be translated is one
 // Refusal: the patient is looked at before the author, the author before the items.
 func Translate(b *Bundle, at time.Time) (*Prescription, *Refusal) {
@@ -165,13 +165,13 @@ func (t *translation) texts(values []string, path string) []string {
 	return out
 }
 
-var uuid = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+var uuidPattern = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 // rootID is an id as a root attribute holds it: whatever contains a UUID is in upper case altogether.
 func (t *translation) rootID(id, path string) string { return upperUUID(t.required(id, path)) }
 
 func upperUUID(id string) string {
-	if !uuid.MatchString(id) {
+	if !uuidPattern.MatchString(id) {
 		return id
 	}
 	if isPlain(id) {

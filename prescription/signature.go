@@ -1,0 +1,109 @@
+package prescription
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+)
+
+const xmldsig = "http://www.w3.org/2000/09/xmldsig#"
+
+// signatureElement is the XML signature in a Provenance (EPS-4.2).
+type signatureElement struct {
+	info         []byte // SignedInfo in canonical form, with nothing between its elements
+	value        string // base64
+	certificates []string
+}
+
+// complete tells whether everything is there that a signature needs.
+func (s *signatureElement) complete() bool {
+	return len(s.info) > 0 && s.value != "" && len(s.certificates) > 0
+}
+
+var errXML = errors.New("not a signature in XML")
+
+// readSignature reads a signature's data, which is base64 of XML. White space between elements does not count, so
+// SignedInfo is what was signed whether or not somebody indented it since.
+func readSignature(data string) (*signatureElement, error) {
+	document, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return nil, err
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(document))
+	read := &signatureElement{}
+	var path []string
+	text, leaf := "", false // of the open element; it is a leaf until an element opens in it
+	for {
+		token, err := decoder.Token()
+		switch {
+		case errors.Is(err, io.EOF):
+			return read, nil
+		case err != nil:
+			return nil, err
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if len(path) == 0 && token.Name.Local != "Signature" || token.Name.Space != xmldsig || !isBlank(text) {
+				return nil, errXML
+			}
+			path, text, leaf = append(path, token.Name.Local), "", true
+			read.open(path, token.Attr)
+		case xml.CharData:
+			text += string(token)
+		case xml.EndElement:
+			if !leaf && !isBlank(text) {
+				return nil, errXML
+			}
+			read.close(strings.Join(path, "/"), text)
+			path, text, leaf = path[:len(path)-1], "", false
+		case xml.Directive:
+			return nil, errXML
+		}
+	}
+}
+
+func isBlank(text string) bool { return strings.TrimSpace(text) == "" }
+
+// open writes the start tag of SignedInfo and of all elements in it.
+func (s *signatureElement) open(path []string, attributes []xml.Attr) {
+	if len(path) < 2 || path[1] != "SignedInfo" {
+		return
+	}
+	s.info = append(s.info, "<"+path[len(path)-1]...)
+	if len(path) == 2 {
+		s.info = append(s.info, ` xmlns="`+xmldsig+`"`...)
+	}
+	slices.SortFunc(attributes, func(a, b xml.Attr) int { return strings.Compare(a.Name.Local, b.Name.Local) })
+	for _, a := range attributes {
+		if a.Name.Local != "xmlns" && a.Name.Space != "xmlns" {
+			s.info = append(s.info, " "+a.Name.Local+`="`+escapeAttribute.Replace(a.Value)+`"`...)
+		}
+	}
+	s.info = append(s.info, '>')
+}
+
+// close takes the text of an element that has no elements in it, and writes the end tags of SignedInfo.
+func (s *signatureElement) close(path, text string) {
+	switch {
+	case path == "Signature/SignatureValue" && s.value == "":
+		s.value = strings.Join(strings.Fields(text), "")
+	case path == "Signature/KeyInfo/X509Data/X509Certificate" && !isBlank(text):
+		s.certificates = append(s.certificates, strings.TrimSpace(text))
+	case path == "Signature/SignedInfo" || strings.HasPrefix(path, "Signature/SignedInfo/"):
+		if !isBlank(text) {
+			s.info = append(s.info, escapeText.Replace(text)...)
+		}
+		s.info = append(s.info, "</"+path[strings.LastIndexByte(path, '/')+1:]+">"...)
+	}
+}
+
+// element writes what readSignature reads.
+func (s *signatureElement) element() []byte {
+	return slices.Concat([]byte(`<Signature xmlns="`+xmldsig+`">`), s.info,
+		[]byte(`<SignatureValue>`+s.value+`</SignatureValue><KeyInfo><X509Data><X509Certificate>`+
+			strings.Join(s.certificates, "")+`</X509Certificate></X509Data></KeyInfo></Signature>`))
+}

@@ -1,0 +1,125 @@
+package prescription
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/client"
+)
+
+// Judge says what is wrong with the certificate behind a signature that was made at a time. None: it is trusted.
+type Judge func(ctx context.Context, certificate *x509.Certificate, signed time.Time) []certificates.Code
+
+// The texts of EPS about signatures (EPS-4.5 to EPS-4.13).
+const (
+	badFormat           = "Invalid signature format"
+	severalCertificates = "Multiple certificates detected"
+	badCertificate      = "Invalid certificate"
+	badSignature        = "Signature is invalid"
+	otherPrescription   = "Signature doesn't match prescription"
+	revoked             = "Certificate is revoked"
+	issuerRevoked       = "CA certificate is revoked"
+	outOfTime           = "Certificate expired when signed"
+	untrusted           = "Certificate not trusted"
+)
+
+// Verify holds the signature of a signed bundle to the rules of EPS: that of the first request's requester, over the
+// prescription as it stands in the bundle. No issue: everything holds. Check is the caller's to call before.
+func Verify(ctx context.Context, b *Bundle, judge Judge) []Issue {
+	requests := resources[medicationRequest](b)
+	if len(requests) == 0 {
+		return []Issue{invalidIssue(badFormat)}
+	}
+	signed := requesterSignature(b, requests[0].Requester)
+	if signed == nil {
+		return []Issue{invalidIssue(badFormat)}
+	}
+	element, err := readSignature(signed.Data)
+	if err != nil || !element.complete() {
+		return []Issue{invalidIssue(badFormat)}
+	}
+	leaf, problem := element.certificate()
+	if problem != "" {
+		return []Issue{invalidIssue(problem)}
+	}
+	p, refusal := Translate(b, time.Time{})
+	if refusal != nil {
+		return []Issue{refusal.Issue()}
+	}
+	var issues []Issue
+	if !element.verifies(leaf) {
+		issues = append(issues, invalidIssue(badSignature))
+	}
+	if !element.covers(p) {
+		issues = append(issues, invalidIssue(otherPrescription))
+	}
+	for _, problem := range judged(judge(ctx, leaf, p.Signed)) {
+		issues = append(issues, invalidIssue(problem))
+	}
+	return issues
+}
+
+// certificate is the one that made the signature, or what is wrong with it.
+func (s *signatureElement) certificate() (leaf *x509.Certificate, problem string) {
+	if len(s.certificates) > 1 || strings.Contains(s.certificates[0], "-----") {
+		return nil, severalCertificates
+	}
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(s.certificates[0]), ""))
+	if err != nil {
+		return nil, badCertificate
+	}
+	if leaf, err = x509.ParseCertificate(der); err != nil {
+		return nil, badCertificate
+	}
+	return leaf, ""
+}
+
+// algorithm is what SignedInfo names, if EPS takes it.
+func (s *signatureElement) algorithm() (string, bool) {
+	named, _, ok := client.ParseSignedInfo(s.info)
+	return named, ok && (named == client.RS1 || named == client.RS256)
+}
+
+func (s *signatureElement) verifies(leaf *x509.Certificate) bool {
+	algorithm, ok := s.algorithm()
+	if key, isRSA := leaf.PublicKey.(*rsa.PublicKey); !ok || !isRSA || key.N.BitLen() > certificates.MaxKeyBits {
+		return false
+	}
+	value, err := base64.StdEncoding.DecodeString(s.value)
+	return err == nil && client.VerifyPayload(algorithm, leaf, s.info, value) == nil
+}
+
+// covers tells whether SignedInfo is the one that $prepare makes for a prescription.
+func (s *signatureElement) covers(p *Prescription) bool {
+	algorithm, ok := s.algorithm()
+	if !ok {
+		return false
+	}
+	info, _, err := client.SignedInfo(algorithm, p.Fragments())
+	return err == nil && bytes.Equal(info, s.info)
+}
+
+// judged are the texts for what a Judge found, each once, in their order.
+func judged(codes []certificates.Code) []string {
+	found := map[string]bool{}
+	for _, code := range codes {
+		switch code {
+		case certificates.Revoked:
+			found[revoked] = true
+		case certificates.IssuerRevoked:
+			found[issuerRevoked] = true
+		case certificates.Expired, certificates.NotYetValid:
+			found[outOfTime] = true
+		default:
+			found[untrusted] = true
+		}
+	}
+	return slices.DeleteFunc([]string{revoked, issuerRevoked, outOfTime, untrusted}, func(text string) bool { return !found[text] })
+}
