@@ -122,8 +122,11 @@ func (j *job) work(ctx context.Context) {
 func (j *job) finish(ctx context.Context, began time.Time, released []item, err error) error {
 	if !errors.Is(err, errLost) {
 		refused := asRefusal(err)
-		err = errors.Join(err, j.conclude(ctx, released, refused))
-		j.auditOutcome(ctx, refused, err)
+		kept := j.conclude(ctx, released, refused)
+		if refused == nil || !errors.Is(kept, errLost) { // else the session ended in another way, which is on record
+			j.auditOutcome(ctx, refused, kept)
+		}
+		err = errors.Join(err, kept)
 	}
 	j.ended(ctx, began, err)
 	return err
@@ -159,6 +162,9 @@ func (j *job) attempt(ctx context.Context) (released []item, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if j.lost(ctx) {
+		return nil, errLost
+	}
 	result, err := j.ask(ctx, items)
 	if err != nil {
 		return nil, err
@@ -171,6 +177,9 @@ func (j *job) approve(ctx context.Context, items []item, result *smartcard.Resul
 	released, refused := j.service.verify(ctx, j.session, items, result)
 	if refused != nil {
 		return nil, refused
+	}
+	if j.lost(ctx) {
+		return nil, errLost
 	}
 	return released, j.auditSigned(ctx, items, released)
 }

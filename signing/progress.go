@@ -69,6 +69,13 @@ func (j *job) holds(current *session) bool {
 	return current.State == StateSigning && current.Job == j.session.Job
 }
 
+// lost says that the session is no longer this run's, so that no card is asked and no release recorded for a session that
+// the person has just cancelled. It is only a look: whether the outcome counts is for the commit in conclude to say.
+func (j *job) lost(ctx context.Context) bool {
+	current, _, err := j.service.sessions.get(ctx, j.session.ID)
+	return isGone(err) || err == nil && !j.holds(current)
+}
+
 func isGone(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Code == "not_found"

@@ -159,8 +159,17 @@ func TestSandboxPage(t *testing.T) {
 				t.Errorf("signed it is %+v", b.view)
 			}
 			mustBe(t, b.cancel(), 200)
+			if b.view.State != StateSigned {
+				t.Errorf("cancelled too late it is %s", b.view.State)
+			}
+			mustBe(t, b.open(address), 200)
+			mustBe(t, b.cancel(), 200)
 			if b.view.State != StateCancelled {
-				t.Errorf("cancelled it is %s", b.view.State)
+				t.Errorf("cancelled it is %+v", b.view)
+			}
+			mustBe(t, b.sign(), 200) // a press that was on its way
+			if seen := b.watch(); b.view.State != StateCancelled || seen.State != StateCancelled {
+				t.Errorf("after the cancel it is %s, and then %s", b.view.State, seen.State)
 			}
 			mustBe(t, b.open(address+"&mock=true"), 200)
 			if !b.view.Autostart {

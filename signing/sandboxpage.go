@@ -10,8 +10,9 @@ import (
 
 // carried is what the browser's cookie holds between two calls of the page: the sandbox keeps nothing.
 type carried struct {
-	state string    // that goes back to the client system
-	begun time.Time // when signing began; zero: it did not
+	state     string    // that goes back to the client system
+	begun     time.Time // when signing began; zero: it did not
+	cancelled bool      // by the person, which is the end of it
 }
 
 // show answers the page's calls with the canned session, in the state that the call leads to.
@@ -46,8 +47,14 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if state == StateSigned {
+	status, standing := http.StatusOK, kept.standing(played, s.service.Now())
+	switch {
+	case standing.Over(): // it stays so
+		state = standing
+	case state == StateCancelled:
+		kept.cancelled = true
+		kept.keep(w, played, base)
+	case state == StateSigned:
 		kept.begun = s.service.Now()
 		kept.keep(w, played, base)
 		state, status = played.during(0), http.StatusAccepted
@@ -56,7 +63,7 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 	return nil
 }
 
-// watch answers the page's polling: what was not begun waits to be signed.
+// watch answers the page's polling.
 func (s *Sandbox) watch(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.service.parsedBase(r)
 	if err != nil {
@@ -67,18 +74,28 @@ func (s *Sandbox) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	state := StateOpened
-	if played.fault != "" && !kept.begun.IsZero() {
-		state = played.during(s.service.Now().Sub(kept.begun))
-	}
-	s.write(w, base, played, state, kept, http.StatusOK, false)
+	s.write(w, base, played, kept.standing(played, s.service.Now()), kept, http.StatusOK, false)
 	return nil
+}
+
+// standing is the state that a played session is in. One that was not begun waits to be signed.
+func (c carried) standing(played scenario, now time.Time) State {
+	switch {
+	case c.cancelled:
+		return StateCancelled
+	case c.begun.IsZero():
+		return StateOpened
+	}
+	return played.during(now.Sub(c.begun))
 }
 
 // keep sends the cookie.
 func (c carried) keep(w http.ResponseWriter, played scenario, base *url.URL) {
 	value := url.QueryEscape(c.state)
-	if !c.begun.IsZero() {
+	switch {
+	case c.cancelled:
+		value += "|" + string(StateCancelled)
+	case !c.begun.IsZero():
 		value += "|" + strconv.FormatInt(c.begun.UnixMilli(), 10)
 	}
 	http.SetCookie(w, newCookie(sessionCookie+played.id(), value, base, http.SameSiteStrictMode))
@@ -92,7 +109,7 @@ func carriedBy(r *http.Request, id string) (scenario, carried, error) {
 	if err != nil || !known {
 		return scenario{}, carried{}, errNoSession()
 	}
-	kept := carried{state: state}
+	kept := carried{state: state, cancelled: begun == string(StateCancelled)}
 	if millis, err := strconv.ParseInt(begun, 10, 64); err == nil {
 		kept.begun = time.UnixMilli(millis)
 	}

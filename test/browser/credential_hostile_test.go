@@ -22,11 +22,13 @@ type liar struct {
 	mu           sync.Mutex
 	verb         string // where it lies; the others are answered as they should be
 	lie          http.HandlerFunc
+	asked        map[string]int // by verb
 }
 
-func newLiar(t *testing.T, d *desk) *liar {
+// newLiar starts one for the pages of an origin, at a port of Credential Management's that is held for it.
+func newLiar(t *testing.T, origin string, port int) *liar {
 	t.Helper()
-	l := &liar{origin: d.URL("GATEWAY", ""), port: strconv.Itoa(d.port)}
+	l := &liar{origin: origin, port: strconv.Itoa(port), asked: map[string]int{}}
 	share := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
 		var err error
 		asked := conn.Control(func(fd uintptr) { err = shared(int(fd)) })
@@ -49,6 +51,9 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	verb := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 	l.mu.Lock()
 	lies, lie := l.verb == verb, l.lie
+	if r.Method != http.MethodOptions {
+		l.asked[verb]++
+	}
 	l.mu.Unlock()
 	_, _ = io.Copy(io.Discard, r.Body) // so that the page's going away is noticed
 	switch {
@@ -58,6 +63,20 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		l.honest(w, r, verb)
 	}
+}
+
+// lies has it lie at one verb from now on.
+func (l *liar) lies(verb string, lie http.HandlerFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.verb, l.lie = verb, lie
+}
+
+// times is how often it was asked for a verb.
+func (l *liar) times(verb string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[verb]
 }
 
 func (l *liar) honest(w http.ResponseWriter, r *http.Request, verb string) {
@@ -97,7 +116,7 @@ func returns(result string) http.HandlerFunc { return says(`{"R":` + result + `,
 // agent returns as signatures is the gateway's to judge: test/hostile has those lies.
 func TestLyingCredentialManagement(t *testing.T) {
 	d := newDesk(t, desktop{none: true, block: "{\n\t\t\t\ttimeout 20s\n\t\t\t}"})
-	l := newLiar(t, d)
+	l := newLiar(t, d.URL("GATEWAY", ""), d.port)
 	const (
 		refused = "The smartcard service refused the request"
 		broke   = "The smartcard service broke off"
@@ -149,9 +168,7 @@ func TestLyingCredentialManagement(t *testing.T) {
 		"a poll that breaks":             {"poll", resets, noCard},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l.mu.Lock()
-			l.verb, l.lie = c.verb, c.lie
-			l.mu.Unlock()
+			l.lies(c.verb, c.lie)
 			b := d.open(t, 1, browser.PermissionSettingGranted)
 			b.signHere("Sign 1 item for Acme EPR", c.heading)
 			if b.shows("<img") {

@@ -191,10 +191,7 @@ func TestCredentialManagement(t *testing.T) {
 	if !strings.Contains(query, "state=e30=") || strings.Contains(query, "error") {
 		t.Errorf("the client was sent %s", query)
 	}
-	system := gateway.System{Base: d.URL("GATEWAY", "/main"), ID: "acme", Kid: "acme-1", Key: d.key, Sub: person}
-	_, after, _ := strings.Cut(query, "token=")
-	token, _, _ := strings.Cut(after, "&")
-	system.Fetch(t, token).Verify(t, "RS256", gateway.Payloads("RS256", 250))
+	d.system("main").Fetch(t, tokenIn(query)).Verify(t, "RS256", gateway.Payloads("RS256", 250))
 }
 
 // While one answer is awaited for all, no progress is made up.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,8 @@ type fake struct {
 	refusal map[string]refusal // by the last word of the path; a refusal stays until it is taken back
 	down    bool
 	calls   []call
-	held    chan struct{} // until it is closed, nobody gets back to the client; nil: everybody does
+	held    chan struct{}            // until it is closed, nobody gets back to the client; nil: everybody does
+	slow    map[string]chan struct{} // calls of a path are not looked at until it is closed
 }
 
 // view is the page's picture of a session.
@@ -44,6 +46,20 @@ type view struct {
 	Reason      *reason `json:"reason,omitempty"`
 	RedirectURI string  `json:"redirectUri,omitempty"`
 	Autostart   bool    `json:"autostart"`
+	Ways        []way   `json:"ways,omitempty"`
+	Order       *order  `json:"order,omitempty"`
+}
+
+type way struct {
+	Local bool `json:"local"`
+}
+
+// order is what the page hands to an agent on the person's own machine.
+type order struct {
+	Job       string              `json:"job"`
+	Algorithm string              `json:"algorithm"`
+	Payloads  []map[string]string `json:"payloads"`
+	Timeout   int                 `json:"timeout"`
 }
 
 type item struct {
@@ -64,19 +80,20 @@ type refusal struct {
 	Message    string `json:"message"`
 	Code       string `json:"code"`
 	RequestID  string `json:"requestId"`
+	SignIn     string `json:"signInUri,omitempty"`
 }
 
 // call is what the page sent.
 type call struct {
 	Path string
-	Body map[string]string
+	Body map[string]any
 }
 
 const csrf = "a-csrf-value"
 
 func newFake(t *testing.T, total int) *fake {
 	t.Helper()
-	f := &fake{refusal: map[string]refusal{}, view: view{
+	f := &fake{refusal: map[string]refusal{}, slow: map[string]chan struct{}{}, view: view{
 		ID: "0b9d7e60-9f4e-4b0f-8f0e-0d9a3c1f2a55", State: "opened", Client: "Demo EPR", Sub: "555086689106", Algorithm: "RS256",
 		Environment: "prod", Total: total, Marks: strings.Repeat(".", total), TriesLeft: 5,
 		Expires: time.Now().Add(30 * time.Minute).Format(time.RFC3339),
@@ -89,8 +106,23 @@ func newFake(t *testing.T, total int) *fake {
 	mux.HandleFunc("GET /base/path/client", f.shell)
 	mux.Handle("/base/path/page/", page.Assets())
 	mux.HandleFunc("POST /base/path/client/open", f.answer(func() {}))
-	mux.HandleFunc("POST /base/path/client/sign", f.answer(func() { f.view.State, f.view.Reason = "signing", nil; f.view.Tries++ }))
-	mux.HandleFunc("POST /base/path/client/cancel", f.answer(func() { f.end("cancelled") }))
+	mux.HandleFunc("POST /base/path/client/sign", f.answer(func() {
+		if f.view.State == "opened" {
+			f.view.State, f.view.Reason = "signing", nil
+			f.view.Tries++
+		}
+	}))
+	mux.HandleFunc("POST /base/path/client/keep", f.answer(func() {}))
+	mux.HandleFunc("POST /base/path/client/answer", f.answer(func() {
+		if f.view.State == "signing" {
+			f.end("signed")
+		}
+	}))
+	mux.HandleFunc("POST /base/path/client/cancel", f.answer(func() {
+		if f.view.State != "signed" {
+			f.end("cancelled")
+		}
+	}))
 	mux.HandleFunc("GET /base/path/client/session", f.answer(func() {}))
 	mux.HandleFunc("GET /back", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -104,6 +136,10 @@ func newFake(t *testing.T, total int) *fake {
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>Client</title><link rel="icon" href="data:,"><h1>Back at the client</h1>`)
+	})
+	mux.HandleFunc("GET /provider", func(_ http.ResponseWriter, r *http.Request) { // it never answers
+		f.now(func(*view) { f.calls = append(f.calls, call{Path: "provider"}) })
+		<-r.Context().Done()
 	})
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(f.Close)
@@ -145,6 +181,24 @@ func (f *fake) refuse(path string, status int, code, message string) {
 		return
 	}
 	f.refusal[path] = refusal{StatusCode: status, Error: http.StatusText(status), Message: message, Code: code, RequestID: "5c1f0a52-req"}
+	if code == "sign_in" {
+		f.refusal[path] = refusal{StatusCode: status, Code: code, SignIn: f.URL + "/provider"}
+	}
+}
+
+// delay leaves the calls of a path alone until it is undone. What the page gives up meanwhile is done all the same, as
+// the service does it.
+func (f *fake) delay(path string) (undo func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gate := make(chan struct{})
+	f.slow[path] = gate
+	return sync.OnceFunc(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.slow, path)
+		close(gate)
+	})
 }
 
 // goDown breaks connections off without an answer, as a dead network does.
@@ -178,25 +232,25 @@ func (f *fake) sent(path string) []call {
 
 func (f *fake) shell(w http.ResponseWriter, _ *http.Request) {
 	f.mu.Lock()
-	environment := f.view.Environment
+	data := page.Data{CSRF: csrf, Environment: f.view.Environment, Local: slices.Contains(f.view.Ways, way{Local: true})}
 	f.mu.Unlock()
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", page.Data{}.CSP())
+	h.Set("Content-Security-Policy", data.CSP())
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	_ = page.Render(w, page.Data{CSRF: csrf, Environment: environment})
+	_ = page.Render(w, data)
 }
 
 func (f *fake) answer(change func()) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.down {
 			panic(http.ErrAbortHandler)
 		}
-		path := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		made := call{Path: path, Body: map[string]string{}}
+		made := call{Path: path, Body: map[string]any{}}
 		if r.Method == http.MethodPost {
 			if r.Header.Get("X-CSRF-Token") != csrf || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Origin") != f.URL {
 				http.Error(w, "not from the page", http.StatusTeapot)
@@ -208,6 +262,11 @@ func (f *fake) answer(change func()) http.HandlerFunc {
 			}
 		}
 		f.calls = append(f.calls, made)
+		if gate := f.slow[path]; gate != nil {
+			f.mu.Unlock()
+			<-gate
+			f.mu.Lock()
+		}
 		w.Header().Set("Content-Type", "application/json")
 		if refused, ok := f.refusal[path]; ok {
 			w.WriteHeader(refused.StatusCode)
@@ -218,6 +277,9 @@ func (f *fake) answer(change func()) http.HandlerFunc {
 		shown := f.view
 		if path != "open" {
 			shown.Items = nil
+		}
+		if path == "sign" && shown.State == "signing" && slices.Contains(shown.Ways, way{Local: true}) {
+			shown.Order = &order{Job: "11111111-1111-4111-8111-111111111111", Algorithm: shown.Algorithm, Payloads: []map[string]string{}, Timeout: 60000}
 		}
 		_ = json.NewEncoder(w).Encode(shown)
 	}

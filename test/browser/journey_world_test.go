@@ -104,11 +104,22 @@ http://localhost:{$PORT_GATEWAY} {%s
 	return w
 }
 
+// system is the client system, at a service.
+func (w *world) system(service string) gateway.System {
+	return gateway.System{Base: w.URL("GATEWAY", "/"+service), ID: "acme", Kid: "acme-1", Key: w.key, Sub: person}
+}
+
+// tokenIn is the token in the query with which a browser came back.
+func tokenIn(query string) string {
+	_, after, _ := strings.Cut(query, "token=")
+	token, _, _ := strings.Cut(after, "&")
+	return token
+}
+
 // link has n items accepted by a service and returns where the person is to go; rawState is carried as it is.
 func (w *world) link(t *testing.T, service string, n int, rawState string) string {
 	t.Helper()
-	system := gateway.System{Base: w.URL("GATEWAY", "/"+service), ID: "acme", Kid: "acme-1", Key: w.key, Sub: person}
-	accepted := system.Request(t, "RS256", rawState, gateway.Payloads("RS256", n)...)
+	accepted := w.system(service).Request(t, "RS256", rawState, gateway.Payloads("RS256", n)...)
 	w.MustNotLog(accepted.Token)
 	return accepted.RedirectURI
 }

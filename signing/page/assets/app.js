@@ -5,13 +5,16 @@
 //	    │                  │  ▲  a reason and     │  │
 //	    │ refused          │  │  another try      │  └────────► failed     ┐
 //	    ▼                  │  └───────────────────┘                        │  a link back
-//	(refused)              ├──────── cancel ─────────────────► cancelled   │  to the client
-//	                       └──────── time ───────────────────► expired     ┘
+//	(refused)              ├──── (cancelling) ─────────────► cancelled     │  to the client
+//	                       └──────── time ──────────────────► expired      ┘
 //
 // The states are the service's; only those in brackets are the page's own. The page never guesses a state: it
 // asks (poll) and draws the answer. Beside any of them it may be "lost": no answer came, it asks again, later
 // each time. One question is open at a time; when a newer one has been asked, an older one's answer is dropped.
 // Only a simulated smartcard starts by itself (autostart); a real card signs after a press.
+//
+// A confirmed cancel is the person's last word. Whatever else is under way, it ends the page's own work at once, is
+// sent at once, and is sent again until the service has answered it; no other answer is drawn meanwhile.
 //
 // A request may have several ways to a card, in the service's order. For one on this very machine the page looks for
 // the agent first (here.js): if there is none, it goes on to the next way; if it may not look, it says what to do.
@@ -31,6 +34,8 @@ let view = null; // the newest answer
 let newest = 0; // the newest question
 let losses = 0; // questions in a row without an answer
 let acting = false; // between a press and its answer
+let cancelling = false; // between a confirmed cancel and its answer
+let leaving = false; // on the way to another page
 let started = false; // autostart happens once
 let over = false; // nothing is asked any more
 let timer = 0;
@@ -43,8 +48,6 @@ async function ask(question, onRefused, then) {
     answer = await question();
   } catch (error) {
     if (mine !== newest) return;
-    acting = false;
-    screen.busy(false);
     if (error instanceof wire.Refused && !(error.passing && view)) onRefused(error);
     else if (error instanceof wire.Lost || error instanceof wire.Refused) lost();
     else throw error;
@@ -58,12 +61,15 @@ async function ask(question, onRefused, then) {
 const open = () => ask(() => wire.open(location.search), signInOr(refused));
 const poll = () => ask(() => wire.poll(view.id), refused);
 
+function busy(on) {
+  acting = on;
+  screen.busy(on);
+}
+
 // act asks for what the person pressed. Refused, it says why and looks at how things really stand.
 function act(question, then) {
-  if (acting) return;
-  acting = true;
-  screen.busy(true);
-  ask(() => question(view.id), signInOr((error) => {
+  busy(true);
+  ask(() => question(view.id).finally(() => busy(false)), signInOr((error) => {
     if (pastHelp.includes(error.code)) return refused(error);
     screen.problem(error);
     poll();
@@ -72,48 +78,62 @@ function act(question, then) {
 
 // sign has one of the request's ways sign it.
 async function sign(way = 0) {
-  if (acting) return;
+  if (acting || cancelling) return;
   if (!view.ways?.[way]?.local) return act((id) => wire.sign(id, way));
-  acting = true;
-  screen.busy(true);
-  clearTimeout(timer);
+  busy(true);
   let hub;
   try {
     hub = await here.find(() => screen.asking());
   } catch (error) {
-    acting = false;
-    screen.busy(false);
+    busy(false);
+    if (here.stopped(error)) return;
     if (!(error instanceof Trouble)) throw error;
     if (error.kind === "missing" && way + 1 < view.ways.length) return sign(way + 1);
     return screen.trouble(view, error.kind, way);
   }
-  acting = false;
   act((id) => wire.sign(id, way), (answer) => answer.order && carryOut(hub, answer.order));
 }
 
-function carryOut(hub, order) {
-  const mine = here.carryOut(hub, view.id, order);
-  mine.then(arrived, () => poll());
+// carryOut has the agent sign an order. If it was stopped there is nothing to say: who stopped it knows the state.
+async function carryOut(hub, order) {
+  let answer;
+  try {
+    answer = await here.carryOut(hub, view.id, order);
+  } catch {
+    if (!cancelling && !over) poll();
+    return;
+  }
+  if (answer !== null && !cancelling) arrived(answer);
 }
 
+// cancel ends the request, as the person has confirmed.
 function cancel() {
+  if (cancelling || over) return;
+  cancelling = true;
+  if (leaving) window.stop();
+  leaving = false;
   here.stop();
-  act(wire.cancel);
+  wire.drop();
+  screen.cancelling(view);
+  sendCancel();
 }
+
+const sendCancel = () => ask(() => wire.cancel(view.id), (error) => refused(error, true));
 
 function arrived(answer) {
   if (over) return;
   clearTimeout(timer);
   losses = 0;
-  acting = false;
   screen.lost(false);
-  screen.busy(false);
   if (view === null) history.replaceState(null, "", `client?session=${encodeURIComponent(answer.id)}`); // the token leaves the address bar
   view = { ...answer, items: answer.items ?? view?.items, here: Boolean(answer.order) || here.busy };
+  view.late = view.state !== "signed" ? "" : cancelling ? "sent" : screen.asksToCancel ? "asked" : "";
+  if (view.state !== "opened") here.stopLooking();
   if (view.state !== "signing") here.stop();
   screen.draw(view);
   over = ended.includes(view.state);
-  if (view.state === "signed") goBack();
+  cancelling = false;
+  if (view.state === "signed" && !view.late) goBack();
   if (over) return;
   if (view.autostart && !started && view.state === "opened" && !view.reason) {
     started = true;
@@ -124,7 +144,8 @@ function arrived(answer) {
 
 function lost() {
   screen.lost(true);
-  timer = setTimeout(view ? poll : open, Math.min(pace.lost * 2 ** losses++, pace.lostAtMost));
+  const again = cancelling ? sendCancel : view ? poll : open;
+  timer = setTimeout(again, Math.min(pace.lost * 2 ** losses++, pace.lostAtMost));
 }
 
 // signInOr goes to where the person signs in, if that is what is asked for. The way leads back here.
@@ -132,15 +153,16 @@ function signInOr(otherwise) {
   return (error) => {
     const address = error.code === "sign_in" ? webAddress(error.signIn) : null;
     if (address === null) return otherwise(error);
-    over = true;
+    leaving = true;
     location.replace(address);
   };
 }
 
-function refused(error) {
+function refused(error, toCancel = false) {
   over = true;
+  here.stop();
   screen.lost(false);
-  screen.refuse(error);
+  screen.refuse(error, toCancel);
 }
 
 // goBack leaves the person a moment to see that it is done. The page does not stay in the history.
@@ -150,7 +172,7 @@ function goBack() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && view && !acting && !over) poll();
+  if (!document.hidden && view && !acting && !cancelling && !leaving && !over) poll();
 });
 
 open();

@@ -24,19 +24,24 @@ export class Failure extends Error {
 }
 
 // find returns the agent's address. The browser may ask the person first whether this page may look at all;
-// asking is called when it is about to.
-export async function find(asking) {
-  const before = await permission();
+// asking is called when it is about to. Aborted, find throws an AbortError, also where the person allows it later.
+export async function find(asking, abort) {
+  const unlessAborted = async (step) => {
+    const result = await step;
+    abort.throwIfAborted();
+    return result;
+  };
+  const before = await unlessAborted(permission());
   if (before === "denied") throw new Trouble("permission_denied");
   if (before === "prompt") asking();
   const limit = before === "prompt" ? patience.ask : patience.look;
-  const looked = await Promise.all(ports.map((port) => look(port, limit)));
+  const looked = await unlessAborted(Promise.all(ports.map((port) => look(port, limit, abort))));
   const found = looked.find((at) => at !== null);
   if (found !== undefined) return found;
-  const after = await permission();
+  const after = await unlessAborted(permission());
   if (after === "denied") throw new Trouble("permission_denied");
   if (after === "prompt") throw new Trouble("permission_open");
-  const there = await Promise.all(ports.map(knock));
+  const there = await unlessAborted(Promise.all(ports.map((port) => knock(port, abort))));
   throw new Trouble(there.includes(true) ? "origin_refused" : "missing");
 }
 
@@ -52,9 +57,9 @@ async function permission() {
   return "";
 }
 
-async function look(port, limit) {
+async function look(port, limit, signal) {
   try {
-    const answer = await call(`http://localhost:${port}/PRS/GetPortNumber`, { limit });
+    const answer = await call(`http://localhost:${port}/PRS/GetPortNumber`, { limit, signal });
     const at = Number(answer?.portData?.portNumber);
     return Number.isInteger(at) && at > 0 && at < 65536 ? `http://localhost:${at}/signalr` : null;
   } catch {
@@ -63,9 +68,10 @@ async function look(port, limit) {
 }
 
 // knock tells whether anything answers, whatever it is: what refuses this page's origin does not let it read more.
-async function knock(port) {
+async function knock(port, abort) {
   try {
-    await fetch(`http://localhost:${port}/PRS/GetPortNumber`, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(patience.look) });
+    const signal = AbortSignal.any([abort, AbortSignal.timeout(patience.look)]);
+    await fetch(`http://localhost:${port}/PRS/GetPortNumber`, { mode: "no-cors", cache: "no-store", signal });
     return true;
   } catch {
     return false;
@@ -75,8 +81,8 @@ async function knock(port) {
 // sign hands over an order. It ends when the agent answers, or abort says that nobody wants it any more.
 export async function sign(hub, order, abort) {
   const link = new Link(hub, abort);
-  await link.open();
   try {
+    await link.open();
     return read(await link.invoke("requestToSign", request(order)));
   } finally {
     link.close();
@@ -146,8 +152,9 @@ class Link {
   }
 
   close() {
-    const address = this.address("abort");
     this.over.abort();
+    if (this.token === undefined) return;
+    const address = this.address("abort");
     fetch(address, { method: "POST", mode: "cors", credentials: "include", keepalive: true }).catch(() => {});
   }
 }

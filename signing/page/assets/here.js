@@ -8,46 +8,63 @@ const keepEvery = 5000; // milliseconds; the service waits several times as long
 
 export class Here {
   constructor() {
-    this.abort = null; // of the run under way
+    this.search = null; // under way, to be aborted
+    this.run = null; // likewise
   }
 
   // find looks for the agent, before anything is begun.
-  find(asking) {
-    return credential.find(asking);
+  async find(asking) {
+    const search = new AbortController();
+    this.search = search;
+    try {
+      return await credential.find(asking, search.signal);
+    } finally {
+      this.search = null;
+    }
   }
 
-  // carryOut has the agent sign an order, and returns the service's view of what came of it.
+  // stopped tells whether an error of find is that it was stopped.
+  stopped(error) {
+    return error?.name === "AbortError";
+  }
+
+  // carryOut has the agent sign an order, and returns the service's view of what came of it; null if it was stopped,
+  // in which case whatever the agent has signed goes nowhere.
   async carryOut(hub, id, order) {
-    const abort = new AbortController();
-    this.abort = abort;
+    const run = new AbortController();
+    this.run = run;
     const late = AbortSignal.timeout(order.timeout);
     const keeping = setInterval(() => wire.keep(id, order.job).catch(() => {}), keepEvery);
     let result;
     try {
-      result = await credential.sign(hub, order, AbortSignal.any([abort.signal, late]));
+      result = await credential.sign(hub, order, AbortSignal.any([run.signal, late]));
     } catch (error) {
-      result = { failure: why(error, abort.signal, late) };
+      result = { failure: why(error, late) };
     } finally {
       clearInterval(keeping);
-      this.abort = null;
+      this.run = null;
     }
-    return wire.answer(id, order.job, result);
+    return run.signal.aborted ? null : wire.answer(id, order.job, result);
   }
 
   get busy() {
-    return this.abort !== null;
+    return this.run !== null;
   }
 
-  // stop gives up the run under way, if there is one.
+  stopLooking() {
+    this.search?.abort();
+  }
+
+  // stop gives up whatever is under way.
   stop() {
-    this.abort?.abort();
+    this.stopLooking();
+    this.run?.abort();
   }
 }
 
 // why names the failure: the agent's own word, or what ended the wait for it.
-function why(error, stopped, late) {
+function why(error, late) {
   if (error instanceof credential.Failure) return error.code;
-  if (stopped.aborted) return "cancelled";
   return late.aborted || error?.name === "TimeoutError" ? "agent_timeout" : "agent_unreachable";
 }
 

@@ -16,11 +16,13 @@ export class Screen {
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
     this.drawn = "";
     this.announced = -1;
+    this.question = null; // whether to cancel, while it is open
+    this.presses = [];
   }
 
   // draw shows a view; the first one must have its items.
   draw(view) {
-    const key = [view.state, view.reason?.code, view.tries, view.here].join(" ");
+    const key = [view.state, view.reason?.code, view.tries, view.here, view.late].join(" ");
     if (key !== this.drawn) {
       this.drawn = key;
       this.stage(view);
@@ -33,7 +35,7 @@ export class Screen {
   // stage sets the scene for a state that has just been entered.
   stage(view) {
     const story = words.story(view);
-    const wrong = view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
+    const wrong = view.late || view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
     this.head(story.heading, wrong ? "bang" : view.state === "signed" ? "tick" : null);
     this.at.main.dataset.state = view.state;
     this.at.notice.replaceChildren(notice(story, wrong ? "notice-error" : view.state === "signed" ? "notice-done" : ""));
@@ -46,9 +48,20 @@ export class Screen {
       this.at.items.replaceChildren(this.items.element);
     }
     this.at.items.hidden = ended.includes(view.state) && view.state !== "signed";
-    this.at.actions.replaceChildren(...this.actions(view));
     this.at.small.textContent = `Signature algorithm: ${view.algorithm}`;
     if (view.state === "signed") this.announce(`All done. ${words.progressed(view)}.`);
+    this.offer(view, this.actions(view));
+  }
+
+  // offer shows what can be done. While the person is asked whether to cancel, the question stays where it is, so that
+  // its answer is not pulled from under their hand; it goes once there is nothing to cancel any more.
+  offer(view, actions) {
+    if (this.question !== null && !ended.includes(view.state)) {
+      this.question.ask(view, actions);
+      return;
+    }
+    this.question = null;
+    this.at.actions.replaceChildren(...actions);
     this.at.heading.focus();
   }
 
@@ -95,33 +108,66 @@ export class Screen {
   }
 
   actions(view) {
+    this.presses = []; // the buttons that a press makes busy
     if (ended.includes(view.state)) return [way(view)].filter(Boolean);
     const row = el("div", { class: "buttons" });
     if (view.state === "opened" && (!view.reason || view.reason.retry)) {
       const label = view.reason ? "Try again" : `Sign ${words.items(view.total)} for ${view.client}`;
-      this.signButton = el("button", { type: "button", class: "button", onclick: () => this.on.sign() }, label);
-      row.append(this.signButton);
+      row.append(this.press(label, "button", () => this.on.sign()));
     }
-    const cancel = el("button", { type: "button", class: "button button-secondary", onclick: () => this.confirm(row, cancel, view) }, "Cancel");
-    row.append(cancel);
+    row.append(el("button", { type: "button", class: "button button-secondary cancel", onclick: () => this.confirm(view) }, "Cancel"));
     return [row];
+  }
+
+  press(label, kind, onclick) {
+    const button = el("button", { type: "button", class: kind, onclick }, label);
+    this.presses.push(button);
+    return button;
   }
 
   // confirm asks once, in place. Focus goes to the question and not to its answer, so that a second press of
   // the same key does not cancel.
-  confirm(row, cancel, view) {
+  confirm(view) {
+    let back = [...this.at.actions.childNodes];
     const keep = () => {
-      question.replaceWith(row);
-      cancel.focus();
+      this.question = null;
+      this.at.actions.replaceChildren(...back);
+      this.at.actions.querySelector(".cancel")?.focus();
     };
     const asked = el("p", { id: "question", tabindex: "-1" }, `Cancel this request? Nothing will be signed for ${view.client}.`);
-    const question = el("div", { class: "question", role: "group", "aria-labelledby": "question", onkeydown: (event) => event.key === "Escape" && keep() },
-      asked,
-      el("div", { class: "buttons" },
-        el("button", { type: "button", class: "button button-warning", onclick: () => this.on.cancel() }, "Yes, cancel the request"),
-        el("button", { type: "button", class: "button button-secondary", onclick: keep }, view.state === "signing" ? "No, go on signing" : "No, go back")));
-    row.replaceWith(question);
+    const known = el("div", { id: "known" });
+    const no = el("button", { type: "button", class: "button button-secondary", onclick: keep });
+    const ask = (now, actions) => {
+      back = actions;
+      known.replaceChildren(...words.uncancellable(now).map((text) => el("p", {}, text)));
+      no.textContent = now.state === "signing" ? "No, go on signing" : "No, go back";
+    };
+    ask(view, back);
+    this.question = { ask };
+    this.at.actions.replaceChildren(
+      el("div", { class: "question", role: "group", "aria-labelledby": "question", "aria-describedby": "known", onkeydown: (event) => event.key === "Escape" && keep() },
+        asked, known,
+        el("div", { class: "buttons" },
+          el("button", { type: "button", class: "button button-warning", onclick: () => this.on.cancel() }, "Yes, cancel the request"), no)));
     asked.focus();
+  }
+
+  get asksToCancel() {
+    return this.question !== null;
+  }
+
+  // cancelling stands between the confirmed cancel and the service's answer.
+  cancelling(view) {
+    const told = words.cancelling(view);
+    this.drawn = "";
+    this.question = null;
+    document.title = `${told.heading} – Signing Service`;
+    this.head(told.heading, null);
+    this.at.main.dataset.state = "cancelling";
+    for (const region of ["progress", "actions"]) this.at[region].replaceChildren();
+    this.at.notice.replaceChildren(notice(told, ""));
+    this.announce(told.heading);
+    this.at.heading.focus();
   }
 
   // asking says that the browser is about to ask the person something.
@@ -133,21 +179,19 @@ export class Screen {
   // trouble says why the agent on this machine was not reached, what to do, and which ways are left.
   trouble(view, kind, way) {
     const told = words.trouble(kind);
-    this.drawn = "";
     this.head(told.heading, "bang");
     this.at.notice.replaceChildren(notice(told, "notice-error"));
     const row = this.actions({ ...view, reason: { retry: true } });
     if (way + 1 < view.ways.length) {
-      const other = el("button", { type: "button", class: "button button-secondary", onclick: () => this.on.sign(way + 1) }, "Sign in another way");
+      const other = this.press("Sign in another way", "button button-secondary", () => this.on.sign(way + 1));
       row[0].lastElementChild.before(other);
     }
-    this.at.actions.replaceChildren(...row);
-    this.at.heading.focus();
+    this.offer(view, row);
   }
 
-  // busy marks the time between a press and its answer.
+  // busy marks the time between a press and its answer, in which only a cancel counts.
   busy(on) {
-    for (const button of this.at.actions.querySelectorAll("button")) button.setAttribute("aria-disabled", String(on));
+    for (const button of this.presses) button.setAttribute("aria-disabled", String(on));
   }
 
   // lost says that the service does not answer, until it does again.
@@ -163,9 +207,10 @@ export class Screen {
     this.at.notice.prepend(el("div", { role: "alert" }, notice({ ...told, text: [el("strong", {}, told.heading), ...told.text] }, "notice-error")));
   }
 
-  // refuse shows an error that leaves no request to show.
-  refuse(error) {
-    const told = words.refusal(error);
+  // refuse shows an error that leaves no request to show, perhaps of a cancel.
+  refuse(error, toCancel) {
+    const told = toCancel ? words.uncancelled(error) : words.refusal(error);
+    this.question = null;
     document.title = `${told.heading} – Signing Service`;
     this.drawn = "";
     this.at.main.dataset.state = "refused";

@@ -59,18 +59,24 @@ function post(path, body) {
   });
 }
 
+// drop gives up every call that is not answered yet; each ends as Lost. A browser has six connections to a service, so
+// a few calls that hang would keep the next one waiting.
+export function drop() {
+  unanswered.abort();
+  unanswered = new AbortController();
+}
+
+let unanswered = new AbortController();
+
 async function call(path, options) {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), patience);
+  const signal = AbortSignal.any([unanswered.signal, AbortSignal.timeout(patience)]);
   let response;
   let body;
   try {
-    response = await fetch(path, { credentials: "same-origin", cache: "no-store", redirect: "error", signal: abort.signal, ...options });
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", redirect: "error", signal, ...options });
     body = await response.text();
   } catch {
     throw new Lost();
-  } finally {
-    clearTimeout(timer);
   }
   const answer = object(body);
   if (!response.ok) throw new Refused(response.status, answer ?? {});

@@ -13,6 +13,13 @@ export function story(view) {
     }
     return { heading: `Signing ${count} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
   }
+  if (view.late) {
+    return {
+      heading: view.late === "sent" ? "It was too late to cancel" : "It is too late to cancel",
+      text: [`${view.total === 1 ? "The item was" : `All ${count} were`} signed and released to ${view.client} before ${view.late === "sent" ? "your cancel reached the service" : "you confirmed"}.`],
+      next: `${view.client} can use ${view.total === 1 ? "the signature" : "the signatures"}. If it must not, stop it there.`,
+    };
+  }
   if (view.state === "signed") {
     return { heading: "Signed", text: [`${view.total === 1 ? "The item is" : `All ${count} are`} signed. Taking you back to ${view.client}…`] };
   }
@@ -26,6 +33,23 @@ export function story(view) {
 function again(view) {
   if (!view.reason.retry || view.triesLeft === undefined) return null;
   return `You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
+}
+
+// uncancellable says, before a cancel is confirmed, what it will not undo.
+export function uncancellable(view) {
+  if (view.state !== "signing") return [];
+  const told = [`${view.total === 1 ? "What your smartcard signs now is" : "The items that are signed already are"} thrown away. Once ${view.total === 1 ? "the item is" : "all items are"} signed, they are released to ${view.client} and can no longer be cancelled.`];
+  if (view.here) told.push("If a window asks for your PIN, close it yourself: this page cannot.");
+  return told;
+}
+
+// cancelling tells that the service has yet to answer a cancel.
+export function cancelling(view) {
+  return {
+    heading: "Cancelling…",
+    text: ["The service is being told to stop. Keep this page open until it says that the request is cancelled."],
+    next: view.here ? "If a window asks for your PIN, close it." : null,
+  };
 }
 
 // asking tells that the browser's own question comes.
@@ -121,6 +145,16 @@ export function refusal(error) {
     next: "Go back to the system that sent you here and try again. If it happens again, tell your IT support.",
   };
   return { ...told, reference: error.requestId };
+}
+
+// uncancelled tells a cancel that the service refused, so that nobody takes the request for cancelled.
+export function uncancelled(error) {
+  const told = refusal(error);
+  return {
+    ...told,
+    heading: "The service did not take your cancel",
+    text: ["The request may still be signed if your smartcard is signing now. Take it out of the reader, and tell the system that sent you here that you wanted to cancel."],
+  };
 }
 
 // time says until when, with the day where it is not today.
