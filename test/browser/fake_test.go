@@ -137,10 +137,12 @@ func newFake(t *testing.T, total int) *fake {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>Client</title><link rel="icon" href="data:,"><h1>Back at the client</h1>`)
 	})
-	mux.HandleFunc("GET /provider", func(_ http.ResponseWriter, r *http.Request) { // it never answers
-		f.now(func(*view) { f.calls = append(f.calls, call{Path: "provider"}) })
+	asked := make(chan struct{})
+	mux.HandleFunc("GET /provider", func(_ http.ResponseWriter, r *http.Request) { // where people sign in; it never answers
+		close(asked)
 		<-r.Context().Done()
 	})
+	mux.HandleFunc("GET /provider/asked", func(http.ResponseWriter, *http.Request) { <-asked })
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(f.Close)
 	return f

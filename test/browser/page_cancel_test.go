@@ -41,22 +41,21 @@ func TestCancelWithACallUnderWay(t *testing.T) {
 		until string // the heading that there is before the cancel; empty: that of before the press
 		press bool   // whether the person has pressed Sign
 	}{
-		"nothing":                              {way: card},
-		"how it stands, before the press":      {way: card, calls: "session"},
-		"the press":                            {way: card, calls: "sign", press: true},
-		"the press of a simulation":            {way: simulated, calls: "sign"},
-		"how it stands, while a card signs":    {way: card, calls: "session", press: true, until: signing},
-		"how it stands, in a simulation":       {way: simulated, calls: "session", until: signing},
-		"the look for the agent, or a prompt":  {way: here, verb: "GetPortNumber", press: true},
-		"the press for this machine":           {way: here, calls: "sign", press: true},
-		"the agent's negotiate":                {way: here, verb: "negotiate", press: true, until: signing},
-		"the agent's connect":                  {way: here, verb: "connect", press: true, until: signing},
-		"the agent's start":                    {way: here, verb: "start", press: true, until: signing},
-		"the agent's signing":                  {way: here, verb: "send", press: true, until: signing},
-		"the agent's signing, and all beside":  {way: here, verb: "send", calls: "keep session", press: true, until: signing},
-		"the agent's answer on its way to us":  {way: here, calls: "answer", press: true, until: signing},
-		"the agent's answer, and all beside":   {way: here, calls: "answer session", press: true, until: signing},
-		"the way to the sign-in that is asked": {way: card, calls: "provider", press: true},
+		"nothing":                             {way: card},
+		"how it stands, before the press":     {way: card, calls: "session"},
+		"the press":                           {way: card, calls: "sign", press: true},
+		"the press of a simulation":           {way: simulated, calls: "sign"},
+		"how it stands, while a card signs":   {way: card, calls: "session", press: true, until: signing},
+		"how it stands, in a simulation":      {way: simulated, calls: "session", until: signing},
+		"the look for the agent, or a prompt": {way: here, verb: "GetPortNumber", press: true},
+		"the press for this machine":          {way: here, calls: "sign", press: true},
+		"the agent's negotiate":               {way: here, verb: "negotiate", press: true, until: signing},
+		"the agent's connect":                 {way: here, verb: "connect", press: true, until: signing},
+		"the agent's start":                   {way: here, verb: "start", press: true, until: signing},
+		"the agent's signing":                 {way: here, verb: "send", press: true, until: signing},
+		"the agent's signing, and all beside": {way: here, verb: "send", calls: "keep session", press: true, until: signing},
+		"the agent's answer on its way to us": {way: here, calls: "answer", press: true, until: signing},
+		"the agent's answer, and all beside":  {way: here, calls: "answer session", press: true, until: signing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, 3)
@@ -82,10 +81,6 @@ func TestCancelWithACallUnderWay(t *testing.T) {
 			}
 			hanging := strings.Fields(c.calls)
 			for _, path := range hanging {
-				if path == "provider" { // which never answers
-					f.refuse("sign", http.StatusForbidden, "sign_in", "")
-					continue
-				}
 				undo = append(undo, f.delay(path))
 			}
 			b := newBrowser(t)
@@ -122,6 +117,21 @@ func TestCancelWithACallUnderWay(t *testing.T) {
 			b.waitHeading("Nothing was signed")
 		})
 	}
+}
+
+// While the browser waits for the provider at which the person is to sign in, the page is still there, and so is Cancel.
+func TestCancelOnTheWayToASignIn(t *testing.T) {
+	f, b := opened(t, 3)
+	f.refuse("sign", http.StatusForbidden, "sign_in", "")
+	// The page itself presses, since nobody else can reach a page that is about to go.
+	eval[bool](b, `(() => {
+		const press = (name) => [...document.querySelectorAll("button")].find((e) => e.textContent === name).click();
+		fetch("/provider/asked").then(() => { press("Cancel"); press("Yes, cancel the request"); });
+		return true;
+	})()`)
+	b.press("Sign 3 items for Demo EPR")
+	b.waitUntil("the cancel", func() bool { return len(f.sent("cancel")) == 1 })
+	b.waitHeading("Nothing was signed")
 }
 
 // A cancel that gets no answer, or is refused for the moment, is sent again until it is taken; and meanwhile nothing that

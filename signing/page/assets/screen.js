@@ -135,7 +135,7 @@ export class Screen {
       this.at.actions.querySelector(".cancel")?.focus();
     };
     const asked = el("p", { id: "question", tabindex: "-1" }, `Cancel this request? Nothing will be signed for ${view.client}.`);
-    const known = el("div", { id: "known" });
+    const known = el("div", { id: "known", class: "known" });
     const no = el("button", { type: "button", class: "button button-secondary", onclick: keep });
     const ask = (now, actions) => {
       back = actions;

@@ -154,6 +154,7 @@ export function uncancelled(error) {
     ...told,
     heading: "The service did not take your cancel",
     text: ["The request may still be signed if your smartcard is signing now. Take it out of the reader, and tell the system that sent you here that you wanted to cancel."],
+    next: told.reload ? told.next : null,
   };
 }
 
