@@ -167,7 +167,7 @@ func TestSandboxPage(t *testing.T) {
 			if b.view.State != StateCancelled {
 				t.Errorf("cancelled it is %+v", b.view)
 			}
-			mustBe(t, b.sign(), 200) // a press that was on its way
+			mustBe(t, b.sign(), http.StatusAccepted) // a press that was on its way
 			if seen := b.watch(); b.view.State != StateCancelled || seen.State != StateCancelled {
 				t.Errorf("after the cancel it is %s, and then %s", b.view.State, seen.State)
 			}

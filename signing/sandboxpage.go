@@ -48,6 +48,9 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 		return err
 	}
 	status, standing := http.StatusOK, kept.standing(played, s.service.Now())
+	if state == StateSigned {
+		status = http.StatusAccepted
+	}
 	switch {
 	case standing.Over(): // it stays so
 		state = standing
@@ -57,7 +60,7 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 	case state == StateSigned:
 		kept.begun = s.service.Now()
 		kept.keep(w, played, base)
-		state, status = played.during(0), http.StatusAccepted
+		state = played.during(0)
 	}
 	s.write(w, base, played, state, kept, status, false)
 	return nil
