@@ -84,7 +84,7 @@ func TestReloadGoesOnWithTheSameSession(t *testing.T) {
 	b.waitText("2 of 4 signed")
 	b.do(chromedp.Reload())
 	b.waitText("2 of 4 signed")
-	if sent := f.sent("open"); len(sent) != 2 || sent[1].Body["id"] != f.view.ID || sent[1].Body["token"] != "" {
+	if sent := f.sent("open"); len(sent) != 2 || sent[1].Body["id"] != f.view.ID || sent[1].Body["token"] != nil {
 		t.Errorf("the reload opened with %v", sent)
 	}
 	if n := len(f.sent("sign")); n != 1 {
