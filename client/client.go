@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,9 +167,10 @@ func (c *Client) do(req *http.Request, limit int64, answer any) error {
 
 // reply is a whole answer.
 type reply struct {
-	status    int
-	requestID string // the service's, or else the one that was sent
-	body      []byte
+	status     int
+	requestID  string // the service's, or else the one that was sent
+	retryAfter time.Duration
+	body       []byte
 }
 
 // exchange sends a request and reads its whole answer, up to limit bytes. Of an error that is longer than
@@ -182,6 +184,9 @@ func exchange(client *http.Client, req *http.Request, limit int64) (reply, error
 	got := reply{status: resp.StatusCode, requestID: resp.Header.Get(headerRequestID)}
 	if got.requestID == "" {
 		got.requestID = req.Header.Get(headerRequestID)
+	}
+	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
+		got.retryAfter = time.Duration(seconds) * time.Second
 	}
 	if got.status != http.StatusOK {
 		limit = maxTicket

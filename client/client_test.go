@@ -150,14 +150,14 @@ func TestErrorsOfTheService(t *testing.T) {
 		want               Error
 	}{
 		{"its shape", `{"statusCode":400,"error":"Bad Request","message":"JWT payload is not valid.","code":"claims","requestId":"r-1"}`, "", 400,
-			Error{400, "claims", "JWT payload is not valid.", "r-1"}},
+			Error{400, "claims", "JWT payload is not valid.", "r-1", 0}},
 		{"the real service's, without code", `{"statusCode":404,"error":"Not Found","message":"No signature request for specified token"}`, "r-2", 404,
-			Error{404, "", "No signature request for specified token", "r-2"}},
-		{"a gateway's page", `<html>`, "r-3", 502, Error{502, "", "Bad Gateway", "r-3"}},
-		{"a redirect", ``, "r-4", 307, Error{307, "", "Temporary Redirect", "r-4"}},
-		{"another success", `{}`, "r-5", 202, Error{202, "", "Accepted", "r-5"}},
-		{"a long text with line breaks", `{"message":"a\nb` + long + `","requestId":"r-6"}`, "", 400, Error{400, "", "a b" + long[:497], "r-6"}},
-		{"more than is sane", `{"message":"` + strings.Repeat("x", 70<<10) + `"}`, "r-7", 500, Error{500, "", "Internal Server Error", "r-7"}},
+			Error{404, "", "No signature request for specified token", "r-2", 0}},
+		{"a gateway's page", `<html>`, "r-3", 502, Error{502, "", "Bad Gateway", "r-3", 0}},
+		{"a redirect", ``, "r-4", 307, Error{307, "", "Temporary Redirect", "r-4", 0}},
+		{"another success", `{}`, "r-5", 202, Error{202, "", "Accepted", "r-5", 0}},
+		{"a long text with line breaks", `{"message":"a\nb` + long + `","requestId":"r-6"}`, "", 400, Error{400, "", "a b" + long[:497], "r-6", 0}},
+		{"more than is sane", `{"message":"` + strings.Repeat("x", 70<<10) + `"}`, "r-7", 500, Error{500, "", "Internal Server Error", "r-7", 0}},
 	} {
 		client := service(t, func(w http.ResponseWriter, r *http.Request) {
 			if c.header != "" {
@@ -221,5 +221,20 @@ func TestUnreachable(t *testing.T) {
 	}
 	if _, err := (&Client{BaseURL: "http://h:x"}).Fetch(t.Context(), "secret"); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a bad address: %v", err)
+	}
+}
+
+// A service that is busy says how long to wait, and not for ever.
+func TestRetryAfter(t *testing.T) {
+	for header, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "999999": maxRetryAfter, "soon": 0, "-1": 0} {
+		c := service(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", header)
+			answer(503, `{"statusCode":503,"code":"unavailable","message":"later"}`)(w, r)
+		})
+		_, err := c.Send(t.Context(), "a.b.c", "")
+		var refused *Error
+		if !errors.As(err, &refused) || refused.RetryAfter != want {
+			t.Errorf("Retry-After %q: got %+v, want %s", header, refused, want)
+		}
 	}
 }

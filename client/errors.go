@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -15,12 +16,17 @@ import (
 // makes a second session (SIG-1.15).
 var ErrUnreachable = errors.New("the Signing Service did not answer")
 
+// maxRetryAfter bounds what an answer can make a caller wait.
+const maxRetryAfter = time.Hour
+
 // Error is the service's own answer that it will not do what was asked.
 type Error struct {
 	Status    int    // of HTTP
 	Code      string // the service's stable word, such as "claims"; empty where it gave none
 	Message   string // its text, cut at 500 bytes; the status's own text where it gave none
 	RequestID string // what to quote to those who run the service
+
+	RetryAfter time.Duration // of a 429 or 503: how long to wait before sending the same again; zero where it gave none
 }
 
 func (e *Error) Error() string {
@@ -46,6 +52,8 @@ func (r reply) failure() *Error {
 		Code:      cut(answer.Code, 64),
 		Message:   cut(answer.Message, 500),
 		RequestID: cut(cmp.Or(answer.RequestID, r.requestID), 128),
+
+		RetryAfter: min(r.retryAfter, maxRetryAfter),
 	}
 }
 

@@ -61,6 +61,18 @@ func (p *Process) Running() bool {
 	}
 }
 
+// Wait waits until the process has ended by itself, and returns its exit code.
+func (p *Process) Wait(limit time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(limit):
+		p.t.Fatalf("%s has not ended within %s", p.cmd.Path, limit)
+		return -1
+	}
+}
+
 // Output is everything printed so far.
 func (p *Process) Output() string { return p.out.String() }
 
