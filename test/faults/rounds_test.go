@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 // perWorld bounds the faults of one world, so that no access token and no assertion in it grows old.
@@ -43,6 +45,7 @@ func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(
 			w := begin(t)
 			w.begin()
 			for range part {
+				w.awaitLoad()
 				pause(100*time.Millisecond, 900*time.Millisecond)
 				strike(w)
 				w.check(false)
@@ -64,6 +67,15 @@ func play(t *testing.T, short int, begin func(t *testing.T) *world, strike func(
 		}
 	}
 	t.Logf("%s: %s", t.Name(), total)
+}
+
+// awaitLoad waits until a few things were acknowledged since the oracle looked last, so that a fault has something to
+// lose, but not for long: a world may have little to do.
+func (w *world) awaitLoad() {
+	gateway.Eventually(5*time.Second, func() bool {
+		requests, assertions := w.journal.since(w.seenRequests, w.seenAssertions)
+		return len(requests)+len(assertions) >= 10
+	})
 }
 
 // pause lets the load go on until a random moment.
