@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,8 +17,12 @@ func init() {
 	caddy.RegisterModule(Authorize{})
 }
 
-// loginSecretName is where the secret is kept that sign-ins are sealed with while browsers keep them.
-const loginSecretName = "countersign/keys/sign-ins"
+// signInSecretName is where the secret is kept that sign-ins are sealed with while browsers keep them.
+const signInSecretName = "countersign/keys/sign-ins"
+
+func (a *App) signInSecret() func(context.Context) ([]byte, error) {
+	return jwks.NewSecret(a.vault, signInSecretName, nil).Bytes
+}
 
 // Authorize has people sign in at an OpenID provider for the countersign app's clients: /authorize, /callback,
 // /userinfo and /backchannel-logout at the path it is mounted at, which is that of an apim_token. Every other path it
@@ -76,7 +81,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
 		Observer: app.oauthObserver, Hold: app.HoldRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
-		Provider: provider, Checker: app.checker(), Seal: jwks.NewSecret(app.vault, loginSecretName, nil).Bytes,
+		Provider: provider, Checker: app.checker(), Seal: app.signInSecret(),
 		RefuseBearer: (&userInfoDoor{app.HoldRefusal}).refuse,
 	})
 	return err

@@ -154,7 +154,8 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 	sessions := s.app.Store().(lazyStore)
 	options := signing.Options{
 		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access(),
-		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Quotas: s.app.quotas, Runner: sessions, Trust: trust, SignIn: signIn,
+		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Quotas: s.app.quotas, Runner: sessions, Trust: trust,
+		SignIn: signIn, SealSignIns: s.app.signInSecret(),
 		Durations: signing.Durations{
 			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),

@@ -149,6 +149,9 @@ func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret string, 
 	return signing.SignedIn{User: person.User, Name: name}, err
 }
 
+// Provider implements signing.SignIn.
+func (p pageSignIn) Provider() string { return p.provider.Issuer() }
+
 // Holds implements signing.SignIn.
 func (p pageSignIn) Holds(ctx context.Context, name string) (bool, error) {
 	return p.presence.Holds(ctx, name)

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+
+	"github.com/seed-dd2befc3/countersign/cookies"
 )
 
 const (
@@ -48,7 +50,7 @@ func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Ans
 	}
 	begun := &login{
 		Client: client, Redirect: redirect, State: state, Challenge: query.Get("code_challenge"),
-		Secret: secret, Expires: a.Now().Add(loginLife),
+		Secret: secret, Expires: a.Now().Add(cookies.SignInLife),
 	}
 	callback := base.String() + pathCallback
 	target, err := a.Provider.AuthCodeURL(r.Context(), begun.way(callback, ours))
@@ -59,11 +61,9 @@ func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Ans
 	if err != nil {
 		return err
 	}
-	cookie := loginCookie(base, ours, sealed)
-	if cookieSize(cookie) > maxCookie { // beside an address as long as the client's
+	if err := cookies.KeepSignIn(w, r, base, cookieID(ours), sealed); err != nil { // beside an address as long as the client's
 		return sendBack(w, redirect, state, errorQuery(codeInvalidRequest, "state is too long"))
 	}
-	keepLogin(w, r, base, cookie)
 	w.Header().Set("Location", target)
 	w.WriteHeader(http.StatusFound)
 	return nil

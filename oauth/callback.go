@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/seed-dd2befc3/countersign/cookies"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -26,7 +27,7 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 		return err
 	}
 	ours, callback := query.Get("state"), base.String()+pathCallback
-	begun, err := a.open(r.Context(), shownLogin(r, base, ours), callback, ours)
+	begun, err := a.open(r.Context(), cookies.SignIn(r, base, cookieID(ours)), callback, ours)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 	if err != nil {
 		return a.sendRefusal(w, base, begun, ours, err)
 	}
-	forgetLogin(w, base, ours)
+	cookies.ForgetSignIn(w, base, cookieID(ours))
 	return sendBack(w, begun.Redirect, begun.State, url.Values{"code": {code}})
 }
 
@@ -134,6 +135,6 @@ func (a *Authorizer) sendRefusal(w http.ResponseWriter, base *url.URL, begun *lo
 	case errors.Is(err, store.ErrUnavailable):
 		told = errorQuery("temporarily_unavailable", "the sign-in cannot be kept at the moment; try again later")
 	}
-	forgetLogin(w, base, ours)
+	cookies.ForgetSignIn(w, base, cookieID(ours))
 	return detailed(sendBack(w, begun.Redirect, begun.State, told), err.Error())
 }

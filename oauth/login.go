@@ -2,23 +2,16 @@ package oauth
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/cookies"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-const (
-	loginLife   = 10 * time.Minute // for a person to sign in
-	loginFormat = 1
-)
+const loginFormat = 1
 
 // login is a sign-in under way. The browser keeps it while it is at the provider, sealed, so that whoever begins one
 // and never comes back leaves nothing here.
@@ -58,29 +51,27 @@ func decodeLogin(text []byte) *login {
 	return l
 }
 
-// seal makes of a login what a browser may keep: it can neither read nor change it, and it opens for this state, this
-// provider and this callback alone.
+// seal makes of a login what a browser may keep. It opens for this state, this provider and this callback alone.
 func (a *Authorizer) seal(ctx context.Context, l *login, callback, ours string) (string, error) {
-	box, err := a.box(ctx, callback, ours)
+	secret, err := a.sealWith(ctx)
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(box.Seal(nil, nil, l.encode(), nil)), nil //nolint:gosec // G407: it makes its nonces itself
+	return cookies.Seal(secret, a.purpose(callback, ours), l.encode())
 }
 
 // open opens what a browser kept, if it is right in every bit and not over.
 func (a *Authorizer) open(ctx context.Context, sealed, callback, ours string) (*login, error) {
-	text, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
-	if sealed == "" || len(sealed) > maxCookie || err != nil {
+	if sealed == "" {
 		return nil, nil //nolint:nilnil // none is no error
 	}
-	box, err := a.box(ctx, callback, ours)
+	secret, err := a.sealWith(ctx)
 	if err != nil {
 		return nil, err
 	}
-	text, err = box.Open(nil, nil, text, nil)
+	text, err := cookies.Open(secret, a.purpose(callback, ours), sealed)
 	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // it is another's, or was changed
+		return nil, err
 	}
 	if l := decodeLogin(text); l != nil && a.Now().Before(l.Expires) {
 		return l, nil
@@ -88,23 +79,21 @@ func (a *Authorizer) open(ctx context.Context, sealed, callback, ours string) (*
 	return nil, nil //nolint:nilnil // as above
 }
 
-// box seals one login and no other: its key derives from the gateway's and all that the login is bound to, our state
-// among it, which is new each time. So no key ever seals enough for two nonces to meet, however many are begun.
-func (a *Authorizer) box(ctx context.Context, callback, ours string) (cipher.AEAD, error) {
+func (a *Authorizer) sealWith(ctx context.Context) ([]byte, error) {
 	secret, err := a.Seal(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSeal, err)
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "countersign login "+digest(ours, a.Provider.Issuer(), callback), sha256.Size)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errSeal, err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errSeal, err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	return secret, nil
 }
+
+// purpose is what a login is sealed for. Our state is new for each.
+func (a *Authorizer) purpose(callback, ours string) string {
+	return "countersign login " + digest(ours, a.Provider.Issuer(), callback)
+}
+
+// cookieID names the cookie of the login with this state of ours.
+func cookieID(ours string) string { return digest("login cookie", ours)[:16] }
 
 // errLoginUsed is that a sign-in came to its end before.
 var errLoginUsed = errors.New("the state was used before")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/cookies"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -188,7 +189,7 @@ func TestTimesOfCodesAndRefreshTokens(t *testing.T) {
 		t.Fatal(away.Code)
 	}
 	login, _ := url.Parse(w.browse(asking).Header().Get("Location"))
-	w.clock.Add(loginLife)
+	w.clock.Add(cookies.SignInLife)
 	mustSay(t, w.browse("/callback?code=x&state="+login.Query().Get("state")), 400, "Invalid state parameter.")
 }
 

@@ -1,34 +1,19 @@
 package signing
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 )
 
-// The browser holds two kinds of cookie, both host-only and HttpOnly:
-//
-//   - one for the page itself, from which the page's CSRF value derives. It is Lax, so that a link from a client
-//     system does not replace it while another tab is in use.
-//   - one for each session that this browser opened, with the session's token and the secret that proves the
-//     claim. It is Strict: only the page's own calls need it.
 const (
-	pageCookie    = "countersign-page"
-	sessionCookie = "countersign-session-" // and the beginning of the session's id
-	headerCSRF    = "X-CSRF-Token"
-	maxCall       = 16 << 10 // bytes of one call from the page
-	maxAnswer     = 1 << 20  // bytes of one that brings signatures
-	secretSize    = 32
+	headerCSRF = "X-CSRF-Token"
+	maxCall    = 16 << 10 // bytes of one call from the page
+	maxAnswer  = 1 << 20  // bytes of one that brings signatures
 )
 
 // call is what the page sends.
@@ -65,8 +50,8 @@ func (s *Service) readCallOf(w http.ResponseWriter, r *http.Request, limit int64
 	if err = sameOrigin(r, base); err != nil {
 		return call{}, nil, err
 	}
-	secret := cookieValue(r, pageCookie)
-	if secret == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get(headerCSRF)), []byte(csrfOf(secret))) != 1 {
+	secret := browserSecret(r, base)
+	if secret == "" || subtle.ConstantTimeCompare([]byte(r.Header.Get(headerCSRF)), []byte(csrfOf(secret, base))) != 1 {
 		return call{}, nil, failure(http.StatusForbidden, "csrf",
 			"This call does not come from the signing page as it was last loaded; reload the page")
 	}
@@ -117,96 +102,12 @@ func originOf(base *url.URL) string {
 	return base.Scheme + "://" + host
 }
 
-// csrfOf derives the page's CSRF value from the page's cookie.
-func csrfOf(secret string) string { return keyedHash(secret, "csrf") }
-
-func keyedHash(secret, purpose string) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("countersign " + purpose))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func (s *Service) newSecret() (string, error) {
-	secret := make([]byte, secretSize)
-	if _, err := io.ReadFull(s.Rand, secret); err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(secret), nil
-}
-
-func cookieValue(r *http.Request, name string) string {
-	cookie, err := r.Cookie(name)
-	if err != nil {
-		return ""
-	}
-	return cookie.Value
-}
-
-func newCookie(name, value string, base *url.URL, sameSite http.SameSite) *http.Cookie {
-	return &http.Cookie{
-		Name: name, Value: value, Path: base.Path + "/client", HttpOnly: true,
-		Secure: base.Scheme == "https", SameSite: sameSite,
-	}
-}
-
-// claim is this browser's hold on a session: the token, and the secret whose hash the session keeps.
-type claim struct {
-	token  uuid.UUID
-	secret string
-	caller Caller // who shows an access token besides; browsers show none
-}
-
-// newClaim derives the secret from the page's cookie, so that a browser that lost the answer to its claim makes
-// the same one again.
-func newClaim(r *http.Request, token uuid.UUID, caller Caller) claim {
-	return claim{token: token, secret: keyedHash(cookieValue(r, pageCookie), "claim "+sessionID(token)), caller: caller}
-}
-
-func (c claim) cookie(id string, base *url.URL, gone, now time.Time) *http.Cookie {
-	cookie := newCookie(sessionCookieName(id), c.secret+"."+c.token.String(), base, http.SameSiteStrictMode)
-	cookie.MaxAge = max(int(gone.Sub(now)/time.Second), 1)
-	return cookie
-}
-
-func sessionCookieName(id string) string {
-	return sessionCookie + id[:min(len(id), 16)]
-}
-
-// claimOf reads the claim on a session from the browser's cookie; without one it holds nothing. A program that
-// shows an access token with the page's call is held to its own sessions, as it is elsewhere (SIG-4.8).
-func (s *Service) claimOf(r *http.Request, id string) (claim, error) {
-	var held claim
-	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		var err error
-		if held.caller, err = s.Access(r); err != nil {
-			return claim{}, err
-		}
-	}
-	secret, token, _ := strings.Cut(cookieValue(r, sessionCookieName(id)), ".")
-	if parsed, err := uuid.Parse(token); err == nil && sessionID(parsed) == id {
-		held.token, held.secret = parsed, secret
-	}
-	return held, nil
-}
-
-// none says that the browser claims nothing.
-func (c claim) none() bool { return c.secret == "" }
-
-// holds says whether the claim is on this session.
-func (c claim) holds(of *session) bool {
-	return !c.none() && of.Browser != "" &&
-		subtle.ConstantTimeCompare([]byte(keyedHash(c.secret, "browser")), []byte(of.Browser)) == 1
-}
-
-// readHeldCall reads a call of the page about a session that this browser holds, as far as its cookie says.
+// readHeldCall reads a call of the page about a session, with this browser's claim on it.
 func (s *Service) readHeldCall(w http.ResponseWriter, r *http.Request, limit int64) (call, claim, error) {
-	read, _, err := s.readCallOf(w, r, limit)
+	read, base, err := s.readCallOf(w, r, limit)
 	if err != nil {
 		return call{}, claim{}, err
 	}
-	held, err := s.claimOf(r, read.ID)
-	if err == nil && held.none() {
-		err = errNoSession()
-	}
+	held, err := s.claimOf(r, base, read.ID)
 	return read, held, err
 }

@@ -18,13 +18,14 @@ type browser struct {
 	at      http.Handler
 	cookies map[string]*http.Cookie
 	csrf    string
-	view    view // the last that was told
+	origin  string // of the page
+	view    view   // the last that was told
 }
 
 // visit loads the page of a redirectUri, without doing anything there.
 func visit(t testing.TB, at http.Handler, redirectURI string) *browser {
 	t.Helper()
-	b := &browser{TB: t, at: at, cookies: map[string]*http.Cookie{}}
+	b := &browser{TB: t, at: at, cookies: map[string]*http.Cookie{}, origin: origin}
 	b.load(redirectURI)
 	return b
 }
@@ -46,7 +47,9 @@ func (b *browser) do(r *http.Request) *httptest.ResponseRecorder {
 	}
 	got := answer(b.at, r)
 	for _, cookie := range got.Result().Cookies() {
-		b.cookies[cookie.Name] = cookie
+		if b.cookies[cookie.Name] = cookie; cookie.MaxAge < 0 {
+			delete(b.cookies, cookie.Name)
+		}
 	}
 	return got
 }
@@ -61,7 +64,7 @@ func (b *browser) request(path string, body any) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(string(data)))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-CSRF-Token", b.csrf)
-	r.Header.Set("Origin", origin)
+	r.Header.Set("Origin", b.origin)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
 }

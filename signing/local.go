@@ -80,7 +80,7 @@ func (s *Service) keepSigning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
-	writeJSON(w, http.StatusOK, s.viewOf(found, held.token.String()))
+	writeJSON(w, http.StatusOK, s.viewOf(found, held))
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (s *Service) takeAnswer(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	writeJSON(w, http.StatusOK, s.viewOf(found, held.token.String()))
+	writeJSON(w, http.StatusOK, s.viewOf(found, held))
 	return nil
 }
 

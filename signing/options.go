@@ -123,6 +123,9 @@ type Options struct {
 	Once      bool // signatures can be fetched once only
 
 	SignIn SignIn // that the page demands before it opens; nil: it demands none
+	// SealSignIns is the secret that sign-ins are sealed with while browsers keep them: 32 random bytes that all nodes
+	// share. Mandatory with SignIn.
+	SealSignIns func(context.Context) ([]byte, error)
 
 	PublicKeys func(ctx context.Context) ([]byte, error) // the gateway's own key set, as JSON
 	Version    Version
@@ -157,6 +160,9 @@ type Version struct {
 func (o *Options) complete() error {
 	if o.Store == nil || o.Keys == nil || o.Runner == nil || o.BaseURL == nil || o.Access == nil {
 		return errors.New("a signing service needs a store, keys, a runner, an access check and a base URL")
+	}
+	if o.SignIn != nil && o.SealSignIns == nil {
+		return errors.New("a signing service that has people sign in needs a secret to seal their sign-ins with")
 	}
 	for id, client := range o.Clients {
 		if err := o.checkClient(id, client); err != nil {

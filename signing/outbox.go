@@ -2,8 +2,6 @@ package signing
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,7 +38,7 @@ func (w Webhooks) seal(ctx context.Context, token uuid.UUID) (uuid.UUID, error) 
 	if err != nil {
 		return uuid.UUID{}, err
 	}
-	return padded(token, secret, sessionID(token)), nil
+	return webhookPad(token, secret, sessionID(token)), nil
 }
 
 // open undoes seal, and proves that it did.
@@ -49,21 +47,15 @@ func (w Webhooks) open(ctx context.Context, sealed uuid.UUID, id string) (uuid.U
 	if err != nil {
 		return uuid.UUID{}, err
 	}
-	token := padded(sealed, secret, id)
+	token := webhookPad(sealed, secret, id)
 	if sessionID(token) != id {
 		return uuid.UUID{}, errors.New("the token was sealed with another secret than the one in this gateway's storage")
 	}
 	return token, nil
 }
 
-func padded(token uuid.UUID, secret []byte, id string) uuid.UUID {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("countersign webhook token " + id))
-	pad := mac.Sum(nil)
-	for i := range token {
-		token[i] ^= pad[i]
-	}
-	return token
+func webhookPad(token uuid.UUID, secret []byte, id string) uuid.UUID {
+	return padded(token, secret, "webhook token "+id)
 }
 
 // notice is the content of a webhook.Delivery: what its body is made of. One that is announced holds enough to tell that

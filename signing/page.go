@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/seed-dd2befc3/countersign/signing/page"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -19,14 +21,45 @@ func (s *Service) showPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	secret := cookieValue(r, pageCookie)
-	if len(secret) < secretSize {
-		if secret, err = s.newSecret(); err != nil {
+	data := page.Data{Environment: s.Environment, Local: slices.ContainsFunc(s.Agents, Route.local)}
+	secret := browserSecret(r, base)
+	if secret == "" && !ordersTabs(r) {
+		if secret, err = s.giveSecret(w, r, base); err != nil {
 			return err
 		}
-		http.SetCookie(w, newCookie(pageCookie, secret, base, http.SameSiteLaxMode))
 	}
-	return renderPage(w, r, page.Data{CSRF: csrfOf(secret), Environment: s.Environment, Local: slices.ContainsFunc(s.Agents, Route.local)})
+	if secret != "" {
+		data.CSRF = csrfOf(secret, base)
+	}
+	return renderPage(w, r, data)
+}
+
+// ordersTabs says whether the page's script can have the tabs of its browser ask for their secret one after another. If
+// two tabs are loaded at one time and each answer sets a cookie, the browser keeps the one that comes last, perhaps
+// after the other tab has claimed its session. Fetch metadata and the Web Locks that it takes came to browsers together,
+// and both only on https and on loopback. Programs that play a browser have neither, and get the cookie with the page.
+func ordersTabs(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Mode") != "" }
+
+// knowBrowser gives the page its CSRF value, and its browser a secret if it has none.
+func (s *Service) knowBrowser(w http.ResponseWriter, r *http.Request) error {
+	base, err := s.parsedBase(r)
+	if err != nil {
+		return err
+	}
+	if err := sameOrigin(r, base); err != nil {
+		return err
+	}
+	secret, err := s.giveSecret(w, r, base)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, browserView{CSRF: csrfOf(secret, base)})
+	return nil
+}
+
+// browserView is what the page is told of its browser.
+type browserView struct {
+	CSRF string `json:"csrf"`
 }
 
 func renderPage(w http.ResponseWriter, r *http.Request, data page.Data) error {
@@ -49,14 +82,7 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if call.ID != "" {
-		found, held, err := s.held(r, call.ID)
-		if err != nil {
-			return err
-		}
-		if err := s.demandSignIn(w, r, base, call.ID, held, pageQuery(held)); err != nil {
-			return err
-		}
-		return s.writeOpened(w, r, found, held)
+		return s.reopenSession(w, r, base, call.ID)
 	}
 	token, err := tokenOf(call.Token)
 	if err != nil {
@@ -67,29 +93,43 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := sessionID(token)
-	held, err := s.claimOf(r, id)
+	if err := s.adopt(w, r, base, id); err != nil {
+		return err
+	}
+	held, err := s.claimOf(r, base, id)
 	if err != nil {
 		return err
 	}
 	if err := s.demandSignIn(w, r, base, id, held, call.Query); err != nil {
 		return err
 	}
-	if held.none() {
-		held = newClaim(r, token, held.caller)
-	}
 	found, err := s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
-		return nil, opening.apply(current, held)
+		return nil, opening.apply(current, held, token)
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
-	http.SetCookie(w, held.cookie(id, base, found.Gone, s.Now()))
-	if err == nil {
+	if err == nil && found.State == StateOpened {
 		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "session opened",
 			slog.String("session", id), slog.String("client", found.Client), slog.Bool("mock", found.Mock),
 			slog.String("request_id", w.Header().Get(headerRequestID)))
 	}
-	return s.writeOpened(w, r, found, held)
+	return s.writeOpened(w, r, base, found, held)
+}
+
+// reopenSession shows a session again to the browser that holds it.
+func (s *Service) reopenSession(w http.ResponseWriter, r *http.Request, base *url.URL, id string) error {
+	if err := s.adopt(w, r, base, id); err != nil {
+		return err
+	}
+	found, held, err := s.held(r, base, id)
+	if err != nil {
+		return err
+	}
+	if err := s.demandSignIn(w, r, base, id, held, ""); err != nil {
+		return err
+	}
+	return s.writeOpened(w, r, base, found, held)
 }
 
 // opening is how a session is to be opened, from the page's own query.
@@ -107,8 +147,9 @@ func (s *Service) readOpening(query string) (opening, error) {
 	return opening{mock: mock == "true", carried: carried}, err
 }
 
-// apply makes the session this browser's, if it is nobody's yet.
-func (o opening) apply(current *session, held claim) error {
+// apply makes the session this browser's, if it is nobody's yet. One that has expired before anybody opened it stays as
+// it is otherwise: the browser may look at it, and go back to the client system.
+func (o opening) apply(current *session, held claim, token uuid.UUID) error {
 	switch {
 	case !held.caller.mayFetch(current):
 		return errForeign(current)
@@ -117,36 +158,35 @@ func (o opening) apply(current *session, held claim) error {
 	case current.Browser != "":
 		return failure(http.StatusConflict, "opened_elsewhere",
 			"This signature request is open in another browser; go on there, or start again from the system that sent you here")
-	case current.State == StateExpired:
-		return errUnchanged
 	}
-	current.State, current.Browser, current.Mock = StateOpened, keyedHash(held.secret, "browser"), o.mock
+	held.take(current, token)
+	if current.State != StateExpired {
+		current.State, current.Mock = StateOpened, o.mock
+	}
 	if current.Carried == "" { // what the client system posted stands; else what it put into the address itself
 		current.Carried = o.carried
 	}
 	return nil
 }
 
-// writeOpened sends the session with its items.
-func (s *Service) writeOpened(w http.ResponseWriter, r *http.Request, found *session, held claim) error {
+// writeOpened sends the session with its items, and has the browser keep its secret for as long as the session lasts.
+func (s *Service) writeOpened(w http.ResponseWriter, r *http.Request, base *url.URL, found *session, held claim) error {
 	items, err := s.sessions.payloads(r.Context(), found)
 	if err != nil {
 		return err
 	}
-	view := s.viewOf(found, held.token.String())
+	keepSecret(w, base, browserSecret(r, base), found.Gone.Sub(s.Now()))
+	view := s.viewOf(found, held)
 	view.Items = itemViews(items)
 	writeJSON(w, http.StatusOK, view)
 	return nil
 }
 
 // held returns a session that this browser has claimed.
-func (s *Service) held(r *http.Request, id string) (*session, claim, error) {
-	held, err := s.claimOf(r, id)
+func (s *Service) held(r *http.Request, base *url.URL, id string) (*session, claim, error) {
+	held, err := s.claimOf(r, base, id)
 	if err != nil {
 		return nil, claim{}, err
-	}
-	if held.none() {
-		return nil, claim{}, errNoSession()
 	}
 	found, _, err := s.sessions.get(r.Context(), id)
 	if err != nil {
@@ -155,29 +195,21 @@ func (s *Service) held(r *http.Request, id string) (*session, claim, error) {
 	return found, held, held.check(found)
 }
 
-// check is what every call of the page begins with that names a session. One that expired before anybody opened it
-// belongs to nobody, and may be looked at by whoever has its token.
-func (c claim) check(current *session) error {
-	if !c.caller.mayFetch(current) {
-		return errForeign(current)
-	}
-	if c.holds(current) || (!c.none() && current.Browser == "" && current.State == StateExpired) {
-		return nil
-	}
-	return errNoSession().withDetail("session %s is another browser's", current.ID)
-}
-
 // watchSession tells how a session stands.
 func (s *Service) watchSession(w http.ResponseWriter, r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return badRequest("malformed", "The query cannot be read")
 	}
-	found, held, err := s.held(r, query.Get("id"))
+	base, err := s.parsedBase(r)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, s.viewOf(found, held.token.String()))
+	seen, err := s.watched(r, base, query.Get("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, seen)
 	return nil
 }
 
@@ -191,7 +223,7 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.demandSignIn(w, r, base, call.ID, held, pageQuery(held)); err != nil {
+	if err := s.demandSignIn(w, r, base, call.ID, held, ""); err != nil {
 		return err
 	}
 	found, err := s.begin(r.Context(), call.ID, call.Way, func(current *session) error {
@@ -200,7 +232,7 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	view := s.viewOf(found, held.token.String())
+	view := s.viewOf(found, held)
 	if view.Order, err = s.orderFor(r.Context(), found); err != nil {
 		return err
 	}
@@ -233,6 +265,6 @@ func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
 	case !errors.Is(err, errUnchanged):
 		return err
 	}
-	writeJSON(w, http.StatusOK, s.viewOf(found, held.token.String()))
+	writeJSON(w, http.StatusOK, s.viewOf(found, held))
 	return nil
 }

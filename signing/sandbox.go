@@ -107,7 +107,7 @@ func (s *Sandbox) endpoint(path string) (handle handler, methods string) {
 		return s.show(StateCancelled), "POST"
 	case "/client/session":
 		return s.watch, "GET"
-	case "/client", "/jwks.json", "/openapi.json", "/_ping", "/_status":
+	case "/client", "/client/browser", "/jwks.json", "/openapi.json", "/_ping", "/_status":
 		return s.service.endpoint(path)
 	}
 	switch {

@@ -1,15 +1,27 @@
 package signing
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/cookies"
 )
 
-// carried is what the browser's cookie holds between two calls of the page: the sandbox keeps nothing.
+// The sandbox keeps nothing: one cookie holds what there is to know of the sessions that a browser has opened, the latest
+// first. The oldest are forgotten where it grows too long.
+const (
+	sandboxCookie = "countersign-sandbox"
+	sandboxLife   = time.Hour
+	maxSandbox    = 2 << 10 // bytes of the cookie's value; a client's state has up to 1 KiB
+)
+
+// carried is what the browser knows of a canned session between two calls of the page.
 type carried struct {
+	id        string    // of the scenario
 	state     string    // that goes back to the client system
 	begun     time.Time // when signing began; zero: it did not
 	cancelled bool      // by the person, which is the end of it
@@ -33,8 +45,8 @@ func (s *Sandbox) show(state State) handler {
 		if err != nil {
 			return err
 		}
-		kept := carried{state: query}
-		kept.keep(w, played, base)
+		kept := carried{id: played.id(), state: query}
+		kept.keep(w, r, base)
 		mock, _ := rawParameter(call.Query, "mock")
 		s.write(w, base, played, state, kept, http.StatusOK, mock == "true")
 		return nil
@@ -43,7 +55,7 @@ func (s *Sandbox) show(state State) handler {
 
 // carryOn answers a call about a session that the page has opened before.
 func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL, id string, state State) error {
-	played, kept, err := carriedBy(r, id)
+	played, kept, err := carriedBy(r, base, id)
 	if err != nil {
 		return err
 	}
@@ -56,10 +68,10 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 		state = standing
 	case state == StateCancelled:
 		kept.cancelled = true
-		kept.keep(w, played, base)
+		kept.keep(w, r, base)
 	case state == StateSigned:
 		kept.begun = s.service.Now()
-		kept.keep(w, played, base)
+		kept.keep(w, r, base)
 		state = played.during(0)
 	}
 	s.write(w, base, played, state, kept, status, false)
@@ -73,7 +85,7 @@ func (s *Sandbox) watch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id, _ := rawParameter(r.URL.RawQuery, "id")
-	played, kept, err := carriedBy(r, id)
+	played, kept, err := carriedBy(r, base, id)
 	if err != nil {
 		return err
 	}
@@ -92,31 +104,63 @@ func (c carried) standing(played scenario, now time.Time) State {
 	return played.during(now.Sub(c.begun))
 }
 
-// keep sends the cookie.
-func (c carried) keep(w http.ResponseWriter, played scenario, base *url.URL) {
-	value := url.QueryEscape(c.state)
+// keep sends the cookie, with this session before all others.
+func (c carried) keep(w http.ResponseWriter, r *http.Request, base *url.URL) {
+	value := c.text()
+	for _, other := range allCarried(r, base) {
+		if text := other.text(); other.id != c.id && len(value)+1+len(text) <= maxSandbox {
+			value += "~" + text
+		}
+	}
+	http.SetCookie(w, cookies.New(base, pagePath, sandboxCookie, value, sandboxLife))
+}
+
+func (c carried) text() string {
+	begun := ""
 	switch {
 	case c.cancelled:
-		value += "|" + string(StateCancelled)
+		begun = string(StateCancelled)
 	case !c.begun.IsZero():
-		value += "|" + strconv.FormatInt(c.begun.UnixMilli(), 10)
+		begun = strconv.FormatInt(c.begun.UnixMilli(), 10)
 	}
-	http.SetCookie(w, newCookie(sessionCookie+played.id(), value, base, http.SameSiteStrictMode))
+	return c.id + "." + begun + "." + base64.RawURLEncoding.EncodeToString([]byte(c.state))
+}
+
+// allCarried reads the cookie, and drops what is none of ours.
+func allCarried(r *http.Request, base *url.URL) (all []carried) {
+	for text := range strings.SplitSeq(cookies.Value(r, base, sandboxCookie), "~") {
+		parts := strings.Split(text, ".")
+		if len(parts) != 3 {
+			continue
+		}
+		kept := carried{id: parts[0], cancelled: parts[1] == string(StateCancelled)}
+		state, err := base64.RawURLEncoding.DecodeString(parts[2])
+		if _, known := scenarioNamed(kept.id); !known || err != nil {
+			continue
+		}
+		if raw, found := rawParameter(string(state), "state"); found {
+			kept.state = "state=" + legalInQuery(raw)
+		}
+		if millis, err := strconv.ParseInt(parts[1], 10, 64); err == nil {
+			kept.begun = time.UnixMilli(millis)
+		}
+		all = append(all, kept)
+	}
+	return all
 }
 
 // carriedBy returns what the browser's cookie carries back, if the id is a canned session's.
-func carriedBy(r *http.Request, id string) (scenario, carried, error) {
+func carriedBy(r *http.Request, base *url.URL, id string) (scenario, carried, error) {
 	played, known := scenarioNamed(id)
-	text, begun, _ := strings.Cut(cookieValue(r, sessionCookie+id), "|")
-	state, err := url.QueryUnescape(text)
-	if err != nil || !known {
+	if !known {
 		return scenario{}, carried{}, errNoSession()
 	}
-	kept := carried{state: state, cancelled: begun == string(StateCancelled)}
-	if millis, err := strconv.ParseInt(begun, 10, 64); err == nil {
-		kept.begun = time.UnixMilli(millis)
+	for _, kept := range allCarried(r, base) {
+		if kept.id == id {
+			return played, kept, nil
+		}
 	}
-	return played, kept, nil
+	return played, carried{id: id}, nil
 }
 
 // write sends the canned session.
@@ -133,7 +177,7 @@ func (s *Sandbox) write(w http.ResponseWriter, base *url.URL, played scenario, s
 	case !kept.begun.IsZero() && state == played.state:
 		canned.Reason, canned.Tries = played.reason, 1
 	}
-	view := s.service.viewOf(canned, played.token)
+	view := s.service.viewOf(canned, claim{})
 	view.Mock, view.Autostart, view.Items = true, mock, itemViews([]item{{ID: SandboxToken, Payload: sandboxPayload}})
 	if state.Over() {
 		view.RedirectURI = s.wayBack(canned, played.token, base)

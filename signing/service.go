@@ -55,6 +55,8 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.postRequest, "POST"
 	case "/client":
 		return s.showPage, "GET, HEAD"
+	case "/client/browser":
+		return s.knowBrowser, "POST"
 	case "/client/open":
 		return s.openSession, "POST"
 	case "/client/signed-in":

@@ -46,10 +46,11 @@ type session struct {
 	Result   int  `json:"result,omitempty"`  // records that hold certificate and signatures
 	Fetched  bool `json:"fetched,omitempty"` // with Once: they were handed out, and are gone
 
-	Browser string `json:"browser,omitempty"` // hash of the secret of the browser that opened it
-	Mock    bool   `json:"mock,omitempty"`    // opened with mock=true
-	Person  string `json:"person,omitempty"`  // hash of the browser in which Sub signed in
-	SignIn  string `json:"signIn,omitempty"`  // what that sign-in is called where it is remembered
+	Browser string    `json:"browser,omitempty"` // hash of the claim of the browser that opened it
+	Token   uuid.UUID `json:"token,omitzero"`    // sealed with that claim
+	Mock    bool      `json:"mock,omitempty"`    // opened with mock=true
+	Person  string    `json:"person,omitempty"`  // hash of the browser in which Sub signed in
+	SignIn  string    `json:"signIn,omitempty"`  // what that sign-in is called where it is remembered
 
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
 	Way    string    `json:"way,omitempty"` // the name of that run's way, where the page drives the agent

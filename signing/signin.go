@@ -2,8 +2,6 @@ package signing
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,17 +10,20 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/seed-dd2befc3/countersign/cookies"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
 // SignIn has people sign in at an OpenID provider before the page opens a session to them
 // (SIG-5.12: a real card behind an agent needs to know who is at the page).
 type SignIn interface {
-	// Begin is where the browser goes. It comes back to redirect with the state. The secret is known to this browser
-	// alone; what proves the way back derives from it.
+	// Begin is where the browser goes. It comes back to redirect with the state. What proves the way back derives from
+	// the secret, which nobody knows: the browser keeps it sealed.
 	Begin(ctx context.Context, redirect, state, secret string) (string, error)
 	// Finish returns who came back with this query. An ErrSignIn is a refusal.
 	Finish(ctx context.Context, redirect, state, secret string, query url.Values) (SignedIn, error)
+	// Provider names the provider; a sign-in that began at another is not taken up.
+	Provider() string
 	// Holds says whether a sign-in still stands: the person may have logged out at the provider since.
 	Holds(ctx context.Context, name string) (bool, error)
 }
@@ -36,18 +37,13 @@ type SignedIn struct {
 // ErrSignIn is what Finish's errors unwrap to where nobody signed in, or nobody with enough assurance.
 var ErrSignIn = errors.New("the sign-in was refused")
 
-const (
-	signInCookie = "countersign-sign-in"
-	signInTime   = 10 * time.Minute // for a person to sign in
-	signInPath   = "/client/signed-in"
-	maxSignIn    = 3500 // bytes of the cookie, of which browsers keep 4096
-)
+const signInPath = "/client/signed-in"
 
-// errand is what the browser itself keeps while it is at the provider: where it comes back from and where it was.
-type errand struct {
-	State  string `json:"state"`
-	Secret string `json:"secret"`
-	Query  string `json:"query"` // the page's own, as it came
+// signInState is a sign-in under way. The browser keeps it, sealed, while it is at the provider.
+type signInState struct {
+	Secret  string    `json:"secret"`
+	Query   string    `json:"query"` // the page's own, as it came
+	Expires time.Time `json:"expires"`
 }
 
 // demandSignIn refuses to open or sign a session in a browser whose person has not signed in as the one who is to
@@ -64,7 +60,7 @@ func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url
 	if found.State != StateCreated && (found.State != StateOpened || !held.holds(found)) {
 		return nil
 	}
-	if stands, err := s.signedIn(r, found); err != nil || stands {
+	if stands, err := s.signedIn(r, base, found); err != nil || stands {
 		return err
 	}
 	state, err := s.newSecret()
@@ -75,39 +71,87 @@ func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url
 	if err != nil {
 		return err
 	}
-	kept, err := json.Marshal(errand{state, secret, query})
-	if err != nil {
-		return err
-	}
-	cookie := newCookie(signInCookie, base64.RawURLEncoding.EncodeToString(kept), base, http.SameSiteLaxMode)
-	if cookie.MaxAge = int(signInTime / time.Second); len(cookie.Value) > maxSignIn {
-		return badRequest("state", "The page's address is too long to come back to after a sign-in")
+	if query == "" { // the rest of the page's address is in the session
+		query = "token=" + held.token(found)
 	}
 	address, err := s.SignIn.Begin(r.Context(), base.String()+signInPath, state, secret)
 	if err != nil {
 		return unavailable("the OpenID provider: " + err.Error())
 	}
-	http.SetCookie(w, cookie)
+	if err := s.keepSignIn(w, r, base, state, signInState{secret, query, s.Now().Add(cookies.SignInLife)}); err != nil {
+		return err
+	}
 	e := failure(http.StatusForbidden, "sign_in", "Sign in as the person who is to sign, at the address in signInUri; it leads back here")
 	e.SignIn = address
 	return e
 }
 
+// keepSignIn has the browser keep a sign-in while it is at the provider.
+func (s *Service) keepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, state string, kept signInState) error {
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	secret, err := s.signInSecret(r.Context())
+	if err != nil {
+		return err
+	}
+	sealed, err := cookies.Seal(secret, s.signInPurpose(base, state), text)
+	if err != nil {
+		return err
+	}
+	if err := cookies.KeepSignIn(w, r, base, signInID(state), sealed); err != nil {
+		return badRequest("state", "The page's address is too long to come back to after a sign-in")
+	}
+	return nil
+}
+
+// keptSignIn is the sign-in with this state that the browser has kept, if it is still under way.
+func (s *Service) keptSignIn(r *http.Request, base *url.URL, state string) (kept signInState, found bool, err error) {
+	shown := cookies.SignIn(r, base, signInID(state))
+	if s.SignIn == nil || shown == "" {
+		return signInState{}, false, nil
+	}
+	secret, err := s.signInSecret(r.Context())
+	if err != nil {
+		return signInState{}, false, err
+	}
+	text, err := cookies.Open(secret, s.signInPurpose(base, state), shown)
+	if err != nil || text == nil {
+		return signInState{}, false, err
+	}
+	err = json.Unmarshal(text, &kept)
+	return kept, err == nil && s.Now().Before(kept.Expires), err
+}
+
+func (s *Service) signInSecret(ctx context.Context) ([]byte, error) {
+	secret, err := s.SealSignIns(ctx)
+	if err != nil {
+		return nil, unavailable("the key that seals sign-ins: " + err.Error())
+	}
+	return secret, nil
+}
+
+// signInPurpose is what a sign-in is sealed for: this state, which is new for each, this provider, and this site.
+func (s *Service) signInPurpose(base *url.URL, state string) string {
+	return "countersign page sign-in " + keyedHash(state, s.SignIn.Provider()+" "+base.String())
+}
+
+// signInID names the cookie of the sign-in with this state.
+func signInID(state string) string { return keyedHash(state, "sign-in cookie")[:16] }
+
 // signedIn says whether the person of a session has signed in in this browser, and not logged out since.
-func (s *Service) signedIn(r *http.Request, found *session) (bool, error) {
-	if found.Person != signedInMark(r, found.ID) || found.SignIn == "" {
+func (s *Service) signedIn(r *http.Request, base *url.URL, found *session) (bool, error) {
+	if found.Person != signedInMark(r, base, found.ID) || found.SignIn == "" {
 		return false, nil
 	}
 	return s.SignIn.Holds(r.Context(), found.SignIn)
 }
 
-// pageQuery leads back to the page of a session that this browser holds; the rest of its address is in the session.
-func pageQuery(held claim) string { return "token=" + held.token.String() }
-
-// signedInMark is what a session keeps of a sign-in in this browser, whose page cookie goes along when the provider
-// sends it back.
-func signedInMark(r *http.Request, id string) string {
-	return keyedHash(cookieValue(r, pageCookie), "signed in "+id)
+// signedInMark is what a session keeps of a sign-in in this browser, whose cookie comes along when the provider sends it
+// back.
+func signedInMark(r *http.Request, base *url.URL, id string) string {
+	return keyedHash(browserSecret(r, base), "signed in "+base.String()+" "+id)
 }
 
 // finishSignIn takes the browser back from the provider. The right person goes on to the page; any other, and who
@@ -117,21 +161,26 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	kept, ok := readErrand(r)
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if s.SignIn == nil || !ok || err != nil || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(kept.State)) != 1 || len(query["state"]) > 1 {
-		return badRequest("sign_in_state", "There is no sign-in under way in this browser; start again from the system that sent you here")
+	if err != nil || len(query["state"]) != 1 {
+		return errNoSignIn()
 	}
-	gone := newCookie(signInCookie, "", base, http.SameSiteLaxMode)
-	gone.MaxAge = -1
-	http.SetCookie(w, gone) // it is good once
+	state := query.Get("state")
+	kept, under, err := s.keptSignIn(r, base, state)
+	if err != nil {
+		return err
+	}
+	if !under {
+		return errNoSignIn()
+	}
+	cookies.ForgetSignIn(w, base, signInID(state)) // it is good once
 	text, _ := rawParameter(kept.Query, "token")
 	token, err := tokenOf(text)
-	if err != nil || cookieValue(r, pageCookie) == "" {
+	if err != nil || browserSecret(r, base) == "" {
 		return errNoSession()
 	}
 	id := sessionID(token)
-	person, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, kept.State, kept.Secret, query)
+	person, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, state, kept.Secret, query)
 	if err != nil && !errors.Is(err, ErrSignIn) {
 		return unavailable("the OpenID provider: " + err.Error())
 	}
@@ -143,10 +192,10 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 		return s.refuseSignIn(w, r, found, kept, token.String(), err)
 	}
 	_, err = s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
-		if current.State != StateCreated && (current.State != StateOpened || !newClaim(r, token, Caller{}).holds(current)) {
+		if current.State != StateCreated && (current.State != StateOpened || !claimOn(r, base, id).holds(current)) {
 			return nil, errUnchanged
 		}
-		current.Person, current.SignIn = signedInMark(r, id), person.Name
+		current.Person, current.SignIn = signedInMark(r, base, id), person.Name
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
@@ -159,18 +208,12 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readErrand reads what the browser has kept.
-func readErrand(r *http.Request) (kept errand, ok bool) {
-	shown := r.CookiesNamed(signInCookie)
-	if len(shown) != 1 {
-		return kept, false
-	}
-	text, err := base64.RawURLEncoding.DecodeString(shown[0].Value)
-	return kept, err == nil && json.Unmarshal(text, &kept) == nil && len(kept.State) >= secretSize && len(kept.Secret) >= secretSize
+func errNoSignIn() *Error {
+	return badRequest("sign_in_state", "There is no sign-in under way in this browser; start again from the system that sent you here")
 }
 
 // refuseSignIn sends the browser back to the client system.
-func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, found *session, kept errand, token string, why error) error {
+func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, found *session, kept signInState, token string, why error) error {
 	reason := "another person signed in than the one who is to sign"
 	if why != nil {
 		reason = why.Error()

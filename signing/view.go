@@ -39,7 +39,8 @@ type itemView struct {
 	Digest string `json:"digest"`
 }
 
-func (s *Service) viewOf(of *session, token string) view {
+// viewOf is the session as the browser sees it that has this claim on it.
+func (s *Service) viewOf(of *session, held claim) view {
 	routes, mock := s.routesFor(of)
 	over := of.State.Over()
 	seen := view{
@@ -59,7 +60,7 @@ func (s *Service) viewOf(of *session, token string) view {
 		seen.Reason.Retry = seen.Reason.Retry && !over
 	}
 	if over {
-		seen.RedirectURI = s.wayBack(of, token)
+		seen.RedirectURI = s.wayBack(of, held.token(of))
 	}
 	return seen
 }

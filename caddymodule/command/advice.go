@@ -79,7 +79,7 @@ func advices() []advice {
 		{"cancelled", "The person cancelled. The client makes a new request if they want to sign after all."},
 		{"expired", "The person did not sign in time. The client makes a new request; sign_within of signing_service says how long there is."},
 		{"Origin", "People must open the page at the address of public_url. If they do, public_url is another than what their browsers show, or a proxy changes Origin."},
-		{"csrf", "The person reloads the page. If it goes on, something between removes cookies, or the page is open at two addresses."},
+		{"csrf", "The page asks for a new value once by itself. If the person still sees this, their browser does not accept cookies of this host, or something on the way removes them or the header X-CSRF-Token."},
 		{"opened_elsewhere", "The page was opened in another browser before, perhaps by a link that was sent to two people. The person goes on there, or the client makes a new request."},
 		{"sign_in", "Nothing is wrong: the page sends the person to the OpenID provider. If access was denied there, the person who signed in is not the one that the request names, or signed in with too low a level."},
 		{"sign_in_state", "The person came back from the OpenID provider in another browser, a second time, or after ten minutes. They start again from the client system; if it goes on, something between removes cookies."},

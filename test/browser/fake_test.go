@@ -105,6 +105,10 @@ func newFake(t *testing.T, total int) *fake {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /base/path/client", f.shell)
 	mux.Handle("/base/path/page/", page.Assets())
+	mux.HandleFunc("POST /base/path/client/browser", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{"csrf": csrf})
+	})
 	mux.HandleFunc("POST /base/path/client/open", f.answer(func() {}))
 	mux.HandleFunc("POST /base/path/client/sign", f.answer(func() {
 		if f.view.State == "opened" {

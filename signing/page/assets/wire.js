@@ -51,12 +51,31 @@ function parameter(query, name) {
   return null;
 }
 
-function post(path, body) {
-  return call(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector("meta[name=csrf]").content },
-    body: JSON.stringify(body),
+// The CSRF value. The shell has it, unless the service does not know this browser yet; then it is asked for, which gives
+// the browser its cookie. Tabs ask one after another: if two asked at once, each would be given a cookie, and the browser
+// would keep one of them.
+let csrf = document.querySelector("meta[name=csrf]").content;
+
+async function proof() {
+  if (csrf !== "") return csrf;
+  const ask = async () => (csrf = String((await call("client/browser", { method: "POST" })).csrf));
+  if (!navigator.locks) return ask();
+  return navigator.locks.request("countersign-browser", { signal: AbortSignal.timeout(patience) }, ask).catch((error) => {
+    throw error instanceof Refused ? error : new Lost();
   });
+}
+
+// post makes a call with the CSRF value. Where the cookie is another by now, it asks for the new value, once.
+async function post(path, body) {
+  for (let again = false; ; again = true) {
+    const headers = { "Content-Type": "application/json", "X-CSRF-Token": await proof() };
+    try {
+      return await call(path, { method: "POST", headers, body: JSON.stringify(body) });
+    } catch (error) {
+      if (again || !(error instanceof Refused) || error.code !== "csrf") throw error;
+      csrf = "";
+    }
+  }
 }
 
 // drop gives up every call that is not answered yet; each ends as Lost. A browser has six connections to a service, so

@@ -1,0 +1,55 @@
+package cookies
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Sign-ins under way are in cookies of their own, one each, so that two tabs can sign in at one time (decision 0007).
+const (
+	SignInLife = 10 * time.Minute // for a person to sign in
+
+	signIns    = "countersign-login-"
+	signInPath = "/"
+	maxSignIn  = 4000    // bytes of a name and its value, of which browsers keep 4096
+	maxSignIns = 6 << 10 // bytes of all sign-ins of a browser: a proxy may take 8 KiB in one line
+)
+
+// ErrTooLarge is returned for a sign-in that a browser would drop without a word.
+var ErrTooLarge = errors.New("the sign-in is too large for a cookie")
+
+// KeepSignIn has the browser keep a sealed sign-in under an id, which must not tell its state. Where the sign-ins of all
+// services of the host grow too many, the oldest are removed: a sign-in that the person abandoned is sent along with
+// every request until it expires. Browsers send the oldest cookie first (RFC 6265 §5.4).
+func KeepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, sealed string) error {
+	kept := New(base, signInPath, signIns+id, sealed, SignInLife)
+	if size(kept) > maxSignIn {
+		return ErrTooLarge
+	}
+	var shown []*http.Cookie
+	total := size(kept)
+	for _, c := range r.Cookies() {
+		if strings.HasPrefix(c.Name, Name(base, signIns)) {
+			shown, total = append(shown, c), total+size(c)
+		}
+	}
+	for ; total > maxSignIns && len(shown) > 0; shown = shown[1:] {
+		total -= size(shown[0])
+		ForgetSignIn(w, base, strings.TrimPrefix(shown[0].Name, Name(base, signIns)))
+	}
+	http.SetCookie(w, kept)
+	return nil
+}
+
+// SignIn is the sealed sign-in that the browser shows under an id, or nothing.
+func SignIn(r *http.Request, base *url.URL, id string) string { return Value(r, base, signIns+id) }
+
+// ForgetSignIn has the browser forget a sign-in.
+func ForgetSignIn(w http.ResponseWriter, base *url.URL, id string) {
+	http.SetCookie(w, New(base, signInPath, signIns+id, "", 0))
+}
+
+func size(c *http.Cookie) int { return len(c.Name) + len(c.Value) }
