@@ -49,6 +49,12 @@ const (
 
 func newWorld(t *testing.T, services ...service) *world {
 	t.Helper()
+	return newWorldAt(t, func(name string) string { return "http://localhost:{$PORT_GATEWAY}/" + name }, services...)
+}
+
+// newWorldAt is newWorld with the public URL of each service.
+func newWorldAt(t *testing.T, public func(name string) string, services ...service) *world {
+	t.Helper()
 	w := &world{key: gateway.NewKey(t, 4096), site: newClientSite(t)}
 	var routes, agents strings.Builder
 	var demo, demoClient string
@@ -64,7 +70,7 @@ func newWorld(t *testing.T, services ...service) *world {
 		fmt.Fprintf(&routes, `
 	handle_path /%[1]s/* {
 		signing_service {
-			public_url http://localhost:{$PORT_GATEWAY}/%[1]s
+			public_url %[6]s
 			access open
 			%[2]s https://localhost:{$PORT_%[3]s} {
 				%[4]s
@@ -74,7 +80,7 @@ func newWorld(t *testing.T, services ...service) *world {
 			}
 			%[5]s
 		}
-	}`, s.name, way, port, more, s.lines)
+	}`, s.name, way, port, more, s.lines, public(s.name))
 		fmt.Fprintf(&agents, `
 https://localhost:{$PORT_%s} {
 `+gateway.DemandMutualTLS+`	smartcard_agent mock {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,12 +90,21 @@ var csrfMeta = regexp.MustCompile(`<meta name="csrf" content="([^"]+)">`)
 // Visit loads the signing page in a fresh browser, as a redirect to address would.
 func Visit(t testing.TB, address string) *Browser {
 	t.Helper()
+	return VisitBy(t, nil, address)
+}
+
+// VisitBy is Visit by a transport that knows the way to the address; nil: every transport does.
+func VisitBy(t testing.TB, transport http.RoundTripper, address string) *Browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := newHTTP()
 	client.Jar = jar
+	if transport != nil {
+		client.Transport = Described(transport)
+	}
 	base, query, _ := strings.Cut(address, "/client?")
 	b := &Browser{t: t, base: base, http: client, Origin: originOf(base), Query: query}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -104,6 +114,15 @@ func Visit(t testing.TB, address string) *Browser {
 	}
 	b.Load()
 	return b
+}
+
+// Cookies are what the browser sends to the page's own calls.
+func (b *Browser) Cookies() []*http.Cookie {
+	address, err := url.Parse(b.base + "/client/open")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.http.Jar.Cookies(address)
 }
 
 // Load loads the page (again) and takes its CSRF value.
