@@ -2,10 +2,16 @@ package certificates_test
 
 import (
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/roca"
+	"github.com/seed-dd2befc3/countersign/roca/rocatest"
 )
 
 // When a certificate and its issuer were valid is told apart.
@@ -104,4 +110,24 @@ func TestHolder(t *testing.T) {
 	check(t, policy, der, time.Now(), "")
 	policy.MinBits = 2048
 	check(t, policy, der, time.Now(), certificates.KeyRefused)
+}
+
+// A card of a flawed chip proves nothing, for anybody can compute its private key; nor does an authority with such a key.
+func TestWeakKeys(t *testing.T) {
+	ca := newAuthority(t, "Test Level 1D", nil)
+	private, err := rocatest.Key(2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak := ca.file("weak.key")
+	text := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)})
+	if err := os.WriteFile(weak, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	der := ca.issue("weak", weak, "sha256")
+	_, detail := check(t, certificates.Policy{Issuers: []*x509.Certificate{ca.cert}, AnyUser: true}, der, time.Now(), certificates.KeyRefused)
+	mustContain(t, detail, "CVE-2017-15361")
+	if _, err := certificates.ReadPEM(ca.file("weak.pem")); !errors.Is(err, roca.ErrWeak) || !strings.Contains(err.Error(), "weak.pem") {
+		t.Errorf("an issuer with such a key: %v", err)
+	}
 }

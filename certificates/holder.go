@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"strings"
+
+	"github.com/seed-dd2befc3/countersign/roca"
 )
 
 // holder decides whether a certificate is for signing, of an accepted key, and the user's own. digitalSignature is
@@ -27,6 +29,8 @@ func (p Policy) holder(leaf *x509.Certificate, user string) (*rsa.PublicKey, *Re
 		return nil, refuse(KeyRefused, "the key is not RSA")
 	case key.N.BitLen() < least || key.N.BitLen() > MaxKeyBits:
 		return nil, refuse(KeyRefused, "the key has %d bits; accepted are %d to %d", key.N.BitLen(), least, MaxKeyBits)
+	case roca.Weak(key.N):
+		return nil, refuse(KeyRefused, "%s", roca.ErrWeak)
 	case !p.AnyUser:
 		return key, bound(leaf, user)
 	}

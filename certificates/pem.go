@@ -1,15 +1,18 @@
 package certificates
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/seed-dd2befc3/countersign/roca"
 )
 
-// ReadPEM reads the certificates of PEM files in their order, such as those of issuers. A file that has none, or
-// something else beside them, is an error.
+// ReadPEM reads the certificates of PEM files in their order, such as those of issuers. A file that has none, something
+// else beside them, or one of a key that anybody can compute, is an error.
 func ReadPEM(paths ...string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, path := range paths {
@@ -36,6 +39,9 @@ func ParsePEM(text []byte) ([]*x509.Certificate, error) {
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, err
+		}
+		if key, isRSA := certificate.PublicKey.(*rsa.PublicKey); isRSA && roca.Weak(key.N) {
+			return nil, fmt.Errorf("certificate of %s: %w", certificate.Subject, roca.ErrWeak)
 		}
 		found = append(found, certificate)
 	}

@@ -154,7 +154,7 @@ func (r *remote) lookup(kid string) (*Key, error) {
 	if key, ok := r.set.Key(kid); ok {
 		return key, nil
 	}
-	return nil, ErrUnknownKID
+	return nil, r.set.without(kid)
 }
 
 // fetch returns the end of the fetch under way, or of one that it starts; nil where none may start now. It
@@ -196,7 +196,7 @@ func (c *Cache) refresh(r *remote, client string) {
 		return
 	}
 	if r.set == nil || r.failures > 0 || kidList(r.set) != kidList(set) {
-		logger.Info("a key set was fetched", "kids", kidList(set), "left_out", set.skipped)
+		set.log(logger)("a key set was fetched", "kids", kidList(set), "left_out", set.skipped)
 	}
 	r.set, r.read, r.err, r.failures = set, started, nil, 0
 	r.next = started.Add(c.MinRefetch)

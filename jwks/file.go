@@ -78,7 +78,7 @@ func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 			"client", client, "file", f.path, "error", f.err)
 		return f.set
 	}
-	logger.Info("a key file was read again", "client", client, "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
+	f.set.log(logger)("a key file was read again", "client", client, "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
 	return f.set
 }
 

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/seed-dd2befc3/countersign/roca"
 )
 
 // What a key may be. Who needs larger keys asks ModulusBytes; the Signing Service wants 512.
@@ -45,6 +47,9 @@ func newKey(kid string, n, e *big.Int) (*Key, error) {
 		return nil, errors.New("its modulus is even, so it is not an RSA key")
 	case !e.IsInt64() || e.Int64() < 3 || e.Int64() > maxExponent || e.Bit(0) == 0:
 		return nil, errors.New("its exponent is not an odd number from 3 to 2^31-1")
+	}
+	if err := roca.Check(n); err != nil {
+		return nil, err
 	}
 	public := &rsa.PublicKey{N: n, E: int(e.Int64())}
 	thumbprint, err := thumbprintOf(public)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/roca"
 )
 
 // Why Registry.Key has no key. Its errors unwrap to one of these.
@@ -104,7 +106,7 @@ func (r *Registry) sources(c ClientKeys) (*clientSources, error) {
 			return nil, err
 		}
 		for _, line := range f.set.skipped {
-			r.logger.Info("a key was left out", "client", c.Client, "file", f.path, "why", line)
+			f.set.log(r.logger)("a key was left out", "client", c.Client, "file", f.path, "why", line)
 		}
 	}
 	return sources, nil
@@ -136,13 +138,18 @@ func (r *Registry) Key(ctx context.Context, client, kid string) (*Key, error) {
 	case checkKID(kid) != nil:
 		return nil, ErrUnknownKID
 	}
+	without := ErrUnknownKID
 	for _, f := range sources.files {
-		if key, ok := f.current(r.now(), client, r.logger).Key(kid); ok {
+		set := f.current(r.now(), client, r.logger)
+		if key, ok := set.Key(kid); ok {
 			return r.finish(key), nil
+		}
+		if why := set.without(kid); errors.Is(why, roca.ErrWeak) {
+			without = why
 		}
 	}
 	if sources.url == "" {
-		return nil, ErrUnknownKID
+		return nil, without
 	}
 	key, err := r.cache.key(ctx, client, sources.url, kid)
 	if err != nil {
@@ -221,6 +228,14 @@ func (s SourceStatus) fill(set *Set) SourceStatus {
 	}
 	s.Skipped = set.Skipped()
 	return s
+}
+
+// log says what was left out of a set: as a warning if it was a weak key, which has to be replaced.
+func (s *Set) log(to *slog.Logger) func(message string, args ...any) {
+	if len(s.weak) > 0 {
+		return to.Warn
+	}
+	return to.Info
 }
 
 // kidList names the kids of a set for a log line.

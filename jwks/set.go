@@ -10,6 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/seed-dd2befc3/countersign/roca"
 )
 
 // What a set may be.
@@ -22,6 +24,7 @@ const (
 type Set struct {
 	keys    []*Key
 	skipped []string
+	weak    []string // kids of keys that were left out since their private half can be computed
 }
 
 // Key returns the key with this kid.
@@ -32,6 +35,14 @@ func (s *Set) Key(kid string) (*Key, bool) {
 		}
 	}
 	return nil, false
+}
+
+// without says why there is no key with this kid.
+func (s *Set) without(kid string) error {
+	if slices.Contains(s.weak, kid) {
+		return fmt.Errorf("%w that can be used: %w", ErrUnknownKID, roca.ErrWeak)
+	}
+	return ErrUnknownKID
 }
 
 // Keys returns the keys in the order of the set.
@@ -59,7 +70,8 @@ type member struct {
 // So do duplicate JSON names, more than 100 keys and more than 1 MiB.
 //
 // A member that is public but of no use is skipped, and Skipped says so: another key type, no kid, one over
-// 256 characters, a use other than sig, key_ops without verify, an alg other than RS256, RS384 and RS512. Nine
+// 256 characters, a use other than sig, key_ops without verify, an alg other than RS256, RS384 and RS512. So is a key
+// with the ROCA fingerprint (CVE-2017-15361): its owner may not know, and its other keys are good. Nine
 // in ten published keys have no alg; where it is there, any of these three will do, because the algorithm of
 // a verification is the caller's choice.
 func ParseSet(data []byte) (*Set, error) {
@@ -99,6 +111,11 @@ func ParseSet(data []byte) (*Set, error) {
 			continue
 		}
 		key, err := m.key(kid)
+		if errors.Is(err, roca.ErrWeak) {
+			set.skipped = append(set.skipped, label+" is refused: "+err.Error())
+			set.weak = append(set.weak, kid)
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s is refused: %w", label, err)
 		}

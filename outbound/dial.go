@@ -108,6 +108,7 @@ var special = []struct {
 	{netip.MustParsePrefix("203.0.113.0/24"), "a documentation"},
 	{netip.MustParsePrefix("240.0.0.0/4"), "a reserved"},
 	{netip.MustParsePrefix("::/96"), "an IPv4-compatible"},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), "an IPv4-translated"},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "a local-use NAT64"},
 	{netip.MustParsePrefix("100::/64"), "a discard"},
 	{netip.MustParsePrefix("2001::/23"), "a reserved"}, // Teredo and other protocol assignments
@@ -117,6 +118,9 @@ var special = []struct {
 	{netip.MustParsePrefix("5f00::/16"), "a reserved"},
 	{netip.MustParsePrefix("fec0::/10"), "a site-local"},
 }
+
+// global is all of IPv6 that is handed out for the public internet (RFC 4291 §2.4, IANA).
+var global = netip.MustParsePrefix("2000::/3")
 
 // nat64 is the prefix under which a translator reaches IPv4 addresses (RFC 6052): those decide.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
@@ -145,5 +149,17 @@ func kindOf(addr netip.Addr) string {
 			return s.kind
 		}
 	}
+	switch {
+	case addr.Is6() && !global.Contains(addr):
+		return "a reserved"
+	case isISATAP(addr):
+		return "an ISATAP"
+	}
 	return ""
+}
+
+// isISATAP says whether an address of any prefix leads to an IPv4 address through a tunnel (RFC 5214 §6.1).
+func isISATAP(addr netip.Addr) bool {
+	bytes := addr.As16()
+	return bytes[8]&^2 == 0 && bytes[9] == 0 && bytes[10] == 0x5e && bytes[11] == 0xfe
 }

@@ -100,6 +100,11 @@ func TestAddressesRefused(t *testing.T) {
 		"::ffff:169.254.169.254": "link-local", "::7f00:1": "IPv4-compatible", "64:ff9b::a01:203": "private",
 		"64:ff9b::7f00:1": "loopback", "64:ff9b:1::1": "NAT64", "2002:a01:203::1": "6to4", "2001::1": "reserved",
 		"fec0::1": "site-local", "198.18.0.1": "benchmarking", "192.0.2.1": "documentation", "2001:db8::1": "documentation",
+		"::ffff:0:10.1.2.3": "IPv4-translated", "::ffff:0:169.254.169.254": "IPv4-translated", "::ffff:0:8.8.8.8": "IPv4-translated",
+		"64:ff9b:1:7f00:0:100::": "NAT64", "64:ff9b::169.254.169.254": "link-local", "::169.254.169.254": "IPv4-compatible",
+		"2002:a9fe:a9fe::1": "6to4", "2001:0:a9fe:a9fe::1": "reserved", "2a00:1450::5efe:10.1.2.3": "ISATAP",
+		"2a00:1450::200:5efe:a9fe:a9fe": "ISATAP", "fe80::5efe:10.1.2.3": "link-local", "4000::1": "reserved", "64:ff9b:2::1": "reserved",
+		"100::1": "discard", "100:0:0:1::1": "reserved", "::1:0:0": "reserved", "e000::1": "reserved",
 	} {
 		resolver["keys.example"] = [][]string{{addr}}
 		_, _, err := get(t, client, "https://keys.example/set.json")
@@ -107,7 +112,7 @@ func TestAddressesRefused(t *testing.T) {
 			t.Errorf("%s by name: got %v", addr, err)
 			continue
 		}
-		for _, part := range []string{"keys.example resolves to " + addr, kind, "allow_networks"} {
+		for _, part := range []string{"keys.example resolves to " + netip.MustParseAddr(addr).String(), kind, "allow_networks"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %q does not say %q", addr, err, part)
 			}
@@ -120,7 +125,7 @@ func TestAddressesRefused(t *testing.T) {
 }
 
 func TestPublicAddressesPass(t *testing.T) {
-	for _, text := range []string{"8.8.8.8", "155.231.48.5", "172.32.0.1", "100.128.0.1", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808"} {
+	for _, text := range []string{"8.8.8.8", "155.231.48.5", "172.32.0.1", "100.128.0.1", "2a00:1450::1", "2606:4700::1111", "3ffe::1", "::ffff:8.8.8.8", "64:ff9b::808:808"} {
 		if err := (Options{}).checkAddr("keys.example", netip.MustParseAddr(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}

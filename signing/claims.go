@@ -32,6 +32,7 @@ type rawClaims struct {
 	Aud       jsontext.Value `json:"aud"`
 	Iat       jsontext.Value `json:"iat"`
 	Exp       jsontext.Value `json:"exp"`
+	Nbf       jsontext.Value `json:"nbf"`
 	Algorithm jsontext.Value `json:"algorithm"`
 	Payloads  jsontext.Value `json:"payloads"`
 }
@@ -68,6 +69,12 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 	if c.exp, err = requiredDate("exp", c.raw.Exp); err != nil {
 		return err
 	}
+	nbf := iat
+	if !missing(c.raw.Nbf) {
+		if nbf, err = requiredDate("nbf", c.raw.Nbf); err != nil {
+			return err
+		}
+	}
 	if c.sub, err = requiredString("sub", c.raw.Sub); err != nil {
 		return err
 	}
@@ -93,6 +100,9 @@ func (c *claims) checkClaims(audience string, client Client, now time.Time, skew
 	case iat.After(now.Add(skew)):
 		return badClaims("claims", `"iat" is in the future; check the clock of the machine that makes the JWT`).
 			because("claim iat", "at most "+instant(now.Add(skew)), instant(iat))
+	case nbf.After(now.Add(skew)):
+		return badClaims("claims", `"nbf" is in the future; send the JWT once it is valid, or check the clock of the machine that makes it`).
+			because("claim nbf", "at most "+instant(now.Add(skew)), instant(nbf))
 	case len(c.sub) > maxID:
 		return badClaims("claims", `"sub" must be a string of 1 to %d bytes`, maxID).
 			because("claim sub", fmt.Sprintf("1 to %d bytes", maxID), fmt.Sprintf("%d bytes", len(c.sub)))

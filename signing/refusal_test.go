@@ -49,6 +49,7 @@ func TestFindings(t *testing.T) {
 		"expired":   {claim("exp", now.Add(-time.Hour).Unix()), Finding{Client: acme, Check: "claim exp", Expected: "after 2026-11-22T08:59:00Z", Got: "2026-11-22T08:00:00Z"}},
 		"too far":   {claim("exp", now.Add(time.Hour).Unix()), Finding{Client: acme, Check: "claim exp", Expected: "at most 2026-11-22T09:11:00Z", Got: "2026-11-22T10:00:00Z"}},
 		"future":    {claim("iat", now.Add(time.Hour).Unix()), Finding{Client: acme, Check: "claim iat", Expected: "at most 2026-11-22T09:01:00Z", Got: "2026-11-22T10:00:00Z"}},
+		"not yet":   {claim("nbf", now.Add(time.Hour).Unix()), Finding{Client: acme, Check: "claim nbf", Expected: "at most 2026-11-22T09:01:00Z", Got: "2026-11-22T10:00:00Z"}},
 		"sub":       {claim("sub", person+"0"), Finding{Client: acme, Check: "claim sub", Expected: "twelve digits", Got: "13 bytes"}},
 		"algorithm": {claim("algorithm", "HS256"), Finding{Client: acme, Check: "claim algorithm", Expected: "RS1, RS256, PS256", Got: "HS256"}},
 		"mixed":     {claim("algorithm", "RS1"), Finding{Client: acme, Check: "SignatureMethod of a payload", Expected: "RS1", Got: "rsa-sha256"}},

@@ -3,6 +3,7 @@ package signing
 import (
 	"context"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,9 @@ func TestRequestErrors(t *testing.T) {
 		{"expired", byClaim("exp", now-61), refused{400, "claims", claimsPrefix + `"exp" is in the past; make a new JWT for each request`}},
 		{"expired, to the second", byClaim("exp", now-60), refused{400, "claims", ""}},
 		{"too far ahead", byClaim("exp", now+661), refused{400, "claims", claimsPrefix + `"exp" is more than 10 minutes ahead`}},
+		{"nbf in the future", byClaim("nbf", now+61), refused{400, "claims", claimsPrefix + `"nbf" is in the future; send the JWT once it is valid, or check the clock of the machine that makes it`}},
+		{"nbf as text", byClaim("nbf", "soon"), refused{400, "claims", claimsPrefix + `"nbf" must be a number of seconds since 1970`}},
+		{"nbf as null", byClaim("nbf", json.RawMessage("null")), refused{400, "claims", claimsPrefix + `"nbf" must be a number of seconds since 1970`}},
 		{"iat in the future", byClaim("iat", now+61), refused{400, "claims", claimsPrefix + `"iat" is in the future; check the clock of the machine that makes the JWT`}},
 		{"another aud", byClaim("aud", baseURL+"/"), refused{400, "claims", claimsPrefix + `"aud" must be [` + baseURL + `]`}},
 		{"several auds", byClaim("aud", []string{baseURL}), refused{400, "claims", claimsPrefix + `"aud" must be a string`}},
