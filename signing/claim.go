@@ -18,7 +18,7 @@ import (
 
 // One cookie holds one secret of this browser's for all of its sessions, at every signing service of the host. The
 // page's CSRF value, the claim on a session and the mark of a sign-in derive from it, each bound to the public URL of
-// the service (decision 0009).
+// the service (decision 0010).
 //
 // The cookie is Lax: the browser has to bring it along when the OpenID provider sends it back.
 const (

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Releases before the one cookie (decision 0009) had one for each session, "<secret>.<token>". Pages that were open
+// Releases before the one cookie (decision 0010) had one for each session, "<secret>.<token>". Pages that were open
 // during the upgrade go on: with the old cookie a browser may watch its session, and claim it anew when the page is
 // loaded again. Another host of the domain could have planted what the old secret derives from, so a sign-in does not
 // come along: the person signs in again. Remove this file once no such session can be left, in the next release.
@@ -65,7 +65,7 @@ func (s *Service) adopt(w http.ResponseWriter, r *http.Request, base *url.URL, i
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: it removes the cookie
+	http.SetCookie(w, &http.Cookie{
 		Name: oldCookieName(id), Path: base.Path + pagePath, MaxAge: -1, HttpOnly: true, Secure: base.Scheme == "https",
 	})
 	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "session claimed anew after an upgrade",
