@@ -28,25 +28,39 @@ func (l *Log) openFile(number int) error {
 	return nil
 }
 
-// ready sees to it that entries can be put: into a new file where the present one is full or old, and behind the entry
-// that names the log.
+// ready sees to it that entries can be put: into the file that stands at its path, or a new one where that is full or old;
+// behind the entry that names the log, and one that tells of the time in which none could be written.
 func (l *Log) ready(at time.Time) error {
 	if l.file == nil {
 		return errors.New("audit: the log cannot be written any more; see the error before")
 	}
-	if l.size >= l.FileSize || (!l.since.IsZero() && at.Sub(l.since) >= l.FileAge) {
-		if err := l.nextFile(); err != nil {
+	err := l.inPlace()
+	if err == nil && (l.size >= l.FileSize || (!l.since.IsZero() && at.Sub(l.since) >= l.FileAge)) {
+		err = l.nextFile()
+	}
+	if err != nil {
+		l.wrote(err)
+		return fmt.Errorf("audit: %w", err)
+	}
+	var own []Entry
+	if !l.named {
+		data, err := json.Marshal(l.name)
+		if err != nil {
 			return err
 		}
+		own = append(own, Entry{Kind: kindLog, Data: data})
 	}
-	if l.named {
+	if l.broken != nil {
+		data, err := json.Marshal(l.broken)
+		if err != nil {
+			return err
+		}
+		own = append(own, Entry{Kind: kindInterrupted, Data: data})
+	}
+	if len(own) == 0 {
 		return nil
 	}
-	data, err := json.Marshal(l.name)
-	if err != nil {
-		return err
-	}
-	return l.put(at, Entry{Kind: kindLog, Data: data})
+	return l.put(at, own...)
 }
 
 // put chains entries to the log and makes them durable. When that fails, what was written of them is taken off
@@ -67,6 +81,7 @@ func (l *Log) put(at time.Time, entries ...Entry) error {
 	if err == nil {
 		err = durable.Sync(l.file)
 	}
+	l.wrote(err)
 	if err != nil {
 		return l.takeBack(err)
 	}
@@ -93,7 +108,7 @@ func (l *Log) takeBack(cause error) error {
 func (l *Log) nextFile() error {
 	full := l.file
 	if err := l.openFile(l.number + 1); err != nil {
-		return fmt.Errorf("audit: a new file cannot be begun: %w", err)
+		return fmt.Errorf("a new file cannot be begun: %w", err)
 	}
 	l.beginFile()
 	_ = full.Close() // all of it is on the disk

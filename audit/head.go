@@ -37,32 +37,38 @@ type Head struct {
 
 const signWithin = 10 * time.Second
 
-// signHead signs the chain as it stands, and introduces keys that were published since. If that cannot be done now it is
-// done with the next head.
+// signHead signs the chain as it stands, if there is anything to sign.
 func (l *Log) signHead() {
 	ctx, cancel := context.WithTimeout(context.Background(), signWithin)
 	defer cancel()
+	_ = l.trySign(ctx) // logged, and tried again with the next head
+}
+
+// trySign signs the chain as it stands, and introduces keys that were published since. If that cannot be done now it is
+// done with the next head.
+func (l *Log) trySign(ctx context.Context) error {
 	fresh, err := l.freshKeys(ctx)
 	if l.gap.entries == 0 && l.head.Seq > 0 && len(fresh) == 0 {
-		return // nothing to sign, or nothing that could not wait for a key set that cannot be read
+		return nil // nothing to sign, or nothing that could not wait for a key set that cannot be read
 	}
 	if err == nil {
 		err = l.appendHead(ctx)
 	}
-	l.attempted, l.failing = time.Now(), err != nil
-	l.notice(func(h *Health) { h.HeadError = text(err) })
+	l.attempted = time.Now()
 	if err != nil {
-		l.why = "a head could not be signed"
+		l.why, l.headError = "a head could not be signed", err.Error()
 		l.Logger.ErrorContext(ctx, "the audit log's head could not be signed; it is tried again with the next",
 			"dir", l.Dir, "entries", l.gap.entries, "error", err)
 		l.signAt = l.gap.entries + l.HeadEvery // a signer that is slow to fail must not hold up each entry
-		return
+		return err
 	}
-	l.why, l.signAt = "", l.HeadEvery
+	l.why, l.headError, l.signAt = "", "", l.HeadEvery
 	made := l.lastHead()
-	l.notice(func(h *Health) { h.Head = made })
+	l.notice()
 	l.Logger.LogAttrs(ctx, slog.LevelInfo, "audit head signed", slog.String("node", made.Node),
 		slog.Uint64("number", made.Number), slog.String("hash", made.Hash), slog.String("kid", made.KID))
+	l.OnHead()
+	return nil
 }
 
 // appendHead writes the keys that the present file lacks, why the head is late if it is, and the head.

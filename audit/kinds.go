@@ -12,6 +12,14 @@ const (
 	kindLate      = "late"      // stands before a head that comes later than promised, and says why
 	kindHead      = "head"      // signs the chain before it
 	kindRecovered = "recovered" // a torn last line, never acknowledged, was taken off at start
+
+	kindInterrupted = "interrupted" // for a time no entry could be written
+)
+
+// Kinds of entries that package keeper writes.
+const (
+	KindMissing = "missing" // a log that is remembered is not there
+	KindRetired = "retired" // an operator has said that it will not come back
 )
 
 // naming is the data of a kindLog.

@@ -21,6 +21,8 @@ type Options struct {
 	FileAge   time.Duration // and when the present one is this old; default 30 days
 	HeadEvery int           // entries between signed heads at the most; default 1000, which is also the most
 	HeadAfter time.Duration // the longest that an entry stays without one; default 1 minute
+	Probe     time.Duration // how often it is tried whether the disk takes writes; default 15 seconds
+	OnHead    func()        // is told of each head; it must not block
 	Now       func() time.Time
 	Logger    *slog.Logger
 }
@@ -40,6 +42,10 @@ func (o *Options) complete() error {
 	o.FileAge = orElse(o.FileAge, 30*24*time.Hour)
 	o.HeadEvery = min(orElse(o.HeadEvery, promisedEntries), promisedEntries)
 	o.HeadAfter = orElse(o.HeadAfter, time.Minute)
+	o.Probe = orElse(o.Probe, 15*time.Second)
+	if o.OnHead == nil {
+		o.OnHead = func() {}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -70,6 +76,7 @@ type Log struct {
 
 	noticed sync.Mutex // guards health
 	health  Health
+	began   time.Time // of the first entry that is there
 
 	// The writer's own.
 	file      *os.File
@@ -81,49 +88,24 @@ type Log struct {
 	named     bool            // an entry of the present file names the log
 	known     map[string]bool // kids whose public key stands in the present file
 	last      Entry
-	head      Entry // the last one
-	gap       gap   // since it
-	why       string
+	head      Entry     // the last one
+	gap       gap       // since it
+	why       string    // the next head would be late
 	signAt    int       // so many entries call for a head
 	attempted time.Time // when a head was tried last
-	failing   bool      // that one failed
+	headError string    // of that attempt
+	broken    *outage   // entries cannot be written
+	probed    string    // why the disk takes no writes, when it was tried last
 }
 
-// Health is how a log stands.
-type Health struct {
-	Node      string
-	Head      Head   // the last one; Number 0 while there is none
-	Unsigned  int    // entries behind it
-	Error     string // why the last entry could not be written; empty where it could
-	HeadError string // why the last head could not be signed; empty where it could
-}
+// Began is the time of the first entry that was there when the log was opened; if there was none, that time.
+func (l *Log) Began() time.Time { return l.began }
 
-// Health returns how the log stands now.
-func (l *Log) Health() Health {
-	l.noticed.Lock()
-	defer l.noticed.Unlock()
-	return l.health
-}
-
-// notice changes what Health tells.
-func (l *Log) notice(change func(*Health)) {
-	l.noticed.Lock()
-	defer l.noticed.Unlock()
-	change(&l.health)
-	l.health.Node, l.health.Unsigned = l.name.Node, l.gap.entries
-}
-
-func text(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// pending is one caller's entry on its way to the writer.
+// pending is one caller's entry on its way to the writer, or something else that only the writer can do.
 type pending struct {
 	kind string
 	data json.RawMessage
+	job  func(context.Context) error
 	done chan written
 }
 
@@ -148,8 +130,7 @@ func Open(o Options) (*Log, error) {
 		_ = l.closeFiles() // the first error is the one to tell
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
 	}
-	found := l.lastHead()
-	l.notice(func(h *Health) { h.Head = found })
+	l.notice()
 	go l.write()
 	return l, nil
 }
@@ -164,7 +145,33 @@ func (l *Log) Append(ctx context.Context, kind string, data any) (Position, erro
 	if len(text) > maxData { // here, so that no other caller's entry fails with it
 		return Position{}, fmt.Errorf("audit: an entry has at most %d bytes", maxData)
 	}
-	entry := &pending{kind: kind, data: text, done: make(chan written, 1)}
+	return l.ask(ctx, &pending{kind: kind, data: text, done: make(chan written, 1)})
+}
+
+// Sign has the log signed as it stands.
+func (l *Log) Sign(ctx context.Context) error { return l.do(ctx, l.trySign) }
+
+// Rename gives the log another name, from the next entry on. An empty one, and the one that it has, change nothing.
+func (l *Log) Rename(ctx context.Context, node string) error {
+	if node == "" || node == l.Health().Node {
+		return nil
+	}
+	if err := CheckNode(node); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return l.do(ctx, func(context.Context) error {
+		l.rename(node)
+		return nil
+	})
+}
+
+// do has the writer do something between two entries.
+func (l *Log) do(ctx context.Context, job func(context.Context) error) error {
+	_, err := l.ask(ctx, &pending{job: job, done: make(chan written, 1)})
+	return err
+}
+
+func (l *Log) ask(ctx context.Context, entry *pending) (Position, error) {
 	if err := l.enqueue(ctx, entry); err != nil {
 		return Position{}, err
 	}
@@ -205,48 +212,70 @@ func (l *Log) Close() error {
 // write is the writer: it takes what is waiting, writes it with one sync, and then tells everybody.
 func (l *Log) write() {
 	defer close(l.done)
-	heads := time.NewTicker(l.HeadAfter)
+	defer l.notice()
+	heads, probes := time.NewTicker(l.HeadAfter), time.NewTicker(l.Probe)
 	defer heads.Stop()
+	defer probes.Stop()
+	l.probe()
 	l.signHead()
 	for {
+		l.notice()
 		select {
 		case first, open := <-l.queue:
 			if !open {
 				l.signHead()
 				return
 			}
-			l.writeBatch(l.gather(first))
+			l.serve(first)
 			if l.gap.entries >= l.signAt {
 				l.signHead()
 			}
 		case <-heads.C:
 			l.signHead()
+		case <-probes.C:
+			l.probe()
 		}
 	}
 }
 
-// gather takes what else is waiting, as much as the next head may sign.
-func (l *Log) gather(first *pending) []*pending {
+// serve does what waits first, and with it what else is waiting.
+func (l *Log) serve(first *pending) {
+	batch, job := []*pending{first}, (*pending)(nil)
+	if first.job != nil {
+		batch, job = nil, first
+	}
 	const own = 3 // entries of the log's own that can come between
 	most := min(max(l.HeadEvery-l.gap.entries-own, 1), queueLength)
-	batch := []*pending{first}
-	for len(batch) < most {
+	for waiting := true; waiting && job == nil && len(batch) < most; {
 		select {
 		case next, open := <-l.queue:
-			if !open {
-				return batch
+			switch {
+			case !open:
+				waiting = false
+			case next.job != nil:
+				job = next
+			default:
+				batch = append(batch, next)
 			}
-			batch = append(batch, next)
 		default:
-			return batch
+			waiting = false
 		}
 	}
-	return batch
+	if len(batch) > 0 {
+		l.writeBatch(batch)
+	}
+	if job != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), signWithin)
+		defer cancel()
+		err := job.job(ctx)
+		l.notice() // before anybody is told
+		job.done <- written{err: err}
+	}
 }
 
 func (l *Log) writeBatch(batch []*pending) {
 	at := l.Now()
-	if l.gap.overdue(at) && (!l.failing || time.Since(l.attempted) > l.HeadAfter) { // the machine stood still, or its clock was moved
+	if l.gap.overdue(at) && (l.headError == "" || time.Since(l.attempted) > l.HeadAfter) { // the machine stood still, or its clock was moved
 		l.signHead()
 	}
 	entries := make([]Entry, len(batch))
@@ -257,7 +286,7 @@ func (l *Log) writeBatch(batch []*pending) {
 	if err == nil {
 		err = l.put(at, entries...)
 	}
-	l.notice(func(h *Health) { h.Error = text(err) })
+	l.notice() // before anybody is told
 	for i, waiting := range batch {
 		became := written{err: err}
 		if err == nil {

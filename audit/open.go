@@ -36,6 +36,9 @@ func (l *Log) open() error {
 		}
 		dropped += torn
 	}
+	if err := l.begin(names); err != nil {
+		return err
+	}
 	if l.gap.entries > 0 {
 		l.why = "the gateway was not running"
 	}
@@ -57,6 +60,19 @@ func (l *Log) open() error {
 	return nil
 }
 
+// begin finds out when the log began.
+func (l *Log) begin(names []string) error {
+	l.began = l.Now()
+	if len(names) == 0 {
+		return nil
+	}
+	first, found, err := firstEntry(filepath.Join(l.Dir, names[0]))
+	if found {
+		l.began = first.Time
+	}
+	return err
+}
+
 // callIt settles the log's name: the one that is configured, or that it has, or that of the machine.
 func (l *Log) callIt() error {
 	if l.name.Log == "" {
@@ -70,9 +86,13 @@ func (l *Log) callIt() error {
 		l.name.Node = nodeFrom(l.Host)
 	}
 	if l.Node != "" && l.Node != l.name.Node {
-		l.name.Was, l.name.Node, l.named = l.name.Node, l.Node, false
+		l.rename(l.Node)
 	}
 	return nil
+}
+
+func (l *Log) rename(node string) {
+	l.name.Was, l.name.Node, l.named = l.name.Node, node, false
 }
 
 // tail is the files to read for the end of the chain: the last that holds a head, and those after it. The rest of a long

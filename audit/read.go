@@ -152,3 +152,61 @@ func anyLine(path string, asked func(line []byte) bool) (found bool, err error) 
 	}
 	return found, err
 }
+
+// Place is where a number stands in a log.
+type Place int
+
+// The places.
+const (
+	Removed Place = iota // before the first entry that is there
+	There
+	Beyond // behind the last one
+)
+
+// Find looks for the entry with a number. It may be called while the log is written.
+func Find(dir string, number uint64) (Entry, Place, error) {
+	_, names, err := fileNames(dir)
+	if err != nil {
+		return Entry{}, Beyond, err
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		path := filepath.Join(dir, names[i])
+		first, found, err := firstEntry(path)
+		if err != nil {
+			return Entry{}, Beyond, fmt.Errorf("%s: %w", names[i], err)
+		}
+		if found && first.Seq <= number {
+			return findIn(path, number)
+		}
+		if i == 0 && found {
+			return Entry{}, Removed, nil
+		}
+	}
+	return Entry{}, Beyond, nil
+}
+
+func findIn(path string, number uint64) (found Entry, place Place, err error) {
+	mark := []byte(`{"seq":` + strconv.FormatUint(number, 10) + `,`)
+	place = Beyond
+	_, err = anyLine(path, func(line []byte) bool {
+		if !bytes.HasPrefix(line, mark) {
+			return false
+		}
+		e, wrong := parse(line)
+		if wrong == nil {
+			found, place = e, There
+		}
+		return wrong == nil
+	})
+	return found, place, err
+}
+
+// firstEntry reads the first entry of a file; found is false where there is none that is whole.
+func firstEntry(path string) (first Entry, found bool, err error) {
+	var wrong error
+	found, err = anyLine(path, func(line []byte) bool {
+		first, wrong = parse(line)
+		return true
+	})
+	return first, found, errors.Join(err, wrong)
+}

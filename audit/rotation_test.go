@@ -55,7 +55,7 @@ func TestNewFileFails(t *testing.T) {
 	}
 	fill(t, log, 2)
 	closeLog(t, log)
-	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 12 { // three records, and what stands in each of five files
+	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 13 { // three records, an interruption, and what stands in each of five files
 		t.Errorf("%+v %v", report, err)
 	}
 }

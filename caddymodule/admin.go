@@ -41,6 +41,8 @@ const readyTimeout = 2 * time.Second
 //	POST /countersign/deliveries/replay      delivers every dead letter again; ?client=
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
+//	GET /countersign/audit                   the audit log's head, and what the store remembers of it and of other nodes'
+//	POST /countersign/audit/{node}/retire    a node's log will not come back
 //	POST /countersign/backup                 a backup of the store (see package backup), as a stream
 //	GET /countersign/openapi.json            all of this, for programs (see package adminapi/openapi)
 type Admin struct{}
@@ -73,6 +75,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "POST /countersign/deliveries/replay", Handler: ofApp((*App).adminReplayDead)},
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
+		{Pattern: "GET /countersign/audit", Handler: ofApp((*App).adminAudit)},
+		{Pattern: "POST /countersign/audit/{node}/retire", Handler: ofApp((*App).adminRetire)},
 		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},
 		{Pattern: "GET /countersign" + description.Path, Handler: caddy.AdminHandlerFunc(adminDescription)},
 	}
@@ -102,10 +106,14 @@ func live(w http.ResponseWriter, _ *http.Request) error {
 	return adminAnswer(w, http.StatusOK, map[string]bool{"live": true})
 }
 
-// adminReady says whether the gateway takes requests: the app has started, and its store answers.
+// adminReady says whether the gateway takes requests: the app has started, its store answers, and records can be written
+// where they are mandatory.
 func (a *App) adminReady(r *http.Request) (int, any) {
 	if found := a.storeStatus(r.Context()); found.Error != "" {
 		return http.StatusServiceUnavailable, adminapi.Failure{Error: found.Error}
+	}
+	if err := a.auditErr(); err != nil && !a.Audit.Optional {
+		return http.StatusServiceUnavailable, adminErrorf("the audit log cannot be written: %v", err)
 	}
 	lists := a.revocationStatus() // told, but no reason to take no requests
 	return http.StatusOK, map[string]any{"ready": true, "revocationLists": map[string]int{
@@ -125,6 +133,7 @@ type gatewayStatus struct {
 	Services    []serviceStatus      `json:"services"`
 	Proxies     []ProxyStatus        `json:"barsProxies"`
 	Revocations revocationStatus     `json:"revocations"`
+	Audit       *adminapi.Audit      `json:"audit,omitempty"`
 }
 
 type storeStatus struct {
@@ -160,6 +169,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	status := gatewayStatus{
 		Environment: a.Environment, Version: Version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
 		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(), Revocations: a.revocationStatus(),
+		Audit: a.auditStatus(),
 	}
 	var asking sync.WaitGroup
 	for i, site := range a.services {

@@ -218,7 +218,7 @@ func (a *App) Start() error {
 		if err != nil {
 			return fmt.Errorf("countersign: %w", err)
 		}
-		if err := a.openAudit(); err != nil {
+		if err := a.openAudit(open); err != nil {
 			return fmt.Errorf("countersign: %w", err)
 		}
 		open.webhooks.Use(a, a.webhookSettings())
@@ -247,6 +247,7 @@ func (a *App) Stop() error {
 func (a *App) Cleanup() error {
 	running.remove(a)
 	a.dropWebhooks()
+	a.dropAudit()
 	// Jobs end with the store, and until then look for revocations and write to the audit log.
 	return errors.Join(a.store.Release(), a.releaseRevocations(), a.auditLog.Release(), a.keySets.Release(), a.metrics.Release(),
 		a.refused.Release(), a.releaseOpenID())

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/audit"
+	"github.com/seed-dd2befc3/countersign/audit/keeper"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
@@ -83,18 +85,21 @@ const (
 	AuditToken = "token"   // of an access token
 )
 
-// openAudit is an audit log in the pool.
-type openAudit struct{ *audit.Log }
+// openAudit is an audit log in the pool, and who looks after it.
+type openAudit struct{ *keeper.Keeper }
 
 // Destruct signs the log's head and closes it.
 func (o *openAudit) Destruct() error { return o.Close() }
 
 // openAudit opens the audit log, unless there is to be none.
-func (a *App) openAudit() error {
+func (a *App) openAudit(beside *openStore) error {
 	if a.Audit.Off {
 		return nil
 	}
-	_, err := a.acquireAudit()
+	open, err := a.acquireAudit()
+	if err == nil {
+		beside.beforeClose(open.Settle)
+	}
 	return err
 }
 
@@ -103,18 +108,33 @@ func (a *App) acquireAudit() (*openAudit, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := a.Audit.node()
-	if err != nil {
-		return nil, err
-	}
-	return a.auditLog.Acquire("audit "+dir, func() (*openAudit, error) {
+	open, err := a.auditLog.Acquire("audit "+dir, func() (*openAudit, error) {
 		host, _ := os.Hostname() // without one the log has a name all the same
-		log, err := audit.Open(audit.Options{Dir: dir, Node: node, Host: host, Signer: AuditSigner{a.ring}, Now: a.now, Logger: a.logger})
+		open, err := keeper.Open(audit.Options{Dir: dir, Host: host, Now: a.now}, a, a.auditSettings())
 		if err != nil {
 			return nil, err
 		}
-		return &openAudit{log}, nil
+		return &openAudit{open}, nil
 	})
+	if err == nil {
+		open.Use(a, a.auditSettings())
+	}
+	return open, err
+}
+
+func (a *App) auditSettings() keeper.Settings {
+	shared, is := a.engine.(interface{ Shared() bool })
+	node, _ := a.Audit.node() // Provision has checked it
+	return keeper.Settings{
+		Signer: AuditSigner{a.ring}, Store: lazyStore{a}, Shared: is && shared.Shared(), Node: node, Logger: a.logger,
+	}
+}
+
+// dropAudit takes this configuration's settings away from the log, if it has given it any.
+func (a *App) dropAudit() {
+	if open, held := a.auditLog.Held(); held {
+		open.Drop(a)
+	}
 }
 
 // auditor is the audit log for services, which may be asked before the app has started; nil where there is none.
@@ -137,6 +157,22 @@ type (
 	signingAuditor struct{ app *App }
 	tokenAuditor   struct{ app *App }
 )
+
+// Err implements oauth.Auditor.
+func (t tokenAuditor) Err() error { return t.app.auditErr() }
+
+// Err implements signing.Auditor.
+func (s signingAuditor) Err() error { return s.app.auditErr() }
+
+// auditErr is why no record can be kept; nil before anything was recorded.
+func (a *App) auditErr() error {
+	if open, held := a.auditLog.Held(); held {
+		if why := open.Health().Error; why != "" {
+			return errors.New(why)
+		}
+	}
+	return nil
+}
 
 // Record implements oauth.Auditor.
 func (t tokenAuditor) Record(ctx context.Context, record oauth.AuditRecord) error {

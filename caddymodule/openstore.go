@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -15,6 +16,7 @@ import (
 const (
 	maxJobs     = 256              // smartcard jobs at one time
 	jobsGrace   = 10 * time.Second // for running jobs when the process stops
+	lastGrace   = 5 * time.Second  // for the audit log's last head
 	openTimeout = 30 * time.Second // for opening a store
 )
 
@@ -23,6 +25,16 @@ type openStore struct {
 	store.Store
 	jobs     *signing.Jobs
 	webhooks *webhook.Dispatcher
+
+	mu   sync.Mutex
+	last func(context.Context, store.Store) // what is done before it closes
+}
+
+// beforeClose has something done with the store when nothing else uses it any more.
+func (o *openStore) beforeClose(last func(context.Context, store.Store)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = last
 }
 
 func newOpenStore(opened store.Store, observer webhook.Observer, now func() time.Time) *openStore {
@@ -39,6 +51,14 @@ func (o *openStore) Destruct() error {
 	defer cancel()
 	o.jobs.Close(ctx)
 	o.webhooks.Close(ctx)
+	o.mu.Lock()
+	last := o.last
+	o.mu.Unlock()
+	if last != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), lastGrace)
+		defer cancel()
+		last(ctx, o.Store)
+	}
 	return o.Close()
 }
 

@@ -28,6 +28,7 @@ func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expi
 	if err := cmp.Or(status.Store.Error, status.Store.WriteError); err != "" {
 		found.add(err, "The session store refuses reads or writes")
 	}
+	found.audited(status.Audit)
 	for _, service := range status.Services {
 		for _, name := range slices.Sorted(maps.Keys(service.Checks)) {
 			if agent, is := strings.CutPrefix(name, agentCheck); is && service.Checks[name].Status != passing {
@@ -45,6 +46,23 @@ type problemList []adminapi.Problem
 
 func (l *problemList) add(detail, what string, args ...any) {
 	*l = append(*l, adminapi.Problem{What: fmt.Sprintf(what, args...), Detail: detail})
+}
+
+// audited adds what is wrong with the audit log, and with those that the store remembers.
+func (l *problemList) audited(log *adminapi.Audit) {
+	if log == nil {
+		return
+	}
+	if log.Error != "" {
+		l.add(log.Error, "The audit log cannot be written")
+	}
+	if log.HeadError != "" {
+		l.add(log.HeadError, "The audit log's head cannot be signed")
+	}
+	for _, m := range log.Missing {
+		l.add(fmt.Sprintf("the last head that is remembered is %d:%s of %s", m.Head.Number, m.Head.Hash, m.Head.Time.UTC().Format(time.RFC3339)),
+			"The audit log of node %s is not as it is remembered: %s", m.Node, m.What)
+	}
 }
 
 // unread adds what others publish and could not be read: key sets, providers, catalogues, revocation lists.

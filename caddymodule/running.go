@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/seed-dd2befc3/countersign/audit/keeper"
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/certificates"
@@ -59,4 +60,12 @@ func (s standing) Webhooks() webhook.Stats                  { return s.webhookSt
 func (s standing) Catalogues() []bars.SourceStatus          { return s.catalogues() }
 func (s standing) OpenID() map[string]string                { return s.openIDErrors() }
 func (s standing) Revocations() []*certificates.Revocations { return s.revocations() }
-func (s standing) Expiries() []metrics.Expiry               { return s.expiries.All() }
+func (s standing) Audit() *keeper.Status {
+	open, held := s.auditLog.Held()
+	if !held {
+		return nil
+	}
+	status := open.Status()
+	return &status
+}
+func (s standing) Expiries() []metrics.Expiry { return s.expiries.All() }

@@ -23,7 +23,8 @@ func init() {
 }
 
 // Engine is what a module of the namespace countersign.stores offers. Identity says which store it is: two
-// configurations with the same identity share one open store, whatever else differs.
+// configurations with the same identity share one open store, whatever else differs. One that several gateways can use at
+// once also has a method Shared() bool, which says so.
 type Engine interface {
 	Identity() string
 	Open(ctx context.Context) (store.Store, error)

@@ -21,6 +21,8 @@ type auditor struct {
 	kept    func() // happens when a record stands, before anything else does
 }
 
+func (a *auditor) Err() error { return a.err }
+
 func (a *auditor) Record(_ context.Context, record AuditRecord) error {
 	if a.err != nil {
 		return a.err

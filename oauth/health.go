@@ -46,13 +46,26 @@ func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
 	defer cancel()
-	kept := healthCheck{Status: "pass", ResponseCode: http.StatusOK, Outcome: "OK"}
-	if _, err := s.Store.Get(ctx, "token/health"); err != nil {
-		kept.Status, kept.ResponseCode, kept.Outcome = "fail", http.StatusServiceUnavailable, "unavailable"
-	}
+	_, err := s.Store.Get(ctx, "token/health")
+	kept := checked(err)
 	kept.Timeout = strconv.FormatBool(ctx.Err() != nil)
-	writeJSON(w, http.StatusOK, health{Version: s.Version, Status: kept.Status, Checks: map[string]healthCheck{"store": kept}})
+	all := health{Version: s.Version, Status: kept.Status, Checks: map[string]healthCheck{"store": kept}}
+	if s.Auditor != nil && !s.AuditOptional { // without a record there is no token
+		recorded := checked(s.Auditor.Err())
+		all.Checks["audit"] = recorded
+		if recorded.Status == "fail" {
+			all.Status = "fail"
+		}
+	}
+	writeJSON(w, http.StatusOK, all)
 	return nil
+}
+
+func checked(err error) healthCheck {
+	if err != nil {
+		return healthCheck{Status: "fail", Timeout: "false", ResponseCode: http.StatusServiceUnavailable, Outcome: "unavailable"}
+	}
+	return healthCheck{Status: "pass", Timeout: "false", ResponseCode: http.StatusOK, Outcome: "OK"}
 }
 
 // sameSecret compares in constant time, also in the lengths. An empty secret is never right.

@@ -36,6 +36,8 @@ type KeySource interface {
 // Auditor keeps a record of each token, before there is one. It has kept it for good when it returns without an error.
 type Auditor interface {
 	Record(ctx context.Context, record AuditRecord) error
+	// Err is why records cannot be kept at present; nil where they can.
+	Err() error
 }
 
 // AuditRecord says which token was issued, to whom, and on the strength of which key.

@@ -518,6 +518,19 @@ func TestHealth(t *testing.T) {
 	if a := w.do(status); a.status != 200 || a.fields["status"] != "pass" {
 		t.Errorf("_status: %d %s", a.status, a.body)
 	}
+	a := &auditor{err: errors.New("disk full")}
+	w.Auditor = a
+	if got := w.do(status); got.fields["status"] != "fail" || !strings.Contains(got.body, `"audit":{"status":"fail","timeout":"false","responseCode":503,"outcome":"unavailable"`) {
+		t.Errorf("_status without a place for records: %s", got.body)
+	}
+	w.AuditOptional = true
+	if got := w.do(status); got.fields["status"] != "pass" {
+		t.Errorf("_status where records are optional: %s", got.body)
+	}
+	w.AuditOptional, a.err = false, nil
+	if got := w.do(status); got.fields["status"] != "pass" || !strings.Contains(got.body, `"audit":{"status":"pass"`) {
+		t.Errorf("_status with room for records: %s", got.body)
+	}
 	w.store.fail(store.ErrUnavailable)
 	if a := w.do(status); a.status != 200 || a.fields["status"] != "fail" {
 		t.Errorf("_status without a store: %d %s", a.status, a.body)

@@ -13,6 +13,8 @@ import (
 // Auditor keeps a record of each batch. It has kept it for good when it returns without an error.
 type Auditor interface {
 	Record(ctx context.Context, record AuditRecord) error
+	// Err is why records cannot be kept at present; nil where they can.
+	Err() error
 }
 
 // AuditRecord says what became of one batch: who asked, who signed what with which certificate through which agent,

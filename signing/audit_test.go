@@ -23,6 +23,15 @@ type auditor struct {
 	fail    func(AuditRecord) error
 }
 
+func (a *auditor) Err() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fail == nil {
+		return nil
+	}
+	return a.fail(AuditRecord{})
+}
+
 func (a *auditor) Record(_ context.Context, record AuditRecord) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -32,7 +32,7 @@ type statusBody struct {
 // Health is how the things that a Service needs are.
 type Health struct {
 	Status string           `json:"status"` // pass, warn or fail
-	Checks map[string]Check `json:"checks"` // by name: store, revocation, and agent: with its address
+	Checks map[string]Check `json:"checks"` // by name: store, audit, revocation, and agent: with its address
 }
 
 // Check is how one of them is.
@@ -56,8 +56,8 @@ func (s *Service) status(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// Health asks the store and every agent how they are, all at the same time: fail without the store, warn without an
-// agent.
+// Health asks the store, the audit log and every agent how they are, all at the same time: fail without the store, or
+// without the audit log where a record is mandatory, warn without an agent.
 func (s *Service) Health(ctx context.Context) Health {
 	found := Health{Status: "pass", Checks: map[string]Check{}}
 	var asking sync.WaitGroup
@@ -68,13 +68,20 @@ func (s *Service) Health(ctx context.Context) Health {
 			mu.Lock()
 			defer mu.Unlock()
 			found.Checks[name] = done
-			if done.Status != "pass" && found.Status != "fail" {
+			if done.Status == "fail" || (done.Status == "warn" && found.Status == "pass") {
 				found.Status = done.Status
 			}
 		})
 	}
 	if s.Store != nil { // a sandbox has none
 		note("store", "", "fail", s.storeOutcome)
+	}
+	if s.Auditor != nil {
+		failed := "fail"
+		if s.AuditOptional {
+			failed = "warn"
+		}
+		note("audit", "", failed, s.auditOutcome)
 	}
 	if s.Trust.Revocations != nil {
 		note("revocation", "", "warn", s.revocationOutcome)
@@ -111,6 +118,13 @@ func examine(ctx context.Context, self, failed string, ask func(context.Context)
 
 func (s *Service) storeOutcome(ctx context.Context) string {
 	if _, err := s.Store.Get(ctx, sessionKey("health")); err != nil {
+		return "unavailable"
+	}
+	return outcomeOK
+}
+
+func (s *Service) auditOutcome(context.Context) string {
+	if s.Auditor.Err() != nil {
 		return "unavailable"
 	}
 	return outcomeOK

@@ -52,6 +52,25 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// Without a place for its records a service releases nothing, unless they are optional.
+func TestStatusOfTheAuditLog(t *testing.T) {
+	w, a := audited(t, nil)
+	for _, row := range []struct {
+		full, optional bool
+		want           string
+	}{{false, false, "pass"}, {true, false, "fail"}, {true, true, "warn"}, {false, true, "pass"}} {
+		var fail func(AuditRecord) error
+		if row.full {
+			fail = func(AuditRecord) error { return away() }
+		}
+		a.fails(fail)
+		w.AuditOptional = row.optional
+		if got := w.Health(t.Context()); got.Status != row.want || got.Checks["audit"].Status != row.want {
+			t.Errorf("full %v, optional %v: got %s, want %s", row.full, row.optional, got.Status, row.want)
+		}
+	}
+}
+
 func TestStatusWantsTheKey(t *testing.T) {
 	for name, configured := range map[string]string{"one": "secret", "none": ""} {
 		w := newWorld(t, func(o *Options) { o.StatusKey = configured })

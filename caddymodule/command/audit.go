@@ -21,13 +21,14 @@ import (
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Checks the audit log, prints its head, or exports from it",
+		Short: "Checks the audit log, prints its head, exports from it, or retires one",
 		Long: `
 The audit log holds a record of each batch (who asked, who signed, which payloads, with which certificate, through
 which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain
-of hashes whose heads the gateway signs. These commands read the log's directory and may run beside the gateway.`,
+of hashes whose heads the gateway signs. verify, head and export read the log's directory and may run beside the
+gateway; the others ask the gateway that runs.`,
 	}
-	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand(), auditStatusCommand(), auditRetireCommand())
 	return cmd
 }
 

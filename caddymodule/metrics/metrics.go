@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/seed-dd2befc3/countersign/audit/keeper"
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/jwks"
@@ -48,6 +49,7 @@ type Standing interface {
 	OpenID() map[string]string // by issuer, what went wrong when it was last asked; empty where nothing did
 	Revocations() []*certificates.Revocations
 	Expiries() []Expiry
+	Audit() *keeper.Status // nil where there is no audit log
 }
 
 // Destruct ends with the process.
@@ -92,7 +94,7 @@ func New(running func() Standing) *Metrics {
 
 // Register has a configuration's registry show them.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

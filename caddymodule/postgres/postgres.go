@@ -84,6 +84,9 @@ func (p *Postgres) CheckProduction() error {
 // gets new connections by a reload.
 func (p *Postgres) Identity() string { return p.identity }
 
+// Shared says that other gateways may use the store as well.
+func (*Postgres) Shared() bool { return true }
+
 // Open connects to the database.
 func (p *Postgres) Open(ctx context.Context) (store.Store, error) {
 	return postgres.Open(ctx, postgres.Options{DSN: p.dsn, Schema: p.Schema, Logger: p.logger})

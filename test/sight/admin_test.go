@@ -81,6 +81,10 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	post("/deliveries/"+states["created"]+"/replay", http.StatusConflict)
 	post("/deliveries/nothing/replay", http.StatusNotFound)
 	post("/deliveries/replay?client=acme", http.StatusOK)
+	var log struct{ Node string }
+	get("/audit", http.StatusOK).JSON(t, &log)
+	post("/audit/nobody/retire", http.StatusNotFound)
+	post("/audit/"+log.Node+"/retire", http.StatusConflict)
 	post("/backup", http.StatusOK)
 	post("/status", http.StatusMethodNotAllowed)
 	get("/nothing", http.StatusNotFound)
