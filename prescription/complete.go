@@ -16,6 +16,12 @@ import (
 // ErrSigned is the refusal to sign a bundle that its requester has signed.
 var ErrSigned = errors.New("the bundle is signed already")
 
+// Signed tells whether the first request's requester has signed the bundle, well or not.
+func (b *Bundle) Signed() bool {
+	requests := resources[medicationRequest](b)
+	return len(requests) > 0 && requesterSignature(b, requests[0].Requester) != nil
+}
+
 // Complete appends the Provenance with a signature to a bundle (EPS-4.1), and leaves every other byte as it was. The
 // signature must be over what was prepared from this very bundle; it is verified, but whose certificate it is, is not
 // looked at.
@@ -25,7 +31,7 @@ func Complete(b *Bundle, prepared Prepared, signed []byte, certificate *x509.Cer
 		return nil, errors.New("the bundle has no MedicationRequest to sign")
 	}
 	requester := requests[0].Requester
-	if requesterSignature(b, requester) != nil {
+	if b.Signed() {
 		return nil, ErrSigned
 	}
 	p, refusal := Translate(b, prepared.Timestamp)

@@ -40,6 +40,7 @@ func commands() []func() *cobra.Command {
 		jwksCommand,
 		keygenCommand,
 		onboardCommand,
+		prescriptionCommand,
 		sessionsCommand,
 		signCommand,
 		statusCommand,

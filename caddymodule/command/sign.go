@@ -29,6 +29,8 @@ type signRun struct {
 	mock, noBrowser, anyUser bool
 	timeout                  time.Duration
 
+	bundles []*bundleToSign
+
 	browse func(ctx context.Context, address string) error
 	poll   time.Duration // between two questions whether it is signed
 }
@@ -39,8 +41,9 @@ func newSignCommand(browse func(context.Context, string) error, poll time.Durati
 		Use:   "sign <file>...",
 		Short: "Has files signed by a person's smartcard",
 		Long: `
-Asks a Signing Service to have files signed: saved answers of the prescribing system's $prepare (FHIR Parameters as
-JSON), or anything else, which is signed as it is. It then opens the signing page in a browser and waits, or with
+Asks a Signing Service to have files signed: prescriptions (FHIR bundles as JSON), which are prepared as the Electronic
+Prescription Service's $prepare does, and whose signed form is written to <file>.signed.json; saved answers of $prepare
+(FHIR Parameters as JSON); or anything else, which is signed as it is. It then opens the signing page in a browser and waits, or with
 --mock completes the page by itself where the service has a mock smartcard. What comes back is saved together with
 what was asked, verified, and can be verified again by "caddy countersign verify". The key must be registered with
 the service under the client id and kid.`,
@@ -83,15 +86,20 @@ func (s *signRun) run(ctx context.Context, out output, files []string) (err erro
 	if err != nil {
 		return err
 	}
+	if err := s.prepareBundles(payloads, time.Now(), progress); err != nil {
+		return err
+	}
 	service, err := s.service()
 	if err != nil {
 		return err
 	}
+	defer s.closeSigned()
+	if err := s.openSigned(); err != nil {
+		return err
+	}
 	// Nobody shall sign and then find that the signatures cannot be kept.
-	file, err := os.OpenFile(s.outFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists already; name another file with --out", s.outFile)
-	} else if err != nil {
+	file, err := createNew(s.outFile, "name another file with --out")
+	if err != nil {
 		return err
 	}
 	saved := false
@@ -118,7 +126,13 @@ func (s *signRun) run(ctx context.Context, out output, files []string) (err erro
 		return err
 	}
 	saved = true
-	return newVerdict(s.outFile, record, client.CheckOptions{AnyUser: s.anyUser}).tell(out)
+	v := newVerdict(s.outFile, record, client.CheckOptions{AnyUser: s.anyUser})
+	if v.Holds {
+		if err := s.complete(record.Response, progress); err != nil {
+			return fmt.Errorf("%w; the signatures are in %s", err, s.outFile)
+		}
+	}
+	return v.tell(out)
 }
 
 // read makes a payload of each file, and settles the algorithm.
@@ -131,15 +145,9 @@ func (s *signRun) read(files []string, progress *progress) ([]client.Payload, er
 		if err != nil {
 			return nil, err
 		}
-		read, err := client.Read(data)
+		read, err := s.readFile(path, data, i, progress)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if len(read.Payload) == 0 {
-			return nil, fmt.Errorf("%s is empty; there is nothing to sign", path)
-		}
-		if read.Payload[len(read.Payload)-1] == '\n' {
-			progress.line("%s ends with a line break, which is signed too", path)
+			return nil, err
 		}
 		if read.ID == "" {
 			read.ID = filepath.Base(path)
@@ -161,6 +169,28 @@ func (s *signRun) read(files []string, progress *progress) ([]client.Payload, er
 		s.algorithm = client.RS256
 	}
 	return payloads, nil
+}
+
+// readFile makes a payload of one file; that of a bundle is not known yet.
+func (s *signRun) readFile(path string, data []byte, payload int, progress *progress) (client.Prepared, error) {
+	if isBundle(data) {
+		b, err := newBundleToSign(path, data, payload)
+		if err != nil {
+			return client.Prepared{}, err
+		}
+		s.bundles = append(s.bundles, b)
+		return client.Prepared{ID: b.bundle.ID()}, nil
+	}
+	read, err := client.Read(data)
+	switch {
+	case err != nil:
+		return client.Prepared{}, fmt.Errorf("%s: %w", path, err)
+	case len(read.Payload) == 0:
+		return client.Prepared{}, fmt.Errorf("%s is empty; there is nothing to sign", path)
+	case read.Payload[len(read.Payload)-1] == '\n':
+		progress.line("%s ends with a line break, which is signed too", path)
+	}
+	return read, nil
 }
 
 // sign makes the request and returns the signatures once the person has made them.
