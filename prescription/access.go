@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Access is what the scopes of an access token allow.
+// Access is what an access token allows.
 type Access int
 
-// The answers of AccessOf.
+// The results of AccessOf.
 const (
 	Denied         Access = iota
-	DeniedToApps          // prescribing is for people, and this token is an application's own
-	MayPrescribe          // a person has signed in for prescribing
+	DeniedToApps          // the token is an application's own, and only people may prescribe
+	MayPrescribe          // a signed-in person with a prescribing scope
 	appPrescribing = "urn:nhsd:apim:app:level3:electronic-prescription-service-api:prescribing"
 )
 
-// personPrescribing is any scope of a signed-in person for prescribing; they differ in how the person signed in.
+// personPrescribing matches the prescribing scopes of a signed-in person. They differ in the way of signing in (EPS-1.15).
 var personPrescribing = regexp.MustCompile(`^urn:nhsd:apim:[^:]+:aal3:(electronic-prescription-service-api:prescribing|fhir-prescribing)$`)
 
-// AccessOf reads a token's scope, words apart by spaces.
+// AccessOf evaluates a token's space-separated scopes.
 func AccessOf(scope string) Access {
 	scopes := strings.Fields(scope)
 	switch {

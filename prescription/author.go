@@ -26,7 +26,8 @@ func (t *translation) author(requester reference) Author {
 	return author
 }
 
-// practitioner is who acts in a role: a resource, or what the role itself says of somebody.
+// practitioner returns the practitioner of a role: the referenced resource, or one made of the role's identifier and
+// display.
 func (t *translation) practitioner(role *practitionerRole) *practitioner {
 	named := role.Practitioner
 	if named == nil || named.Reference != "" || named.Identifier == nil {
@@ -48,8 +49,8 @@ func (t *translation) jobRole(concepts []codeableConcept) string {
 	return t.required(one.Code, path+".code")
 }
 
-// authorTelecoms are the role's; where it has none, those of the practitioner, or of the organization where the
-// practitioner is no resource of its own.
+// authorTelecoms returns the role's telecoms, or else the practitioner's, or else the organization's if the practitioner
+// is not a referenced resource (EPS-2.12).
 func (t *translation) authorTelecoms(role *practitionerRole, who *practitioner) []Telecom {
 	switch {
 	case len(role.Telecom) > 0:
@@ -65,7 +66,7 @@ func (t *translation) authorTelecoms(role *practitionerRole, who *practitioner) 
 	return nil
 }
 
-// professionalSystems are below systemsUKCore, in the order in which their codes are listed.
+// professionalSystems are the systems of professional codes below systemsUKCore, in the order of refusal texts.
 var professionalSystems = [...]string{gmcNumber, gmpNumber, "nmc-number", "gphc-number", "hcpc-number", "professional-code"}
 
 func (t *translation) professionalCode(identifiers []identifier) string {
@@ -95,10 +96,10 @@ func (t *translation) professionalCode(identifiers []identifier) string {
 	return ""
 }
 
-// organisation is the role's first healthcare service if it has one, else its organization.
+// organisation translates the role's first healthcare service if it has one, otherwise its organization (EPS-2.14).
 func (t *translation) organisation(role *practitionerRole) Organisation {
 	if role.Organization != nil && role.Organization.Reference == "" {
-		t.refuse(where("").tooFew("Organization.address")) // an organization that is only named has none
+		t.refuse(where("").tooFew("Organization.address")) // EPS-1.35
 		return Organisation{}
 	}
 	home := resolve[organization](t, role.Organization)
@@ -115,7 +116,7 @@ func (t *translation) organisation(role *practitionerRole) Organisation {
 	return here
 }
 
-// service is a healthcare service, which has its address from its one location.
+// service translates a healthcare service. Its address is that of its only location.
 func (t *translation) service(s *healthcareService) Organisation {
 	if t.refusal != nil {
 		return Organisation{}
@@ -144,7 +145,7 @@ func (t *translation) organisationName(name, kind string) string {
 	return t.text(name, kind+".name")
 }
 
-// parent is what an organization is part of, or the organization itself.
+// parent translates the organization that home is part of, or home itself (EPS-2.15).
 func (t *translation) parent(home *organization) Parent {
 	const path = "Organization.partOf"
 	switch above := home.PartOf; {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of a bundle. A prescription has a handful of items and comes to some 20 KB.
+// Limits on a bundle. A typical prescription is about 20 KB.
 const (
 	MaxBytes   = 1 << 20
 	MaxDepth   = 32
@@ -20,25 +20,25 @@ const (
 // ErrUnreadable is what every refusal of ReadBundle unwraps to.
 var ErrUnreadable = errors.New("the bundle cannot be read")
 
-// Bundle is a FHIR bundle as it came. It is never changed.
+// Bundle is a FHIR bundle as it was received. It is never modified.
 type Bundle struct {
 	source     []byte
 	kind       string // its resourceType
 	id         string
 	entries    []entry
-	entriesEnd int // where the list of entries closes in source; 0: there is no such list
+	entriesEnd int // offset of the bracket that closes the entry list in source; 0 if there is no list
 }
 
-// entry is one resource of a bundle; value is nil for a type that the translation does not know.
+// entry is one resource of a bundle. value is nil for resource types that the translation does not use.
 type entry struct {
 	fullURL string
 	kind    string
 	value   any
 }
 
-// ReadBundle reads one JSON document strictly: within the limits, in UTF-8, with no member named twice, nothing after
-// it, and every member that matters of the type that FHIR gives it. Numbers keep their text. A resource that is no
-// Bundle is read too, for Check to refuse. The bundle keeps data, which must not be changed any more.
+// ReadBundle reads one JSON document strictly. It enforces the limits and UTF-8, and refuses duplicate names, trailing
+// data, and values of the wrong JSON type in fields that the translation uses. Numbers keep their text (EPS-1.6). Other
+// resources than a Bundle are read as well; Check refuses them. The Bundle retains data, so the caller must not modify it.
 func ReadBundle(data []byte) (*Bundle, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrUnreadable, len(data), MaxBytes)
@@ -57,7 +57,7 @@ func ReadBundle(data []byte) (*Bundle, error) {
 	return b, nil
 }
 
-// depth is how many levels a document nests. It counts brackets outside of strings, before anything is decoded.
+// depth returns how deeply a document nests. It counts brackets outside strings, so it is cheap and needs no valid JSON.
 func depth(data []byte) int {
 	level, deepest, quoted := 0, 0, false
 	for i := 0; i < len(data); i++ {
@@ -77,12 +77,12 @@ func depth(data []byte) int {
 	return deepest
 }
 
-// ID is the resource's id; empty where it has none.
+// ID returns the resource's id, or "" if it has none.
 func (b *Bundle) ID() string { return b.id }
 
 func (b *Bundle) read(decoder *jsontext.Decoder) error {
 	if decoder.PeekKind() != '{' {
-		return decoder.SkipValue() // JSON, but no resource
+		return decoder.SkipValue() // JSON, but not a resource
 	}
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (b *Bundle) read(decoder *jsontext.Decoder) error {
 
 func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
 	if decoder.PeekKind() != '[' {
-		return decoder.SkipValue() // no list, so no entries
+		return decoder.SkipValue() // not a list, so there are no entries
 	}
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
@@ -141,10 +141,10 @@ func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
 	return nil
 }
 
-// read decodes a resource that the bundle's decoder has found to be sound JSON.
+// read decodes one resource. The bundle's decoder has already checked that source is valid JSON.
 func (e *entry) read(source jsontext.Value) error {
 	if source.Kind() != '{' {
-		return nil // an entry without a resource
+		return nil // the entry has no resource
 	}
 	var err error
 	if e.kind, err = resourceType(source); err != nil {
@@ -162,10 +162,11 @@ func (e *entry) read(source jsontext.Value) error {
 	return nil
 }
 
-// sound tells the decoder that the JSON was checked already.
+// sound skips the check for duplicate names in JSON that has been checked before.
 var sound = jsontext.AllowDuplicateNames(true)
 
-// resourceType finds the type of a resource. It is the first member nearly always, which spares a pass over the rest.
+// resourceType returns the type of a resource. The type is nearly always the first member; looking there first avoids a
+// full pass.
 func resourceType(source jsontext.Value) (string, error) {
 	const space = " \t\r\n"
 	if rest, ok := bytes.CutPrefix(bytes.TrimLeft(source[1:], space), []byte(`"resourceType"`)); ok {
@@ -181,11 +182,11 @@ func resourceType(source jsontext.Value) (string, error) {
 	return probe.Type, err
 }
 
-// noNull refuses null, which FHIR knows only in lists of values that have extensions. It could be taken for an empty
-// value, and the real service takes it for something else.
+// noNull refuses null. FHIR allows it only in lists whose values have extensions, and EPS does not treat it like an
+// absent value.
 var noNull = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext.Decoder, _ any) error {
 	if decoder.PeekKind() == 'n' {
-		return errors.New("null stands where a value belongs")
+		return errors.New("null where a value is expected")
 	}
 	return errors.ErrUnsupported
 }))
@@ -227,7 +228,7 @@ func newResource(kind string) any {
 	return nil
 }
 
-// resources are the bundle's resources of one type, in its order.
+// resources returns the bundle's resources of one type in their order.
 func resources[T any](b *Bundle) []*T {
 	var found []*T
 	for _, e := range b.entries {
@@ -238,7 +239,7 @@ func resources[T any](b *Bundle) []*T {
 	return found
 }
 
-// lookup finds the resources that a reference names.
+// lookup returns the entries with a full URL.
 func (b *Bundle) lookup(fullURL string) []entry {
 	var found []entry
 	for _, e := range b.entries {
@@ -249,7 +250,7 @@ func (b *Bundle) lookup(fullURL string) []entry {
 	return found
 }
 
-// lookupOne finds the one resource of a type that a reference names, or nil.
+// lookupOne returns the resource that a reference names, or nil unless exactly one entry matches and has the type T.
 func lookupOne[T any](b *Bundle, r *reference) *T {
 	if r == nil {
 		return nil

@@ -1,14 +1,16 @@
 package prescription
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Texts become what the translation makes of them before it writes XML, so that canonical XML has nothing left to
-// do but to escape. Both functions leave what they made unchanged, and refuse what XML 1.0 cannot hold.
+// The translation normalizes white space before it writes XML (EPS-2.3). Afterwards canonical XML only has to escape.
+// Both normal forms are stable: normalizing twice changes nothing. Characters that XML 1.0 cannot hold are refused
+// (EPS-2.4).
 
 const (
 	nextLine           = '\u0085'
@@ -16,11 +18,11 @@ const (
 	paragraphSeparator = '\u2029'
 )
 
-// normalText is a text as the content of an element: each line break is one line feed.
+// normalText returns a text as the content of an element: every line break becomes one line feed.
 func normalText(text string) (string, error) { return normal(text, false) }
 
-// normalAttribute is a text as the value of an attribute: each line break is one space, and so is each run of tabs
-// and form feeds.
+// normalAttribute returns a text as the value of an attribute: every line break becomes one space, and so does every run
+// of tabs and form feeds.
 func normalAttribute(text string) (string, error) { return normal(text, true) }
 
 func normal(text string, attribute bool) (string, error) {
@@ -33,9 +35,9 @@ func normal(text string, attribute bool) (string, error) {
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			return "", fmt.Errorf("it is not UTF-8")
+			return "", errors.New("the text is not UTF-8")
 		case last == '\r' && (r == '\n' || r == nextLine):
-			// It ends the line break that the carriage return began (XML 1.1 §2.11).
+			// the second half of a line break (XML 1.1 §2.11)
 		case isLineBreak(r):
 			out.WriteByte(lineBreak(attribute))
 		case attribute && (r == '\t' || r == '\f'):
@@ -52,7 +54,7 @@ func normal(text string, attribute bool) (string, error) {
 	return out.String(), nil
 }
 
-// isPlain tells whether a text is left as it is, at a glance.
+// isPlain reports whether a text is printable ASCII, which is normal already.
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] >= utf8.RuneSelf {
@@ -73,13 +75,12 @@ func lineBreak(attribute bool) byte {
 	return '\n'
 }
 
-// isXML tells whether XML 1.0 can hold a character (§2.2).
+// isXML reports whether XML 1.0 can hold a character (§2.2).
 func isXML(r rune) bool {
 	return r == '\t' || r == '\n' || r == '\r' || (r >= ' ' && r <= 0xD7FF) || (r >= 0xE000 && r <= 0xFFFD) || r >= 0x10000
 }
 
-// isSpace tells what the white space of a telephone number is: that of Unicode and the byte order mark, but not
-// U+0085, which is a line break like others of the text.
+// isSpace reports whether a character is white space to JavaScript: that of Unicode and U+FEFF, but not U+0085.
 func isSpace(r rune) bool {
 	return r == '\ufeff' || (r != nextLine && unicode.IsSpace(r))
 }

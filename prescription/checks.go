@@ -8,8 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Check holds a bundle against the rules of $prepare, in their order (EPS-1.12 to EPS-1.28). None: it may be
-// translated, which can fail too.
+// Check applies the rules of $prepare in their order (EPS-1.12 to EPS-1.28). If it returns no issues, the bundle can be
+// translated, which may still fail.
 func (b *Bundle) Check(access Access) []Issue {
 	if issue := b.checkKind(); issue != nil {
 		return []Issue{*issue}
@@ -34,7 +34,7 @@ func (b *Bundle) Check(access Access) []Issue {
 
 const prescriptionOrder = "prescription-order"
 
-// checkKind says whether it is a prescription at all.
+// checkKind checks that the bundle is a prescription order.
 func (b *Bundle) checkKind() *Issue {
 	if b.kind != "Bundle" {
 		return &Issue{Severity: severityFatal, Code: codeValue, Diagnostics: "Incorrect FHIR resource type. Expected Bundle."}
@@ -75,7 +75,7 @@ func anyOf(requests []*medicationRequest, holds func(*medicationRequest) bool) b
 	return slices.ContainsFunc(requests, holds)
 }
 
-// checkTelecoms looks at each Organization first, then practitioners, then roles.
+// checkTelecoms checks those of each Organization, then those of practitioners, then those of roles (EPS-1.18).
 func (b *Bundle) checkTelecoms() []Issue {
 	var issues []Issue
 	for _, kind := range []string{"Organization", "Practitioner", "PractitionerRole"} {
@@ -107,8 +107,8 @@ func telecomsOf(resource any) []contactPoint {
 	return nil
 }
 
-// checkRoles demands that roles refer to an Organization and services of the bundle. The requester's organization is
-// listed twice, as the real service does.
+// checkRoles requires that roles name their organization and services by reference (EPS-1.19). EPS lists the requester's
+// organization twice (EPS-1.11).
 func (b *Bundle) checkRoles(requests []*medicationRequest) []Issue {
 	var issues []Issue
 	requester := b.requester(requests)
@@ -131,7 +131,7 @@ func notReferenced(field string) Issue {
 	return invalidIssue(field + " populated incorrectly. Please populate with Reference to resource within Bundle.")
 }
 
-// requester is the role of the first request's requester, or nil.
+// requester returns the role of the first request's requester, or nil.
 func (b *Bundle) requester(requests []*medicationRequest) *practitionerRole {
 	if len(requests) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func (b *Bundle) requester(requests []*medicationRequest) *practitionerRole {
 	return lookupOne[practitionerRole](b, &requests[0].Requester)
 }
 
-// checkPrimaryCare holds the requester to what is true of practices: no service of a trust, and a parent.
+// checkPrimaryCare applies EPS-1.21 and EPS-1.22 to the requester.
 func (b *Bundle) checkPrimaryCare(requests []*medicationRequest) []Issue {
 	role := b.requester(requests)
 	if role == nil || !isPrimaryCare(requests[0]) {
@@ -161,7 +161,7 @@ func isPrimaryCare(request *medicationRequest) bool {
 	})
 }
 
-// checkProfessionalCodes refuses the one kind of code that the translation would take and EPS does not.
+// checkProfessionalCodes refuses GMP numbers (EPS-1.23).
 func (b *Bundle) checkProfessionalCodes() []Issue {
 	var issues []Issue
 	for _, p := range resources[practitioner](b) {

@@ -13,18 +13,17 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// ErrSigned is the refusal to sign a bundle that its requester has signed.
+// ErrSigned is returned for bundles that already have a signature of their requester.
 var ErrSigned = errors.New("the bundle is signed already")
 
-// Signed tells whether the first request's requester has signed the bundle, well or not.
+// Signed reports whether the bundle has a signature of its requester, valid or not.
 func (b *Bundle) Signed() bool {
 	requests := resources[medicationRequest](b)
 	return len(requests) > 0 && requesterSignature(b, requests[0].Requester) != nil
 }
 
-// Complete appends the Provenance with a signature to a bundle (EPS-4.1), and leaves every other byte as it was. The
-// signature must be over what was prepared from this very bundle; it is verified, but whose certificate it is, is not
-// looked at.
+// Complete returns the bundle with a Provenance that holds the signature (EPS-4.1). All other bytes stay the same. The
+// signature must verify, and must be over what was prepared from this bundle. The certificate's issuer is not checked.
 func Complete(b *Bundle, prepared Prepared, signed []byte, certificate *x509.Certificate) ([]byte, error) {
 	requests := resources[medicationRequest](b)
 	if len(requests) == 0 || b.entriesEnd == 0 {
@@ -39,7 +38,7 @@ func Complete(b *Bundle, prepared Prepared, signed []byte, certificate *x509.Cer
 		return nil, refusal
 	}
 	if !bytes.Equal(p.Fragments(), prepared.Fragments) {
-		return nil, errors.New("another prescription was prepared than the one in the bundle")
+		return nil, errors.New("the bundle differs from the one that was prepared")
 	}
 	if err := client.VerifyPayload(prepared.Algorithm, certificate, prepared.SignedInfo, signed); err != nil {
 		return nil, fmt.Errorf("the signature does not verify: %w", err)
@@ -87,7 +86,7 @@ type signatureType struct {
 	Code   string `json:"code"`
 }
 
-// newProvenanceEntry has an id that follows from the signature, so that the same signature makes the same bundle.
+// newProvenanceEntry derives its id from the signature, so the same signature always gives the same bundle.
 func newProvenanceEntry(b *Bundle, requester, timestamp string, element []byte) provenanceEntry {
 	var e provenanceEntry
 	id := uuid.NewSHA1(uuid.NameSpaceURL, element).String()

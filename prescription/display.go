@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// How a Prescription is shown to a person. Signed texts are shown as they are; what is added beside them is spelling:
-// the form of a heading, of a date, of a number.
+// These methods format signed values for people. Displays show the signed texts themselves as well.
 
-// Heading is the patient's name in the form of the NHS's common user interface: ASHDOWN, Marged (Mrs). It is made of
-// the name in use if there is one, else of the first. The names as they are signed belong beside it.
+// Heading returns the patient's name in the form of the NHS common user interface: ASHDOWN, Marged (Mrs). It uses the
+// usual or official name, or else the first one, and leaves out further given names.
 func (p *Patient) Heading() string {
 	name := p.nameInUse()
 	if name == nil {
@@ -43,7 +42,7 @@ func (p *Patient) nameInUse() *Name {
 	return nil
 }
 
-// String is a name as it is signed, with its parts apart by spaces.
+// String returns all parts of a name in their order, separated by spaces.
 func (n *Name) String() string {
 	if !n.hasParts() {
 		return n.Text
@@ -56,7 +55,7 @@ func (n *Name) String() string {
 	return strings.Join(append(parts, n.Suffix...), " ")
 }
 
-// BornText is the date of birth as 09-Mar-1957.
+// BornText returns the date of birth as 09-Mar-1957.
 func (p *Patient) BornText() string {
 	born, err := time.Parse(birthFormat, p.Born)
 	if err != nil {
@@ -65,7 +64,7 @@ func (p *Patient) BornText() string {
 	return born.Format("02-Jan-2006")
 }
 
-// NHSNumberText is the NHS number in groups, as 999 000 0018; anything but ten digits is left as it is.
+// NHSNumberText returns the NHS number in groups, as 999 000 0018. Anything but ten digits stays as it is.
 func (p *Patient) NHSNumberText() string {
 	if n := p.NHSNumber; len(n) == 10 && strings.Trim(n, "0123456789") == "" {
 		return n[:3] + " " + n[3:6] + " " + n[6:]
@@ -73,7 +72,7 @@ func (p *Patient) NHSNumberText() string {
 	return p.NHSNumber
 }
 
-// GenderText is the gender in a word.
+// GenderText returns the gender as a word.
 func (p *Patient) GenderText() string {
 	for word, code := range genders {
 		if code == p.Gender {
@@ -83,7 +82,7 @@ func (p *Patient) GenderText() string {
 	return p.Gender
 }
 
-// QuantityInWords is the quantity of a controlled drug in words, if the instructions begin with one.
+// QuantityInWords returns the quantity in words if the instructions begin with one, as those of controlled drugs do.
 func (i *Instructions) QuantityInWords() (words string, there bool) {
 	line, _, _ := strings.Cut(i.Text, "\n")
 	return strings.CutPrefix(line, inWords)

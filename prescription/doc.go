@@ -1,7 +1,7 @@
-// Package prescription knows what a prescriber's signature covers. The Electronic Prescription Service (EPS) has a
-// FHIR prescription translated into fragments of HL7 v3, and a signature is over the digest of those. The translation
-// is fixed, so whoever has the prescription can compute the digest, and whoever has the fragments behind a digest can
-// show what is signed (EPS in docs/contract).
+// Package prescription computes and shows what a prescriber's signature covers. The Electronic Prescription Service (EPS)
+// translates a FHIR prescription into fragments of HL7 v3, and the signature is over their digest. The translation is
+// fixed, so a program that has the prescription can compute the digest, and one that has the fragments behind a digest
+// can show what is signed (EPS-1 to EPS-4).
 //
 //	              ReadBundle                Check, Translate                  Fragments                client.SignedInfo
 //	JSON bundle ─────────────▶ Bundle ───────────────────────▶ Prescription ─────────────▶ fragments ───────────────────▶ payload
@@ -10,16 +10,18 @@
 //	                             ▼
 //	                     signed JSON bundle ──▶ Verify
 //
-//	bundle.go, fhir.go        reading a bundle strictly, and what of it matters
-//	checks.go, sameness.go    what $prepare refuses; access.go by the scopes of a token
-//	translate.go              from bundle to Prescription: author.go, patient.go, lineitem.go, instructions.go, people.go
-//	model.go                  the Prescription, which is all that is signed
-//	fragments.go              its fragments, written and read by the same description: itemfragment.go, notation.go
-//	canonical.go              what becomes of characters in XML
-//	outcome.go, refusal.go    what is wrong, in the words of EPS
-//	prepare.go                the whole of $prepare
+//	bundle.go, fhir.go        the strict reader, and the parts of FHIR that matter
+//	checks.go, sameness.go    the rules of $prepare; access.go: the scopes of a token
+//	translate.go              bundle to Prescription; also author.go, patient.go, lineitem.go, instructions.go, people.go
+//	model.go                  the Prescription
+//	fragments.go              Prescription to fragments and back; also itemfragment.go, notation.go
+//	canonical.go              characters and white space in canonical XML
+//	outcome.go, refusal.go    issues in the words of EPS
+//	prepare.go                $prepare as a whole
+//	complete.go, verify.go    the signed bundle; also signature.go
+//	display.go, visible.go    formatting for people
 //
-// Only a Prescription is ever shown, and only one that was read from fragments whose digest was compared: never the
-// bundle beside them. Nothing here gives advice: no dose, interaction or duplicate is checked. Nothing is logged, for
-// all of it is about patients. The package does no I/O and keeps no state.
+// A display shows only a Prescription that was read from fragments whose digest was compared, never the bundle. The
+// package gives no advice: it checks no doses, interactions or duplicates. It logs nothing, since everything it handles
+// is about patients. It does no I/O and keeps no state.
 package prescription

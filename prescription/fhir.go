@@ -2,8 +2,7 @@ package prescription
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// The parts of FHIR R4 that the translation and its checks look at. Members that neither of them reads are skipped,
-// so nothing else of a bundle can change what is signed.
+// These types hold the parts of FHIR R4 that the translation and the checks use. All other members are skipped.
 
 const (
 	fhirExtension = "https://fhir.nhs.uk/StructureDefinition/"
@@ -24,7 +23,7 @@ const (
 	systemJobRoleName = "https://fhir.hl7.org.uk/CodeSystem/UKCore-SDSJobRoleName"
 	systemEndorsement = "https://fhir.nhs.uk/CodeSystem/medicationrequest-endorsement"
 	systemSNOMED      = "http://snomed.info/sct"
-	systemsUKCore     = "https://fhir.hl7.org.uk/Id/" // professional codes are below it
+	systemsUKCore     = "https://fhir.hl7.org.uk/Id/" // prefix of the systems of professional codes
 	gmcNumber         = "gmc-number"
 	gmpNumber         = "gmp-number"
 )
@@ -47,7 +46,7 @@ type medicationRequest struct {
 	Note                []annotation     `json:"note"`
 	Dosage              []dosage         `json:"dosageInstruction"`
 	Dispense            dispenseRequest  `json:"dispenseRequest"`
-	source              jsontext.Value   // the resource as it came
+	source              jsontext.Value   // the resource's JSON
 }
 
 type basedOn struct {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Object identifiers of HL7 v3 and the NHS.
+// Object identifiers in the fragments.
 const (
 	oidRoleProfile      = "1.2.826.0.1285.0.2.0.67"
 	oidJobRole          = "1.2.826.0.1285.0.2.1.104"
@@ -26,7 +26,7 @@ const (
 	timeFormat = "20060102150405"
 )
 
-// Fragments writes what is digested: canonical XML (Exclusive XML Canonicalization 1.0, without comments).
+// Fragments returns the bytes that are digested: canonical XML (Exclusive XML Canonicalization 1.0, without comments).
 func (p *Prescription) Fragments() []byte {
 	n := &notation{}
 	n.out.Grow(4096 + 2048*len(p.Items))
@@ -35,10 +35,10 @@ func (p *Prescription) Fragments() []byte {
 }
 
 // ErrFragments is what every refusal of ReadFragments unwraps to.
-var ErrFragments = errors.New("these are not the fragments of a prescription")
+var ErrFragments = errors.New("not the fragments of a prescription")
 
-// ReadFragments reads what Fragments wrote. It accepts only what a translation can have made: the fragments of what it
-// returns are the same bytes again.
+// ReadFragments reads what Fragments wrote. It accepts only fragments that the translation can have made, so the
+// Fragments of the result are the same bytes.
 func ReadFragments(fragments []byte) (*Prescription, error) {
 	if len(fragments) > MaxBytes {
 		return nil, fmt.Errorf("%w: they have %d bytes, and %d are the most", ErrFragments, len(fragments), MaxBytes)
@@ -49,8 +49,8 @@ func ReadFragments(fragments []byte) (*Prescription, error) {
 	if err := n.end(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFragments, err)
 	}
-	if string(p.Fragments()) != string(fragments) { // for whatever was forgotten above
-		return nil, fmt.Errorf("%w: they differ from what they mean", ErrFragments)
+	if string(p.Fragments()) != string(fragments) { // a safeguard: nothing above may lose anything
+		return nil, fmt.Errorf("%w: writing them again gives other bytes", ErrFragments)
 	}
 	return p, nil
 }
@@ -68,7 +68,7 @@ func (n *notation) prescription(p *Prescription) {
 	each(n, `<Fragment>`, &p.Items, n.item)
 	n.markup(`</FragmentsToBeHashed>`)
 	if len(p.Items) == 0 {
-		n.must(errors.New("there is no item"))
+		n.must(errors.New("there are no items"))
 	}
 }
 
@@ -90,7 +90,7 @@ func (n *notation) rootID(id *string) {
 	})
 }
 
-// id is an identifier of a kind that an object identifier names.
+// id is an identifier whose kind is given by an object identifier.
 func (n *notation) id(extension *string, root string) {
 	n.markup(`<id`)
 	n.attribute("extension", extension, notEmpty)
@@ -196,10 +196,10 @@ func (n *notation) telecom(v *Telecom) {
 	n.markup(`></telecom>`)
 }
 
-// isTelephone checks what telephone made. A space can only have been a line break U+0085.
+// isTelephone checks for a result of telephone. A space is possible: it was a U+0085.
 func isTelephone(value string) error {
 	if !strings.HasPrefix(value, telScheme) || strings.ContainsFunc(value, func(r rune) bool { return r != ' ' && isSpace(r) }) {
-		return errors.New("it is no telecom")
+		return errors.New("not a telecom value")
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// communications adds what all CommunicationRequests of the bundle say to the patient.
+// communications adds the medication and the messages of all CommunicationRequests in the bundle (EPS-2.23).
 func (t *translation) communications(to *Instructions) {
 	for _, request := range resources[communicationRequest](t.bundle) {
 		for i := range request.Payload {
@@ -26,10 +26,10 @@ func (t *translation) communications(to *Instructions) {
 	}
 }
 
-// inWords begins the quantity of a controlled drug in words.
+// inWords precedes the quantity in words of a controlled drug.
 const inWords = "CD: "
 
-// notes adds a request's quantity in words and its note.
+// notes adds the request's quantity in words and its note.
 func (t *translation) notes(request *medicationRequest, to *Instructions) {
 	var lines []string
 	if drug := t.extensionIfAny(request.Extension, extControlledDrug, "MedicationRequest.extension"); drug != nil {
@@ -44,12 +44,12 @@ func (t *translation) notes(request *medicationRequest, to *Instructions) {
 	to.Text = t.instruction(strings.Join(lines, "\n"), "MedicationRequest.note.text")
 }
 
-// instruction is a text that stands as XML inside of a text. The real translation reads "&amp;" in it as "&" first.
+// instruction returns a text for the instructions, where EPS reads "&amp;" as "&" (EPS-2.23).
 func (t *translation) instruction(text, path string) string {
 	return t.text(strings.ReplaceAll(text, "&amp;", "&"), path)
 }
 
-// dosage is the text of the one dosage, or of several in the order of their numbers.
+// dosage returns the text of the only dosage, or joins several in the order of their sequence numbers (EPS-2.25).
 func (t *translation) dosage(dosages []dosage) string {
 	const path = "MedicationRequest.dosageInstruction"
 	if len(dosages) == 0 {

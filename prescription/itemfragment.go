@@ -57,7 +57,7 @@ func (n *notation) quantity(q *Quantity) {
 	n.markup(`></translation></quantity></lineItemQuantity></component>`)
 }
 
-// annotation is one of the pieces of pertinent information about an item; number is that of its relation.
+// annotation is one piece of pertinent information about an item (EPS-2.22). number is part of the name of its relation.
 func (n *notation) annotation(number, kind, code string, value func()) {
 	for _, part := range [...]string{
 		`<pertinentInformation`, number, ` contextConductionInd="true" typeCode="PERT"><seperatableInd value="false"></seperatableInd>`,
@@ -71,7 +71,7 @@ func (n *notation) annotation(number, kind, code string, value func()) {
 	}
 }
 
-// instructions are XML inside of a text: written as a document of its own, which is then the content of an element.
+// instructions are XML as text: a document of their own, which is the content of an element (EPS-2.23).
 func (n *notation) instructions(i *Instructions) {
 	inner := &notation{reading: n.reading}
 	var document string
@@ -96,7 +96,7 @@ func (n *notation) instructionParts(i *Instructions) {
 	n.tail(&i.Text)
 }
 
-// tail is a text up to the end of the document.
+// tail is a text that extends to the end of the document.
 func (n *notation) tail(v *string) {
 	n.rest += "<"
 	n.content(v)
@@ -105,14 +105,14 @@ func (n *notation) tail(v *string) {
 
 func isRepeats(text string) error {
 	if number, ok := integer(jsontext.Value(text)); !ok || number < 1 || strconv.Itoa(number) != text {
-		return fmt.Errorf("%.20q is no number of repeats", text)
+		return fmt.Errorf("%.20q is not a number of repeats", text)
 	}
 	return nil
 }
 
 func isNumber(text string) error {
 	if value := jsontext.Value(text); value.Kind() != '0' || !value.IsValid() || strings.TrimSpace(text) != text {
-		return fmt.Errorf("%.20q is no number", text)
+		return fmt.Errorf("%.20q is not a number", text)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (t *translation) items(requests []*medicationRequest) []Item {
 	return items
 }
 
-// item is a request's line up to the quantity.
+// item translates a request's identifier, drug and quantity.
 func (t *translation) item(request *medicationRequest, course string) Item {
 	id := t.identifierIn(request.Identifier, systemItemNumber, "MedicationRequest.identifier")
 	item := Item{ID: upperUUID(id), Repeats: t.repeats(request, course)}
@@ -41,7 +41,7 @@ func (t *translation) item(request *medicationRequest, course string) Item {
 	return item
 }
 
-// drug is the coding of a request's medication. One in place wins over a reference.
+// drug returns the SNOMED coding of a request's medication. A coding in place wins over a reference (EPS-2.20).
 func (t *translation) drug(request *medicationRequest) coding {
 	if request.MedicationConcept != nil {
 		return t.codingIn(*request.MedicationConcept, systemSNOMED, "MedicationRequest.medicationCodeableConcept")
@@ -56,8 +56,7 @@ const (
 	repeatDispensing = "continuous-repeat-dispensing"
 )
 
-// course is the course of therapy of a whole prescription: what all requests have, or acute for a mixture of acute and
-// continuous.
+// course returns the course of therapy of the whole prescription (EPS-2.26).
 func (t *translation) course(requests []*medicationRequest) string {
 	const path = "MedicationRequest.courseOfTherapyType.coding"
 	codes := map[string]bool{}
@@ -76,8 +75,9 @@ func (t *translation) course(requests []*medicationRequest) string {
 	return ""
 }
 
-// repeats is how often an item may be issued: once for repeat prescribing, and for repeat dispensing once more than
-// its repeats. What the request is based on can say how many those are, but the request itself has to as well.
+// repeats returns how often an item may be issued, or "" for an acute prescription. For repeat dispensing that is one more
+// than the repeats allowed. The request that this one is based on may give that number, but the request itself must give
+// one as well (EPS-2.26).
 func (t *translation) repeats(request *medicationRequest, course string) string {
 	switch course {
 	case acute:
@@ -107,7 +107,7 @@ func (t *translation) repeats(request *medicationRequest, course string) string 
 	return strconv.Itoa(number + 1)
 }
 
-// integer reads a whole number, as FHIR writes them, of nine digits at most.
+// integer parses a FHIR integer of at most nine characters.
 func integer(value jsontext.Value) (int, bool) {
 	number, err := strconv.Atoi(string(value))
 	return number, err == nil && len(value) <= 9

@@ -2,21 +2,20 @@ package prescription
 
 import "time"
 
-// Prescription is everything that a prescriber's signature covers, and nothing else: the content of the fragments, in
-// the words of those who read it. Translate makes one of a bundle, ReadFragments of fragments. A text that the
-// fragments leave out is empty here.
+// Prescription is exactly what a prescriber's signature covers: the content of the fragments. Translate makes one from a
+// bundle, ReadFragments from fragments. A value that the fragments leave out is empty.
 type Prescription struct {
-	Signed  time.Time `json:"signed"` // the moment that is signed, in UTC and whole seconds
+	Signed  time.Time `json:"signed"` // the signing time, in UTC and whole seconds
 	ID      string    `json:"id"`
 	Author  Author    `json:"author"`
 	Patient Patient   `json:"patient"`
 	Items   []Item    `json:"items"`
 }
 
-// Author is who prescribes, in which role, and for whom.
+// Author is the prescriber.
 type Author struct {
 	RoleProfile      string       `json:"roleProfile,omitempty"` // SDS role profile id; may be empty
-	JobRole          string       `json:"jobRole"`               // code of the role
+	JobRole          string       `json:"jobRole"`               // code
 	Telecoms         []Telecom    `json:"telecoms,omitempty"`
 	ProfessionalCode string       `json:"professionalCode"`
 	Name             *Name        `json:"name,omitempty"` // nil: none is signed
@@ -32,13 +31,13 @@ type Organisation struct {
 	Parent  Parent  `json:"parent"`
 }
 
-// Parent is the organisation that an author's one is part of; its own where it is part of none.
+// Parent is the organisation that the author's organisation is part of, or that organisation itself.
 type Parent struct {
 	ODS  string `json:"ods"`
 	Name string `json:"name,omitempty"` // may be empty
 }
 
-// Patient is whom the items are for.
+// Patient is the person the items are for.
 type Patient struct {
 	NHSNumber string    `json:"nhsNumber"`
 	Addresses []Address `json:"addresses,omitempty"`
@@ -59,23 +58,23 @@ type Name struct {
 	Suffix []string `json:"suffix,omitempty"`
 }
 
-// Address is a postal address; it may be empty altogether.
+// Address is a postal address. All of it may be empty.
 type Address struct {
 	Use        string   `json:"use,omitempty"` // of HL7, such as H; may be empty
 	Lines      []string `json:"lines,omitempty"`
 	PostalCode string   `json:"postalCode,omitempty"`
 }
 
-// Telecom is a way to reach somebody.
+// Telecom is a telephone number or another address for messages.
 type Telecom struct {
 	Use   string `json:"use,omitempty"`   // of HL7, such as WP; may be empty
-	Value string `json:"value,omitempty"` // begins with "tel:", whatever it is; may be empty
+	Value string `json:"value,omitempty"` // begins with "tel:" even if it is an email address; may be empty
 }
 
-// Item is one line of a prescription: a drug with its dose.
+// Item is one line of a prescription.
 type Item struct {
 	ID           string       `json:"id"`
-	Repeats      string       `json:"repeats,omitempty"` // how often it may be issued; empty: it is not for repeats
+	Repeats      string       `json:"repeats,omitempty"` // how often it may be issued; empty for an acute prescription
 	Drug         Drug         `json:"drug"`
 	Quantity     Quantity     `json:"quantity"`
 	Instructions Instructions `json:"instructions,omitzero"`
@@ -83,7 +82,7 @@ type Item struct {
 	Dosage       string       `json:"dosage"`
 }
 
-// Drug is what is prescribed. Whether code and name agree is for nobody here to say.
+// Drug is what is prescribed. Nothing checks that code and name agree.
 type Drug struct {
 	Code string `json:"code"`           // SNOMED
 	Name string `json:"name,omitempty"` // may be empty
@@ -96,12 +95,12 @@ type Quantity struct {
 	Unit     string `json:"unit,omitempty"`     // may be empty
 }
 
-// Instructions are the additional instructions of an item. The first item of a prescription carries what concerns
-// all of it.
+// Instructions are the additional instructions of an item. Medications and messages belong to the whole prescription and
+// are in its first item.
 type Instructions struct {
-	Medications []string `json:"medications,omitempty"` // what the patient takes besides
+	Medications []string `json:"medications,omitempty"` // other medication of the patient
 	PatientInfo []string `json:"patientInfo,omitempty"` // messages to the patient
-	Text        string   `json:"text,omitempty"`        // the quantity in words after "CD: ", if any, and the note on the line after it
+	Text        string   `json:"text,omitempty"`        // "CD: " and the quantity in words, the note, or both on two lines
 }
 
 func (i *Instructions) empty() bool {

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// notation writes the parts of a document, or reads them: every part is described once, for both. What it reads is
-// exactly what it would have written, byte for byte; anything else is an error, after which nothing is read any more.
+// notation writes a document or reads one. Each part of the document is described once, for both directions. Reading
+// accepts only the bytes that writing would produce; after the first difference nothing more is read.
 type notation struct {
-	out strings.Builder // what was written
+	out strings.Builder // the document, when writing
 
 	reading bool
-	rest    string // what is still to be read
-	read    int    // bytes that were
+	rest    string // the rest of the document, when reading
+	read    int    // bytes read so far
 	err     error
 }
 
@@ -24,7 +24,7 @@ func (n *notation) fail(format string, args ...any) {
 	n.rest = ""
 }
 
-// take reads so many bytes.
+// take consumes some bytes.
 func (n *notation) take(bytes int) string {
 	taken := n.rest[:bytes]
 	n.rest = n.rest[bytes:]
@@ -32,10 +32,10 @@ func (n *notation) take(bytes int) string {
 	return taken
 }
 
-// next tells whether a part comes next; only of use while reading.
+// next reports whether a part comes next, when reading.
 func (n *notation) next(part string) bool { return n.err == nil && strings.HasPrefix(n.rest, part) }
 
-// markup is a part that is always the same.
+// markup is a fixed part.
 func (n *notation) markup(part string) {
 	switch {
 	case !n.reading:
@@ -43,11 +43,11 @@ func (n *notation) markup(part string) {
 	case n.next(part):
 		n.take(len(part))
 	default:
-		n.fail("%.60q should stand here", part)
+		n.fail("expected %.60q", part)
 	}
 }
 
-// when is an optional part that begins so: it tells whether it is there, which writing knows.
+// when reports whether an optional part is there. Reading looks for its beginning.
 func (n *notation) when(there bool, begins ...string) bool {
 	if !n.reading {
 		return there
@@ -55,7 +55,7 @@ func (n *notation) when(there bool, begins ...string) bool {
 	return n.next(strings.Join(begins, ""))
 }
 
-// each are as many of a part that begins so as there are.
+// each handles a repeated part. Reading goes on for as long as the next part has the same beginning.
 func each[T any](n *notation, begins string, values *[]T, one func(*T)) {
 	if !n.reading {
 		for i := range *values {
@@ -70,7 +70,7 @@ func each[T any](n *notation, begins string, values *[]T, one func(*T)) {
 	}
 }
 
-// value is a text between markup, up to the character that ends it.
+// value is a text up to the character that ends it.
 func (n *notation) value(v *string, end string, escape, unescape *strings.Replacer, normal func(string) (string, error)) {
 	if !n.reading {
 		_, _ = escape.WriteString(&n.out, *v)
@@ -88,16 +88,16 @@ func (n *notation) value(v *string, end string, escape, unescape *strings.Replac
 	case err != nil:
 		n.fail("%w", err)
 	case made != *v:
-		n.fail("a value has white space that no translation leaves there")
+		n.fail("a value has white space that the translation would have changed")
 	case escape.Replace(*v) != raw:
-		n.fail("a value is not escaped as in canonical XML")
+		n.fail("a value is not escaped as canonical XML requires")
 	}
 }
 
 // content is the text of an element.
 func (n *notation) content(v *string) { n.value(v, "<", escapeText, unescapeText, normalText) }
 
-// attribute is an attribute with its value, in which checks see only what was read.
+// attribute is an attribute with its value. Checks apply to values that are read.
 func (n *notation) attribute(name string, v *string, checks ...func(string) error) {
 	n.markup(" ")
 	n.markup(name)
@@ -113,14 +113,14 @@ func (n *notation) attribute(name string, v *string, checks ...func(string) erro
 	}
 }
 
-// optional is an attribute that is left out where it has no value.
+// optional is an attribute that is left out if it has no value.
 func (n *notation) optional(name string, v *string, checks ...func(string) error) {
 	if n.when(*v != "", " ", name, `="`) {
 		n.attribute(name, v, append([]func(string) error{notEmpty}, checks...)...)
 	}
 }
 
-// element is one that holds a text and nothing else.
+// element is an element that holds only text.
 func (n *notation) element(name string, v *string) {
 	n.markup("<")
 	n.markup(name)
@@ -131,7 +131,7 @@ func (n *notation) element(name string, v *string) {
 	n.markup(">")
 }
 
-// elementIfAny is an element that is left out where it has no text.
+// elementIfAny is an element that is left out if it has no text.
 func (n *notation) elementIfAny(name string, v *string) {
 	if n.when(*v != "", "<", name, ">") {
 		n.element(name, v)
@@ -139,22 +139,22 @@ func (n *notation) elementIfAny(name string, v *string) {
 	}
 }
 
-// must fails with an error of what was read.
+// must fails if a check of what was read gave an error.
 func (n *notation) must(err error) {
 	if n.reading && err != nil {
 		n.fail("%w", err)
 	}
 }
 
-// end is where the document has to.
+// end checks that the document ends here, and returns the first error.
 func (n *notation) end() error {
 	if n.reading && n.err == nil && n.rest != "" {
-		n.fail("something follows the document")
+		n.fail("unexpected data after the document")
 	}
 	return n.err
 }
 
-var errEmpty = errors.New("a value is empty that would have been left out")
+var errEmpty = errors.New("an empty value should have been left out")
 
 func notEmpty(v string) error {
 	if v == "" {
@@ -163,7 +163,7 @@ func notEmpty(v string) error {
 	return nil
 }
 
-// oneOf checks that a value is among those that a table translates to.
+// oneOf returns a check that a value is one of the codes in a table.
 func oneOf(uses map[string]string) func(string) error {
 	return func(v string) error {
 		for _, use := range uses {
@@ -171,6 +171,6 @@ func oneOf(uses map[string]string) func(string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("%.20q is none of its values", v)
+		return fmt.Errorf("%.20q is not a known code", v)
 	}
 }

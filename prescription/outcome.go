@@ -19,7 +19,7 @@ const (
 	systemSpine = "https://fhir.nhs.uk/R4/CodeSystem/Spine-ErrorOrWarningCode"
 )
 
-// Issue is one thing that is wrong with a request, in the words of the Electronic Prescription Service.
+// Issue is one fault of a request, in the words of the Electronic Prescription Service.
 type Issue struct {
 	Severity    string   `json:"severity"`
 	Code        string   `json:"code"`
@@ -28,7 +28,7 @@ type Issue struct {
 	Expression  []string `json:"expression,omitempty"`
 }
 
-// Details are what an Issue says in codes.
+// Details are the coded part of an Issue.
 type Details struct {
 	Coding []DetailCoding `json:"coding"`
 }
@@ -40,7 +40,7 @@ type DetailCoding struct {
 	Display string `json:"display"`
 }
 
-// Text is what an issue says to a person.
+// Text returns the diagnostics, or the display of the code if there are none.
 func (i Issue) Text() string {
 	if i.Diagnostics == "" && i.Details != nil {
 		return i.Details.Coding[0].Display
@@ -48,12 +48,12 @@ func (i Issue) Text() string {
 	return i.Diagnostics
 }
 
-// Outcome is the answer to a request that is refused: a FHIR OperationOutcome with at least one issue.
+// Outcome is the FHIR OperationOutcome that answers a refused request. It has at least one issue.
 type Outcome struct {
 	Issues []Issue
 }
 
-// Status is the answer's status of HTTP.
+// Status returns the HTTP status of the answer (EPS-1.7).
 func (o Outcome) Status() int {
 	for _, issue := range o.Issues {
 		if issue.Code != codeForbidden {
@@ -63,7 +63,7 @@ func (o Outcome) Status() int {
 	return http.StatusForbidden
 }
 
-// MarshalJSON writes the resource.
+// MarshalJSON returns the FHIR resource.
 func (o Outcome) MarshalJSON() ([]byte, error) {
 	return marshal(struct {
 		Type   string  `json:"resourceType"`
@@ -71,22 +71,22 @@ func (o Outcome) MarshalJSON() ([]byte, error) {
 	}{"OperationOutcome", o.Issues})
 }
 
-// marshal writes JSON as EPS does, without escapes for HTML.
+// marshal returns JSON without escapes for HTML, as EPS writes it.
 func marshal(value any) ([]byte, error) { return json.Marshal(value, jsontext.EscapeForHTML(false)) }
 
-// Issue is what a refusal to translate is to whoever sent the bundle.
+// Issue returns the refusal in the form of EPS-1.29.
 func (r *Refusal) Issue() Issue {
 	issue := coded(Issue{Severity: severityFatal, Code: codeInvalid}, r.Code, r.Text)
 	issue.Expression = []string{r.Path}
 	return issue
 }
 
-// Unreadable is what a refusal of ReadBundle is to whoever sent the bundle.
+// Unreadable returns the issue for an error of ReadBundle.
 func Unreadable(err error) Issue {
 	return Issue{Severity: severityFatal, Code: codeStructure, Diagnostics: "The request cannot be read: " + err.Error() + "."}
 }
 
-// coded adds a code of Spine's.
+// coded adds a Spine code to an issue.
 func coded(issue Issue, code, display string) Issue {
 	issue.Details = &Details{Coding: []DetailCoding{{System: systemSpine, Code: code, Display: display}}}
 	return issue
@@ -96,7 +96,7 @@ func invalidIssue(diagnostics string) Issue {
 	return Issue{Severity: severityError, Code: codeInvalid, Diagnostics: diagnostics}
 }
 
-// requestIssue is about all MedicationRequests, or one of their fields.
+// requestIssue returns an issue about a field of the MedicationRequests.
 func requestIssue(diagnostics, field string) Issue {
 	return Issue{Severity: severityError, Code: codeValue, Diagnostics: diagnostics, Expression: []string{requestPath + field}}
 }

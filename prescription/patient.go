@@ -2,7 +2,7 @@ package prescription
 
 import "time"
 
-// noPractice is the ODS code for a patient without a general practice.
+// noPractice stands for the practice of a patient who has none.
 const noPractice = "V81999"
 
 var genders = map[string]string{"male": "1", "female": "2", "other": "9", "unknown": "0"}
@@ -30,10 +30,10 @@ func (t *translation) patient(p *patient) Patient {
 	return translated
 }
 
-// birthFormat is how HL7 v3 writes a day.
+// birthFormat is the form of a date in HL7 v3.
 const birthFormat = "20060102"
 
-// birthTime is a date of birth; a year or a month alone begin with their first day.
+// birthTime returns a date of birth in HL7 v3, or "" if it is invalid. A year or a month alone becomes its first day.
 func birthTime(date string) string {
 	for _, format := range []string{time.DateOnly, "2006-01", "2006"} {
 		if born, err := time.Parse(format, date); err == nil {
@@ -50,7 +50,7 @@ func (t *translation) practice(practitioners []reference) string {
 	}
 	one := only(t, all(practitioners), path, "")
 	if one.Identifier == nil {
-		t.refuse(invalid(path, "Expected an identifier, since references to general practitioners are not followed."))
+		t.refuse(invalid(path, "Expected an identifier instead of a reference."))
 		return ""
 	}
 	return t.required(one.Identifier.Value, path+".identifier.value")

@@ -2,7 +2,7 @@ package prescription
 
 import "strings"
 
-// Uses of names, addresses and telecoms in HL7 v3, by those of FHIR.
+// The uses of names, addresses and telecoms in FHIR, and their codes in HL7 v3 (EPS-2.27 to EPS-2.29).
 var (
 	nameUses = map[string]string{
 		"usual": "L", "official": "L", "temp": "A", "anonymous": "A", "nickname": "PREFERRED", "old": "PREVIOUS", "maiden": "PREVIOUS-MAIDEN",
@@ -11,7 +11,7 @@ var (
 	telecomUses = map[string]string{"home": "HP", "work": "WP", "temp": "HV", "mobile": "MC"}
 )
 
-// use translates a use of a name, an address or a telecom, which may be absent.
+// use translates the use of a name, an address or a telecom. An absent use stays absent.
 func (t *translation) use(uses map[string]string, use, of, path string) string {
 	if use == "" {
 		return ""
@@ -70,7 +70,7 @@ func (t *translation) telecom(p contactPoint, path string) Telecom {
 
 const telScheme = "tel:"
 
-// telephone is the value of a telecom, whatever its system is.
+// telephone returns the value of a telecom as it is signed, whatever its system.
 func telephone(value string) string {
 	value = strings.Map(func(r rune) rune {
 		if isSpace(r) {

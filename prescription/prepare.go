@@ -7,19 +7,19 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// TimestampFormat is how $prepare writes the moment that is signed.
+// TimestampFormat is the form of the timestamp that $prepare returns (EPS-1.4).
 const TimestampFormat = "2006-01-02T15:04:05-07:00"
 
 // Prepared is a prescription ready to be signed.
 type Prepared struct {
 	Fragments  []byte
-	SignedInfo []byte    // canonical: the bytes that are signed
+	SignedInfo []byte    // in canonical form: the bytes that are signed
 	Timestamp  time.Time // goes into the signature's when
 	Algorithm  string    // client.RS1 or client.RS256
 }
 
-// Prepare does what EPS's $prepare does: it checks a bundle, translates it, and makes the SignedInfo over its
-// fragments. The outcome says why it did not.
+// Prepare does the work of $prepare: it checks and translates a bundle and makes the SignedInfo over its fragments. The
+// outcome is nil on success.
 func Prepare(b *Bundle, access Access, algorithm string, at time.Time) (Prepared, *Outcome) {
 	if issues := b.Check(access); len(issues) > 0 {
 		return Prepared{}, &Outcome{issues}
@@ -36,10 +36,10 @@ func Prepare(b *Bundle, access Access, algorithm string, at time.Time) (Prepared
 	return Prepared{Fragments: fragments, SignedInfo: info, Timestamp: p.Signed, Algorithm: algorithm}, nil
 }
 
-// Digest is the SignedInfo in base64: the payload of a signing request.
+// Digest returns the SignedInfo in base64: the payload of a signing request (EPS-1.3).
 func (p Prepared) Digest() string { return base64.StdEncoding.EncodeToString(p.SignedInfo) }
 
-// MarshalJSON writes the Parameters that $prepare answers with.
+// MarshalJSON returns the Parameters that $prepare answers (EPS-1.2).
 func (p Prepared) MarshalJSON() ([]byte, error) {
 	type parameter struct {
 		Name  string `json:"name"`

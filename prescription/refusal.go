@@ -9,7 +9,7 @@ const (
 	TooMany      = "TOO_MANY_VALUES_SUBMITTED"
 )
 
-// Refusal is the one reason why a bundle cannot be translated.
+// Refusal is the reason why a bundle cannot be translated.
 type Refusal struct {
 	Code string // InvalidValue, TooFew or TooMany
 	Text string
@@ -22,7 +22,7 @@ func invalid(path, format string, args ...any) *Refusal {
 	return &Refusal{Code: InvalidValue, Text: fmt.Sprintf(format, args...), Path: path}
 }
 
-// where narrows what is counted, such as "where system == 'x'". Empty: everything is.
+// where is the condition on the elements that are counted, as the texts of EPS-1.30 spell it. Empty means all elements.
 type where string
 
 func bySystem(system string) where { return where(" where system == '" + system + "'") }
@@ -37,7 +37,7 @@ func (w where) tooMany(path, most string) *Refusal {
 	return &Refusal{Code: TooMany, Text: "Too many values submitted. Expected " + most + " element" + string(w) + ".", Path: path}
 }
 
-// orUndefined is how the real service writes a value that is absent.
+// orUndefined returns how EPS writes an absent value.
 func orUndefined(value string) string {
 	if value == "" {
 		return "undefined"

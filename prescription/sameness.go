@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// agreement is what the requests of one prescription must agree in (EPS-1.20), as it stands in the bundle.
+// agreement holds the fields in which all requests of a prescription must agree (EPS-1.20), in the JSON of the bundle.
 type agreement struct {
 	Group      jsontext.Value   `json:"groupIdentifier"`
 	Category   jsontext.Value   `json:"category"`
@@ -23,7 +23,7 @@ type agreement struct {
 	} `json:"dispenseRequest"`
 }
 
-// agreed are the fields of an agreement in the order in which they are compared.
+// agreed lists the fields of an agreement in the order of the checks.
 var agreed = []struct {
 	name string
 	of   func(*agreement) jsontext.Value
@@ -43,7 +43,7 @@ var agreed = []struct {
 
 func byExtension(url string) string { return `extension("` + url + `")` }
 
-// checkSame lists the fields in which requests differ, with the distinct values.
+// checkSame returns an issue for each field in which requests differ.
 func checkSame(requests []*medicationRequest) []Issue {
 	if len(requests) < 2 {
 		return nil
@@ -51,7 +51,7 @@ func checkSame(requests []*medicationRequest) []Issue {
 	all := make([]agreement, len(requests))
 	for i, request := range requests {
 		if err := json.Unmarshal(request.source, &all[i], sound); err != nil {
-			return []Issue{Unreadable(err)} // not after ReadBundle
+			return []Issue{Unreadable(err)} // cannot happen after ReadBundle
 		}
 	}
 	var issues []Issue
@@ -63,7 +63,7 @@ func checkSame(requests []*medicationRequest) []Issue {
 			if value == nil {
 				value = jsontext.Value("null")
 			}
-			// The order of an object's members makes no difference, and the spelling of a number does.
+			// Objects with the same members in another order are equal; 28 and 28.0 are not.
 			if sorted := formatted(value, jsontext.ReorderRawObjects(true)); !seen[sorted] {
 				seen[sorted] = true
 				values = append(values, formatted(value))
@@ -77,14 +77,14 @@ func checkSame(requests []*medicationRequest) []Issue {
 	return issues
 }
 
-// formatted is a value in compact JSON, with only those escapes in strings that have to be there.
+// formatted returns a value in compact JSON with only the necessary escapes.
 func formatted(value jsontext.Value, options ...jsontext.Options) string {
 	value = value.Clone()
 	_ = value.Format(options...) // the value is sound
 	return string(value)
 }
 
-// withURL is the extension of a URL, or a list of them where there are several.
+// withURL returns the extension with a URL, or a list if there are several.
 func withURL(extensions []jsontext.Value, url string) jsontext.Value {
 	var found []string
 	for _, value := range extensions {

@@ -14,20 +14,20 @@ const xmldsig = "http://www.w3.org/2000/09/xmldsig#"
 
 // signatureElement is the XML signature in a Provenance (EPS-4.2).
 type signatureElement struct {
-	info         []byte // SignedInfo in canonical form, with nothing between its elements
+	info         []byte // SignedInfo in canonical form, without white space between elements
 	value        string // base64
 	certificates []string
 }
 
-// complete tells whether everything is there that a signature needs.
+// complete reports whether all parts of a signature are present (EPS-4.5).
 func (s *signatureElement) complete() bool {
 	return len(s.info) > 0 && s.value != "" && len(s.certificates) > 0
 }
 
 var errXML = errors.New("not a signature in XML")
 
-// readSignature reads a signature's data, which is base64 of XML. White space between elements does not count, so
-// SignedInfo is what was signed whether or not somebody indented it since.
+// readSignature reads a signature's data: XML in base64. White space between elements is dropped, so SignedInfo is
+// restored even if it was indented after signing (EPS-4.2).
 func readSignature(data string) (*signatureElement, error) {
 	document, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
@@ -36,7 +36,7 @@ func readSignature(data string) (*signatureElement, error) {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	read := &signatureElement{}
 	var path []string
-	text, leaf := "", false // of the open element; it is a leaf until an element opens in it
+	text, leaf := "", false // of the current element; a leaf has no child elements so far
 	for {
 		token, err := decoder.Token()
 		switch {
@@ -68,7 +68,7 @@ func readSignature(data string) (*signatureElement, error) {
 
 func isBlank(text string) bool { return strings.TrimSpace(text) == "" }
 
-// open writes the start tag of SignedInfo and of all elements in it.
+// open copies the start tags of SignedInfo and of the elements in it.
 func (s *signatureElement) open(path []string, attributes []xml.Attr) {
 	if len(path) < 2 || path[1] != "SignedInfo" {
 		return
@@ -86,7 +86,7 @@ func (s *signatureElement) open(path []string, attributes []xml.Attr) {
 	s.info = append(s.info, '>')
 }
 
-// close takes the text of an element that has no elements in it, and writes the end tags of SignedInfo.
+// close takes the text of an element, and copies text and end tags of SignedInfo and of the elements in it.
 func (s *signatureElement) close(path, text string) {
 	switch {
 	case path == "Signature/SignatureValue" && s.value == "":
@@ -101,7 +101,7 @@ func (s *signatureElement) close(path, text string) {
 	}
 }
 
-// element writes what readSignature reads.
+// element returns the XML of the signature (EPS-4.2).
 func (s *signatureElement) element() []byte {
 	return slices.Concat([]byte(`<Signature xmlns="`+xmldsig+`">`), s.info,
 		[]byte(`<SignatureValue>`+s.value+`</SignatureValue><KeyInfo><X509Data><X509Certificate>`+

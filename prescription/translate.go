@@ -9,9 +9,9 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Translate makes the prescription that a bundle's signature covers (EPS-2). The moment of
-// signing is that of the requester's signature if the bundle has one, else at. What cannot be translated is one
-// Refusal: the patient is looked at before the author, the author before the items.
+// Translate returns the content that a signature of the bundle covers (EPS-2). The signing time is that of the
+// requester's signature if the bundle has one (EPS-2.7), otherwise at. If the bundle cannot be translated, the result is
+// the first Refusal: of the patient before the author, of the author before the items (EPS-1.29).
 func Translate(b *Bundle, at time.Time) (*Prescription, *Refusal) {
 	t := &translation{bundle: b}
 	p := &Prescription{}
@@ -32,7 +32,7 @@ func Translate(b *Bundle, at time.Time) (*Prescription, *Refusal) {
 	return p, nil
 }
 
-// translation keeps the first reason why a bundle cannot be translated. After it everything is empty.
+// translation keeps the first refusal. Its methods return zero values once there is one.
 type translation struct {
 	bundle  *Bundle
 	refusal *Refusal
@@ -44,7 +44,7 @@ func (t *translation) refuse(r *Refusal) {
 	}
 }
 
-// only is the one value of a list that has to have exactly one.
+// only returns the value of a list that must have exactly one.
 func only[T any](t *translation, values []*T, path string, w where) *T {
 	switch {
 	case len(values) == 1:
@@ -57,7 +57,7 @@ func only[T any](t *translation, values []*T, path string, w where) *T {
 	return new(T)
 }
 
-// atMostOne is the value of a list that may have one, or nil.
+// atMostOne returns the value of a list that may have one, or nil.
 func atMostOne[T any](t *translation, values []*T, path string, w where) *T {
 	switch len(values) {
 	case 0:
@@ -69,7 +69,7 @@ func atMostOne[T any](t *translation, values []*T, path string, w where) *T {
 	return nil
 }
 
-// which are the values that a condition holds for.
+// which returns the values that satisfy a condition.
 func which[T any](values []T, holds func(*T) bool) []*T {
 	var found []*T
 	for i := range values {
@@ -80,10 +80,10 @@ func which[T any](values []T, holds func(*T) bool) []*T {
 	return found
 }
 
-// all are all of the values.
+// all returns all values.
 func all[T any](values []T) []*T { return which(values, func(*T) bool { return true }) }
 
-// resolve is the resource that a reference names.
+// resolve returns the resource that a reference names (EPS-1.31).
 func resolve[T any](t *translation, r *reference) *T {
 	named := ""
 	if r != nil {
@@ -98,13 +98,13 @@ func resolve[T any](t *translation, r *reference) *T {
 	return resource
 }
 
-// identifierIn is the value of the one identifier of a system.
+// identifierIn returns the value of the only identifier of a system.
 func (t *translation) identifierIn(identifiers []identifier, system, path string) string {
 	one := only(t, which(identifiers, func(i *identifier) bool { return i.System == system }), path, bySystem(system))
 	return t.required(one.Value, path+".value")
 }
 
-// codingIn is the one coding of a system. It has a code.
+// codingIn returns the only coding of a system. The coding must have a code.
 func (t *translation) codingIn(concept codeableConcept, system, path string) coding {
 	path += ".coding"
 	one := *only(t, codingsOf([]codeableConcept{concept}, system), path, bySystem(system))
@@ -120,11 +120,12 @@ func codingsOf(concepts []codeableConcept, system string) []*coding {
 	return found
 }
 
-// extensionIn is the one extension of a URL, extensionIfAny the one that may be there.
+// extensionIn returns the only extension with a URL.
 func (t *translation) extensionIn(extensions []extension, url, path string) *extension {
 	return only(t, extensionsOf(extensions, url), path, byURL(url))
 }
 
+// extensionIfAny returns the extension with a URL, or nil.
 func (t *translation) extensionIfAny(extensions []extension, url, path string) *extension {
 	return atMostOne(t, extensionsOf(extensions, url), path, byURL(url))
 }
@@ -133,7 +134,7 @@ func extensionsOf(extensions []extension, url string) []*extension {
 	return which(extensions, func(e *extension) bool { return e.URL == url })
 }
 
-// required is an attribute's value that must not be absent.
+// required returns the value of an attribute that must not be absent.
 func (t *translation) required(value, path string) string {
 	if value == "" {
 		t.refuse(where("").tooFew(path))
@@ -141,7 +142,7 @@ func (t *translation) required(value, path string) string {
 	return t.attribute(value, path)
 }
 
-// attribute is a value as an XML attribute can hold it, text one as an element can.
+// attribute returns a value in the form it has in an XML attribute, and text in the form it has in an element.
 func (t *translation) attribute(value, path string) string {
 	return t.normal(normalAttribute, value, path)
 }
@@ -156,7 +157,7 @@ func (t *translation) normal(normal func(string) (string, error), value, path st
 	return out
 }
 
-// texts are several, empty ones among them.
+// texts returns several texts, including empty ones.
 func (t *translation) texts(values []string, path string) []string {
 	var out []string
 	for _, value := range values {
@@ -167,7 +168,7 @@ func (t *translation) texts(values []string, path string) []string {
 
 var uuidPattern = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// rootID is an id as a root attribute holds it: whatever contains a UUID is in upper case altogether.
+// rootID returns an id in the form it has in a root attribute (EPS-2.6).
 func (t *translation) rootID(id, path string) string { return upperUUID(t.required(id, path)) }
 
 func upperUUID(id string) string {
@@ -180,7 +181,7 @@ func upperUUID(id string) string {
 	return cases.Upper(language.Und).String(id)
 }
 
-// signed is the moment of signing. Fractions of a second are cut off.
+// signed returns the signing time without fractions of a second.
 func (t *translation) signed(requester reference, at time.Time) time.Time {
 	if s := requesterSignature(t.bundle, requester); s != nil {
 		var when time.Time
@@ -192,7 +193,7 @@ func (t *translation) signed(requester reference, at time.Time) time.Time {
 	return at.UTC().Truncate(time.Second)
 }
 
-// requesterSignature is the first signature in the bundle that the requester made, or nil.
+// requesterSignature returns the first signature in the bundle that was made by the requester, or nil.
 func requesterSignature(b *Bundle, requester reference) *signature {
 	for _, p := range resources[provenance](b) {
 		for i := range p.Signature {

@@ -14,10 +14,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// Judge says what is wrong with the certificate behind a signature that was made at a time. None: it is trusted.
+// Judge returns the faults of a certificate behind a signature made at the given time, or none if it is trusted.
 type Judge func(ctx context.Context, certificate *x509.Certificate, signed time.Time) []certificates.Code
 
-// The texts of EPS about signatures (EPS-4.5 to EPS-4.13).
+// What EPS says about signatures (EPS-4.5 to EPS-4.13).
 const (
 	badFormat           = "Invalid signature format"
 	severalCertificates = "Multiple certificates detected"
@@ -30,8 +30,8 @@ const (
 	untrusted           = "Certificate not trusted"
 )
 
-// Verify holds the signature of a signed bundle to the rules of EPS: that of the first request's requester, over the
-// prescription as it stands in the bundle. No issue: everything holds. Check is the caller's to call before.
+// Verify applies EPS's checks to the requester's signature in a signed bundle (EPS-4.4). It returns no issues if
+// everything holds. Callers run Check first.
 func Verify(ctx context.Context, b *Bundle, judge Judge) []Issue {
 	requests := resources[medicationRequest](b)
 	if len(requests) == 0 {
@@ -66,7 +66,7 @@ func Verify(ctx context.Context, b *Bundle, judge Judge) []Issue {
 	return issues
 }
 
-// certificate is the one that made the signature, or what is wrong with it.
+// certificate returns the signer's certificate, or the text of what is wrong with it.
 func (s *signatureElement) certificate() (leaf *x509.Certificate, problem string) {
 	if len(s.certificates) > 1 || strings.Contains(s.certificates[0], "-----") {
 		return nil, severalCertificates
@@ -81,7 +81,7 @@ func (s *signatureElement) certificate() (leaf *x509.Certificate, problem string
 	return leaf, ""
 }
 
-// algorithm is what SignedInfo names, if EPS takes it.
+// algorithm returns the algorithm that SignedInfo names, and whether EPS accepts it.
 func (s *signatureElement) algorithm() (string, bool) {
 	named, _, ok := client.ParseSignedInfo(s.info)
 	return named, ok && (named == client.RS1 || named == client.RS256)
@@ -96,7 +96,7 @@ func (s *signatureElement) verifies(leaf *x509.Certificate) bool {
 	return err == nil && client.VerifyPayload(algorithm, leaf, s.info, value) == nil
 }
 
-// covers tells whether SignedInfo is the one that $prepare makes for a prescription.
+// covers reports whether SignedInfo is what $prepare returns for a prescription.
 func (s *signatureElement) covers(p *Prescription) bool {
 	algorithm, ok := s.algorithm()
 	if !ok {
@@ -106,7 +106,7 @@ func (s *signatureElement) covers(p *Prescription) bool {
 	return err == nil && bytes.Equal(info, s.info)
 }
 
-// judged are the texts for what a Judge found, each once, in their order.
+// judged returns the texts for the faults that a Judge found, in the order of the contract.
 func judged(codes []certificates.Code) []string {
 	found := map[string]bool{}
 	for _, code := range codes {

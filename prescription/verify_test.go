@@ -166,8 +166,8 @@ func TestNotCompleted(t *testing.T) {
 		signature []byte
 		want      string
 	}{
-		"another prescription":   {b, other, c.sign(t, other), "another prescription"},
-		"another time":           {b, later, signature, "another prescription"},
+		"another prescription":   {b, other, c.sign(t, other), "differs from the one"},
+		"another time":           {b, later, signature, "differs from the one"},
 		"another signature":      {b, prepared, c.sign(t, other), "does not verify"},
 		"no signature":           {b, prepared, nil, "does not verify"},
 		"a bundle of nothing":    {mustRead(t, []byte(`{"resourceType": "Bundle"}`)), prepared, signature, "no MedicationRequest"},

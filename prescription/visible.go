@@ -6,14 +6,14 @@ import (
 	"unicode"
 )
 
-// Run is a part of a text: either characters that can be seen, or the names of some that cannot.
+// Run is part of a text: visible characters, or the name of one that is not visible.
 type Run struct {
 	Text   string
 	Hidden bool // Text is the name of one character, such as U+202E
 }
 
-// Runs splits a text so that nothing in it stays unseen: control characters, white space other than a space or a line
-// feed, characters without a glyph, and those that change the direction of others become runs of their own.
+// Runs splits a text so that nothing in it stays invisible. Control characters, characters without a glyph, characters
+// that change the direction of others, and white space other than a space or a line feed become runs of their own.
 func Runs(text string) []Run {
 	var runs []Run
 	start := 0
@@ -33,7 +33,7 @@ func Runs(text string) []Run {
 	return runs
 }
 
-// Visible is a text with hidden characters by name in brackets: a[U+202E]b.
+// Visible returns a text in which hidden characters are replaced by their names in brackets: a[U+202E]b.
 func Visible(text string) string {
 	var out strings.Builder
 	for _, run := range Runs(text) {
@@ -46,7 +46,7 @@ func Visible(text string) string {
 	return out.String()
 }
 
-// seen tells whether a person can see a character for what it is.
+// seen reports whether a character is visible as what it is.
 func seen(r rune) bool {
 	switch {
 	case r == '\n':

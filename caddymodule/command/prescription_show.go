@@ -126,7 +126,7 @@ func (s *sheet) item(label string, i *prescription.Item) {
 		s.line("  Takes", text)
 	}
 	for _, text := range i.Instructions.PatientInfo {
-		s.line("  Tells patient", text)
+		s.line("  To patient", text)
 	}
 	s.line("  Item id", i.ID)
 }

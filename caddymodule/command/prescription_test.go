@@ -166,7 +166,7 @@ func TestPrescriptionShow(t *testing.T) {
 		"Prescriber     Dr Tamsin Okonjo  7654321", "S0030:G0100:R0570  555000111222", "tel:01614960000 (WP)",
 		"Organisation   WEAVERS GREEN SURGERY  X26000", "Part of      NORTH PENNINE ICB  84H",
 		"In words     three hundred", "Instructions CD: three hundred\n               Dispense weekly",
-		"Repeat       up to 6 issues", "Takes        Senna 7.5mg tablets", "Tells patient Book a review & bring this slip",
+		"Repeat       up to 6 issues", "Takes        Senna 7.5mg tablets", "To patient   Book a review & bring this slip",
 		"Endorsed     ACBS, CC, FS", "tel:+44[U+200B]123 (WP)",
 		"6 prescriptions, 9 items, 1 patient.", "nominated pharmacy")
 	var all []prescription.Prescription

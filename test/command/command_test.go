@@ -33,6 +33,8 @@ func TestCommands(t *testing.T) {
 	t.Run("sign with an access token", d.signWithToken)
 	t.Run("sign fails", d.signFails)
 	t.Run("verify", d.verify)
+	t.Run("digests of prescriptions", d.digests)
+	t.Run("sign prescriptions", d.prescriptions)
 	t.Run("sessions", d.sessions)
 	t.Run("why", d.why)
 	t.Run("admin endpoint", d.admin)
