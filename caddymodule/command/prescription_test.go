@@ -239,7 +239,9 @@ func TestPrescriptionCompleteAndVerify(t *testing.T) {
 func TestPrescriptionFlags(t *testing.T) {
 	s := newSigner(t)
 	issuer, response := s.issuer(t), s.response(t, epsBundle("note"), client.RS256)
-	signature := func(args ...string) []string { return append([]string{epsBundle("note"), "--at", signedAt, "--signatures"}, args...) }
+	signature := func(args ...string) []string {
+		return append([]string{epsBundle("note"), "--at", signedAt, "--signatures"}, args...)
+	}
 	for _, c := range []struct {
 		got  outcome
 		want string
