@@ -27,6 +27,8 @@ type Bundle struct {
 	id         string
 	entries    []entry
 	entriesEnd int // offset of the bracket that closes the entry list in source; 0 if there is no list
+
+	nulls json.Options // noNull if there is any
 }
 
 // entry is one resource of a bundle. value is nil for resource types that the translation does not use.
@@ -47,7 +49,10 @@ func ReadBundle(data []byte) (*Bundle, error) {
 		return nil, fmt.Errorf("%w: it nests %d levels, and %d are the most", ErrUnreadable, deep, MaxDepth)
 	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
-	b := &Bundle{source: data}
+	b := &Bundle{source: data, nulls: json.DefaultOptionsV2()}
+	if bytes.Contains(data, []byte("null")) {
+		b.nulls = noNull
+	}
 	if err := b.read(decoder); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
@@ -121,15 +126,8 @@ func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
 		if len(b.entries) == MaxEntries {
 			return fmt.Errorf("it has more than %d entries", MaxEntries)
 		}
-		var read struct {
-			FullURL  string         `json:"fullUrl"`
-			Resource jsontext.Value `json:"resource"`
-		}
-		if err := json.UnmarshalDecode(decoder, &read); err != nil {
-			return err
-		}
-		e := entry{fullURL: read.FullURL}
-		if err := e.read(read.Resource); err != nil {
+		e, err := b.readEntry(decoder)
+		if err != nil {
 			return fmt.Errorf("entry %d: %w", len(b.entries), err)
 		}
 		b.entries = append(b.entries, e)
@@ -141,46 +139,82 @@ func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
 	return nil
 }
 
-// read decodes one resource. The bundle's decoder has already checked that source is valid JSON.
-func (e *entry) read(source jsontext.Value) error {
-	if source.Kind() != '{' {
-		return nil // the entry has no resource
+func (b *Bundle) readEntry(decoder *jsontext.Decoder) (e entry, err error) {
+	if decoder.PeekKind() != '{' {
+		return e, decoder.SkipValue() // not an entry, so nothing refers to it
 	}
-	var err error
-	if e.kind, err = resourceType(source); err != nil {
-		return err
+	if _, err := decoder.ReadToken(); err != nil {
+		return e, err
 	}
-	if e.value = newResource(e.kind); e.value == nil {
-		return nil
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return e, err
+		}
+		switch name.String() {
+		case "fullUrl":
+			err = json.UnmarshalDecode(decoder, &e.fullURL)
+		case "resource":
+			err = b.readResource(decoder, &e)
+		default:
+			err = decoder.SkipValue()
+		}
+		if err != nil {
+			return e, err
+		}
+	}
+	_, err = decoder.ReadToken()
+	return e, err
+}
+
+func (b *Bundle) readResource(decoder *jsontext.Decoder, e *entry) error {
+	if decoder.PeekKind() != '{' {
+		return decoder.SkipValue() // not a resource
+	}
+	source := bytes.TrimLeft(b.source[decoder.InputOffset():], space+":")
+	start := int64(len(b.source) - len(source))
+	kind, ok := leadingType(source)
+	if !ok {
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return err
+		}
+		var probe struct {
+			Type string `json:"resourceType"`
+		}
+		if err := json.Unmarshal(value, &probe, sound); err != nil {
+			return err
+		}
+		kind, start, decoder = probe.Type, 0, jsontext.NewDecoder(bytes.NewBuffer(value.Clone()))
+	}
+	e.kind = kind
+	if e.value = newResource(kind); e.value == nil {
+		return decoder.SkipValue()
+	}
+	if err := json.UnmarshalDecode(decoder, e.value, b.nulls); err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
 	}
 	if request, ok := e.value.(*medicationRequest); ok {
-		request.source = source
-	}
-	if err := decode(source, e.value); err != nil {
-		return fmt.Errorf("%s: %w", e.kind, err)
+		request.source = source[:decoder.InputOffset()-start]
 	}
 	return nil
 }
 
+const space = " \t\r\n"
+
+// leadingType returns the resource type if it is the first member, as it nearly always is. This spares a pass over the
+// resource. The JSON has not been checked yet.
+func leadingType(source []byte) (string, bool) {
+	rest := bytes.TrimLeft(bytes.TrimPrefix(source, []byte("{")), space)
+	rest, first := bytes.CutPrefix(rest, []byte(`"resourceType"`))
+	rest, colon := bytes.CutPrefix(bytes.TrimLeft(rest, space), []byte(":"))
+	rest, quote := bytes.CutPrefix(bytes.TrimLeft(rest, space), []byte(`"`))
+	kind, _, end := bytes.Cut(rest, []byte(`"`))
+	return string(kind), first && colon && quote && end && bytes.IndexByte(kind, '\\') < 0
+}
+
 // sound skips the check for duplicate names in JSON that has been checked before.
 var sound = jsontext.AllowDuplicateNames(true)
-
-// resourceType returns the type of a resource. The type is nearly always the first member; looking there first avoids a
-// full pass.
-func resourceType(source jsontext.Value) (string, error) {
-	const space = " \t\r\n"
-	if rest, ok := bytes.CutPrefix(bytes.TrimLeft(source[1:], space), []byte(`"resourceType"`)); ok {
-		rest = bytes.TrimLeft(bytes.TrimLeft(rest, space)[1:], space)
-		if name, _, ok := bytes.Cut(rest[1:], []byte(`"`)); ok && rest[0] == '"' && bytes.IndexByte(name, '\\') < 0 {
-			return string(name), nil
-		}
-	}
-	var probe struct {
-		Type string `json:"resourceType"`
-	}
-	err := json.Unmarshal(source, &probe, sound)
-	return probe.Type, err
-}
 
 // noNull refuses null. FHIR allows it only in lists whose values have extensions, and EPS does not treat it like an
 // absent value.
@@ -190,13 +224,6 @@ var noNull = json.WithUnmarshalers(json.UnmarshalFromFunc(func(decoder *jsontext
 	}
 	return errors.ErrUnsupported
 }))
-
-func decode(source jsontext.Value, value any) error {
-	if bytes.Contains(source, []byte("null")) {
-		return json.Unmarshal(source, value, sound, noNull)
-	}
-	return json.Unmarshal(source, value, sound)
-}
 
 func newResource(kind string) any {
 	switch kind {

@@ -2,6 +2,7 @@ package prescription
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -105,4 +106,24 @@ func mustPrepare(t testing.TB, source []byte) Prepared {
 		t.Fatalf("got %v, want a digest", outcome.Issues)
 	}
 	return prepared
+}
+
+// TestSource: requests keep their own JSON, whether or not their type comes first and however they are laid out.
+func TestSource(t *testing.T) {
+	pretty := expected{Name: "four-items"}.source(t)
+	compact := parseTree(t, pretty).source(t) // with members in the order of their names
+	for name, source := range map[string][]byte{"as recorded": pretty, "compact": compact} {
+		for i, request := range resources[medicationRequest](mustRead(t, source)) {
+			var got struct {
+				Identifier []identifier `json:"identifier"`
+				Type       string       `json:"resourceType"`
+			}
+			if err := json.Unmarshal(request.source, &got); err != nil {
+				t.Fatalf("%s, request %d: %v", name, i, err)
+			}
+			if got.Type != "MedicationRequest" || got.Identifier[0] != request.Identifier[0] {
+				t.Errorf("%s, request %d: got the JSON of %v, want that of %v", name, i, got, request.Identifier)
+			}
+		}
+	}
 }
