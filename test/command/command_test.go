@@ -33,11 +33,11 @@ func TestCommands(t *testing.T) {
 	t.Run("sign with an access token", d.signWithToken)
 	t.Run("sign fails", d.signFails)
 	t.Run("verify", d.verify)
-	t.Run("digests of prescriptions", d.digests)
-	t.Run("sign prescriptions", d.prescriptions)
 	t.Run("sessions", d.sessions)
 	t.Run("why", d.why)
 	t.Run("admin endpoint", d.admin)
+	t.Run("digests of prescriptions", d.digests)
+	t.Run("sign prescriptions", d.prescriptions)
 	t.Run("nobody there", func(t *testing.T) {
 		d.run(t, "sessions", "--address", fmt.Sprint("127.0.0.1:", gateway.FreePort(t))).must(t, 1, "no gateway answers", "--address")
 		d.run(t, "why").must(t, 1)
