@@ -16,9 +16,9 @@ func prescriptionCommand() *cobra.Command {
 		Use:   "prescription",
 		Short: "Computes, shows and checks what is signed of a FHIR prescription",
 		Long: `
-A prescriber signs a digest of a FHIR prescription. These commands compute it as the $prepare of the Electronic
-Prescription Service (EPS) does, show what it covers, put a signature into the bundle, and check signed bundles as EPS
-checks them. They work on files and send nothing.`,
+A prescriber signs a digest of a FHIR prescription. These commands compute it as $prepare of the Electronic
+Prescription Service (EPS) does, show what it covers, add a signature to the bundle, and check signed bundles as EPS
+does. They work on files and send nothing.`,
 	}
 	cmd.AddCommand(prescriptionDigestCommand(), prescriptionShowCommand(), prescriptionCompleteCommand(), prescriptionVerifyCommand())
 	return cmd

@@ -22,9 +22,9 @@ func prescriptionCompleteCommand() *cobra.Command {
 		Use:   "complete <bundle> --signatures <file> --at <time>",
 		Short: "Puts a signature into the bundle it was made for",
 		Long: `
-Prints the signed bundle: the bundle as it is, with a Provenance appended. The signature is looked for among those of a
-Signing Service's answer, or of a file that "caddy countersign sign" saved; it must be over this very bundle, prepared
-at this very time. The exit status is 1 if there is none.`,
+Prints the bundle with a Provenance that holds its signature. The signature is taken from the answer of a Signing
+Service, or from a file that "caddy countersign sign" saved, and must be over this bundle as prepared at this time. The
+exit status is 1 if there is no such signature.`,
 		Example: "  caddy countersign prescription complete bundle.json --signatures signatures.json --at 2026-11-30T12:00:00Z > signed.json",
 		Args:    cobra.ExactArgs(1),
 	}

@@ -14,8 +14,9 @@ func prescriptionDigestCommand() *cobra.Command {
 		Use:   "digest <bundle>...",
 		Short: "Computes what $prepare answers for a prescription",
 		Long: `
-Prints one line of JSON for each file: the Parameters that EPS's $prepare answers for the bundle, with digest, timestamp
-and algorithm, or the OperationOutcome that says why it refuses the bundle. The exit status is 1 if any is refused.`,
+Prints one line of JSON for each file: the Parameters that EPS's $prepare returns for the bundle, with digest,
+timestamp and algorithm, or the OperationOutcome that says why it refuses the bundle. The exit status is 1 if any
+bundle is refused.`,
 		Example: "  caddy countersign prescription digest bundle.json --at 2026-11-30T12:00:00Z",
 		Args:    cobra.MinimumNArgs(1),
 	}

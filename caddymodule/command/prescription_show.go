@@ -18,9 +18,9 @@ func prescriptionShowCommand() *cobra.Command {
 		Use:   "show <bundle>...",
 		Short: "Shows what is signed of a prescription",
 		Long: `
-Prepares each bundle, and shows what a signature covers: it is read back from the fragments that are digested, not from
-the bundle. Texts are shown letter by letter; characters that cannot be seen are shown by name, as [U+202E]. Whatever
-is not shown is not signed. The exit status is 1 if a bundle cannot be prepared.`,
+Prepares each bundle and shows what a signature covers, read back from the fragments that are digested rather than from
+the bundle. Texts are shown letter by letter; invisible characters are shown by name, as [U+202E]. Values that are
+not shown are not signed. The exit status is 1 if a bundle cannot be prepared.`,
 		Example: "  caddy countersign prescription show bundle.json",
 		Args:    cobra.MinimumNArgs(1),
 	}

@@ -18,10 +18,10 @@ func prescriptionVerifyCommand() *cobra.Command {
 		Use:   "verify <signed bundle> --issuer <PEM file>",
 		Short: "Checks a signed prescription as EPS does",
 		Long: `
-Prints what EPS would say of a signed bundle, in its words: first of the prescription, and if there is nothing to say, of
-its signature and certificate. The certificate must be signed by one of the issuers directly. Revocation lists are not
-fetched, but read from files; an old list shows what it lists as revoked, and nothing else. The exit status is 1 if
-there is anything to say.`,
+Prints what EPS would refuse in a signed bundle, in its words: faults of the prescription, or else faults of its
+signature and certificate. One of the issuers must have issued the certificate directly. Revocation lists are read
+from files, not fetched. An old list proves that the certificates in it are revoked, and nothing about others. The
+exit status is 1 if there is any fault.`,
 		Example: "  caddy countersign prescription verify signed.json --issuer nhs-level-1d.pem --crl nhs-level-1d.crl",
 		Args:    cobra.ExactArgs(1),
 	}

@@ -41,12 +41,12 @@ func newSignCommand(browse func(context.Context, string) error, poll time.Durati
 		Use:   "sign <file>...",
 		Short: "Has files signed by a person's smartcard",
 		Long: `
-Asks a Signing Service to have files signed: prescriptions (FHIR bundles as JSON), which are prepared as the Electronic
-Prescription Service's $prepare does, and whose signed form is written to <file>.signed.json; saved answers of $prepare
-(FHIR Parameters as JSON); or anything else, which is signed as it is. It then opens the signing page in a browser and waits, or with
---mock completes the page by itself where the service has a mock smartcard. What comes back is saved together with
-what was asked, verified, and can be verified again by "caddy countersign verify". The key must be registered with
-the service under the client id and kid.`,
+Asks a Signing Service to have files signed. A file is a prescription (a FHIR bundle as JSON), which is prepared as the
+Electronic Prescription Service's $prepare does and whose signed form is written to <file>.signed.json; or a saved
+answer of $prepare (FHIR Parameters as JSON); or anything else, which is signed as it is. The command opens the
+signing page in a browser and waits, or with --mock completes the page by itself if the service has a mock smartcard.
+The answer is verified and saved together with what was asked; "caddy countersign verify" can verify it again. The key
+must be registered with the service under the client id and kid.`,
 		Example: `  caddy countersign sign --url http://localhost:8080/signing-service \
     --client my-epr --kid my-epr-1 --key my-epr.pem --sub 555086689106 --mock prepared-*.json`,
 		Args: cobra.MinimumNArgs(1),
