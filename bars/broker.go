@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 // Broker sends requests on to their receivers, as an http.RoundTripper below a reverse proxy. Whatever goes wrong
@@ -84,6 +86,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // answer is an answer of the proxy's own.
 func (c *Call) answer(r *http.Request, outcome *Outcome) *http.Response {
+	intake.TakeBack(r)
 	c.Outcome = outcome
 	body := outcome.Body()
 	header := http.Header{

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi/openapi"
 	"github.com/seed-dd2befc3/countersign/description"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -63,7 +64,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 			return adminAnswer(w, status, body)
 		})
 	}
-	return []caddy.AdminRoute{
+	routes := []caddy.AdminRoute{
 		{Pattern: "GET /countersign/live", Handler: caddy.AdminHandlerFunc(live)},
 		{Pattern: "GET /countersign/ready", Handler: ofApp((*App).adminReady)},
 		{Pattern: "GET /countersign/status", Handler: ofApp((*App).adminStatus)},
@@ -80,6 +81,12 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},
 		{Pattern: "GET /countersign" + description.Path, Handler: caddy.AdminHandlerFunc(adminDescription)},
 	}
+	for i, route := range routes {
+		routes[i].Handler = caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			return intake.Guard(w, r, route.Handler.ServeHTTP)
+		})
+	}
+	return routes
 }
 
 func adminErrorf(format string, args ...any) adminapi.Failure {

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
@@ -105,8 +106,7 @@ func (z *Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if !z.authorizer.Answers(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
-	z.authorizer.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, z.authorizer)
 }
 
 // Interface guards.

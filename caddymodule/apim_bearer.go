@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -66,6 +67,10 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 
 // ServeHTTP refuses, or passes on with the token's placeholders.
 func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return b.serve(w, r, next) })
+}
+
+func (b *Bearer) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	grant, err := b.door.Enter(r)
 	if err != nil {
 		refusal := asRefusal(err)
@@ -78,6 +83,7 @@ func (b *Bearer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return nil
 	}
 	SetGrant(r, grant)
+	intake.PassOn(r)
 	return next.ServeHTTP(w, r)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -97,8 +98,7 @@ func tokenBase(publicURL string, r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	t.service.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, t.service)
 }
 
 // UnmarshalCaddyfile reads:

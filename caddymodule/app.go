@@ -78,7 +78,8 @@ type App struct {
 	lists    []*pool.Share[*revocations]
 	ring     *jwks.Ring
 	vault    vault
-	needed   bool // whether any handler keeps sessions
+	servers  func() []string // of this configuration, that have full duplex on
+	needed   bool            // whether any handler keeps sessions
 	starts   []func(context.Context)
 	now      func() time.Time
 	quotas   *signing.Quotas           // that all sites share
@@ -129,6 +130,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.provisionBrake()
+	a.servers = func() []string { return fullDuplex(ctx) }
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
 		Name: OwnKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
 		Now: a.now, Logger: a.logger,
@@ -227,6 +229,7 @@ func (a *App) Start() error {
 	for _, start := range a.starts {
 		start(context.Background())
 	}
+	a.warnOfFullDuplex()
 	running.add(a)
 	return nil
 }

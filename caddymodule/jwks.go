@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 func init() {
@@ -42,6 +43,10 @@ func (p *PublishedKeys) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers GET and HEAD with the key set.
 func (p *PublishedKeys) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	return intake.Guard(w, r, p.serve)
+}
+
+func (p *PublishedKeys) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		return caddyhttp.Error(http.StatusMethodNotAllowed, nil)

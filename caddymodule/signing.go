@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
@@ -214,8 +215,7 @@ func (s *SigningService) baseURL(r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	s.service.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, s.service)
 }
 
 // Cleanup lets go of the connections to agents that a configuration has kept. A job that is under way has its own until

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
@@ -83,8 +84,7 @@ func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers the agent's wire.
 func (a *SmartcardAgent) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	a.server.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, a.server)
 }
 
 // UnmarshalCaddyfile reads:

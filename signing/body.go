@@ -67,28 +67,6 @@ func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64, h
 	return body, err
 }
 
-// Bounds of what hearOut takes. Up to smallBody net/http does it by itself.
-const (
-	smallBody = 256 << 10 // bytes
-	maxRest   = 2 * MaxBody
-	restTime  = 5 * time.Second
-)
-
-// hearOut answers, and then takes what the caller is still sending, and drops it: one that sends everything before it
-// reads would find a broken connection in place of the answer. HTTP/2 needs none of it.
-func hearOut(w http.ResponseWriter, r *http.Request, within time.Duration, answer func()) {
-	control := http.NewResponseController(w)
-	large := r.ContentLength < 0 || r.ContentLength > smallBody
-	if !large || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || control.EnableFullDuplex() != nil {
-		answer()
-		return
-	}
-	answer()
-	_ = control.Flush()
-	_ = control.SetReadDeadline(time.Now().Add(within))
-	_, _ = io.CopyN(io.Discard, r.Body, maxRest)
-}
-
 // firstRead is the memory that a body gets before any of it has arrived. What somebody declares and does not send costs
 // no more than this.
 const firstRead = 16 << 10

@@ -136,7 +136,6 @@ type Options struct {
 	Observer Observer // is told what happens; nil: nobody is
 	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
 	Hold func(w http.ResponseWriter, r *http.Request)
-	rest time.Duration // for what a refused caller still sends; for tests, zero: restTime
 	// Span begins a span of whatever trace the context stands in, and returns how to end it; nil: none is traced.
 	Span func(ctx context.Context, name string) (context.Context, func(error))
 
@@ -218,7 +217,6 @@ func (o *Options) setDefaults() {
 	setDefault(&o.Durations.Skew, time.Minute)
 	setDefault(&o.Durations.ReadBody, 30*time.Second)
 	setDefault(&o.Durations.Heartbeat, 250*time.Millisecond)
-	setDefault(&o.rest, restTime)
 	if o.Tries <= 0 {
 		o.Tries = 5
 	}

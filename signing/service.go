@@ -126,7 +126,7 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 		if o.Hold != nil && refused.strange() {
 			o.Hold(w, r)
 		}
-		hearOut(w, r, o.rest, func() { writeError(w, refused) })
+		writeError(w, refused)
 	}
 	o.Observer.Answered(r.Context(), told)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
@@ -112,6 +113,10 @@ func (b *Proxy) Cleanup() error {
 
 // ServeHTTP refuses, answers or brokers.
 func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return b.serve(w, r, next) })
+}
+
+func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	began := time.Now()
 	b.expiry.remind(r.Context())
 	call := b.proxy.Route(w, r)
@@ -126,7 +131,9 @@ func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		call.Answer.ServeHTTP(w, r)
 	default:
 		r = r.WithContext(bars.WithCall(r.Context(), call))
+		intake.PassOn(r)
 		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker makes an answer of every other failure
+			intake.TakeBack(r)
 			call.Outcome = bars.Defect(err)
 			call.Outcome.Write(w, r)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars/openapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/description"
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 func init() {
@@ -77,6 +78,10 @@ func (Receiver) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP lets the proxy's requests through.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return rc.serve(w, r, next) })
+}
+
+func (rc *Receiver) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	dropForged(r.Header)
 	rc.expiry.remind(r.Context())
 	if err := rc.checkTLS(r); err != nil {
@@ -91,6 +96,7 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(rc.Timeout))
 	defer cancel()
 	answer := &receiverAnswer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, request: r}
+	intake.PassOn(r)
 	err := next.ServeHTTP(answer, r.WithContext(ctx))
 	switch {
 	case r.Context().Err() != nil:
@@ -181,6 +187,7 @@ func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string,
 
 // fail answers where the system behind did not.
 func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
+	intake.TakeBack(r)
 	outcome := failureOf(err, late, time.Duration(rc.Timeout))
 	rc.metrics.Received(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_")))
 	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the system behind this receiver did not answer",

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/demo"
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 func init() {
@@ -111,8 +112,7 @@ func (d *Demo) Cleanup() error {
 
 // ServeHTTP answers everything below the demo's path.
 func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	d.run.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, d.run)
 }
 
 // UnmarshalCaddyfile reads:

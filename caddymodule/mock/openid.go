@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/mockopenid"
 )
 
@@ -68,8 +69,7 @@ func (o *OpenID) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers everything below the mock's path.
 func (o *OpenID) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	o.provider.ServeHTTP(w, r)
-	return nil
+	return intake.Serve(w, r, o.provider)
 }
 
 // UnmarshalCaddyfile reads:

@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -125,6 +126,10 @@ func (s *Sender) Cleanup() error {
 
 // ServeHTTP sends the request on with what it needs, and once more where its token was refused.
 func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return s.serve(w, r, next) })
+}
+
+func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	body, err := keepBody(r, int64(s.Replay))
 	if err != nil {
 		return caddyhttp.Error(http.StatusBadRequest, err)
@@ -135,6 +140,7 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if s.Environment == caddymodule.Sandbox {
 		r.Header.Del("Authorization")
+		intake.PassOn(r)
 		return next.ServeHTTP(w, r)
 	}
 	source, err := s.sourceFor(r)
@@ -146,6 +152,7 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return s.fail(w, r, err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
+	intake.PassOn(r)
 	first := &heldAnswer{ResponseWriter: w, header: w.Header().Clone()}
 	if err := next.ServeHTTP(first, r); err != nil || !first.refusesToken() || !body.rewind(r) {
 		return errors.Join(err, first.release())

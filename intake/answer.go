@@ -1,0 +1,42 @@
+package intake
+
+import (
+	"io"
+	"net/http"
+)
+
+// answer is a guarded handler's ResponseWriter.
+type answer struct {
+	http.ResponseWriter
+	of *exchange
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.of.begin(status)
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(data []byte) (int, error) {
+	a.of.begin(http.StatusOK)
+	return a.ResponseWriter.Write(data)
+}
+
+// ReadFrom lets a file go to the connection without a detour.
+func (a *answer) ReadFrom(from io.Reader) (int64, error) {
+	a.of.begin(http.StatusOK)
+	if direct, ok := a.ResponseWriter.(io.ReaderFrom); ok {
+		return direct.ReadFrom(from)
+	}
+	return io.Copy(a.ResponseWriter, from)
+}
+
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	a.of.begin(http.StatusOK)
+	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
