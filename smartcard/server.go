@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -243,7 +244,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil { // only text that is not UTF-8 can do this
 		status, text = http.StatusInternalServerError, []byte(`{"code":"internal","message":"the agent failed"}`)
 	}
+	text = append(text, '\n')
 	w.Header().Set("Content-Type", mediaJob)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON by media type and nosniff; and nobody is left to tell of an error
+	_, _ = w.Write(text) //nolint:gosec // JSON by media type and nosniff; and nobody is left to tell of an error
 }

@@ -52,30 +52,29 @@ func (w *world) balance() string {
 	return port
 }
 
-// attacks are requests that leave something in a connection if anything does.
-var attacks = map[string]framing{
-	"5 MiB":           framings["5 MiB"],
-	"300 KiB":         framings["300 KiB"],
-	"paused":          framings["paused"],
-	"chunked":         framings["chunked"],
-	"chunked, paused": framings["chunked, paused"],
-	"small, paused":   framings["small, half sent"],
-}
+// attacks are bodies that leave something in a connection if anything does. Each of those that pause holds the shared
+// connection for as long as the gateway reads on.
+var attacks = []string{"5 MiB", "300 KiB", "chunked", "chunked, 5 MiB", "paused", "small, half sent", "chunked, paused"}
 
 // Behind a load balancer whose clients share one connection, everybody gets the answer to their own request, whatever
 // others send.
 func TestSharedConnections(t *testing.T) {
+	rounds := proofRounds(t)
 	for _, name := range []string{"plain", "everything"} {
+		if rounds == 0 && name == "plain" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, settings[name])
 			port := w.balance()
-			over := make(chan struct{})
 			var all sync.WaitGroup
-			for _, f := range attacks {
-				for _, e := range endpoints[:2] {
-					all.Go(func() { smuggle("127.0.0.1:"+port, e, f) })
+			for _, attack := range attacks {
+				f := framings[attack]
+				for range max(rounds, 1) {
+					all.Go(func() { smuggle("127.0.0.1:"+port, endpoints[0], f) })
 				}
 			}
+			over := make(chan struct{})
 			var honest sync.WaitGroup
 			var answered atomic.Int32
 			for n := range 4 {
@@ -112,9 +111,7 @@ func smuggle(address string, e endpoint, f framing) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	go func() {
-		_, _ = io.WriteString(conn, e.request+" HTTP/1.1\r\nHost: localhost\r\n"+e.header+f.head+"\r\n"+f.body)
-	}()
+	go f.send(conn, e.request+" HTTP/1.1\r\nHost: localhost\r\n"+e.header)
 	from := bufio.NewReader(conn)
 	if _, err := readAnswer(from); err != nil || f.after == "" {
 		return
