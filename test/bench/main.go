@@ -34,6 +34,7 @@ type bench struct {
 	seconds     int
 	sessions    int
 	profile     string
+	against     string // the path of another build of the gateway, or nothing
 	key         *key
 	certificate string // of the gateway, with its key
 	pool        *pool
@@ -86,6 +87,7 @@ func run() error {
 	flag.IntVar(&b.requests, "requests", 2000, "requests of one round, for request, durable and store")
 	flag.IntVar(&b.seconds, "seconds", 2, "length of one round of the open loop")
 	flag.IntVar(&b.sessions, "sessions", 40_000, "live sessions, for memory")
+	flag.StringVar(&b.against, "against", "", "another build of the gateway that takes part, in openloop")
 	flag.StringVar(&b.profile, "profile", "", "a directory for CPU profiles of the gateway; profiling costs some of the rate")
 	flag.Parse()
 

@@ -13,7 +13,7 @@ import (
 // onPostgres is a gateway on a schema of the database.
 func onPostgres(name string, database *postgrestest.Server, schema string) subject {
 	store := fmt.Sprintf("postgres %s {\n\t\t\tschema %s\n\t\t}", database.DSN(), schema)
-	return subject{name: name, start: startGateway(store), path: "/signaturerequest"}
+	return subject{name: name, start: startGateway(gatewayBinary, store), path: "/signaturerequest"}
 }
 
 // stores compares signing requests on the embedded store, on PostgreSQL, and on PostgreSQL with two gateways that share

@@ -9,8 +9,8 @@ import (
 
 // What takes part, under the names it has in the tables.
 var (
-	onMemory = subject{name: "Countersign, store memory", start: startGateway("memory"), path: "/signaturerequest"}
-	onBadger = subject{name: "Countersign, store badger", start: startGateway("badger"), path: "/signaturerequest"}
+	onMemory = subject{name: "Countersign, store memory", start: startGateway(gatewayBinary, "memory"), path: "/signaturerequest"}
+	onBadger = subject{name: "Countersign, store badger", start: startGateway(gatewayBinary, "badger"), path: "/signaturerequest"}
 	naive    = subject{name: "Caddy with golang-jwt", start: startNaive, path: "/signaturerequest"}
 	haproxy  = subject{name: "HAProxy jwt_verify", start: startHAProxy, path: "/signaturerequest"}
 	respond  = subject{name: "Caddy respond", start: startRespond, path: "/signaturerequest"}
@@ -25,10 +25,15 @@ const caddyOptions = `
 	skip_install_trust
 `
 
-// startGateway starts the built binary with one store or another.
-func startGateway(store string) func(context.Context, *bench, string) (*server, error) {
+// otherBuild is another build of the gateway, to see what a change is worth.
+func otherBuild(binary string) subject {
+	return subject{name: "the other build, store badger", start: startGateway(binary, "badger"), path: "/signaturerequest"}
+}
+
+// startGateway starts a binary with one store or another.
+func startGateway(binary, store string) func(context.Context, *bench, string) (*server, error) {
 	return func(ctx context.Context, b *bench, dir string) (*server, error) {
-		return startCaddy(ctx, dir, gatewayBinary, func(port int, options string) string {
+		return startCaddy(ctx, dir, binary, func(port int, options string) string {
 			return fmt.Sprintf(`{%s
 	countersign {
 		environment int
