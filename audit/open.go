@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/durable"
 )
 
 // open finds the end of the chain and stands ready to write behind it.
 func (l *Log) open() error {
-	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+	if err := durable.MkdirAll(l.Dir, 0o700); err != nil {
 		return err
 	}
 	var err error

@@ -52,6 +52,23 @@ func Witness(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// MkdirAll makes a directory and those above it that are missing, and returns when the names of all it made are durable.
+func MkdirAll(dir string, mode os.FileMode) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := MkdirAll(parent, mode); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(dir, mode); err != nil { // somebody else may have made it meanwhile
+		return err
+	}
+	return SyncDir(parent)
+}
+
 // WriteFile puts a file in place of what has that name, whole or not at all, and returns when it is durable. What
 // stood there before stays if it fails.
 func WriteFile(path string, contents []byte, mode os.FileMode) error {

@@ -44,6 +44,30 @@ func TestWriteFileFails(t *testing.T) {
 	holdsOnly(t, dir, "a")
 }
 
+func TestMkdirAll(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "a", "b", "c")
+	for range 2 {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+			t.Errorf("got %v, %v, want a directory of mode 0700", info, err)
+		}
+	}
+	holdsOnly(t, root, "a")
+	holdsOnly(t, filepath.Join(root, "a", "b"), "c")
+	file := filepath.Join(root, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		if err := durable.MkdirAll(dir, 0o700); err == nil {
+			t.Errorf("%s was made, where a file is", dir)
+		}
+	}
+}
+
 func TestSync(t *testing.T) {
 	dir := t.TempDir()
 	f, err := os.OpenFile(filepath.Join(dir, "a"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -23,7 +23,7 @@ func prepareDir(dir string, log *slog.Logger) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return "", unavailable("making the store's directory: %w", err)
 	}
 	info, err := os.Stat(dir)

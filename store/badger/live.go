@@ -37,8 +37,9 @@ type live struct {
 }
 
 const (
-	piece = 512 << 10 // bytes that are prepared at once, which takes some 2 ms
 	ahead = 2 << 20   // bytes that are prepared while nobody waits
+	step  = 256 << 10 // of them at once: about 1 ms, for which a commit may have to wait after all
+	piece = 1 << 20   // bytes that are prepared at once where a commit waits already: about 2.5 ms
 
 	// fresh is what Badger writes to a log that it makes: the head, and zeros where the first entry will begin.
 	fresh = walHead + walNext
@@ -99,7 +100,7 @@ func (l *live) path(number int) string {
 // reserve prepares room for a transaction of so many bytes. With errNoRoom nothing has happened.
 func (l *live) reserve(size int64) error {
 	for l.file != nil && l.ready < min(l.used+size, l.size) {
-		if err := l.prepare(); err != nil {
+		if err := l.prepare(piece); err != nil {
 			return err
 		}
 	}
@@ -109,9 +110,9 @@ func (l *live) reserve(size int64) error {
 // isShort says whether less is prepared than should be while nobody waits.
 func (l *live) isShort() bool { return l.file != nil && l.ready < min(l.used+ahead, l.size) }
 
-// prepare makes the blocks of the next piece.
-func (l *live) prepare() error {
-	end, err := l.zero()
+// prepare makes the next blocks, up to a multiple of a size.
+func (l *live) prepare(size int64) error {
+	end, err := l.zero(size)
 	if err == nil {
 		err = syncData(l.file)
 	}
@@ -128,10 +129,10 @@ func (l *live) prepare() error {
 // errNoRoom is a disk, or a share of one, that is full.
 var errNoRoom = errors.New("there is no room to write ahead")
 
-// zero writes the zeros of the next piece, page by page: written at once they would be one large page to the kernel,
-// which every sync would then write whole.
-func (l *live) zero() (end int64, err error) {
-	end = min((l.ready/piece+1)*piece, l.size)
+// zero writes zeros up to the next multiple of a size, page by page: written at once they would be one large page to the
+// kernel, which every sync would then write whole.
+func (l *live) zero(size int64) (end int64, err error) {
+	end = min((l.ready/size+1)*size, l.size)
 	if err := isZero(l.file, l.ready, end); err != nil {
 		return 0, err
 	}
@@ -172,7 +173,7 @@ func (l *live) sync(size int64) error {
 // begin makes the first transaction of a log durable. Badger makes a log and writes to it in one go, so nothing could be
 // prepared for that one: its sync has to be seen to be true.
 func (l *live) begin() error {
-	end, err := l.zero()
+	end, err := l.zero(step)
 	if err != nil && !errors.Is(err, errNoRoom) {
 		return err
 	}

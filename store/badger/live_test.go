@@ -182,9 +182,9 @@ func TestAheadInPeace(t *testing.T) {
 	if err := s.Commit(t.Context(), large); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); prepared <= ahead-piece; {
+	for deadline := time.Now().Add(time.Minute); prepared <= ahead-step; {
 		if err := s.Commit(t.Context(), put("small", nil)); err != nil || time.Now().After(deadline) {
-			t.Fatalf("got %d bytes prepared, %v, want more than %d", prepared, err, ahead-piece)
+			t.Fatalf("got %d bytes prepared, %v, want more than %d", prepared, err, ahead-step)
 		}
 	}
 }

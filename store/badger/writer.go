@@ -50,7 +50,7 @@ func (s *Store) write() {
 // prepareAhead prepares the log while nobody waits. A disk without room for that is the next commit's to tell.
 func (s *Store) prepareAhead() {
 	for len(s.queue) == 0 && s.live.isShort() && s.writable() == nil {
-		err := s.live.prepare()
+		err := s.live.prepare(step)
 		if errors.Is(err, errNoRoom) {
 			return
 		}

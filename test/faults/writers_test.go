@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,19 +36,26 @@ var writers = map[string]struct {
 // TestStoreWriter has the disk fail in itself under the embedded store alone, which commits from eight goroutines and
 // begins a new log every thousand commits or so. A round takes a second or two, and far more is acknowledged in it than by
 // a gateway.
-func TestStoreWriter(t *testing.T) { mustKeepAll(t, "store") }
+func TestStoreWriter(t *testing.T) { mustKeepAll(t, "store", failUnder) }
 
 // TestAppendWriter does the same to a file that is appended to, as the audit log is.
-func TestAppendWriter(t *testing.T) { mustKeepAll(t, "append") }
+func TestAppendWriter(t *testing.T) { mustKeepAll(t, "append", failUnder) }
 
 // TestReplaceWriter does the same to files that take each other's place, as the gateway's own keys do.
-func TestReplaceWriter(t *testing.T) { mustKeepAll(t, "replace") }
+func TestReplaceWriter(t *testing.T) { mustKeepAll(t, "replace", failUnder) }
 
-func mustKeepAll(t *testing.T, name string) {
+// TestPoweredWriters cuts the power of the disk under each of them.
+func TestPoweredWriters(t *testing.T) {
+	for _, name := range []string{"store", "append", "replace"} {
+		t.Run(name, func(t *testing.T) { mustKeepAll(t, name, cutPowerUnder) })
+	}
+}
+
+func mustKeepAll(t *testing.T, name string, strike func(d *disk, victim *exec.Cmd)) {
 	t.Helper()
-	n := rounds(t, 4)
-	acknowledged, lost := failUnder(t, name, n)
-	t.Logf("%s: %d failing disks; acknowledged: %d; lost: %d", t.Name(), n, acknowledged, lost)
+	n := rounds(t, 3)
+	acknowledged, lost := strikeOften(t, name, n, strike)
+	t.Logf("%s: %d faults; acknowledged: %d; lost: %d", t.Name(), n, acknowledged, lost)
 	if lost > 0 {
 		t.Errorf("got %d lost of %d, want none", lost, acknowledged)
 	}
@@ -60,24 +68,41 @@ func TestUnguardedWriter(t *testing.T) {
 	if n < 100 {
 		return
 	}
-	acknowledged, lost := failUnder(t, "unguarded", n)
-	t.Logf("%s: %d failing disks; acknowledged: %d; lost: %d", t.Name(), n, acknowledged, lost)
+	acknowledged, lost := strikeOften(t, "unguarded", n, failUnder)
+	t.Logf("%s: %d faults; acknowledged: %d; lost: %d", t.Name(), n, acknowledged, lost)
 	if lost == 0 {
 		t.Error("a bare fsync lost nothing, so this says nothing about the others")
 	}
 }
 
-// failUnder has so many disks fail under a writer. It returns what was acknowledged, and what of it was lost.
-func failUnder(t *testing.T, name string, n int) (acknowledged, lost int) {
+// failUnder has the disk fail under a writer, and mends it.
+func failUnder(d *disk, victim *exec.Cmd) {
+	d.fail()
+	d.must(victim.Process.Kill())
+	_ = victim.Wait() // killed
+	d.repair()
+}
+
+// cutPowerUnder has the disk lose its power under a writer.
+func cutPowerUnder(d *disk, victim *exec.Cmd) {
+	d.must(victim.Process.Signal(syscall.SIGSTOP))
+	d.losePower(func() {
+		d.must(victim.Process.Kill())
+		_ = victim.Wait() // killed
+	})
+}
+
+// strikeOften breaks so many disks under a writer. It returns what was acknowledged, and what of it was lost.
+func strikeOften(t *testing.T, name string, n int, strike func(d *disk, victim *exec.Cmd)) (acknowledged, lost int) {
 	t.Helper()
 	for made := 0; made < n; {
 		d := newDisk(t)
 		for range min(perWorld, n-made) {
-			kept := failOnce(t, d, name)
+			kept := strikeOnce(t, d, name, strike)
 			dir := filepath.Join(d.dir, name)
 			missing := writers[name].missing(t, dir, kept)
 			if missing > 0 {
-				t.Logf("failing disk %d: %d of %d are lost", made+1, missing, len(kept))
+				t.Logf("fault %d: %d of %d are lost", made+1, missing, len(kept))
 			}
 			acknowledged, lost, made = acknowledged+len(kept), lost+missing, made+1
 			d.must(os.RemoveAll(dir))
@@ -87,41 +112,39 @@ func failUnder(t *testing.T, name string, n int) (acknowledged, lost int) {
 	return acknowledged, lost
 }
 
-// failOnce has the disk fail under a writer at a random moment, mends it, and returns what the writer had kept.
-func failOnce(t *testing.T, d *disk, name string) (kept []int) {
+// strikeOnce breaks the disk under a writer at a random moment, and returns what the writer had kept.
+func strikeOnce(t *testing.T, d *disk, name string, strike func(d *disk, victim *exec.Cmd)) (kept []int) {
 	t.Helper()
 	dir := filepath.Join(d.dir, name)
-	d.must(os.Mkdir(dir, 0o700))
+	d.must(durable.MkdirAll(dir, 0o700))
+	said, say, err := os.Pipe()
+	d.must(err)
+	defer said.Close()
 	victim := exec.CommandContext(t.Context(), os.Args[0])
 	victim.Env = append(os.Environ(), victimVariable+"="+name+":"+dir)
-	victim.Stderr = os.Stderr
-	out, err := victim.StdoutPipe()
-	d.must(errors.Join(err, victim.Start()))
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		t.Fatalf("the writer %q has kept nothing", name)
-	}
-	first := lines.Text()
-	read := make(chan struct{})
+	victim.Stdout, victim.Stderr = say, os.Stderr
+	d.must(errors.Join(victim.Start(), say.Close()))
+	begun, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(read)
-		for text := first; ; text = lines.Text() {
-			if n, err := strconv.Atoi(text); err == nil {
-				kept = append(kept, n)
-			} else {
-				t.Errorf("the writer %q said %q", name, text)
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			n, err := strconv.Atoi(lines.Text())
+			if err != nil {
+				t.Errorf("the writer %q said %q", name, lines.Text())
 			}
-			if !lines.Scan() {
-				return
+			if kept = append(kept, n); len(kept) == 1 {
+				close(begun)
 			}
 		}
 	}()
+	select {
+	case <-begun:
+	case <-time.After(patience):
+		t.Fatalf("the writer %q has kept nothing", name)
+	}
 	pause(0, 500*time.Millisecond)
-	d.fail()
-	d.must(victim.Process.Kill())
+	strike(d, victim)
 	<-read
-	_ = victim.Wait() // killed
-	d.repair()
 	return kept
 }
 
