@@ -8,6 +8,7 @@ import (
 
 // communications adds the medication and the messages of all CommunicationRequests in the bundle (EPS-2.23).
 func (t *translation) communications(to *Instructions) {
+	size := 0
 	for _, request := range resources[communicationRequest](t.bundle) {
 		for i := range request.Payload {
 			said := &request.Payload[i]
@@ -18,9 +19,14 @@ func (t *translation) communications(to *Instructions) {
 				continue
 			}
 			for _, entry := range resolve[list](t, said.ContentReference).Entry {
-				if entry.Item.Display != "" {
-					to.Medications = append(to.Medications, t.instruction(entry.Item.Display, "List.entry.item.display"))
+				if entry.Item.Display == "" {
+					continue
 				}
+				if size += len(entry.Item.Display); size > MaxBytes { // lists can be referred to many times
+					t.refuse(invalid("List.entry", "Too many medications."))
+					return
+				}
+				to.Medications = append(to.Medications, t.instruction(entry.Item.Display, "List.entry.item.display"))
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package prescription
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 const (
 	base   = "acute-one-item"
@@ -129,5 +132,17 @@ func TestOrderOfRefusals(t *testing.T) {
 		if got == nil || got.Path != path {
 			t.Errorf("from edit %d on: got %v, want a refusal of %s", i, got, path)
 		}
+	}
+}
+
+// TestListsReferredToOften: a bundle within the limits cannot grow into something far larger.
+func TestListsReferredToOften(t *testing.T) {
+	whole := loadTree(t, "communication-list-and-text")
+	reference := whole.resource(t, "CommunicationRequest")["payload"].([]any)[0]
+	whole.apply(t, edit{"CommunicationRequest.payload", slices.Repeat([]any{reference}, 3000)})
+	whole.apply(t, edit{"List.entry", slices.Repeat([]any{object(t, `{"item": {"display": "Ramipril 5mg capsules"}}`)}, 3000)})
+	_, got := Translate(mustRead(t, whole.source(t)), noon)
+	if want := (&Refusal{InvalidValue, "Too many medications.", "List.entry"}); got == nil || *got != *want {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

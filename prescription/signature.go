@@ -24,6 +24,9 @@ func (s *signatureElement) complete() bool {
 	return len(s.info) > 0 && s.value != "" && len(s.certificates) > 0
 }
 
+// maxElements is how deeply elements may nest. A signature needs five levels.
+const maxElements = 8
+
 var errXML = errors.New("not a signature in XML")
 
 // readSignature reads a signature's data: XML in base64. White space between elements is dropped, so SignedInfo is
@@ -36,7 +39,8 @@ func readSignature(data string) (*signatureElement, error) {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	read := &signatureElement{}
 	var path []string
-	text, leaf := "", false // of the current element; a leaf has no child elements so far
+	var text []byte // of the current element
+	leaf := false   // whether the current element has no child elements so far
 	for {
 		token, err := decoder.Token()
 		switch {
@@ -47,26 +51,26 @@ func readSignature(data string) (*signatureElement, error) {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			if len(path) == 0 && token.Name.Local != "Signature" || token.Name.Space != xmldsig || !isBlank(text) {
+			if len(path) == 0 && token.Name.Local != "Signature" || token.Name.Space != xmldsig || !isBlank(text) || len(path) == maxElements {
 				return nil, errXML
 			}
-			path, text, leaf = append(path, token.Name.Local), "", true
+			path, text, leaf = append(path, token.Name.Local), text[:0], true
 			read.open(path, token.Attr)
 		case xml.CharData:
-			text += string(token)
+			text = append(text, token...)
 		case xml.EndElement:
 			if !leaf && !isBlank(text) {
 				return nil, errXML
 			}
-			read.close(strings.Join(path, "/"), text)
-			path, text, leaf = path[:len(path)-1], "", false
+			read.close(strings.Join(path, "/"), string(text))
+			path, text, leaf = path[:len(path)-1], text[:0], false
 		case xml.Directive:
 			return nil, errXML
 		}
 	}
 }
 
-func isBlank(text string) bool { return strings.TrimSpace(text) == "" }
+func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
 
 // open copies the start tags of SignedInfo and of the elements in it.
 func (s *signatureElement) open(path []string, attributes []xml.Attr) {
@@ -91,10 +95,10 @@ func (s *signatureElement) close(path, text string) {
 	switch {
 	case path == "Signature/SignatureValue" && s.value == "":
 		s.value = strings.Join(strings.Fields(text), "")
-	case path == "Signature/KeyInfo/X509Data/X509Certificate" && !isBlank(text):
+	case path == "Signature/KeyInfo/X509Data/X509Certificate" && strings.TrimSpace(text) != "":
 		s.certificates = append(s.certificates, strings.TrimSpace(text))
 	case path == "Signature/SignedInfo" || strings.HasPrefix(path, "Signature/SignedInfo/"):
-		if !isBlank(text) {
+		if strings.TrimSpace(text) != "" {
 			s.info = append(s.info, escapeText.Replace(text)...)
 		}
 		s.info = append(s.info, "</"+path[strings.LastIndexByte(path, '/')+1:]+">"...)

@@ -286,3 +286,20 @@ func TestVerify(t *testing.T) {
 		t.Errorf("got %q for no bundle, want %q", texts(issues), badFormat)
 	}
 }
+
+// TestHostileSignatures: a signature of any shape is refused in no time.
+func TestHostileSignatures(t *testing.T) {
+	const open = `<Signature xmlns="http://www.w3.org/2000/09/xmldsig#">`
+	for name, document := range map[string]string{
+		"deep":     open + strings.Repeat("<SignedInfo>", 30_000) + strings.Repeat("</SignedInfo>", 30_000) + "</Signature>",
+		"comments": open + "<SignedInfo>" + strings.Repeat("a<!---->", 80_000) + "</SignedInfo></Signature>",
+		"entities": `<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>` + open + "&b;</Signature>",
+	} {
+		whole := loadTree(t, "signed-time-from-provenance")
+		whole.apply(t, edit{"Provenance.signature[0].data", base64.StdEncoding.EncodeToString([]byte(document))})
+		issues := Verify(context.Background(), mustRead(t, whole.source(t)), trusting)
+		if got := texts(issues); !slices.Equal(got, []string{badFormat}) {
+			t.Errorf("%s: got %q, want %q", name, got, badFormat)
+		}
+	}
+}
