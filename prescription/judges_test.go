@@ -65,7 +65,10 @@ func harden(random *rand.Rand, name string, at any) any {
 // hardPrescriptions are prescriptions translated from recorded bundles with hard texts, as many as are wanted.
 func hardPrescriptions(t *testing.T, count int) []*Prescription {
 	t.Helper()
-	const seed = 16
+	seed := uint64(16)
+	if os.Getenv(countVariable) != "" {
+		seed = rand.Uint64() // each batch of a campaign makes others
+	}
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
 	cases := epsCases(t)
@@ -84,10 +87,13 @@ func hardPrescriptions(t *testing.T, count int) []*Prescription {
 	return made
 }
 
-// proofCount is how many bundles are made: a few hundred, or as many as COUNTERSIGN_PRESCRIPTIONS says.
+// countVariable says how many bundles a campaign makes.
+const countVariable = "COUNTERSIGN_PRESCRIPTIONS"
+
+// proofCount is how many bundles are made: a few hundred, or as many as a campaign wants.
 func proofCount(t *testing.T) int {
 	t.Helper()
-	wanted := os.Getenv("COUNTERSIGN_PRESCRIPTIONS")
+	wanted := os.Getenv(countVariable)
 	if wanted == "" {
 		return 300
 	}
