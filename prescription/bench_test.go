@@ -2,25 +2,40 @@ package prescription
 
 import (
 	"testing"
-	"time"
+
+	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// BenchmarkTranslate reads a bundle of one item, translates it and digests it: what $prepare takes.
-func BenchmarkTranslate(b *testing.B) {
-	source := expected{Name: "acute-one-item"}.source(b)
+// BenchmarkPrepare does what $prepare does with a bundle of one item, from JSON to SignedInfo.
+func BenchmarkPrepare(b *testing.B) {
+	source := expected{Name: base}.source(b)
 	b.SetBytes(int64(len(source)))
 	b.ReportAllocs()
-	at := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	for b.Loop() {
 		bundle, err := ReadBundle(source)
 		if err != nil {
 			b.Fatal(err)
 		}
-		p, refusal := Translate(bundle, at)
-		if refusal != nil {
-			b.Fatal(refusal)
+		if _, outcome := Prepare(bundle, MayPrescribe, client.RS256, noon); outcome != nil {
+			b.Fatal(outcome)
 		}
-		_ = p.Fragments()
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "translations/s")
+}
+
+// BenchmarkDisplay250 makes the displays of 250 prescriptions with four items each.
+func BenchmarkDisplay250(b *testing.B) {
+	bundle := mustRead(b, expected{Name: "four-items"}.source(b))
+	prepared, outcome := Prepare(bundle, MayPrescribe, client.RS256, noon)
+	if outcome != nil {
+		b.Fatal(outcome)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 250 {
+			if _, err := Display(prepared.Fragments, prepared.SignedInfo); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
 }

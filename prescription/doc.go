@@ -5,8 +5,8 @@
 //
 //	              ReadBundle                Check, Translate                  Fragments                client.SignedInfo
 //	JSON bundle ─────────────▶ Bundle ───────────────────────▶ Prescription ─────────────▶ fragments ───────────────────▶ payload
-//	                             │                                  ▲                         │
-//	                             │ Complete                         └────── ReadFragments ────┘
+//	                             │                                  ▲                         │                             │
+//	                             │ Complete                         └──────────── Display ────┴─────────────────────────────┘
 //	                             ▼
 //	                     signed JSON bundle ──▶ Verify
 //
@@ -19,9 +19,8 @@
 //	outcome.go, refusal.go    issues in the words of EPS
 //	prepare.go                $prepare as a whole
 //	complete.go, verify.go    the signed bundle; also signature.go
-//	display.go, visible.go    formatting for people
+//	show.go                   what is shown before signing; display.go and visible.go format it
 //
-// A display shows only a Prescription that was read from fragments whose digest was compared, never the bundle. The
-// package gives no advice: it checks no doses, interactions or duplicates. It logs nothing, since everything it handles
+// Display reads fragments only if their digest is the one to be signed, and never sees the bundle. The package gives no advice: it checks no doses, interactions or duplicates. It logs nothing, since everything it handles
 // is about patients. It does no I/O and keeps no state.
 package prescription

@@ -1,7 +1,6 @@
 package prescription
 
 import (
-	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -57,7 +56,7 @@ func Verify(ctx context.Context, b *Bundle, judge Judge) []Issue {
 	if !element.verifies(leaf) {
 		issues = append(issues, invalidIssue(badSignature))
 	}
-	if !element.covers(p) {
+	if !prepares(element.info, p.Fragments()) {
 		issues = append(issues, invalidIssue(otherPrescription))
 	}
 	for _, problem := range judged(judge(ctx, leaf, p.Signed)) {
@@ -81,29 +80,13 @@ func (s *signatureElement) certificate() (leaf *x509.Certificate, problem string
 	return leaf, ""
 }
 
-// algorithm returns the algorithm that SignedInfo names, and whether EPS accepts it.
-func (s *signatureElement) algorithm() (string, bool) {
-	named, _, ok := client.ParseSignedInfo(s.info)
-	return named, ok && (named == client.RS1 || named == client.RS256)
-}
-
 func (s *signatureElement) verifies(leaf *x509.Certificate) bool {
-	algorithm, ok := s.algorithm()
+	algorithm, ok := algorithmOf(s.info)
 	if key, isRSA := leaf.PublicKey.(*rsa.PublicKey); !ok || !isRSA || key.N.BitLen() > certificates.MaxKeyBits {
 		return false
 	}
 	value, err := base64.StdEncoding.DecodeString(s.value)
 	return err == nil && client.VerifyPayload(algorithm, leaf, s.info, value) == nil
-}
-
-// covers reports whether SignedInfo is what $prepare returns for a prescription.
-func (s *signatureElement) covers(p *Prescription) bool {
-	algorithm, ok := s.algorithm()
-	if !ok {
-		return false
-	}
-	info, _, err := client.SignedInfo(algorithm, p.Fragments())
-	return err == nil && bytes.Equal(info, s.info)
 }
 
 // judged returns the texts for the faults that a Judge found, in the order of the contract.

@@ -39,7 +39,7 @@ not shown are not signed. The exit status is 1 if a bundle cannot be prepared.`,
 			case outcome != nil:
 				return refusedBundle(path, outcome)
 			}
-			signed, err := prescription.ReadFragments(prepared.Fragments)
+			signed, err := prescription.Display(prepared.Fragments, prepared.SignedInfo)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
