@@ -73,7 +73,7 @@ faults: ## make N faults of each kind (ONLY=Kill: of one) and look for what is l
 	COUNTERSIGN_CADDY=$(BIN)/caddy FAULTS=$(N) go test -count=1 -v -timeout 0 -run '^Test(?i:$(ONLY))' ./test/faults
 
 proof: ## the long campaigns of test/campaigns (ONLY="kill power-cut": some; COUNT=n: n of each); goes on where it was interrupted
-	@COUNT=$(COUNT) scripts/proof $(ONLY)
+	@MAKEFLAGS= COUNT=$(COUNT) scripts/proof $(ONLY)
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
