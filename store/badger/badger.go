@@ -9,8 +9,8 @@
 //	Claim  ─┘                      └ scan,  stage ┘
 //
 // Each batch sees what the batches before it did, and one whose check fails takes nothing from the others. No
-// caller hears of success before the fsync. The blocks that the fsync covers were written before Badger used them (see
-// live), so that it tells the truth also while a disk fails.
+// caller hears of success before the fsync. The blocks of the log are written with zeros before Badger uses them, so that
+// the fsync can be believed even while a disk fails (see live).
 //
 // Nothing rests on Badger's own deletion: expiry stands in the record and is compared with the clock that was
 // handed in; Badger's time to live only clears away, later. The value log is never used, since a failed write to it

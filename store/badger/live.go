@@ -9,44 +9,45 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// live is the log that Badger is writing to, and makes what Badger writes there durable.
+// live is the log that Badger writes to at present. It prepares the file for what comes next and syncs what was written.
 //
-// Badger maps a log into memory as a sparse file and leaves it to the kernel to find a block for each page. On ext4 the
-// sync that follows can succeed although the block's place in the file is lost (see package durable). So blocks are
-// written with zeros before Badger uses them: a sync then only overwrites what has its place already, which is also
-// faster.
+// Badger maps a log into memory as a sparse file, and the kernel finds a block for each page when it writes the page
+// back. On ext4 a sync can then succeed although the place of that block in the file was never recorded (see package
+// durable). So live writes zeros to the blocks before Badger uses them. A later sync overwrites blocks that have their
+// place already, which is safe and also faster.
 //
 //	0          used       ready           size
 //	├ written ─┼ prepared ┼ sparse ───────┤
 //
-// Only the writer calls it, and only between Badger's commits, when nobody else writes to the file. Zeros go where
-// the file is a hole, or holds zeros: Badger's own contents are never touched.
+// Only the writer calls live, and only between commits, when Badger does not write. Zeros go only where the file has a
+// hole or zeros, so the contents of Badger are never touched.
 //
-// On other systems than Linux a live log does nothing, and Badger syncs by itself.
+// live does this on Linux. Elsewhere it does nothing, and Badger syncs its files itself.
 type live struct {
 	dir    string
-	file   *os.File // nil: does nothing
+	file   *os.File // nil: do nothing
 	number int
 	size   int64
 	used   int64 // Badger has written nothing from here on
-	ready  int64 // blocks before here were durable before Badger used them
+	ready  int64 // blocks before here were on the disk before Badger used them
 }
 
 const (
-	ahead = 2 << 20   // bytes that are prepared while nobody waits
-	step  = 256 << 10 // of them at once: about 1 ms, for which a commit may have to wait after all
-	piece = 1 << 20   // bytes that are prepared at once where a commit waits already: about 2.5 ms
+	ahead = 2 << 20   // bytes to prepare while the writer has nothing else to do
+	step  = 256 << 10 // bytes to prepare at a time then: takes about 1 ms, which may delay a commit
+	piece = 1 << 20   // bytes to prepare at a time when a commit needs them: takes about 2.5 ms
 
-	// fresh is what Badger writes to a log that it makes: the head, and zeros where the first entry will begin.
+	// fresh is what Badger writes to a new log: its head, and zeros where the first entry will begin.
 	fresh = walHead + walNext
 	// walNext is how many zeros Badger writes behind each entry.
 	walNext = 22
-	// marks is at least what one transaction takes in the log beyond what its callers staged: what the store keeps about
-	// itself, the entry that ends it, and the zeros behind it.
+	// marks is an upper bound of what a transaction takes in the log beyond the staged entries: the store's records
+	// about itself, the entry that ends the transaction, and the zeros behind it.
 	marks = 192
 )
 
@@ -63,22 +64,26 @@ func follow(dir string) (*live, error) {
 	for _, path := range paths {
 		number, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), logSuffix))
 		if err != nil {
-			return nil, fmt.Errorf("%s is no log of a store: %w", path, err)
+			return nil, fmt.Errorf("%s does not have the name of a log: %w", path, err)
 		}
 		l.number = max(l.number, number)
 	}
 	if err := l.open(l.number, fresh); err != nil {
 		return nil, err
 	}
-	if err := l.reserve(ahead); err != nil {
+	if err := l.reserve(ahead); err != nil && !errors.Is(err, errUnprepared) {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
 
-// open turns to another log, up to a place to which Badger may have written.
+// open turns to a log to which Badger may have written up to used.
 func (l *live) open(number int, used int64) error {
-	file, err := os.OpenFile(l.path(number), os.O_RDWR, 0)
+	var file *os.File
+	err := insist(func() (err error) {
+		file, err = os.OpenFile(l.path(number), os.O_RDWR, 0)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -86,9 +91,7 @@ func (l *live) open(number int, used int64) error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	if l.file != nil {
-		_ = l.file.Close() // all of it is durable
-	}
+	_ = l.close() // the log before is durable
 	l.file, l.number, l.size, l.used, l.ready = file, number, info.Size(), used, used
 	return nil
 }
@@ -97,7 +100,11 @@ func (l *live) path(number int) string {
 	return filepath.Join(l.dir, fmt.Sprintf("%05d%s", number, logSuffix))
 }
 
-// reserve prepares room for a transaction of so many bytes. With errNoRoom nothing has happened.
+// errUnprepared says that the log could not be prepared, and that nothing else has happened: the disk is full, a quota is
+// used up, or the file system takes no more changes.
+var errUnprepared = errors.New("the log could not be prepared")
+
+// reserve prepares room for a transaction of at most size bytes.
 func (l *live) reserve(size int64) error {
 	for l.file != nil && l.ready < min(l.used+size, l.size) {
 		if err := l.prepare(piece); err != nil {
@@ -107,30 +114,27 @@ func (l *live) reserve(size int64) error {
 	return nil
 }
 
-// isShort says whether less is prepared than should be while nobody waits.
+// isShort says whether prepare has something to do while the writer has not.
 func (l *live) isShort() bool { return l.file != nil && l.ready < min(l.used+ahead, l.size) }
 
-// prepare makes the next blocks, up to a multiple of a size.
+// prepare writes zeros up to the next multiple of size and makes them durable.
 func (l *live) prepare(size int64) error {
 	end, err := l.zero(size)
 	if err == nil {
 		err = syncData(l.file)
 	}
-	if err == nil {
-		err = durable.Witness(l.dir) // what was synced while the disk failed must not be built upon
-	}
 	if err != nil {
 		return err
+	}
+	if err := durable.Witness(l.dir); err != nil { // nothing may rest on a sync that was not true
+		return fmt.Errorf("%w: %w", errUnprepared, err)
 	}
 	l.ready = end
 	return nil
 }
 
-// errNoRoom is a disk, or a share of one, that is full.
-var errNoRoom = errors.New("there is no room to write ahead")
-
-// zero writes zeros up to the next multiple of a size, page by page: written at once they would be one large page to the
-// kernel, which every sync would then write whole.
+// zero writes zeros up to the next multiple of size. It writes page by page, because the kernel would keep a larger write
+// as one large folio, of which every later sync writes the whole.
 func (l *live) zero(size int64) (end int64, err error) {
 	end = min((l.ready/size+1)*size, l.size)
 	if err := isZero(l.file, l.ready, end); err != nil {
@@ -140,7 +144,7 @@ func (l *live) zero(size int64) (end int64, err error) {
 		next := min((at/page+1)*page, end)
 		_, err := l.file.WriteAt(zeros[:next-at], at)
 		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			return 0, fmt.Errorf("%w: %w", errNoRoom, err)
+			return 0, fmt.Errorf("%w: %w", errUnprepared, err)
 		}
 		if err != nil {
 			return 0, err
@@ -154,45 +158,61 @@ const page = 4096
 
 var zeros [page]byte
 
-// sync makes a transaction durable that Badger has just written, of at most so many bytes.
+// sync makes the transaction durable that Badger has just written, of at most size bytes.
 func (l *live) sync(size int64) error {
 	if l.file == nil {
 		return nil
 	}
-	err := l.open(l.number+1, fresh+size)
+	_, err := os.Lstat(l.path(l.number + 1))
+	if errors.Is(err, fs.ErrNotExist) {
+		l.used += size
+		return syncData(l.file)
+	}
 	if err == nil {
-		return l.begin()
+		err = l.open(l.number+1, fresh+size)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err == nil {
+		err = l.begin()
 	}
-	l.used += size
-	return syncData(l.file)
+	return err
 }
 
-// begin makes the first transaction of a log durable. Badger makes a log and writes to it in one go, so nothing could be
-// prepared for that one: its sync has to be seen to be true.
+// begin makes the first transaction of a log durable. Badger makes a log and writes to it in one go, so the blocks of
+// that transaction could not be prepared, and its sync is believed only after SyncDir has found the file system in order.
 func (l *live) begin() error {
-	end, err := l.zero(step)
-	if err != nil && !errors.Is(err, errNoRoom) {
-		return err
+	end, unprepared := l.zero(step)
+	if unprepared != nil && !errors.Is(unprepared, errUnprepared) {
+		return unprepared
 	}
-	full := err != nil
 	if err := syncData(l.file); err != nil {
 		return err
 	}
-	if err := durable.SyncDir(l.dir); err != nil { // with the name of the log
+	if err := insist(func() error { return durable.SyncDir(l.dir) }); err != nil {
 		return err
 	}
-	if !full {
+	if unprepared == nil {
 		l.ready = end
 	}
 	return nil
+}
+
+// insist repeats a call for as long as the process has no file descriptor left, but not for ever. Badger has written by
+// then, so the outcome has to be known.
+func insist(call func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := call()
+		if attempt == 1000 || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return err
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 func (l *live) close() error {
 	if l.file == nil {
 		return nil
 	}
-	return l.file.Close()
+	file := l.file
+	l.file = nil
+	return file.Close()
 }

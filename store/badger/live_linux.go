@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncsItself says that the store syncs its log, and not Badger. On Linux the sync of a file includes what was written to
-// it through memory, whoever mapped it.
+// syncsItself says that the store syncs the log, and Badger does not. On Linux the sync of a file includes what any process
+// has written to its mapped pages.
 const syncsItself = true
 
-// syncData makes the contents of a file durable. It need not make its times so.
+// syncData makes the contents of a file durable, but not necessarily its times.
 func syncData(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -24,14 +24,14 @@ func syncData(f *os.File) error {
 	}
 }
 
-// isZero returns nil if nothing but zeros is in a part of a file. It asks where the next data is, and reads only the page
-// in which the part begins: reading a hole would put it into the kernel's cache as large pages.
+// isZero returns nil if a part of a file holds only zeros. It asks the file system where the next data is, and reads only
+// the page in which the part begins: reading a hole would put it into the page cache as large folios.
 func isZero(f *os.File, from, to int64) error {
 	hole := min((from+page-1)/page*page, to)
 	next, err := unix.Seek(int(f.Fd()), hole, unix.SEEK_DATA)
 	switch {
-	case errors.Is(err, unix.ENXIO): // none
-	case err != nil || next < to: // not a hole, or the file system does not tell
+	case errors.Is(err, unix.ENXIO): // there is none
+	case err != nil || next < to: // there is some, or the file system cannot tell
 		hole = to
 	}
 	b := make([]byte, hole-from)
@@ -39,7 +39,7 @@ func isZero(f *os.File, from, to int64) error {
 		return err
 	}
 	if len(bytes.TrimLeft(b, "\x00")) > 0 {
-		return fmt.Errorf("%s holds something between %d and %d, where nothing should be: not touched", f.Name(), from, to)
+		return fmt.Errorf("%s has data between %d and %d, where it should have none; nothing was changed", f.Name(), from, to)
 	}
 	return nil
 }

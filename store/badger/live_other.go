@@ -4,8 +4,8 @@ package badger
 
 import "os"
 
-// syncsItself is false: whether the sync of a file includes what was written to it through memory is the system's own
-// affair, so Badger syncs what it has mapped.
+// syncsItself is false: on these systems the sync of a file may not include what was written to its mapped pages, so Badger
+// syncs its mappings itself.
 const syncsItself = false
 
 func syncData(f *os.File) error { return f.Sync() }

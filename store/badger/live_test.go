@@ -201,7 +201,7 @@ func TestAheadTouchesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := follow(filepath.Dir(path))
-		if err == nil || !strings.Contains(err.Error(), "not touched") {
+		if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 			t.Errorf("with something at %d: %v", at, err)
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got[:len(theirs)], theirs) {
@@ -229,7 +229,7 @@ func TestSyncFails(t *testing.T) {
 	}
 }
 
-// A disk without room for another piece refuses commits, and takes them again when there is room.
+// A full disk refuses commits that need another piece, and takes them again when there is room.
 func TestNoRoomAhead(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
@@ -266,5 +266,41 @@ func TestNoRoomAhead(t *testing.T) {
 	got, err := s.Get(t.Context(), "a", "b", "c")
 	if err != nil || got[0].Version == 0 || got[1].Version != 0 || got[2].Version == 0 {
 		t.Errorf("got %+v, %v, want a and c", got, err)
+	}
+}
+
+// A process that has used up its file descriptors goes on committing where the log is prepared, refuses what needs more of
+// it, and recovers.
+func TestNoDescriptorsLeft(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	if err := s.Commit(t.Context(), put("a", nil)); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	set := func(soft uint64) {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: soft, Max: limit.Max}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { set(limit.Cur) })
+	set(1)
+	if err := s.Commit(t.Context(), put("b", nil)); err != nil {
+		t.Errorf("a commit into the prepared log: %v", err)
+	}
+	var err error
+	for range 10 { // more than is prepared
+		if err = s.Commit(t.Context(), put("c", make([]byte, store.MaxValue))); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, unix.EMFILE) {
+		t.Errorf("commits beyond the prepared log: %v", err)
+	}
+	set(limit.Cur)
+	if err := s.Commit(t.Context(), put("d", nil)); err != nil {
+		t.Errorf("with descriptors again: %v", err)
 	}
 }

@@ -22,8 +22,8 @@ type migration func(ctx context.Context, db *engine.DB) error
 // records in is the one after the last. A store of a newer one is not opened.
 var migrations []migration
 
-// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory. The steps commit
-// as they like, so Badger syncs for itself meanwhile.
+// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory. The steps use
+// Badger directly, so Badger syncs its files itself meanwhile.
 func (s *Store) migrate(ctx context.Context, schema uint64, o Options) error {
 	if err := s.reopenEngine(ctx, o, tuned(s.dir, s.log).WithSyncWrites(true)); err != nil {
 		return err

@@ -83,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// openEngine opens Badger, and stands ready to sync what it writes unless Badger is to do that.
+// openEngine opens Badger, and prepares its log unless Badger syncs its files itself.
 func (s *Store) openEngine(ctx context.Context, o Options, e engine.Options) error {
 	if o.tune != nil {
 		e = o.tune(e)
@@ -100,7 +100,7 @@ func (s *Store) openEngine(ctx context.Context, o Options, e engine.Options) err
 	if e.SyncWrites || unsynced() {
 		return nil
 	}
-	if err = db.Sync(); err == nil { // also the value log, into which nothing is written
+	if err = db.Sync(); err == nil { // with the value log, to which nothing is ever written
 		s.live, err = follow(s.dir)
 	}
 	if err != nil {

@@ -47,11 +47,11 @@ func (s *Store) write() {
 	}
 }
 
-// prepareAhead prepares the log while nobody waits. A disk without room for that is the next commit's to tell.
+// prepareAhead prepares the log while no request waits. Where that is not possible at present, a commit will say so.
 func (s *Store) prepareAhead() {
 	for len(s.queue) == 0 && s.live.isShort() && s.writable() == nil {
 		err := s.live.prepare(step)
-		if errors.Is(err, errNoRoom) {
+		if errors.Is(err, errUnprepared) {
 			return
 		}
 		if err != nil {
@@ -117,8 +117,8 @@ func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes u
 func (s *Store) commit(txn *engine.Txn, changes uint64, size int64) error {
 	size += marks
 	err := s.live.reserve(size)
-	if errors.Is(err, errNoRoom) {
-		return unavailable("the disk of %s is full: %w", s.dir, err) // and Badger has not been told yet
+	if errors.Is(err, errUnprepared) { // and Badger has been told nothing yet
+		return unavailable("writing to %s: %w", s.dir, err)
 	}
 	if err == nil {
 		err = txn.Set(aboutKey(aboutVersion), binary.BigEndian.AppendUint64(nil, uint64(s.last)))
