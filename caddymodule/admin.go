@@ -40,6 +40,7 @@ const readyTimeout = 2 * time.Second
 //	GET /countersign/deliveries/{id}         one webhook
 //	POST /countersign/deliveries/{id}/replay delivers it again
 //	POST /countersign/deliveries/replay      delivers every dead letter again; ?client=
+//	POST /countersign/webhooks/send          sends a made-up event to a receiver; ?url=&type=&client=&forged=
 //	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
 //	GET /countersign/audit                   the audit log's head, and what the store remembers of it and of other nodes'
@@ -74,6 +75,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "GET /countersign/deliveries/{id}", Handler: ofApp((*App).adminDelivery)},
 		{Pattern: "POST /countersign/deliveries/{id}/replay", Handler: ofApp((*App).adminReplay)},
 		{Pattern: "POST /countersign/deliveries/replay", Handler: ofApp((*App).adminReplayDead)},
+		{Pattern: "POST /countersign/webhooks/send", Handler: ofApp((*App).adminTrial)},
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
 		{Pattern: "GET /countersign/audit", Handler: ofApp((*App).adminAudit)},

@@ -1,12 +1,16 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
+	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
@@ -127,4 +131,48 @@ func (a *App) adminReplayDead(r *http.Request) (int, any) {
 		return http.StatusServiceUnavailable, adminErrorf("%d were replayed before the store did not answer: %v", replayed, err)
 	}
 	return http.StatusOK, adminapi.Replayed{Replayed: replayed}
+}
+
+// adminTrial sends an event to a receiver, once, so that its developer sees a signed webhook without a session. What the
+// outgoing rules refuse a client's webhook is refused here.
+func (a *App) adminTrial(r *http.Request) (int, any) {
+	query := r.URL.Query()
+	options, err := a.Outbound(a.Environment)
+	if err != nil {
+		return http.StatusInternalServerError, adminErrorf("%v", err)
+	}
+	if err := checkWebhook(query.Get("url"), options); err != nil {
+		return http.StatusBadRequest, adminErrorf("url: %v", err)
+	}
+	id, body, err := signing.TrialEvent(query.Get("type"), query.Get("client"), a.now())
+	if err != nil {
+		return http.StatusBadRequest, adminErrorf("type: %v", err)
+	}
+	settings := a.webhookSettings()
+	trial := adminapi.Trial{ID: id, Type: query.Get("type"), Forged: query.Get("forged") == "true", Body: string(body), KeySets: a.webhookKeySets()}
+	if trial.Forged {
+		settings.Sign = forge(settings.Sign)
+	}
+	trial.Attempt = settings.Trial(r.Context(), query.Get("url"), id, body, a.now)
+	a.logger.LogAttrs(r.Context(), slog.LevelInfo, "webhook sent as a trial", slog.String("delivery", id), slog.String("type", trial.Type),
+		slog.Bool("forged", trial.Forged), slog.String("outcome", trial.Attempt.Outcome), slog.Int("status", trial.Attempt.Status))
+	return http.StatusOK, trial
+}
+
+// webhookKeySets are where this gateway's services publish the keys of webhooks.
+func (a *App) webhookKeySets() []string {
+	sets := []string{}
+	for _, site := range a.services {
+		if site.PublicURL != "" {
+			sets = append(sets, site.PublicURL+"/jwks.json")
+		}
+	}
+	return sets
+}
+
+// forge makes signatures that do not hold.
+func forge(sign func(context.Context, []byte) ([]jwks.RingSignature, error)) func(context.Context, []byte) ([]jwks.RingSignature, error) {
+	return func(ctx context.Context, content []byte) ([]jwks.RingSignature, error) {
+		return sign(ctx, append([]byte("forged "), content...))
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,11 +110,17 @@ func (s *sessions) tell(of *session) (store.Op, error) {
 	return tell(of.ID, of.Client, said, of.Reason, happened, now, of.Gone)
 }
 
-func tell(id, to string, said notice, reason string, happened, now, kept time.Time) (store.Op, error) {
-	if reason != "" {
-		words := reasonFor(reason)
-		said.Reason = &client.WebhookReason{Code: words.Code, Text: words.Text}
+// wordsOf is a reason as a webhook tells it; nil for none.
+func wordsOf(reason string) *client.WebhookReason {
+	if reason == "" {
+		return nil
 	}
+	words := reasonFor(reason)
+	return &client.WebhookReason{Code: words.Code, Text: words.Text}
+}
+
+func tell(id, to string, said notice, reason string, happened, now, kept time.Time) (store.Op, error) {
+	said.Reason = wordsOf(reason)
 	content, err := encode(said)
 	if err != nil {
 		return store.Op{}, err
@@ -179,17 +187,40 @@ func (o *Outbox) Body(ctx context.Context, d *webhook.Delivery) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
+	return said.body(d, token)
+}
+
+func (n notice) body(d *webhook.Delivery, token uuid.UUID) ([]byte, error) {
 	body, err := json.Marshal(client.WebhookEvent{
 		ID: d.ID, Type: d.Type, Timestamp: d.At.UTC(),
 		Data: client.WebhookData{
-			Token: token.String(), Status: string(said.Status), Reason: said.Reason,
-			State: strings.TrimPrefix(said.Carried, "state="), Client: d.Client,
+			Token: token.String(), Status: string(n.Status), Reason: n.Reason,
+			State: strings.TrimPrefix(n.Carried, "state="), Client: d.Client,
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the event: %w", err)
 	}
 	return body, nil
+}
+
+// trialReasons are those of the events that TrialEvent makes.
+var trialReasons = map[State]string{StateFailed: reasonSignature, StateCancelled: reasonCancelled, StateExpired: reasonExpired}
+
+// TrialEvent is the body of an event for a receiver to be tried with, of a session that there never was: its token is
+// unknown to every service.
+func TrialEvent(eventType, to string, now time.Time) (id string, body []byte, err error) {
+	for state, name := range eventTypes {
+		if name != eventType {
+			continue
+		}
+		token := uuid.New()
+		said := notice{Carried: "state=trial", Status: state, Reason: wordsOf(trialReasons[state])}
+		id = sessionID(token)
+		body, err = said.body(&webhook.Delivery{ID: id, Type: eventType, Client: to, At: now}, token)
+		return id, body, err
+	}
+	return "", nil, fmt.Errorf("unknown type of event %q: use %v", eventType, slices.Sorted(maps.Values(eventTypes)))
 }
 
 // Interface guards.

@@ -34,3 +34,13 @@ type Delivery struct {
 type Replayed struct {
 	Replayed int `json:"replayed"`
 }
+
+// Trial is the answer of /countersign/webhooks/send: a signed event that was sent to a receiver to try it.
+type Trial struct {
+	ID      string          `json:"id"`      // of the event
+	Type    string          `json:"type"`    // of the event
+	Forged  bool            `json:"forged"`  // its signature was made to fail
+	Body    string          `json:"body"`    // what was sent
+	Attempt webhook.Attempt `json:"attempt"` // how it went
+	KeySets []string        `json:"keySets"` // where the keys are that verify it
+}

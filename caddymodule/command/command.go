@@ -47,6 +47,7 @@ func commands() []func() *cobra.Command {
 		storeCommand,
 		tokenCommand,
 		verifyCommand,
+		webhookCommand,
 		whyCommand,
 	}
 }

@@ -57,6 +57,7 @@ func routed(parsed any) (*openapi3.T, routers.Router, error) {
 	for _, kind := range []string{"application/jwk-set+json", "application/fhir+json"} { // JSON, but the validator goes by names
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.JSONBodyDecoder)
 	}
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
 	doc.Servers = nil // what is judged is below any path
 	router, err := gorillamux.NewRouter(doc)
 	return doc, router, err

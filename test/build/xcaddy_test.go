@@ -20,7 +20,7 @@ const module = "github.com/seed-dd2befc3/countersign"
 
 // What every build has of the command line.
 var commands = []string{
-	"audit", "client", "deliveries", "doctor", "jwks", "keygen", "onboard", "sessions", "sign", "store", "token", "verify", "why",
+	"audit", "client", "deliveries", "doctor", "jwks", "keygen", "onboard", "sessions", "sign", "store", "token", "verify", "webhook", "why",
 }
 
 // What the default build has, and what only a build with the plugins mock, postgres and pkcs11 has.
