@@ -106,6 +106,7 @@ func (z *Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 	if !z.authorizer.Answers(r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
+	z.Environment.strictTransport(w, z.PublicURL)
 	return intake.Serve(w, r, z.authorizer)
 }
 

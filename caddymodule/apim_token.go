@@ -98,6 +98,7 @@ func tokenBase(publicURL string, r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	t.Environment.strictTransport(w, t.PublicURL)
 	return intake.Serve(w, r, t.service)
 }
 

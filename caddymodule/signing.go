@@ -215,6 +215,7 @@ func (s *SigningService) baseURL(r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	s.Environment.strictTransport(w, s.PublicURL)
 	return intake.Serve(w, r, s.service)
 }
 
