@@ -61,6 +61,7 @@ type App struct {
 	RefusalRate int `json:"refusal_rate,omitempty"`
 
 	life     context.Context // ends with this configuration
+	config   caddy.Context   // the same, to Caddy
 	logger   *slog.Logger
 	engine   Engine
 	store    pool.Share[*openStore]
@@ -81,6 +82,7 @@ type App struct {
 	servers  func() []string // of this configuration, that have full duplex on
 	needed   bool            // whether any handler keeps sessions
 	starts   []func(context.Context)
+	spans    func() // ends the cleaning of spans
 	now      func() time.Time
 	quotas   *signing.Quotas           // that all sites share
 	approved map[string]signing.Client // every client that is not revoked
@@ -103,7 +105,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision makes everything that needs no I/O but reading clients' key files: no store is opened and nothing is
 // fetched, since `caddy validate` provisions too, beside a running server.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.life, a.logger, a.now, a.vault = ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
+	a.life, a.config, a.logger, a.now, a.vault = ctx, ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
 	a.quotas = signing.NewQuotas(lazyStore{a}, a.now)
 	if err := a.Environment.Check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
@@ -215,6 +217,11 @@ func (a *App) Validate() error {
 // Start opens the store, if a handler keeps anything in it, and fetches clients' key sets in the background. An
 // address that cannot be reached does not stop the gateway from starting.
 func (a *App) Start() error {
+	end, err := a.cleanSpans()
+	if err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
+	a.spans = end
 	if a.needed {
 		open, err := a.openStore()
 		if err != nil {
@@ -248,6 +255,9 @@ func (a *App) Stop() error {
 // Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
 // the running configuration's.
 func (a *App) Cleanup() error {
+	if a.spans != nil {
+		a.spans()
+	}
 	running.remove(a)
 	a.dropWebhooks()
 	a.dropAudit()

@@ -8,7 +8,8 @@
 //	clients.go          what is configured of a client system
 //	stores.go           the engines a store can be: memory, badger
 //	openstore.go        the open store, with its running jobs and the delivery of webhooks (webhooks*.go)
-//	timedstore.go       … measures each call of it, with a span for each (tracing.go)
+//	timedstore.go       … measures each call of it, with a span for each
+//	tracing.go          our spans, and Caddy's without the tokens in their addresses
 //	keysets.go          the key sets that were fetched, and the rules for outgoing requests
 //	vault.go            Caddy's storage, for keys
 //	openid*.go          the providers that people sign in at
@@ -37,6 +38,7 @@
 // These stay beside the app, since they are made of its registries of clients and keys. The packages below know of it only
 // what is exported:
 //
+//	logs      the encoder countersign for Caddy's logs
 //	bars      the directives bars_proxy and bars_receiver
 //	sender    the directive apim_sender: an application's own tokens and headers
 //	command   the command line, caddy countersign
@@ -48,3 +50,5 @@
 // Opt-in modules are packages below as well, each one more --with of a build, so that a gateway carries what it uses: mock
 // adds the mock smartcard agent and the demo client system, postgres the store of several gateways, pkcs11 real cards.
 package caddymodule
+
+import _ "github.com/seed-dd2befc3/countersign/caddymodule/logs" // registers the encoder, which every build has

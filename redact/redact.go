@@ -1,0 +1,231 @@
+// Package redact takes secrets and people out of what a gateway writes down about requests: out of addresses, header
+// fields and texts, for access logs, error logs and traces.
+//
+// It does not look for known secrets, for it knows none. An address keeps its path, but for segments that can be a
+// token, a code or a person's number, and the names of its parameters; their values go, but for a few that are words
+// of a protocol. A header field goes whole if its name says that it holds a secret.
+//
+// A hidden UUID is written as "…" and the first half of its SHA-256, which is how the gateway's own log names a session:
+// lines about one session can still be found together.
+package redact
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// hidden stands for what was taken out.
+const hidden = "…"
+
+// whole stands for a header field, in Caddy's own word.
+const whole = "REDACTED"
+
+// URI returns a request's target, or an absolute address, without secrets.
+func URI(address string) string {
+	rest, fragment, hasFragment := strings.Cut(address, "#")
+	path, query, hasQuery := strings.Cut(rest, "?")
+	var out strings.Builder
+	if scheme := absolute.FindString(path); scheme != "" {
+		host, after, hasPath := strings.Cut(path[len(scheme):], "/")
+		out.WriteString(scheme + authority(host))
+		if path = after; hasPath {
+			path = "/" + path
+		}
+	}
+	out.WriteString(Path(path))
+	if hasQuery {
+		out.WriteString("?" + Query(query))
+	}
+	if hasFragment {
+		out.WriteString("#")
+		if fragment != "" {
+			out.WriteString(hidden)
+		}
+	}
+	return out.String()
+}
+
+var absolute = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+
+// authority hides a user and a password before a host.
+func authority(host string) string {
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		return hidden + host[at:]
+	}
+	if named := isUUID(host); named != "" {
+		return named
+	}
+	return host
+}
+
+// Path returns a path without the segments that can be a secret or a person.
+func Path(path string) string {
+	if len(path) < shortest {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		after := ""
+		if i > 0 {
+			after = segments[i-1]
+		}
+		segments[i] = pathSegment(segment, after)
+	}
+	return strings.Join(segments, "/")
+}
+
+// shortest is the length below which nothing is taken for a secret: that of an NHS number.
+const shortest = 10
+
+var (
+	numbers = regexp.MustCompile(`^[0-9]{10,12}$`)            // of a patient or a user
+	opaque  = regexp.MustCompile(`^[A-Za-z0-9_=+.~%-]{20,}$`) // as a token, a code or a JWT is
+	words   = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
+)
+
+func pathSegment(segment, after string) string {
+	plain, err := url.PathUnescape(segment)
+	if err != nil {
+		plain = segment
+	}
+	switch {
+	case plain == "":
+		return segment
+	case isUUID(plain) != "":
+		return isUUID(plain)
+	case after == "signatureresponse", numbers.MatchString(plain):
+		return hidden
+	case opaque.MatchString(plain) && strings.ContainsAny(plain, "0123456789") && !isName(plain):
+		return hidden
+	}
+	return segment
+}
+
+// isName says whether a text is made of words, as the names of files and versions are: no part between dashes, dots and
+// underscores mixes letters and digits in a long row.
+func isName(text string) bool {
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("-._", r) }) {
+		if len(part) >= 8 && strings.ContainsAny(part, "0123456789") || len(part) > 24 {
+			return false
+		}
+	}
+	return true
+}
+
+// isUUID is what stands for a UUID, or for the base64 of one; "" for anything else.
+func isUUID(text string) string {
+	if decoded, err := base64.StdEncoding.DecodeString(text); err == nil && len(decoded) == 36 {
+		text = string(decoded)
+	}
+	token, err := uuid.Parse(text)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(token.String()))
+	return hidden + hex.EncodeToString(sum[:16])
+}
+
+// kept are parameters whose values are words of a protocol, or names that the gateway's own log has too.
+var kept = map[string]*regexp.Regexp{
+	"mock": protocol, "error": protocol, "response_type": protocol, "grant_type": protocol, "id": sessions, "session": sessions,
+}
+
+var (
+	protocol = regexp.MustCompile(`^[a-z_]{1,40}$`)
+	sessions = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// Query returns a query with the names of its parameters, and without their values.
+func Query(query string) string {
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, value, hasValue := strings.Cut(pair, "=")
+		if !words.MatchString(name) || opaque.MatchString(name) && strings.ContainsAny(name, "0123456789") {
+			name = hidden
+		}
+		if pairs[i] = name; hasValue {
+			pairs[i] += "=" + parameter(name, value)
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+func parameter(name, value string) string {
+	if pattern, known := kept[name]; value == "" || known && pattern.MatchString(value) {
+		return value
+	}
+	if plain, err := url.QueryUnescape(value); err == nil && isUUID(plain) != "" {
+		return isUUID(plain)
+	}
+	return hidden
+}
+
+// Words in the name of a header field that holds a secret or names a person.
+var secretWords = []string{
+	"auth", "cookie", "token", "key", "secret", "csrf", "xsrf", "session", "password", "passwd", "credential", "signature", "jwt", "assertion", "user",
+}
+
+// Fields with such a word that hold neither.
+var harmless = map[string]bool{
+	"www-authenticate": true, "proxy-authenticate": true, "user-agent": true, "x-csrf-protection": true,
+	"nhsd-end-user-organisation": true, "nhsd-end-user-organisation-ods": true, "idempotency-key": true, "upgrade-insecure-requests": true,
+	"sec-fetch-user": true,
+}
+
+// Header returns the value of a header field as it may be written down.
+func Header(name, value string) string {
+	lower := strings.ToLower(name)
+	switch {
+	case harmless[lower]:
+		return Text(value)
+	case lower == "location", lower == "content-location", strings.HasPrefix(lower, "referer"), strings.HasSuffix(lower, "-uri"), strings.HasSuffix(lower, "-url"):
+		return URI(value)
+	}
+	for _, word := range secretWords {
+		if strings.Contains(lower, word) {
+			return whole
+		}
+	}
+	return Text(value)
+}
+
+// secretNames are parameters of forms and members of JSON that hold secrets.
+const secretNames = `(?:access_|refresh_|id_|subject_)?token|code|state|nonce|client_secret|secret|(?:client_)?assertion|code_verifier|password|api_?key`
+
+var (
+	jwts    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*`)
+	schemes = regexp.MustCompile(`(?i)\b(bearer|basic|digest|dpop) +[A-Za-z0-9+/=._~-]{8,}`)
+	targets = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+|/[^\s"'<>?#]*[?#][^\s"'<>]*|/?(?:[\w.-]*/)*signatureresponse/[^\s"'<>]+`)
+	forms   = regexp.MustCompile(`(?i)\b(` + secretNames + `)=[^&\s"'<>]+`)
+	members = regexp.MustCompile(`(?i)("(?:` + secretNames + `)"\s*:\s*)"(?:[^"\\]|\\.)*"`)
+)
+
+// Text returns any text without the secrets that can be told from their form: JWTs, credentials of an Authorization
+// field, the parameters of addresses and forms, the members of JSON objects.
+func Text(text string) string {
+	if len(text) < shortest {
+		return text
+	}
+	if strings.Contains(text, "://") || strings.ContainsAny(text, "?#") || strings.Contains(text, "signatureresponse/") {
+		text = targets.ReplaceAllStringFunc(text, URI)
+	}
+	if strings.Contains(text, "eyJ") {
+		text = jwts.ReplaceAllString(text, hidden)
+	}
+	if strings.ContainsRune(text, ' ') {
+		text = schemes.ReplaceAllString(text, "$1 "+hidden)
+	}
+	if strings.ContainsRune(text, '=') {
+		text = forms.ReplaceAllString(text, "$1="+hidden)
+	}
+	if strings.ContainsRune(text, ':') && strings.ContainsRune(text, '"') {
+		text = members.ReplaceAllString(text, `$1"`+hidden+`"`)
+	}
+	return text
+}
