@@ -196,7 +196,7 @@ func Header(name, value string) string {
 }
 
 // secretNames are parameters of forms and members of JSON that hold secrets.
-const secretNames = `(?:access_|refresh_|id_|subject_)?token|code|state|nonce|client_secret|secret|(?:client_)?assertion|code_verifier|password|api_?key`
+const secretNames = `(?:access_|refresh_|id_|subject_)?token|code|state|nonce|client_secret|secret|status_key|(?:client_)?assertion|code_verifier|password|api_?key`
 
 var (
 	jwts    = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)*`)

@@ -67,6 +67,9 @@ type world struct {
 	store    string
 	signs    string // lines of signing_service
 	callback string // of acme, after signing
+	global   string // more global options
+	site     string // more directives of the gateway's site
+	options  []gateway.Option
 }
 
 // newWorld starts the provider and the gateway. A change alters what the gateway is configured with.
@@ -84,7 +87,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	for _, c := range change {
 		c(w)
 	}
-	w.Gateway = gateway.Start(t, w.caddyfile())
+	w.Gateway = gateway.Start(t, w.caddyfile(), w.options...)
 	w.startProvider(port)
 	w.MustNotLog(alice, bob, carol, dave, secret, ownSecret)
 	return w
@@ -136,7 +139,7 @@ func (w *world) signing() string { return w.URL("GATEWAY", "/signing-service") }
 func (w *world) caddyfile() string {
 	client := "key acme-1 " + w.key.Public + "\n\t\t\tcallback " + w.callback + "\n\t\t\t"
 	return fmt.Sprintf(`{
-`+gateway.Options+`	countersign {
+`+gateway.Options+`%[11]s	countersign {
 		environment int
 		store %[1]s
 		openid %[2]s {
@@ -185,7 +188,7 @@ func (w *world) caddyfile() string {
 }
 
 http://localhost:{$PORT_GATEWAY} {
-	handle_path /oauth2/* {
+%[12]s	handle_path /oauth2/* {
 		apim_authorize {
 			public_url http://localhost:{$PORT_GATEWAY}/oauth2
 		}
@@ -219,7 +222,7 @@ https://localhost:{$PORT_AGENT} {
 		allow_client gateway.countersign.internal
 	}
 }
-`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope, w.signs)
+`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope, w.signs, w.global, w.site)
 }
 
 // answer is what came back.
