@@ -63,6 +63,15 @@ func (l *Log) ready(at time.Time) error {
 	return l.put(at, own...)
 }
 
+// add puts an entry where the log is ready for it.
+func (l *Log) add(e Entry) error {
+	at := l.Now()
+	if err := l.ready(at); err != nil {
+		return err
+	}
+	return l.put(at, e)
+}
+
 // put chains entries to the log and makes them durable. When that fails, what was written of them is taken off
 // again, so that the chain stays whole; when even that fails, every later call fails.
 func (l *Log) put(at time.Time, entries ...Entry) error {

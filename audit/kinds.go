@@ -14,12 +14,16 @@ const (
 	kindRecovered = "recovered" // a torn last line, never acknowledged, was taken off at start
 
 	kindInterrupted = "interrupted" // for a time no entry could be written
+	kindRemoved     = "removed"     // files are about to be removed
+	kindHold        = "hold"        // nothing is removed from now on
+	kindReleased    = "released"    // the hold has ended
 )
 
 // Kinds of entries that package keeper writes.
 const (
 	KindMissing = "missing" // a log that is remembered is not there
 	KindRetired = "retired" // an operator has said that it will not come back
+	KindHanded  = "handed"  // an operator has said that a head is kept outside
 )
 
 // naming is the data of a kindLog.

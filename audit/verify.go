@@ -18,17 +18,28 @@ type Evidence struct {
 type Report struct {
 	Node     string    `json:"node,omitempty"` // the log's name; logs of older versions have none
 	Entries  uint64    `json:"entries"`
-	Heads    int       `json:"heads"`             // signed heads, all of them verified
-	Head     *Head     `json:"head,omitempty"`    // the last one
-	Unsigned int       `json:"unsigned"`          // entries behind the last head, which could be cut off unseen
-	Late     int       `json:"late,omitempty"`    // heads that came later than promised; the log says why
-	Torn     int       `json:"torn,omitempty"`    // bytes of a torn last line, which was never acknowledged
-	First    time.Time `json:"first,omitzero"`    // time of the first entry
-	Last     time.Time `json:"last,omitzero"`     // time of the last
-	KIDs     []string  `json:"kids"`              // of the keys that signed heads
-	Trusted  bool      `json:"trusted"`           // keys from outside the log were given
-	Vouched  []string  `json:"vouched,omitempty"` // of the kids, those that the given keys vouch for in the log
-	Unknown  []string  `json:"unknown,omitempty"` // of the kids, those that they do not
+	Heads    int       `json:"heads"`              // signed heads, all of them verified
+	Head     *Head     `json:"head,omitempty"`     // the last one
+	Unsigned int       `json:"unsigned"`           // entries behind the last head, which could be cut off unseen
+	From     uint64    `json:"from"`               // number of the first entry; above 1 where files were removed
+	Removals []Removal `json:"removals,omitempty"` // what the log says of that
+	Late     int       `json:"late,omitempty"`     // heads that came later than promised; the log says why
+	Torn     int       `json:"torn,omitempty"`     // bytes of a torn last line, which was never acknowledged
+	First    time.Time `json:"first,omitzero"`     // time of the first entry
+	Last     time.Time `json:"last,omitzero"`      // time of the last
+	KIDs     []string  `json:"kids"`               // of the keys that signed heads
+	Trusted  bool      `json:"trusted"`            // keys from outside the log were given
+	Vouched  []string  `json:"vouched,omitempty"`  // of the kids, those that the given keys vouch for in the log
+	Unknown  []string  `json:"unknown,omitempty"`  // of the kids, those that they do not
+}
+
+// Removal is the record of files that were removed.
+type Removal struct {
+	Entry   uint64    `json:"entry"` // number of the record
+	Time    time.Time `json:"time"`
+	Through uint64    `json:"through"` // number of the last entry that was removed
+
+	files []File
 }
 
 // Verify reads a whole log and checks every hash, every link, every head, that heads stand where they are promised, and
@@ -80,8 +91,8 @@ func (v *verifier) expect(of Evidence) error {
 
 func (v *verifier) entry(e Entry) error {
 	v.report.Entries++
-	if v.report.First.IsZero() {
-		v.report.First = e.Time
+	if v.report.Entries == 1 {
+		v.report.First, v.report.From = e.Time, e.Seq
 	}
 	v.report.Last = e.Time
 	var err error
@@ -92,6 +103,8 @@ func (v *verifier) entry(e Entry) error {
 		err = v.ring.introduce(e.Data)
 	case kindLog:
 		err = v.named(e)
+	case kindRemoved:
+		err = v.removed(e)
 	}
 	if e.Kind == kindHead {
 		v.unsigned = 0
@@ -117,6 +130,19 @@ func (v *verifier) named(e Entry) error {
 		return errors.New("this entry belongs to another log than those before it")
 	}
 	v.log, v.report.Node, v.names[name.Node] = name.Log, name.Node, true
+	return nil
+}
+
+func (v *verifier) removed(e Entry) error {
+	var record removal
+	if err := json.Unmarshal(e.Data, &record); err != nil {
+		return err
+	}
+	if len(record.Files) == 0 {
+		return errors.New("this record of a removal names no file")
+	}
+	through := record.Files[len(record.Files)-1].Last
+	v.report.Removals = append(v.report.Removals, Removal{Entry: e.Seq, Time: e.Time, Through: through, files: record.Files})
 	return nil
 }
 
@@ -154,8 +180,8 @@ func (v *verifier) finish(found origin, of Evidence) error {
 	if err := v.tail(); err != nil {
 		return err
 	}
-	if found.before.Seq > 0 {
-		return fmt.Errorf("the entries up to %d are missing, and no signed record says that they were removed", found.before.Seq)
+	if before := found.before; before.Seq > 0 && v.removal(before.Seq, before.Hash) == nil {
+		return fmt.Errorf("the entries up to %d are missing, and no signed record says that they were removed", before.Seq)
 	}
 	return v.contained(of.Heads)
 }
@@ -177,9 +203,33 @@ func (v *verifier) contained(heads []Position) error {
 		switch {
 		case kept.Node != "" && !v.names[kept.Node]:
 			return fmt.Errorf("the head %s is of the log of node %s; this is that of %s", kept, kept.Node, orElse(v.report.Node, "a node without a name"))
+		case kept.Number < v.report.From && v.removal(kept.Number, kept.Hash) == nil:
+			return fmt.Errorf("the head %s stands before entry %d, with which the log begins since earlier files were removed%s; hold it to a copy of those",
+				kept, v.report.From, v.lastRemoval())
 		case kept.Number > v.last.Seq:
 			return fmt.Errorf("the log ends at entry %d, before the head %s: it was cut back, or is another log", v.last.Seq, kept)
 		}
 	}
 	return nil
+}
+
+// removal is the signed record of a removal after which the log began behind this entry, or nil.
+func (v *verifier) removal(through uint64, hash string) *Removal {
+	for i := range v.report.Removals {
+		record := &v.report.Removals[i]
+		for _, file := range record.files {
+			if file.Last == through && file.Hash == hash && record.Entry < v.report.Head.Number {
+				return record
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) lastRemoval() string {
+	if len(v.report.Removals) == 0 {
+		return ""
+	}
+	last := v.report.Removals[len(v.report.Removals)-1]
+	return fmt.Sprintf(", as entry %d of %s says", last.Entry, last.Time.Format(time.RFC3339))
 }

@@ -45,6 +45,9 @@ const readyTimeout = 2 * time.Second
 //	GET /countersign/refusals/{request id}   those of one request id or correlation id
 //	GET /countersign/audit                   the audit log's head, and what the store remembers of it and of other nodes'
 //	POST /countersign/audit/{node}/retire    a node's log will not come back
+//	POST /countersign/audit/handed           ?head=&to= a head is kept outside
+//	POST /countersign/audit/hold             ?reason= no file of the audit log is removed from now on
+//	POST /countersign/audit/release          … until now
 //	POST /countersign/backup                 a backup of the store (see package backup), as a stream
 //	GET /countersign/openapi.json            all of this, for programs (see package adminapi/openapi)
 type Admin struct{}
@@ -79,7 +82,10 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
 		{Pattern: "GET /countersign/audit", Handler: ofApp((*App).adminAudit)},
-		{Pattern: "POST /countersign/audit/{node}/retire", Handler: ofApp((*App).adminRetire)},
+		{Pattern: "POST /countersign/audit/{node}/retire", Handler: ofApp(adminAudits(auditRetire))},
+		{Pattern: "POST /countersign/audit/handed", Handler: ofApp(adminAudits(auditHanded))},
+		{Pattern: "POST /countersign/audit/hold", Handler: ofApp(adminAudits(auditHold))},
+		{Pattern: "POST /countersign/audit/release", Handler: ofApp(adminAudits(auditRelease))},
 		{Pattern: "POST /countersign/backup", Handler: caddy.AdminHandlerFunc(adminBackup)},
 		{Pattern: "GET /countersign" + description.Path, Handler: caddy.AdminHandlerFunc(adminDescription)},
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/seed-dd2befc3/countersign/audit"
@@ -30,6 +31,16 @@ func (a *App) auditStatus() *adminapi.Audit {
 	for _, n := range found.Nodes {
 		status.Nodes = append(status.Nodes, adminapi.AuditNode{Node: n.Node, Head: auditHead(n.Head), Seen: n.Seen, Retired: n.Retired})
 	}
+	status.Due, status.Waiting, status.KeepError = found.Due, found.Waiting, found.Retention.Error
+	if found.Keep > 0 {
+		status.Keep = found.Keep.String()
+	}
+	if h := found.Handed; h != nil {
+		status.Handed = &adminapi.AuditHanded{AuditHead: adminapi.AuditHead{Number: h.Number, Hash: h.Hash, Time: h.Time}, To: h.To}
+	}
+	if h := found.Hold; h != nil {
+		status.Hold = &adminapi.AuditHold{Since: h.Since, Reason: h.Reason}
+	}
 	return status
 }
 
@@ -49,20 +60,60 @@ func (a *App) adminAudit(*http.Request) (int, any) {
 	return noAudit()
 }
 
-// adminRetire ends the log of a node that will not come back.
-func (a *App) adminRetire(r *http.Request) (int, any) {
-	open, held := a.auditLog.Held()
-	if !held {
-		return noAudit()
+// adminAudits makes a handler of something that an operator says of the log. The answer is how the log is then.
+func adminAudits(do func(log *openAudit, r *http.Request) error) func(*App, *http.Request) (int, any) {
+	return func(a *App, r *http.Request) (int, any) {
+		open, held := a.auditLog.Held()
+		if !held {
+			return noAudit()
+		}
+		err := do(open, r)
+		switch {
+		case errors.Is(err, keeper.ErrNotRemembered):
+			return http.StatusNotFound, adminErrorf("%v", err)
+		case errors.Is(err, keeper.ErrPresent), errors.Is(err, keeper.ErrNotContained):
+			return http.StatusConflict, adminErrorf("%v", err)
+		case errors.Is(err, errSaid):
+			return http.StatusBadRequest, adminErrorf("%v", err)
+		case err != nil:
+			return http.StatusServiceUnavailable, adminErrorf("%v", err)
+		}
+		return http.StatusOK, a.auditStatus()
 	}
-	err := open.Retire(r.Context(), r.PathValue("node"))
-	switch {
-	case errors.Is(err, keeper.ErrNotRemembered):
-		return http.StatusNotFound, adminErrorf("%v", err)
-	case errors.Is(err, keeper.ErrPresent):
-		return http.StatusConflict, adminErrorf("%v", err)
-	case err != nil:
-		return http.StatusServiceUnavailable, adminErrorf("%v", err)
-	}
-	return http.StatusOK, a.auditStatus()
 }
+
+// errSaid is what an operator said that cannot be meant.
+var errSaid = errors.New("the request cannot be meant")
+
+// auditRetire ends the log of a node that will not come back.
+func auditRetire(log *openAudit, r *http.Request) error {
+	return log.Retire(r.Context(), r.PathValue("node"))
+}
+
+// auditHanded is an operator's word that a head is kept outside.
+func auditHanded(log *openAudit, r *http.Request) error {
+	head, err := audit.ParsePosition(r.URL.Query().Get("head"))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSaid, err)
+	}
+	to := r.URL.Query().Get("to")
+	if to == "" || len(to) > maxWord {
+		return fmt.Errorf("%w: say in to where the head is kept, in up to %d bytes", errSaid, maxWord)
+	}
+	return log.Acknowledge(r.Context(), head, to)
+}
+
+// maxWord bounds what an operator says for the record.
+const maxWord = 500
+
+// auditHold keeps all files from being removed.
+func auditHold(log *openAudit, r *http.Request) error {
+	reason := r.URL.Query().Get("reason")
+	if reason == "" || len(reason) > maxWord {
+		return fmt.Errorf("%w: say the reason of the hold, in up to %d bytes", errSaid, maxWord)
+	}
+	return log.Hold(r.Context(), reason)
+}
+
+// auditRelease ends a hold.
+func auditRelease(log *openAudit, r *http.Request) error { return log.Release(r.Context()) }

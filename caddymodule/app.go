@@ -116,7 +116,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionClients(); err != nil {
 		return err
 	}
-	if _, err := a.Audit.node(); err != nil {
+	if err := a.Audit.check(a.Environment); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
 	if err := a.provisionOpenID(); err != nil {

@@ -26,6 +26,7 @@ func init() {
 //		audit {
 //			dir  <path>
 //			node <name>
+//			keep <duration>
 //			optional
 //			off
 //		}

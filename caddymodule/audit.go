@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -13,9 +14,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 	"github.com/seed-dd2befc3/countersign/audit/keeper"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
 // Audit says where the record of each batch is kept: who asked, who signed, what, with which certificate, and with
@@ -26,6 +29,9 @@ type Audit struct {
 	// Node is the log's name, which no other gateway's log has. Default: the name that the log was begun with, which is the
 	// machine's. Placeholders such as {env.NODE} are resolved.
 	Node string `json:"node,omitempty"`
+	// Keep is how long entries are kept. Whole files are removed, the oldest first, behind a signed record of them, and only
+	// up to a head that was handed outside. Default: for ever.
+	Keep caddy.Duration `json:"keep,omitempty"`
 	// Optional releases signatures and tokens also when their record cannot be written. Default: they are refused.
 	Optional bool `json:"optional,omitempty"`
 	// Off keeps no record.
@@ -35,7 +41,7 @@ type Audit struct {
 // parse reads the option audit of countersign.
 func (a *Audit) parse(d *caddyfile.Dispenser) error {
 	return parse.Options{
-		"dir": parse.One(&a.Dir), "node": parse.One(&a.Node), "optional": parse.Flag(&a.Optional), "off": parse.Flag(&a.Off),
+		"dir": parse.One(&a.Dir), "node": parse.One(&a.Node), "keep": parse.Duration(&a.Keep), "optional": parse.Flag(&a.Optional), "off": parse.Flag(&a.Off),
 	}.Block(d, "audit")
 }
 
@@ -50,6 +56,23 @@ func (a *Audit) Path() (string, error) {
 	}
 	return filepath.Abs(path)
 }
+
+// check refuses what cannot be meant, and in production a keep under two years.
+func (a *Audit) check(e Environment) error {
+	if _, err := a.node(); err != nil {
+		return err
+	}
+	switch keep := time.Duration(a.Keep); {
+	case keep != 0 && keep < 24*time.Hour:
+		return fmt.Errorf("audit keep %s is under a day; make it longer, or leave it out to keep everything", keep)
+	case e == Production && keep != 0 && keep < auditKeepLeast:
+		return fmt.Errorf("audit keep %s is under two years, which production refuses; make it longer, or leave it out to keep everything", keep)
+	}
+	return nil
+}
+
+// auditKeepLeast is what production keeps at the least: two years.
+const auditKeepLeast = 2 * 365 * 24 * time.Hour
 
 // node is the log's configured name without placeholders; empty: the log keeps the one that it has.
 func (a *Audit) node() (string, error) {
@@ -126,7 +149,8 @@ func (a *App) auditSettings() keeper.Settings {
 	shared, is := a.engine.(interface{ Shared() bool })
 	node, _ := a.Audit.node() // Provision has checked it
 	return keeper.Settings{
-		Signer: AuditSigner{a.ring}, Store: lazyStore{a}, Shared: is && shared.Shared(), Node: node, Logger: a.logger,
+		Signer: AuditSigner{a.ring}, Store: lazyStore{a}, Shared: is && shared.Shared(), Node: node,
+		Keep: time.Duration(a.Audit.Keep), Logger: a.logger,
 	}
 }
 
@@ -134,6 +158,15 @@ func (a *App) auditSettings() keeper.Settings {
 func (a *App) dropAudit() {
 	if open, held := a.auditLog.Held(); held {
 		open.Drop(a)
+	}
+}
+
+// handOutside notes that a client has taken a webhook, and with it a position of a node's log.
+func (a *App) handOutside(d *webhook.Delivery) {
+	if at := signing.AuditEntryOf(d); at != nil {
+		if open, held := a.auditLog.Held(); held {
+			open.HandOutside(audit.Position{Node: at.Node, Number: at.Number, Hash: at.Hash}, "client "+d.Client+", by webhook "+d.ID)
+		}
 	}
 }
 
@@ -176,19 +209,20 @@ func (a *App) auditErr() error {
 
 // Record implements oauth.Auditor.
 func (t tokenAuditor) Record(ctx context.Context, record oauth.AuditRecord) error {
-	return t.app.record(ctx, AuditToken, record)
+	_, err := t.app.record(ctx, AuditToken, record)
+	return err
 }
 
 // Record implements signing.Auditor.
-func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) error {
-	return s.app.record(ctx, AuditBatch, record)
+func (s signingAuditor) Record(ctx context.Context, record signing.AuditRecord) (client.AuditEntry, error) {
+	at, err := s.app.record(ctx, AuditBatch, record)
+	return client.AuditEntry{Node: at.Node, Number: at.Number, Hash: at.Hash}, err
 }
 
-func (a *App) record(ctx context.Context, kind string, record any) error {
+func (a *App) record(ctx context.Context, kind string, record any) (audit.Position, error) {
 	log, err := a.acquireAudit() //nolint:contextcheck // its writer outlives the call
 	if err != nil {
-		return err
+		return audit.Position{}, err
 	}
-	_, err = log.Append(ctx, kind, record)
-	return err
+	return log.Append(ctx, kind, record)
 }

@@ -29,6 +29,7 @@ func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expi
 		found.add(err, "The session store refuses reads or writes")
 	}
 	found.audited(status.Audit)
+	found.kept(status.Audit)
 	for _, service := range status.Services {
 		for _, name := range slices.Sorted(maps.Keys(service.Checks)) {
 			if agent, is := strings.CutPrefix(name, agentCheck); is && service.Checks[name].Status != passing {
@@ -62,6 +63,19 @@ func (l *problemList) audited(log *adminapi.Audit) {
 	for _, m := range log.Missing {
 		l.add(fmt.Sprintf("the last head that is remembered is %d:%s of %s", m.Head.Number, m.Head.Hash, m.Head.Time.UTC().Format(time.RFC3339)),
 			"The audit log of node %s is not as it is remembered: %s", m.Node, m.What)
+	}
+}
+
+// kept adds what keeps files of the audit log from being removed, but for a hold, which somebody wants.
+func (l *problemList) kept(log *adminapi.Audit) {
+	if log == nil {
+		return
+	}
+	if log.KeepError != "" {
+		l.add(log.KeepError, "Files of the audit log could not be removed")
+	}
+	if log.Waiting > 0 {
+		l.add(fmt.Sprintf("%d of them", log.Waiting), "Files of the audit log are older than keep and wait for a head to be handed outside")
 	}
 }
 

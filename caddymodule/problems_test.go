@@ -39,7 +39,7 @@ func TestProblems(t *testing.T) {
 		Proxies:     []ProxyStatus{{}, {Catalogue: &bars.SourceStatus{Source: "catalogue.json", Error: "not JSON"}}},
 		Revocations: revocationStatus{Current: 2, Missing: 1},
 		Audit: &adminapi.Audit{
-			Error: "disk full", HeadError: "storage is away",
+			Error: "disk full", HeadError: "storage is away", KeepError: "not permitted", Waiting: 2,
 			Missing: []adminapi.AuditMissing{{Node: "gw-9", What: "shorter", Head: adminapi.AuditHead{Number: 7, Hash: "9f86", Time: now}}},
 		},
 	}
@@ -52,6 +52,8 @@ func TestProblems(t *testing.T) {
 		{What: "The audit log cannot be written", Detail: "disk full"},
 		{What: "The audit log's head cannot be signed", Detail: "storage is away"},
 		{What: "The audit log of node gw-9 is not as it is remembered: shorter", Detail: "the last head that is remembered is 7:9f86 of 2026-11-22T12:00:00Z"},
+		{What: "Files of the audit log could not be removed", Detail: "not permitted"},
+		{What: "Files of the audit log are older than keep and wait for a head to be handed outside", Detail: "2 of them"},
 		{What: "Smartcard agent https://cards fails", Detail: "agent_unreachable"},
 		{What: "There never was a key set of client never; its requests are refused", Detail: "no such host"},
 		{What: "The key set of client late cannot be read", Detail: "refused"},

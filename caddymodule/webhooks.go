@@ -104,7 +104,7 @@ func (a *App) webhookSettings() webhook.Settings {
 	w := a.Webhooks
 	return webhook.Settings{
 		Addresses: addresses, HTTP: a.callHTTP, Sign: a.ring.SignAll,
-		Source:  signing.NewOutbox(lazyStore{a}, a.webhooks(), a.now),
+		Source: signing.NewOutbox(lazyStore{a}, a.webhooks(), a.now), Delivered: a.handOutside,
 		Timeout: time.Duration(w.Timeout), FirstWait: time.Duration(w.FirstWait), LongestWait: time.Duration(w.LongestWait),
 		GiveUp: time.Duration(w.GiveUp), KeepDead: time.Duration(w.KeepDead), Poll: time.Duration(w.Poll), PerClient: w.Concurrency,
 		UserAgent: "Countersign/" + Version().Version, Logger: a.logger,

@@ -54,6 +54,17 @@ type WebhookData struct {
 	Reason *WebhookReason `json:"reason,omitempty"` // why it is not signed
 	State  string         `json:"state,omitempty"`  // the caller's own, as it came
 	Client string         `json:"client"`
+
+	Audit *AuditEntry `json:"audit,omitempty"` // of a request that is signed: its record in the gateway's audit log
+}
+
+// AuditEntry names an entry of a gateway's audit log by its number and its hash, which stand for everything before it as
+// well. Whoever keeps one can have it shown later that the log still holds that record, as it was:
+// caddy countersign audit verify --head <node>/<number>:<hash>.
+type AuditEntry struct {
+	Node   string `json:"node"` // the log's name
+	Number uint64 `json:"number"`
+	Hash   string `json:"hash"` // SHA-256, in hex
 }
 
 // WebhookReason is a stable code, and what the person was told.

@@ -8,11 +8,14 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// Auditor keeps a record of each batch. It has kept it for good when it returns without an error.
+// Auditor keeps a record of each batch.
 type Auditor interface {
-	Record(ctx context.Context, record AuditRecord) error
+	// Record returns where the record stands once it is kept for good.
+	Record(ctx context.Context, record AuditRecord) (client.AuditEntry, error)
 	// Err is why records cannot be kept at present; nil where they can.
 	Err() error
 }
@@ -73,7 +76,10 @@ func (j *job) auditSigned(ctx context.Context, items, released []item) error {
 			ID: it.ID, Digest: digestOf(it.Payload), SHA256: base64.StdEncoding.EncodeToString(sum[:]),
 		})
 	}
-	err := j.service.Auditor.Record(ctx, record)
+	at, err := j.service.Auditor.Record(ctx, record)
+	if err == nil {
+		j.audited = &at
+	}
 	if err == nil || j.service.AuditOptional {
 		j.service.noteUnaudited(ctx, j.session, err)
 		return nil
@@ -88,7 +94,8 @@ func (s *Service) auditEnd(ctx context.Context, of *session, agent, outcome, rea
 	}
 	record := auditRecord(of, outcome, reason)
 	record.Agent = agent
-	s.noteUnaudited(ctx, of, s.Auditor.Record(ctx, record))
+	_, err := s.Auditor.Record(ctx, record)
+	s.noteUnaudited(ctx, of, err)
 }
 
 func (s *Service) noteUnaudited(ctx context.Context, of *session, err error) {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -32,16 +33,16 @@ func (a *auditor) Err() error {
 	return a.fail(AuditRecord{})
 }
 
-func (a *auditor) Record(_ context.Context, record AuditRecord) error {
+func (a *auditor) Record(_ context.Context, record AuditRecord) (client.AuditEntry, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fail != nil {
 		if err := a.fail(record); err != nil {
-			return err
+			return client.AuditEntry{}, err
 		}
 	}
 	a.records = append(a.records, record)
-	return nil
+	return client.AuditEntry{Node: "gw-1", Number: uint64(len(a.records)), Hash: "9f86"}, nil
 }
 
 func (a *auditor) fails(fail func(AuditRecord) error) {

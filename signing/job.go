@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -28,6 +29,8 @@ type job struct {
 	session *session // as it was when the run began
 	route   Route
 	asked   context.Context // of the call that began the run: the trace it stands in
+
+	audited *client.AuditEntry // the record of the release, once there is one
 
 	mu    sync.Mutex
 	index map[string]int // where an item's mark stands
@@ -229,6 +232,7 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 			case !j.holds(current):
 				return nil, errLost
 			case refused == nil:
+				current.Audit = j.audited
 				return s.release(current, chunks), nil
 			case refused.final:
 				current.end(StateFailed, refused.code, current.Gone)

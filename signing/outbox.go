@@ -67,6 +67,7 @@ type notice struct {
 	Carried string                `json:"carried,omitempty"`
 	Status  State                 `json:"status,omitempty"` // none while it is not over
 	Reason  *client.WebhookReason `json:"reason,omitempty"`
+	Audit   *client.AuditEntry    `json:"audit,omitempty"`
 	Tries   int                   `json:"tries"` // runs that the session has, see session.settle
 }
 
@@ -106,7 +107,7 @@ func (s *sessions) tell(of *session) (store.Op, error) {
 	if of.State == StateExpired {
 		happened = of.Deadline
 	}
-	said := notice{Sealed: of.Webhook, Carried: of.Carried, Status: of.State, Tries: s.tries}
+	said := notice{Sealed: of.Webhook, Carried: of.Carried, Status: of.State, Audit: of.Audit, Tries: s.tries}
 	return tell(of.ID, of.Client, said, of.Reason, happened, now, of.Gone)
 }
 
@@ -195,7 +196,7 @@ func (n notice) body(d *webhook.Delivery, token uuid.UUID) ([]byte, error) {
 		ID: d.ID, Type: d.Type, Timestamp: d.At.UTC(),
 		Data: client.WebhookData{
 			Token: token.String(), Status: string(n.Status), Reason: n.Reason,
-			State: strings.TrimPrefix(n.Carried, "state="), Client: d.Client,
+			State: strings.TrimPrefix(n.Carried, "state="), Client: d.Client, Audit: n.Audit,
 		},
 	})
 	if err != nil {
@@ -216,11 +217,23 @@ func TrialEvent(eventType, to string, now time.Time) (id string, body []byte, er
 		}
 		token := uuid.New()
 		said := notice{Carried: "state=trial", Status: state, Reason: wordsOf(trialReasons[state])}
+		if state == StateSigned {
+			said.Audit = &client.AuditEntry{Node: "trial", Number: 1, Hash: strings.Repeat("0", 64)}
+		}
 		id = sessionID(token)
 		body, err = said.body(&webhook.Delivery{ID: id, Type: eventType, Client: to, At: now}, token)
 		return id, body, err
 	}
 	return "", nil, fmt.Errorf("unknown type of event %q: use %v", eventType, slices.Sorted(maps.Values(eventTypes)))
+}
+
+// AuditEntryOf is the entry of the audit log that a delivery carries to the client, or nil.
+func AuditEntryOf(d *webhook.Delivery) *client.AuditEntry {
+	var said notice
+	if decode(d.Content, &said) != nil {
+		return nil
+	}
+	return said.Audit
 }
 
 // Interface guards.

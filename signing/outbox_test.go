@@ -304,3 +304,32 @@ func TestNoSecretNoAcknowledgement(t *testing.T) {
 	})
 	mustRefuse(t, w.post(w.Service, w.jwt(RS256, 1), ""), refused{503, "unavailable", ""})
 }
+
+// The webhook of a signed request carries where its record stands in the audit log. No other does, nor one without a
+// record.
+func TestTheRecordIsTold(t *testing.T) {
+	newAudited := func() (*outboxWorld, *auditor) {
+		a := &auditor{}
+		return newOutboxWorld(t, func(o *Options) { o.Auditor, o.AuditOptional = a, true }), a
+	}
+	w, _ := newAudited()
+	_, signed := w.ran(RS256, 2)
+	if got := w.event(signed).Data.Audit; got == nil || *got != (client.AuditEntry{Node: "gw-1", Number: 1, Hash: "9f86"}) {
+		t.Errorf("signed: told %+v", got)
+	}
+	if got := AuditEntryOf(w.delivery(signed)); got == nil || got.Number != 1 {
+		t.Errorf("the delivery carries %+v", got)
+	}
+	w, a := newAudited()
+	a.fails(func(AuditRecord) error { return errors.New("disk full") })
+	_, unrecorded := w.ran(RS256, 2)
+	if event := w.event(unrecorded); event.Type != client.WebhookCompleted || event.Data.Audit != nil {
+		t.Errorf("without a record: told %+v", event)
+	}
+	w, _ = newAudited()
+	b, cancelled := w.opened(RS256, 1, "")
+	mustBe(t, b.cancel(), 200)
+	if event := w.event(cancelled); event.Data.Audit != nil || AuditEntryOf(w.delivery(cancelled)) != nil {
+		t.Errorf("cancelled: told %+v", event)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/seed-dd2befc3/countersign/client"
 )
 
 // State is where a session stands; package documentation shows the ways between states.
@@ -58,6 +60,8 @@ type session struct {
 	Tries  int       `json:"tries,omitempty"`
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
 	Reason string    `json:"reason,omitempty"`
+
+	Audit *client.AuditEntry `json:"audit,omitempty"` // of a signed one: its record in the audit log
 
 	Webhook uuid.UUID `json:"webhook,omitzero"` // its token, sealed for the webhook (see outbox.go); zero: none is sent
 }

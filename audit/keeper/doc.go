@@ -12,5 +12,6 @@
 //	register.go  the records in the store
 //	keeper.go    the log, and the configurations that use it
 //	round.go     what is done after each head, and every minute
+//	handed.go    what was handed outside, and so may be removed; retain.go removes it
 //	retire.go    what an operator says
 package keeper

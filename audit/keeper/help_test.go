@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,7 @@ type world struct {
 	signer signer
 	clock  *clock
 	shared bool
+	keep   time.Duration
 	said   told
 }
 
@@ -77,34 +79,53 @@ func (b *told) String() string {
 	return b.text.String()
 }
 
-// onEachStore runs a test on every engine, since all of them keep what is remembered.
-func onEachStore(t *testing.T, test func(w *world)) {
-	now := &clock{}
-	now.at.Store(time.Now().UnixNano())
-	world := func(t *testing.T, s store.Store) *world {
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Errorf("closing the store: %v", err)
-			}
-		})
-		return &world{T: t, store: s, signer: newSigner(t), clock: now}
+// TestKeeper runs every test on every engine, since all of them keep what is remembered.
+func TestKeeper(t *testing.T) {
+	tests := map[string]func(*world){
+		"aLogThatIsNotAsRemembered":  aLogThatIsNotAsRemembered,
+		"aLogThatIsBack":             aLogThatIsBack,
+		"aStoreThatWasRestored":      aStoreThatWasRestored,
+		"otherNodes":                 otherNodes,
+		"renamed":                    renamed,
+		"twoOfOneName":               twoOfOneName,
+		"reloadsAndAStoreThatIsAway": reloadsAndAStoreThatIsAway,
+		"inTheBackground":            inTheBackground,
+		"keep":                       keep,
+		"keepForEver":                keepForEver,
+		"acknowledge":                acknowledge,
+		"handedOfOthers":             handedOfOthers,
+		"handedWhileTheStoreIsAway":  handedWhileTheStoreIsAway,
 	}
-	t.Run("memory", func(t *testing.T) { test(world(t, memory.New(memory.Options{Now: now.now}))) })
-	t.Run("badger", func(t *testing.T) {
-		s, err := badger.Open(t.Context(), badger.Options{Dir: t.TempDir(), Now: now.now, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
+	run := func(engine string, open func(t *testing.T, now func() time.Time, name string) (store.Store, error)) {
+		for name, test := range tests {
+			t.Run(engine+"/"+name, func(t *testing.T) {
+				now := &clock{}
+				now.at.Store(time.Now().UnixNano())
+				s, err := open(t, now.now, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := s.Close(); err != nil {
+						t.Errorf("closing the store: %v", err)
+					}
+				})
+				test(&world{T: t, store: s, signer: newSigner(t), clock: now})
+			})
 		}
-		test(world(t, s))
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	run("memory", func(_ *testing.T, now func() time.Time, _ string) (store.Store, error) {
+		return memory.New(memory.Options{Now: now}), nil
 	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(t.Context(), postgres.Options{
-			DSN: postgrestest.Start(t).DSN(), Now: now.now, Logger: slog.New(slog.DiscardHandler), Wait: time.Minute,
+	run("badger", func(t *testing.T, now func() time.Time, _ string) (store.Store, error) {
+		return badger.Open(t.Context(), badger.Options{Dir: t.TempDir(), Now: now, Logger: quiet})
+	})
+	server := postgrestest.Start(t)
+	run("postgres", func(t *testing.T, now func() time.Time, name string) (store.Store, error) {
+		return postgres.Open(t.Context(), postgres.Options{
+			DSN: server.DSN(), Schema: strings.ToLower(name), Now: now, Logger: quiet, Wait: time.Minute,
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		test(world(t, s))
 	})
 }
 
@@ -112,7 +133,7 @@ func onEachStore(t *testing.T, test func(w *world)) {
 func (w *world) gateway(dir, node string) *Keeper {
 	w.Helper()
 	k, err := Open(audit.Options{Dir: dir, Now: w.clock.now}, w, Settings{
-		Signer: w.signer, Store: w.store, Shared: w.shared, Node: node, Logger: slog.New(slog.NewTextHandler(&w.said, nil)),
+		Signer: w.signer, Store: w.store, Shared: w.shared, Node: node, Keep: w.keep, Logger: slog.New(slog.NewTextHandler(&w.said, nil)),
 	})
 	if err != nil {
 		w.Fatal(err)

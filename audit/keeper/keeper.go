@@ -15,8 +15,9 @@ import (
 type Settings struct {
 	Signer audit.Signer
 	Store  store.Store
-	Shared bool   // other gateways use the store as well, and have logs of their own
-	Node   string // the log's name; empty: it keeps the one that it has
+	Shared bool          // other gateways use the store as well, and have logs of their own
+	Node   string        // the log's name; empty: it keeps the one that it has
+	Keep   time.Duration // how long files are kept; zero: for ever
 	Logger *slog.Logger
 }
 
@@ -34,11 +35,13 @@ type Keeper struct {
 	away       bool       // the store does not answer, and that was said
 	remembered string     // the hash of the head that this process had remembered last
 
-	mu       sync.Mutex // guards all below
-	settings []used     // the last one holds, and the very last stays
-	missing  []Missing
-	nodes    []*Node
-	asked    error // why the store could not be asked
+	mu        sync.Mutex // guards all below
+	settings  []used     // the last one holds, and the very last stays
+	missing   []Missing
+	nodes     []*Node
+	asked     error             // why the store could not be asked
+	handing   map[string]Handed // by node, what was handed outside since the last round
+	retention Retention
 }
 
 type used struct {
@@ -53,7 +56,7 @@ const (
 
 // Open opens the log, and remembers its heads from then on. Node, Signer and Logger of the options are those of the settings.
 func Open(o audit.Options, owner any, s Settings) (*Keeper, error) {
-	k := &Keeper{wake: make(chan struct{}, 1), now: o.Now}
+	k := &Keeper{wake: make(chan struct{}, 1), now: o.Now, handing: map[string]Handed{}}
 	if k.now == nil {
 		k.now = time.Now
 	}
@@ -122,6 +125,7 @@ type Status struct {
 	Missing []Missing // logs that are not as remembered: this node's, and those of nodes that are not heard of
 	Nodes   []*Node   // everything that is remembered
 	Error   string    // why the store could not be asked last
+	Retention
 }
 
 // Status is how the log stands, and what the store remembers of it and of others.
@@ -129,7 +133,7 @@ func (k *Keeper) Status() Status {
 	health := k.log.Health()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found := Status{Health: health, Dir: k.log.Dir, Missing: slices.Clone(k.missing), Nodes: slices.Clone(k.nodes)}
+	found := Status{Health: health, Dir: k.log.Dir, Missing: slices.Clone(k.missing), Nodes: slices.Clone(k.nodes), Retention: k.retention}
 	if k.asked != nil {
 		found.Error = k.asked.Error()
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/audit"
@@ -16,46 +15,44 @@ import (
 )
 
 // A log that is not as the store remembers it is told at the start and from then on, until an operator retires it.
-func TestALogThatIsNotAsRemembered(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		foreign := w.gateway(w.TempDir(), "foreign")
-		w.records(foreign, 1)
-		w.stop(foreign)
-		for n, row := range []struct {
-			name string
-			dir  func(whole, early string) string
-			want Finding
-		}{
-			{"as it was", func(whole, _ string) string { return whole }, ""},
-			{"moved elsewhere", func(whole, _ string) string { return w.copied(whole) }, ""},
-			{"emptied", func(string, string) string { return w.TempDir() }, Gone},
-			{"cut back", func(_, early string) string { return early }, Shorter},
-			{"cut back, and gone on with", func(_, early string) string { return w.extended(early, 20) }, Another},
-			{"exchanged", func(string, string) string { return w.copied(foreign.log.Dir) }, Another},
-		} {
-			w.clock.forward(time.Minute)
-			node, dir := fmt.Sprintf("gw-%d", n), filepath.Join(w.TempDir(), "audit")
-			k := w.gateway(dir, node)
-			w.records(k, 3)
-			early := w.copied(dir)
-			w.records(k, 3)
-			w.stop(k)
-			w.clock.forward(time.Minute)
-			dir = row.dir(dir, early)
-			for _, when := range []string{"at the start", "after a restart"} {
-				k = w.gateway(dir, node)
-				w.records(k, 1)
-				if got := missing(k, node); got != row.want {
-					w.Errorf("%s, %s: got %q, want %q", row.name, when, got, row.want)
-				}
-				w.stop(k)
+func aLogThatIsNotAsRemembered(w *world) {
+	foreign := w.gateway(w.TempDir(), "foreign")
+	w.records(foreign, 1)
+	w.stop(foreign)
+	for n, row := range []struct {
+		name string
+		dir  func(whole, early string) string
+		want Finding
+	}{
+		{"as it was", func(whole, _ string) string { return whole }, ""},
+		{"moved elsewhere", func(whole, _ string) string { return w.copied(whole) }, ""},
+		{"emptied", func(string, string) string { return w.TempDir() }, Gone},
+		{"cut back", func(_, early string) string { return early }, Shorter},
+		{"cut back, and gone on with", func(_, early string) string { return w.extended(early, 20) }, Another},
+		{"exchanged", func(string, string) string { return w.copied(foreign.log.Dir) }, Another},
+	} {
+		w.clock.forward(time.Minute)
+		node, dir := fmt.Sprintf("gw-%d", n), filepath.Join(w.TempDir(), "audit")
+		k := w.gateway(dir, node)
+		w.records(k, 3)
+		early := w.copied(dir)
+		w.records(k, 3)
+		w.stop(k)
+		w.clock.forward(time.Minute)
+		dir = row.dir(dir, early)
+		for _, when := range []string{"at the start", "after a restart"} {
+			k = w.gateway(dir, node)
+			w.records(k, 1)
+			if got := missing(k, node); got != row.want {
+				w.Errorf("%s, %s: got %q, want %q", row.name, when, got, row.want)
 			}
-			w.retired(dir, node, row.want)
+			w.stop(k)
 		}
-		if n := strings.Count(w.said.String(), `msg="the audit log is not as the store remembers it`); n != 4 {
-			w.Errorf("%d errors were logged, want one for each of the four:\n%s", n, w.said.String())
-		}
-	})
+		w.retired(dir, node, row.want)
+	}
+	if n := strings.Count(w.said.String(), `msg="the audit log is not as the store remembers it`); n != 4 {
+		w.Errorf("%d errors were logged, want one for each of the four:\n%s", n, w.said.String())
+	}
 }
 
 // extended is a log that somebody has gone on with elsewhere.
@@ -97,22 +94,20 @@ func (w *world) retired(dir, node string, what Finding) {
 }
 
 // A log that is back is not missing any more; the one that was begun meanwhile is.
-func TestALogThatIsBack(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		dir, meanwhile := w.TempDir(), w.TempDir()
-		for n, row := range []struct {
-			dir  string
-			want Finding
-		}{{dir, ""}, {meanwhile, Gone}, {dir, Another}, {meanwhile, Another}} {
-			w.clock.forward(time.Minute)
-			k := w.gateway(row.dir, "gw-1")
-			w.records(k, 1)
-			if got := missing(k, "gw-1"); got != row.want || len(k.Status().Missing) > 1 {
-				w.Errorf("start %d: got %v, want %q", n, k.Status().Missing, row.want)
-			}
-			w.stop(k)
+func aLogThatIsBack(w *world) {
+	dir, meanwhile := w.TempDir(), w.TempDir()
+	for n, row := range []struct {
+		dir  string
+		want Finding
+	}{{dir, ""}, {meanwhile, Gone}, {dir, Another}, {meanwhile, Another}} {
+		w.clock.forward(time.Minute)
+		k := w.gateway(row.dir, "gw-1")
+		w.records(k, 1)
+		if got := missing(k, "gw-1"); got != row.want || len(k.Status().Missing) > 1 {
+			w.Errorf("start %d: got %v, want %q", n, k.Status().Missing, row.want)
 		}
-	})
+		w.stop(k)
+	}
 }
 
 // kinds are those of a log that holds.
@@ -132,121 +127,113 @@ func kinds(w *world, dir string) (all string) {
 }
 
 // A store that was restored remembers an older head, which the log contains.
-func TestAStoreThatWasRestored(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		dir := w.TempDir()
-		k := w.gateway(dir, "gw-1")
-		w.records(k, 2)
-		older, err := load(w.Context(), w.store, "gw-1")
-		if err != nil {
-			w.Fatal(err)
-		}
-		w.records(k, 2)
-		w.stop(k)
-		restored, err := older.op()
-		if err != nil {
-			w.Fatal(err)
-		}
-		if err := w.store.Commit(w.Context(), store.Batch{Then: []store.Op{restored}}); err != nil {
-			w.Fatal(err)
-		}
-		k = w.gateway(dir, "gw-1")
-		w.settle(k)
-		if got := missing(k, "gw-1"); got != "" {
-			w.Errorf("got %s, want nothing missing", got)
-		}
-		if node, err := load(w.Context(), w.store, "gw-1"); err != nil || node.Head.Hash != k.Health().Head.Hash {
-			w.Errorf("the store remembers %+v (%v), want the last head", node, err)
-		}
-		w.stop(k)
-	})
+func aStoreThatWasRestored(w *world) {
+	dir := w.TempDir()
+	k := w.gateway(dir, "gw-1")
+	w.records(k, 2)
+	older, err := load(w.Context(), w.store, "gw-1")
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.records(k, 2)
+	w.stop(k)
+	restored, err := older.op()
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := w.store.Commit(w.Context(), store.Batch{Then: []store.Op{restored}}); err != nil {
+		w.Fatal(err)
+	}
+	k = w.gateway(dir, "gw-1")
+	w.settle(k)
+	if got := missing(k, "gw-1"); got != "" {
+		w.Errorf("got %s, want nothing missing", got)
+	}
+	if node, err := load(w.Context(), w.store, "gw-1"); err != nil || node.Head.Hash != k.Health().Head.Hash {
+		w.Errorf("the store remembers %+v (%v), want the last head", node, err)
+	}
+	w.stop(k)
 }
 
 // Where others use the store, a node that is not heard of for a day is told of; where nobody else does, at once.
-func TestOtherNodes(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		w.shared = true
-		one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-2")
-		w.records(one, 1)
-		w.records(two, 1)
-		w.clock.forward(23 * time.Hour)
-		w.settle(one)
-		if got := missing(one, "gw-2"); got != "" {
-			w.Errorf("within a day: %s", got)
-		}
-		w.settle(two) // has no new head, and says that it is there
-		w.clock.forward(23 * time.Hour)
-		w.settle(one)
-		if got := missing(one, "gw-2"); got != "" {
-			w.Errorf("after it said so again: %s", got)
-		}
-		w.stop(two)
-		w.clock.forward(2 * time.Hour)
-		w.settle(one)
-		if got := missing(one, "gw-2"); got != Silent {
-			w.Errorf("after more than a day: %q", got)
-		}
-		if err := one.Retire(w.Context(), "gw-2"); err != nil {
-			w.Error(err)
-		}
-		if got := missing(one, "gw-2"); got != "" {
-			w.Errorf("after it is retired: %s", got)
-		}
-		if err := one.Retire(w.Context(), "gw-3"); !errors.Is(err, ErrNotRemembered) {
-			w.Errorf("a node that never was: %v", err)
-		}
-		if err := one.Retire(w.Context(), "a/b"); err == nil {
-			w.Error("something that is no node's name was retired")
-		}
-		w.stop(one)
+func otherNodes(w *world) {
+	w.shared = true
+	one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-2")
+	w.records(one, 1)
+	w.records(two, 1)
+	w.clock.forward(23 * time.Hour)
+	w.settle(one)
+	if got := missing(one, "gw-2"); got != "" {
+		w.Errorf("within a day: %s", got)
+	}
+	w.settle(two) // has no new head, and says that it is there
+	w.clock.forward(23 * time.Hour)
+	w.settle(one)
+	if got := missing(one, "gw-2"); got != "" {
+		w.Errorf("after it said so again: %s", got)
+	}
+	w.stop(two)
+	w.clock.forward(2 * time.Hour)
+	w.settle(one)
+	if got := missing(one, "gw-2"); got != Silent {
+		w.Errorf("after more than a day: %q", got)
+	}
+	if err := one.Retire(w.Context(), "gw-2"); err != nil {
+		w.Error(err)
+	}
+	if got := missing(one, "gw-2"); got != "" {
+		w.Errorf("after it is retired: %s", got)
+	}
+	if err := one.Retire(w.Context(), "gw-3"); !errors.Is(err, ErrNotRemembered) {
+		w.Errorf("a node that never was: %v", err)
+	}
+	if err := one.Retire(w.Context(), "a/b"); err == nil {
+		w.Error("something that is no node's name was retired")
+	}
+	w.stop(one)
 
-		two = w.gateway(two.log.Dir, "gw-2") // it comes back all the same
-		w.settle(two)
-		if node, err := load(w.Context(), w.store, "gw-2"); err != nil || !node.Retired.IsZero() {
-			w.Errorf("a node that came back is remembered as %+v (%v)", node, err)
-		}
-		w.stop(two)
+	two = w.gateway(two.log.Dir, "gw-2") // it comes back all the same
+	w.settle(two)
+	if node, err := load(w.Context(), w.store, "gw-2"); err != nil || !node.Retired.IsZero() {
+		w.Errorf("a node that came back is remembered as %+v (%v)", node, err)
+	}
+	w.stop(two)
 
-		w.shared = false
-		two = w.gateway(two.log.Dir, "gw-2")
-		w.settle(two)
-		if got := missing(two, "gw-1"); got != Gone {
-			w.Errorf("where nobody else uses the store: %q", got)
-		}
-		w.stop(two)
-	})
+	w.shared = false
+	two = w.gateway(two.log.Dir, "gw-2")
+	w.settle(two)
+	if got := missing(two, "gw-1"); got != Gone {
+		w.Errorf("where nobody else uses the store: %q", got)
+	}
+	w.stop(two)
 }
 
 // A log that gets another name is the same log.
-func TestRenamed(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		dir := w.TempDir()
-		k := w.gateway(dir, "ward-7")
-		w.records(k, 1)
-		w.stop(k)
-		k = w.gateway(dir, "gw-1")
-		w.records(k, 1)
-		if got := k.Status(); len(got.Missing) != 0 || len(got.Nodes) != 1 {
-			w.Errorf("missing %v of %d nodes, want nothing of one", got.Missing, len(got.Nodes))
-		}
-		w.stop(k)
-	})
+func renamed(w *world) {
+	dir := w.TempDir()
+	k := w.gateway(dir, "ward-7")
+	w.records(k, 1)
+	w.stop(k)
+	k = w.gateway(dir, "gw-1")
+	w.records(k, 1)
+	if got := k.Status(); len(got.Missing) != 0 || len(got.Nodes) != 1 {
+		w.Errorf("missing %v of %d nodes, want nothing of one", got.Missing, len(got.Nodes))
+	}
+	w.stop(k)
 }
 
 // Two gateways with one name are found, since neither log contains the other's heads.
-func TestTwoOfOneName(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-1")
-		for range 3 {
-			w.records(one, 1)
-			w.records(two, 1)
-		}
-		if got := missing(two, "gw-1"); got != Another {
-			w.Errorf("got %q, want the other's log", got)
-		}
-		w.stop(one)
-		w.stop(two)
-	})
+func twoOfOneName(w *world) {
+	one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-1")
+	for range 3 {
+		w.records(one, 1)
+		w.records(two, 1)
+	}
+	if got := missing(two, "gw-1"); got != Another {
+		w.Errorf("got %q, want the other's log", got)
+	}
+	w.stop(one)
+	w.stop(two)
 }
 
 // downStore does not answer.
@@ -258,63 +245,59 @@ func (downStore) Get(context.Context, ...string) ([]store.Record, error) {
 
 // A store that is away holds up no entry, is told once, and is asked again. After a reload the present configuration's
 // store is asked, and its signer signs.
-func TestReloadsAndAStoreThatIsAway(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		good := w.store
-		w.store = downStore{good}
-		k := w.gateway(w.TempDir(), "gw-1")
-		for range 3 {
-			if _, err := k.Append(w.Context(), "signing", 1); err != nil {
-				w.Fatal(err)
-			}
-			k.Settle(w.Context(), w.store)
-		}
-		if k.Status().Error == "" || strings.Count(w.said.String(), "level=WARN") != 1 {
-			w.Errorf("the status is %q, and the log says\n%s", k.Status().Error, w.said.String())
-		}
-		next := &world{}
-		k.Use(next, Settings{Signer: newSigner(w.T), Store: good})
-		k.Drop(w)
-		k.Drop(next) // the last ones stay
-		w.store = good
-		before := k.Health().Head
+func reloadsAndAStoreThatIsAway(w *world) {
+	good := w.store
+	w.store = downStore{good}
+	k := w.gateway(w.TempDir(), "gw-1")
+	for range 3 {
 		if _, err := k.Append(w.Context(), "signing", 1); err != nil {
 			w.Fatal(err)
 		}
-		k.Settle(w.Context(), k.present().Store)
-		if node, err := load(w.Context(), good, "gw-1"); err != nil || k.Status().Error != "" || k.Health().HeadError == "" && node.Head.Number == before.Number {
-			w.Errorf("afterwards the store remembers %+v (%v), and the status is %+v", node, err, k.Status())
-		}
-		w.stop(k)
-	})
+		k.Settle(w.Context(), w.store)
+	}
+	if k.Status().Error == "" || strings.Count(w.said.String(), "level=WARN") != 1 {
+		w.Errorf("the status is %q, and the log says\n%s", k.Status().Error, w.said.String())
+	}
+	next := &world{}
+	k.Use(next, Settings{Signer: newSigner(w.T), Store: good})
+	k.Drop(w)
+	k.Drop(next) // the last ones stay
+	w.store = good
+	before := k.Health().Head
+	if _, err := k.Append(w.Context(), "signing", 1); err != nil {
+		w.Fatal(err)
+	}
+	k.Settle(w.Context(), k.present().Store)
+	if node, err := load(w.Context(), good, "gw-1"); err != nil || k.Status().Error != "" || k.Health().HeadError == "" && node.Head.Number == before.Number {
+		w.Errorf("afterwards the store remembers %+v (%v), and the status is %+v", node, err, k.Status())
+	}
+	w.stop(k)
 }
 
 // A keeper in the background does by itself what the other tests ask it for.
-func TestInTheBackground(t *testing.T) {
-	onEachStore(t, func(w *world) {
-		dir := w.TempDir()
-		k := w.gateway(dir, "gw-1")
-		remembered := func() bool {
-			node, err := load(w.Context(), w.store, "gw-1")
-			return err == nil && node.Head.Hash == k.Health().Head.Hash && node.version != 0
-		}
-		until(w, remembered)
-		if _, err := k.Append(w.Context(), "signing", 1); err != nil {
-			w.Fatal(err)
-		}
-		if err := k.log.Sign(w.Context()); err != nil {
-			w.Fatal(err)
-		}
-		until(w, remembered)
-		w.stop(k)
-		if err := os.RemoveAll(dir); err != nil {
-			w.Fatal(err)
-		}
-		w.clock.forward(time.Second)
-		k = w.gateway(dir, "gw-1")
-		until(w, func() bool { return missing(k, "gw-1") == Gone })
-		w.stop(k)
-	})
+func inTheBackground(w *world) {
+	dir := w.TempDir()
+	k := w.gateway(dir, "gw-1")
+	remembered := func() bool {
+		node, err := load(w.Context(), w.store, "gw-1")
+		return err == nil && node.Head.Hash == k.Health().Head.Hash && node.version != 0
+	}
+	until(w, remembered)
+	if _, err := k.Append(w.Context(), "signing", 1); err != nil {
+		w.Fatal(err)
+	}
+	if err := k.log.Sign(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	until(w, remembered)
+	w.stop(k)
+	if err := os.RemoveAll(dir); err != nil {
+		w.Fatal(err)
+	}
+	w.clock.forward(time.Second)
+	k = w.gateway(dir, "gw-1")
+	until(w, func() bool { return missing(k, "gw-1") == Gone })
+	w.stop(k)
 }
 
 // until waits for something that happens in the background.

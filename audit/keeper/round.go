@@ -16,7 +16,8 @@ const (
 	silentFor = 24 * time.Hour // a node that has not said so for this long is silent
 )
 
-// round compares the log with what the store remembers, has it remember the last head, and looks at the other nodes.
+// round compares the log with what the store remembers, has it remember the last head and what was handed outside, looks at
+// the other nodes, and removes what is past its keeping.
 func (k *Keeper) round(ctx context.Context, in store.Store) {
 	k.working.Lock()
 	defer k.working.Unlock()
@@ -25,7 +26,13 @@ func (k *Keeper) round(ctx context.Context, in store.Store) {
 		err = k.remember(ctx, in)
 	}
 	if err == nil {
+		err = k.flush(ctx, in)
+	}
+	if err == nil {
 		err = k.look(ctx, in)
+	}
+	if err == nil {
+		err = k.retain(ctx, in)
 	}
 	if k.life.Err() != nil && ctx.Err() != nil {
 		return // broken off by the end

@@ -13,6 +13,24 @@ type Audit struct {
 	StoreError string         `json:"storeError,omitempty"` // why the store could not be asked what it remembers
 	Missing    []AuditMissing `json:"missing"`              // logs that are not as the store remembers them
 	Nodes      []AuditNode    `json:"nodes"`                // every node whose log the store remembers
+	Handed     *AuditHanded   `json:"handed,omitempty"`     // the furthest entry that was handed outside
+	Keep       string         `json:"keep,omitempty"`       // how long files are kept; missing: for ever
+	Due        int            `json:"due,omitempty"`        // files that are older
+	Waiting    int            `json:"waiting,omitempty"`    // of those, the ones that no head handed outside covers
+	Hold       *AuditHold     `json:"hold,omitempty"`       // nothing is removed while it stands
+	KeepError  string         `json:"keepError,omitempty"`  // why nothing could be removed last
+}
+
+// AuditHanded is an entry whose number and hash somebody outside has.
+type AuditHanded struct {
+	AuditHead
+	To string `json:"to"`
+}
+
+// AuditHold keeps files from being removed.
+type AuditHold struct {
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // AuditHead is a signed head: whoever keeps number and hash elsewhere can show later that the log was cut or replaced.

@@ -28,7 +28,8 @@ which agent, when, and with what outcome) and of each access token (to whom, by 
 of hashes whose heads the gateway signs. verify, head and export read the log's directory and may run beside the
 gateway; the others ask the gateway that runs.`,
 	}
-	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand(), auditStatusCommand(), auditRetireCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand(), auditStatusCommand(),
+		auditRetireCommand(), auditHandedCommand(), auditHoldCommand())
 	return cmd
 }
 

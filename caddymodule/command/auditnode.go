@@ -1,10 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +27,7 @@ Asks a running gateway for its audit log's last head, and for the logs that its 
 		Example: "  caddy countersign audit status",
 		Args:    cobra.NoArgs,
 	}
-	return auditAsks(cmd, http.MethodGet, func([]string) (string, error) { return "", nil }, true)
+	return auditAsks(cmd, http.MethodGet, func([]string) (string, url.Values, error) { return "", nil, nil }, true)
 }
 
 func auditRetireCommand() *cobra.Command {
@@ -38,21 +41,64 @@ gateway's audit log records the retirement, with the last heads that were rememb
 		Example: "  caddy countersign audit retire gw-2",
 		Args:    cobra.ExactArgs(1),
 	}
-	return auditAsks(cmd, http.MethodPost, func(args []string) (string, error) {
-		return "/" + args[0] + "/retire", audit.CheckNode(args[0])
+	return auditAsks(cmd, http.MethodPost, func(args []string) (string, url.Values, error) {
+		return "/" + args[0] + "/retire", nil, audit.CheckNode(args[0])
+	}, false)
+}
+
+func auditHandedCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "handed <head> --to <where>",
+		Short: "Says that a head of the audit log is kept outside",
+		Long: `
+Tells a running gateway that somebody outside keeps a head of its log, as "audit head" prints it, so that the files
+up to it may be removed when they are older than keep. The gateway checks that the log contains the head, and records
+this. A webhook that a client has taken counts as well, without this command.`,
+		Example: "  caddy countersign audit handed gw-1/5123:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --to \"archive, box 7\"",
+		Args:    cobra.ExactArgs(1),
+	}
+	to := cmd.Flags().String("to", "", "`where` it is kept, for the record")
+	return auditAsks(cmd, http.MethodPost, func(args []string) (string, url.Values, error) {
+		head, err := audit.ParsePosition(args[0])
+		return "/handed", url.Values{"head": {head.String()}, "to": {*to}}, err
+	}, false)
+}
+
+func auditHoldCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hold <reason> | --end",
+		Short: "Keeps all files of the audit log from being removed",
+		Long: `
+From now on no file of the running gateway's log is removed, however old it is, until the hold is ended. The log
+records both. A hold is a file named hold beside the log's: one that was placed by hand, while no gateway runs, holds
+as well. Each node has a log of its own: place the hold on each.`,
+		Example: "  caddy countersign audit hold \"claim 4711\"\n  caddy countersign audit hold --end",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	end := cmd.Flags().Bool("end", false, "end the hold")
+	return auditAsks(cmd, http.MethodPost, func(args []string) (string, url.Values, error) {
+		switch {
+		case *end && len(args) > 0:
+			return "", nil, errors.New("--end takes no reason")
+		case *end:
+			return "/release", nil, nil
+		case len(args) == 0:
+			return "", nil, errors.New("say the reason of the hold, for the record; or --end")
+		}
+		return "/hold", url.Values{"reason": {args[0]}}, nil
 	}, false)
 }
 
 // auditAsks completes a command that makes one request and tells how the audit log is then.
-func auditAsks(cmd *cobra.Command, method string, path func(args []string) (string, error), judges bool) *cobra.Command {
+func auditAsks(cmd *cobra.Command, method string, request func(args []string) (path string, query url.Values, err error), judges bool) *cobra.Command {
 	address := addressFlag(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, args []string) error {
-		below, err := path(args)
+		below, query, err := request(args)
 		if err != nil {
 			return err
 		}
 		var status adminapi.Audit
-		if err := adminJSON(ctx, *address, method, "/countersign/audit"+below, nil, &status); err != nil {
+		if err := adminJSON(ctx, *address, method, "/countersign/audit"+below, query, &status); err != nil {
 			return err
 		}
 		err = out.answer(status, func(w io.Writer) error { tellAuditStatus(w, status); return nil })
@@ -75,6 +121,7 @@ func tellAuditStatus(w io.Writer, s adminapi.Audit) {
 			fmt.Fprintf(w, "%s: %s\n", wrong[0], shown(wrong[1]))
 		}
 	}
+	tellRetention(w, s)
 	fmt.Fprintln(w)
 	rows := newTable(w)
 	rows.row("NODE", "SEEN", "STATE", "LAST HEAD THAT IS REMEMBERED")
@@ -94,6 +141,27 @@ func tellAuditStatus(w io.Writer, s adminapi.Audit) {
 	for _, m := range s.Missing {
 		fmt.Fprintf(w, "The audit log of node %s is not as it is remembered: %s. It had %s of %s.\n",
 			shown(m.Node), m.What, auditPosition(m.Node, m.Head), second(m.Head.Time))
+	}
+}
+
+// tellRetention tells what was handed outside, and how much is kept.
+func tellRetention(w io.Writer, s adminapi.Audit) {
+	if s.Handed != nil {
+		fmt.Fprintf(w, "Handed outside up to entry %d, %s: %s\n", s.Handed.Number, minute(s.Handed.Time), shown(s.Handed.To))
+	} else {
+		fmt.Fprintln(w, "Nothing of it was handed outside")
+	}
+	switch {
+	case s.Keep == "":
+		fmt.Fprintln(w, "Files are kept for ever")
+	default:
+		fmt.Fprintf(w, "Files are kept for %s: %d are older, of which %d wait for a head to be handed outside\n", s.Keep, s.Due, s.Waiting)
+	}
+	if s.Hold != nil {
+		fmt.Fprintf(w, "Nothing is removed: a hold stands since %s, %s\n", minute(s.Hold.Since), shown(cmp.Or(s.Hold.Reason, "(no reason given)")))
+	}
+	if s.KeepError != "" {
+		fmt.Fprintf(w, "Files could not be removed: %s\n", shown(s.KeepError))
 	}
 }
 

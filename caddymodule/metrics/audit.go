@@ -15,6 +15,12 @@ var (
 		"The number of the audit log's last signed head, with its hash: whoever keeps both can show later that the log was cut or replaced.", []string{"node", "hash"}, nil)
 	auditUnsigned = prometheus.NewDesc("countersign_audit_unsigned_entries",
 		"Entries of the audit log behind its last head.", []string{"node"}, nil)
+	auditWaiting = prometheus.NewDesc("countersign_audit_files_waiting",
+		"Files of the audit log that are older than keep, and that no head handed outside covers.", []string{"node"}, nil)
+	auditKeepFailing = prometheus.NewDesc("countersign_audit_keep_failing",
+		"1 while files of the audit log that may go cannot be removed.", []string{"node"}, nil)
+	auditHanded = prometheus.NewDesc("countersign_audit_handed",
+		"The number of the furthest entry of the audit log that was handed outside.", []string{"node"}, nil)
 	auditMissing = prometheus.NewDesc("countersign_audit_missing",
 		"1 for a log that is not as the store remembers it, with what is wrong; 0 for one that is.", []string{"node", "what"}, nil)
 )
@@ -24,7 +30,7 @@ type auditCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
 func (auditCollector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{auditFailing, auditHeadFailing, auditHead, auditUnsigned, auditMissing} {
+	for _, desc := range []*prometheus.Desc{auditFailing, auditHeadFailing, auditHead, auditUnsigned, auditWaiting, auditKeepFailing, auditHanded, auditMissing} {
 		to <- desc
 	}
 }
@@ -49,6 +55,13 @@ func (a auditCollector) Collect(to chan<- prometheus.Metric) {
 	flag(auditHeadFailing, log.HeadError, log.Node)
 	gauge(auditHead, float64(log.Head.Number), log.Node, log.Head.Hash)
 	gauge(auditUnsigned, float64(log.Unsigned), log.Node)
+	gauge(auditWaiting, float64(log.Waiting), log.Node)
+	flag(auditKeepFailing, log.Retention.Error, log.Node)
+	handed := 0.0
+	if log.Handed != nil {
+		handed = float64(log.Handed.Number)
+	}
+	gauge(auditHanded, handed, log.Node)
 	collectMissing(log, gauge)
 }
 

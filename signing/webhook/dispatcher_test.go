@@ -49,6 +49,32 @@ func TestDeliversOnceAndSigned(t *testing.T) {
 	})
 }
 
+// Whoever is interested is told of a delivery once its receiver has taken it, and of no other.
+func TestTellsOfWhatWasDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int32
+		w := newWorld(t, func(s *Settings) {
+			s.Delivered = func(d *Delivery) {
+				if d.ID == "d1" && d.State == Delivered {
+					told.Add(1)
+				}
+			}
+		})
+		defer w.end()
+		w.receivers.set(always(http.StatusBadGateway))
+		w.tell("d1", "acme")
+		pass(time.Minute)
+		if got := told.Load(); got != 0 {
+			t.Errorf("told %d times of what nobody has taken", got)
+		}
+		w.receivers.set(nil)
+		pass(time.Hour)
+		if got := told.Load(); got != 1 {
+			t.Errorf("told %d times, want once", got)
+		}
+	})
+}
+
 // The whole timetable: from one second to fifteen minutes, a last attempt at 72 hours, then a dead letter, which a
 // replay brings back with the same id and all of its time.
 func TestTimetable(t *testing.T) {

@@ -46,6 +46,9 @@ func (d *Dispatcher) handle(settings *Settings, claimed *store.Record) result {
 	}
 	d.keep(settings, delivery)
 	settings.log(d.life, delivery)
+	if attempt.Outcome == OutcomeDelivered {
+		settings.Delivered(delivery)
+	}
 	how := result{tried: true, failed: attempt.Outcome != OutcomeDelivered && attempt.Outcome != OutcomeGone}
 	if delivery.State == Pending {
 		how.retry = delivery.due

@@ -22,6 +22,9 @@ type Settings struct {
 	Sign func(ctx context.Context, content []byte) ([]jwks.RingSignature, error)
 	// Source makes the bodies.
 	Source Source
+	// Delivered is told of each event that its receiver has taken; nil: nobody is. It must not block, and is not told of
+	// one whose taking a crash kept from being known.
+	Delivered func(*Delivery)
 
 	Timeout     time.Duration // of one attempt, from lookup to answer; default 15 seconds
 	FirstWait   time.Duration // after the first failed attempt; it doubles with each; default 1 second
@@ -60,6 +63,9 @@ func (s Settings) complete() *Settings {
 	s.UserAgent = cmp.Or(s.UserAgent, "Countersign")
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Delivered == nil {
+		s.Delivered = func(*Delivery) {}
 	}
 	return &s
 }

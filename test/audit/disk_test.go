@@ -47,7 +47,7 @@ func fill(t *testing.T, name string) {
 // needs a record is refused; with room again all of it ends by itself, and the log says how long it was so.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t)
-	w := newWorld(t, filepath.Join(disk, "audit"))
+	w := newWorld(t, filepath.Join(disk, "audit"), "", "")
 	w.tokens(1)
 	ready := func() int { return gateway.Get(t, w.URL("ADMIN", "/countersign/ready"), nil).Status }
 	health := func(path string) string {

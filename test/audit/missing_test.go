@@ -12,7 +12,7 @@ import (
 // TestTheStoreRemembers takes the log away, cuts it back and exchanges it while the gateway is stopped, and under its
 // hands while it runs. It is told in the status, by a metric and in the log, until the log is back or retired.
 func TestTheStoreRemembers(t *testing.T) {
-	w := newWorld(t, filepath.Join(t.TempDir(), "audit"))
+	w := newWorld(t, filepath.Join(t.TempDir(), "audit"), "", "")
 	w.tokens(2)
 	w.Stop()
 	early := copied(t, w.dir)
@@ -97,7 +97,7 @@ func TestTheStoreRemembers(t *testing.T) {
 // TestTheHeadIsTold: the log, the metric and the status carry the number and the hash of the same head, which the log
 // contains.
 func TestTheHeadIsTold(t *testing.T) {
-	w := newWorld(t, filepath.Join(t.TempDir(), "audit"))
+	w := newWorld(t, filepath.Join(t.TempDir(), "audit"), "", "")
 	w.tokens(1)
 	w.Reload(text(w.dir, "", "rate 1000/m")) // a head by the configuration that runs now
 	w.tokens(1)

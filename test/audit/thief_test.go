@@ -119,7 +119,7 @@ func cut(t *testing.T, dir string, heads int) string {
 // TestAThief does to the log what somebody on the machine can do, and asks the command that an auditor has, with the key
 // set that was saved when all was well, and the head that was printed then.
 func TestAThief(t *testing.T) {
-	w := newWorld(t, filepath.Join(t.TempDir(), "audit"))
+	w := newWorld(t, filepath.Join(t.TempDir(), "audit"), "", "")
 	saved := filepath.Join(t.TempDir(), "saved.jwks")
 	if err := os.WriteFile(saved, gateway.Get(t, w.URL("GATEWAY", "/signing/jwks.json"), nil).Body, 0o600); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestAThief(t *testing.T) {
 		"the heads of the first part only": {forge(t, entries[:len(entries)-1], func(*entry) bool { return true }), "before the head " + kept, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			at := &world{Gateway: w.Gateway, t: t, dir: row.dir}
+			at := &world{Gateway: w.Gateway, t: t, dir: row.dir, now: w.now}
 			at.verify(row.want, "--dir", row.dir, "--keys", saved, "--head", kept)
 			at.verify(row.withoutHead, "--dir", row.dir) // against the gateway's keys in its storage, which are the same
 		})

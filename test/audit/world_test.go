@@ -96,6 +96,7 @@ type world struct {
 	*gateway.Gateway
 	t   *testing.T
 	dir string // the log's
+	now func() time.Time
 }
 
 // text is the Caddyfile, with more options of audit and of the client.
@@ -103,10 +104,10 @@ func text(dir, audit, client string) string {
 	return fmt.Sprintf(template, acmeKey.Public, strings.TrimSpace("dir "+dir+"\n\t\t\tnode gw-1\n\t\t\t"+audit), client)
 }
 
-func newWorld(t *testing.T, dir string) *world {
+func newWorld(t *testing.T, dir, audit, client string, options ...gateway.Option) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir}
-	w.Gateway = gateway.Start(t, text(dir, "", ""))
+	w := &world{t: t, dir: dir, now: time.Now}
+	w.Gateway = gateway.Start(t, text(dir, audit, client), options...)
 	w.MustNotLog(person)
 	return w
 }
@@ -131,7 +132,7 @@ func (w *world) token() *http.Response {
 	w.t.Helper()
 	at := w.URL("GATEWAY", "/oauth2/token")
 	jwt := acmeKey.JWT(w.t, map[string]any{"alg": "RS512", "typ": "JWT", "kid": "acme-1"}, map[string]any{
-		"iss": "acme", "sub": "acme", "aud": at, "jti": rand.Text(), "exp": time.Now().Add(4 * time.Minute).Unix(),
+		"iss": "acme", "sub": "acme", "aud": at, "jti": rand.Text(), "exp": w.now().Add(4 * time.Minute).Unix(),
 	})
 	response, err := http.PostForm(at, url.Values{
 		"grant_type": {"client_credentials"}, "client_assertion": {jwt},
@@ -172,6 +173,8 @@ type verdict struct {
 	Holds   bool
 	Problem string
 	Report  struct {
+		From                   int
+		Removals               []struct{ Entry, Through int }
 		Node                   string
 		Entries                int
 		Heads, Unsigned, Late  int
@@ -219,6 +222,13 @@ type status struct {
 			Hash   string
 		}
 		Missing []struct{ Node, What string }
+		Handed  struct {
+			Number int
+			Hash   string
+			To     string
+		}
+		Due, Waiting int
+		Hold         *struct{ Reason string }
 	}
 }
 

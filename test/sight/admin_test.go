@@ -1,6 +1,7 @@
 package sight_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -84,6 +85,21 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	var log struct{ Node string }
 	get("/audit", http.StatusOK).JSON(t, &log)
 	post("/audit/nobody/retire", http.StatusNotFound)
+	post("/audit/hold", http.StatusBadRequest)
+	post("/audit/hold?reason=claim", http.StatusOK)
+	get("/audit", http.StatusOK)
+	post("/audit/release", http.StatusOK)
+	post("/audit/handed?head=1&to=paper", http.StatusBadRequest)
+	post("/audit/handed?to=paper&head=1:"+strings.Repeat("0", 64), http.StatusConflict)
+	var last struct {
+		Head struct {
+			Number int
+			Hash   string
+		}
+	}
+	get("/audit", http.StatusOK).JSON(t, &last)
+	post(fmt.Sprintf("/audit/handed?to=paper&head=%d:%s", last.Head.Number, last.Head.Hash), http.StatusOK)
+	get("/audit", http.StatusOK)
 	post("/audit/"+log.Node+"/retire", http.StatusConflict)
 	post("/backup", http.StatusOK)
 	post("/status", http.StatusMethodNotAllowed)

@@ -47,6 +47,10 @@ type event struct {
 	Data      struct {
 		Token, Status, State, Client string
 		Reason                       *struct{ Code, Text string }
+		Audit                        *struct {
+			Node, Hash string
+			Number     int
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ func TestSignedIsToldOnce(t *testing.T) {
 	}
 	told := w.verify(w.receiver.await(1)[0])
 	if told.Type != "signing.completed" || told.Data.Status != "signed" || told.Data.Token != accepted.Token ||
-		told.Data.State != "e30=" || told.Data.Client != "acme" || told.Data.Reason != nil {
-		t.Errorf("told %+v", told)
+		told.Data.State != "e30=" || told.Data.Client != "acme" || told.Data.Reason != nil || told.Data.Audit == nil {
+		t.Fatalf("told %+v", told)
 	}
 	if signed := w.system().Fetch(t, told.Data.Token); len(signed.Signatures) != 2 {
 		t.Errorf("%d signatures", len(signed.Signatures))

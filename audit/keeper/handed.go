@@ -1,0 +1,130 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-dd2befc3/countersign/audit"
+	"github.com/seed-dd2befc3/countersign/store"
+)
+
+// Handed is a position of a log that somebody outside has: a client that took it with a webhook, or whomever an
+// operator gave it. From then on nobody can write the log anew up to there without that being found, whatever keys he has;
+// so files may be removed only up to it.
+type Handed struct {
+	audit.Position
+	To   string    `json:"to"`
+	Time time.Time `json:"time"`
+}
+
+const handedPrefix = "audit/handed/"
+
+// ErrNotContained is what Acknowledge gives for a position that is not in the log.
+var ErrNotContained = errors.New("the audit log does not contain this head")
+
+// HandOutside notes that somebody has taken a position, of this node's log or of another's. It is kept with the next round;
+// a crash before forgets it, and the next one that is handed outside stands for it as well.
+func (k *Keeper) HandOutside(p audit.Position, to string) {
+	if audit.CheckNode(p.Node) != nil || p.Number == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.handing[p.Node].Number < p.Number {
+		k.handing[p.Node] = Handed{Position: p, To: to, Time: k.now().UTC()}
+	}
+}
+
+// Acknowledge is an operator's word that a head of this log is kept outside. The audit log records it.
+func (k *Keeper) Acknowledge(ctx context.Context, p audit.Position, to string) error {
+	k.working.Lock()
+	defer k.working.Unlock()
+	if own := k.log.Health().Node; p.Node != "" && p.Node != own {
+		return fmt.Errorf("%w: it is of node %s, and this is the gateway of %s", ErrNotContained, p.Node, own)
+	} else if p.Node == "" {
+		p.Node = own
+	}
+	contained, err := k.contains(p)
+	if err == nil && !contained {
+		err = ErrNotContained
+	}
+	if err != nil {
+		return err
+	}
+	said := Handed{Position: p, To: to, Time: k.now().UTC()}
+	if _, err := k.log.Append(ctx, audit.KindHanded, said); err != nil {
+		return err
+	}
+	defer k.signal() // files may be waiting for it
+	return k.keepHanded(ctx, k.present().Store, said)
+}
+
+func (k *Keeper) contains(p audit.Position) (bool, error) {
+	entry, place, err := audit.Find(k.log.Dir, p.Number)
+	return err == nil && place == audit.There && entry.Hash == p.Hash, err
+}
+
+// flush keeps what was handed outside since the last round.
+func (k *Keeper) flush(ctx context.Context, in store.Store) error {
+	k.mu.Lock()
+	waiting := k.handing
+	k.handing = map[string]Handed{}
+	k.mu.Unlock()
+	for node, handed := range waiting {
+		err := k.keepHanded(ctx, in, handed)
+		if err == nil {
+			delete(waiting, node)
+			continue
+		}
+		for _, left := range waiting {
+			k.HandOutside(left.Position, left.To)
+		}
+		return err
+	}
+	return nil
+}
+
+// keepHanded has the store remember the furthest position of a log that was handed outside.
+func (k *Keeper) keepHanded(ctx context.Context, in store.Store, handed Handed) error {
+	for {
+		known, version, err := readHanded(ctx, in, handed.Node)
+		if err != nil {
+			return err
+		}
+		if known != nil && known.Number >= handed.Number && (handed.Node != k.log.Health().Node || k.isOurs(*known)) {
+			return nil
+		}
+		value, err := json.Marshal(handed)
+		if err != nil {
+			return err
+		}
+		key := handedPrefix + handed.Node
+		err = in.Commit(ctx, store.Batch{
+			If: []store.Check{{Key: key, Version: version}}, Then: []store.Op{{Put: &store.Record{Key: key, Value: value}}},
+		})
+		if !errors.As(err, new(*store.Conflict)) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// isOurs says whether a position is of this log, and not of one before it that had the same name.
+func (k *Keeper) isOurs(handed Handed) bool {
+	contained, err := k.contains(handed.Position)
+	return err != nil || contained
+}
+
+func readHanded(ctx context.Context, from store.Store, node string) (*Handed, store.Version, error) {
+	records, err := from.Get(ctx, handedPrefix+node)
+	if err != nil || records[0].Version == 0 {
+		return nil, 0, err
+	}
+	found := &Handed{}
+	if err := json.Unmarshal(records[0].Value, found); err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", records[0].Key, err)
+	}
+	return found, records[0].Version, nil
+}

@@ -1,0 +1,205 @@
+package audit_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-dd2befc3/countersign/audit"
+)
+
+// closedLog is an open log with some closed files.
+func closedLog(t *testing.T, s *signer, n int) (*audit.Log, []audit.File) {
+	t.Helper()
+	log := open(t, t.TempDir(), s, newFiles)
+	fill(t, log, n)
+	closed, err := audit.Closed(log.Dir)
+	if err != nil || len(closed) != n {
+		t.Fatalf("got %d closed files (%v), want %d", len(closed), err, n)
+	}
+	return log, closed
+}
+
+func position(f audit.File) audit.Position {
+	return audit.Position{Node: "gw-1", Number: f.Last, Hash: f.Hash}
+}
+
+// Files that were removed are missed by nobody, since a signed record says so. Heads behind them hold on.
+func TestRemove(t *testing.T) {
+	s := newSigner(t)
+	log, closed := closedLog(t, s, 5)
+	whole := crashed(t, log.Dir)
+	if err := log.Remove(t.Context(), closed[:2], "keep"); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(log.Dir, "audit-*.jsonl"))
+	if err != nil || filepath.Base(files[0]) != "audit-000003.jsonl" {
+		t.Errorf("the log begins with %v (%v)", files, err)
+	}
+	report := holds(t, log.Dir, s.by(t, position(closed[0]), position(closed[1]), position(closed[3])), "")
+	if report.From != closed[1].Last+1 || len(report.Removals) != 1 || report.Removals[0].Through != closed[1].Last {
+		t.Errorf("the report says %+v", report)
+	}
+	inside := entries(t, whole)[closed[0].Last-2]
+	gone := audit.Position{Node: "gw-1", Number: inside.Seq, Hash: inside.Hash}
+	holds(t, whole, s.by(t, gone), "")
+	holds(t, log.Dir, s.by(t, gone), "with which the log begins since earlier files were removed, as entry")
+
+	closeLog(t, log)
+	log = open(t, log.Dir, s, newFiles) // goes on where it stood
+	fill(t, log, 2)
+	left, err := audit.Closed(log.Dir)
+	if err != nil || left[0].Name != "audit-000003.jsonl" {
+		t.Fatalf("%+v (%v)", left, err)
+	}
+	if err := log.Remove(t.Context(), left[:1], "keep"); err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, log)
+	if report := holds(t, log.Dir, s.by(t), ""); report.From != left[0].Last+1 || len(report.Removals) != 2 {
+		t.Errorf("after the second removal the report says %+v", report)
+	}
+}
+
+// Files that are back, or that a crash left, do no harm.
+func TestRemovedFilesThatAreThere(t *testing.T) {
+	s := newSigner(t)
+	log, closed := closedLog(t, s, 4)
+	whole := crashed(t, log.Dir)
+	if err := log.Remove(t.Context(), closed[:3], "keep"); err != nil {
+		t.Fatal(err)
+	}
+	closeLog(t, log)
+	for _, name := range []string{"audit-000003.jsonl", "audit-000002.jsonl", "audit-000001.jsonl"} {
+		text, err := os.ReadFile(filepath.Join(whole, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(log.Dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, log.Dir, s.by(t), "")
+	}
+}
+
+// Whatever else takes files away is found.
+func TestFilesTakenAway(t *testing.T) {
+	s := newSigner(t)
+	log, closed := closedLog(t, s, 5)
+	closeLog(t, log)
+	dir := crashed(t, log.Dir)
+	for _, name := range []string{"audit-000001.jsonl", "audit-000002.jsonl"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "are missing, and no signed record says that they were removed"
+	holds(t, dir, s.by(t), want)
+	all := entries(t, dir)
+	last := all[len(all)-1]
+	data, err := json.Marshal(map[string]any{"files": closed[:2], "why": "keep"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := audit.Entry{Seq: last.Seq + 1, Prev: last.Hash, Time: last.Time, Kind: "removed", Data: data}
+	line, err := forged.Line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(files[len(files)-1], os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(line); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, s.by(t), want) // nothing signs that record
+}
+
+// Nothing is removed while a hold stands, that is not the oldest, or whose record cannot be signed.
+func TestWhatIsNotRemoved(t *testing.T) {
+	s := newSigner(t)
+	log, closed := closedLog(t, s, 4)
+	refused := func(files []audit.File, want string) {
+		t.Helper()
+		if err := log.Remove(t.Context(), files, "keep"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one that contains %q", err, want)
+		}
+		if left, err := audit.Closed(log.Dir); err != nil || left[0] != closed[0] {
+			t.Errorf("files were removed: %v (%v)", left, err)
+		}
+	}
+	refused(closed[1:2], "audit-000002.jsonl is not among the oldest files")
+	other := closed[0]
+	other.Hash = closed[1].Hash
+	refused([]audit.File{other}, "audit-000001.jsonl is not among the oldest files")
+	s.away(errors.New("storage is away"))
+	refused(closed[:1], "nothing was removed, since no head signs the record of it: storage is away")
+	s.away(nil)
+	if err := log.Hold(t.Context(), "claim 4711"); err != nil {
+		t.Fatal(err)
+	}
+	refused(closed[:1], audit.ErrHeld.Error())
+	if held, err := audit.Held(log.Dir); err != nil || held == nil || held.Reason != "claim 4711" || held.Since.IsZero() {
+		t.Errorf("the hold is %+v (%v)", held, err)
+	}
+	closeLog(t, log)
+	log = open(t, log.Dir, s, newFiles) // a hold outlives the process
+	refused(closed[:1], audit.ErrHeld.Error())
+	for range 2 {
+		if err := log.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(log.Dir, "hold"), nil, 0o600); err != nil { // placed by hand
+		t.Fatal(err)
+	}
+	refused(closed[:1], audit.ErrHeld.Error())
+	if err := log.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Remove(t.Context(), closed[:1], "keep"); err != nil {
+		t.Error(err)
+	}
+	closeLog(t, log)
+	holds(t, log.Dir, s.by(t), "")
+	if text := kinds(t, log.Dir); strings.Count(text, "hold") != 1 || strings.Count(text, "released") != 2 || strings.Count(text, "removed") != 2 {
+		t.Errorf("the log holds %s", text)
+	}
+}
+
+// Find tells where a number stands.
+func TestFind(t *testing.T) {
+	s := newSigner(t)
+	log, closed := closedLog(t, s, 3)
+	all := entries(t, log.Dir)
+	if err := log.Remove(t.Context(), closed[:1], "keep"); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		want := audit.There
+		if e.Seq <= closed[0].Last {
+			want = audit.Removed
+		}
+		if got, place, err := audit.Find(log.Dir, e.Seq); err != nil || place != want || (want == audit.There && got.Hash != e.Hash) {
+			t.Errorf("entry %d: got %v at %v (%v), want %v", e.Seq, got.Hash, place, err, want)
+		}
+	}
+	if _, place, err := audit.Find(log.Dir, 1000); err != nil || place != audit.Beyond {
+		t.Errorf("an entry behind the last: %v (%v)", place, err)
+	}
+	if _, place, err := audit.Find(t.TempDir(), 1); err != nil || place != audit.Beyond {
+		t.Errorf("in an empty directory: %v (%v)", place, err)
+	}
+	closeLog(t, log)
+}
