@@ -310,7 +310,7 @@ func (d *desk) admin(t *testing.T) {
 		}
 	}
 	gateway.Get(t, d.URL("ADMIN", "/countersign/status"), nil).JSON(t, &status)
-	if status.Environment != "int" || !status.Store.Open || len(status.Services) != 2 || status.Services[0].Status != "pass" || len(status.Services[0].Checks) != 3 {
+	if status.Environment != "int" || !status.Store.Open || len(status.Services) != 2 || status.Services[0].Status != "pass" || len(status.Services[0].Checks) != 4 { // agent, audit, revocation, store
 		t.Errorf("status %+v", status)
 	}
 }
