@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/seed-dd2befc3/countersign/durable"
@@ -87,6 +88,14 @@ func TestSync(t *testing.T) {
 		t.Errorf("syncing changed the file: got %q, %v", got, err)
 	}
 	holdsOnly(t, dir, "a")
+	read, err := os.Open(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if err := durable.Sync(read); runtime.GOOS == "linux" && err == nil {
+		t.Error("got a file synced that cannot be changed, so nothing was asked of the file system after the fsync")
+	}
 	if err := errors.Join(f.Close(), durable.Sync(f)); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("syncing a closed file: got %v, want %v", err, os.ErrClosed)
 	}
