@@ -174,8 +174,10 @@ func TestNoSecondAnswer(t *testing.T) {
 	for around, surround := range surroundings {
 		t.Run(around, func(t *testing.T) {
 			var all sync.WaitGroup
+			worlds := make(map[string]*world, len(handlers))
 			for name, handle := range handlers {
 				w := newWorld(t, shortRest, surround, handle)
+				worlds[name] = w
 				for framing, f := range framings {
 					conn := w.dial(t)
 					all.Go(func() {
@@ -184,14 +186,14 @@ func TestNoSecondAnswer(t *testing.T) {
 						}
 					})
 				}
-				defer func() {
-					w.Close()
-					if n := w.second.Load(); n != 0 {
-						t.Errorf("%s: got %d requests out of bodies, want none", name, n)
-					}
-				}()
 			}
 			all.Wait()
+			for name, w := range worlds {
+				w.Close()
+				if n := w.second.Load(); n != 0 {
+					t.Errorf("%s: got %d requests out of bodies, want none", name, n)
+				}
+			}
 		})
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The translation normalizes white space before it writes XML (EPS-2.3). Afterwards canonical XML only has to escape.
-// Both normal forms are stable: normalizing twice changes nothing. Characters that XML 1.0 cannot hold are refused
+// The translation normalises white space before it writes XML (EPS-2.3). Afterwards canonical XML only has to escape.
+// Both normal forms are stable: normalising twice changes nothing. Characters that XML 1.0 cannot hold are refused
 // (EPS-2.4).
 
 const (

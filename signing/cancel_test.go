@@ -173,7 +173,7 @@ func (c *cancelling) answerOf(b *browser) map[string]any {
 	if b.view.Order == nil {
 		return map[string]any{"id": b.view.ID, "job": uuid.NewString(), "failure": smartcard.CodeNoCard}
 	}
-	return map[string]any{"id": b.view.ID, "job": b.view.Order.Job, "certificate": c.card, "signatures": signed(c.world.TB.(*testing.T), b.view.Order)}
+	return map[string]any{"id": b.view.ID, "job": b.view.Order.Job, "certificate": c.card, "signatures": signed(c.TB, b.view.Order)}
 }
 
 // standings are the states in which a page may be, and how it gets there.

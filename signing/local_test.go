@@ -25,7 +25,7 @@ func newLocalWorld(t *testing.T, change func(*Options)) (w *world, card []byte) 
 }
 
 // signed are the signatures of a card over an order.
-func signed(t *testing.T, of *order) []map[string]any {
+func signed(t testing.TB, of *order) []map[string]any {
 	t.Helper()
 	var all []map[string]any
 	for _, p := range of.Payloads {

@@ -92,7 +92,7 @@ func (k *Keeper) examine(node *Node) (found *Missing, changed bool, err error) {
 		return nil, changed, err
 	}
 	found = &Missing{Node: node.Node, What: what, Head: node.Head, Found: k.now().UTC()}
-	node.Missing = append(still, *found)
+	node.Missing = append(node.Missing, *found)
 	return found, true, nil
 }
 

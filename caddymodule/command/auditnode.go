@@ -151,10 +151,9 @@ func tellRetention(w io.Writer, s adminapi.Audit) {
 	} else {
 		fmt.Fprintln(w, "Nothing of it was handed outside")
 	}
-	switch {
-	case s.Keep == "":
+	if s.Keep == "" {
 		fmt.Fprintln(w, "Files are kept for ever")
-	default:
+	} else {
 		fmt.Fprintf(w, "Files are kept for %s: %d are older, of which %d wait for a head to be handed outside\n", s.Keep, s.Due, s.Waiting)
 	}
 	if s.Hold != nil {

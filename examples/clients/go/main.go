@@ -249,7 +249,7 @@ func (a *app) run(ctx context.Context, files []string) error {
 		return err
 	}
 	server := &http.Server{Handler: &a.accepted, ReadHeaderTimeout: 10 * time.Second}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	go func() { _ = server.Serve(at) }() // ends with the program
 
 	ticket, err := a.ask(ctx, payloads)
