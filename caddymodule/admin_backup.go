@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
@@ -38,6 +39,7 @@ func adminBackup(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/gzip")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(adminapi.StoreHeader, a.engine.Identity())
 	began := time.Now()
 	out := &promptWriter{Writer: w, control: http.NewResponseController(w), within: backupStall}
 	summary, err := backup.Write(r.Context(), out, newTimedStore(open.Store, a.metrics.Value()), a.now())

@@ -14,3 +14,6 @@ type Problem struct {
 	What   string `json:"what"` // in the words of the alert rules (monitoring/alerts.yml)
 	Detail string `json:"detail,omitempty"`
 }
+
+// StoreHeader is the header in which the answer of /countersign/backup names the store: its engine, and where it is.
+const StoreHeader = "Countersign-Store"

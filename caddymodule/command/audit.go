@@ -6,16 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/certmagic"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-dd2befc3/countersign/audit"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
-	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
 func auditCommand() *cobra.Command {
@@ -25,24 +21,12 @@ func auditCommand() *cobra.Command {
 		Long: `
 The audit log holds a record of each batch (who asked, who signed, which payloads, with which certificate, through
 which agent, when, and with what outcome) and of each access token (to whom, by which key). Its entries form a chain
-of hashes whose heads the gateway signs. verify, head and export read the log's directory and may run beside the
-gateway; the others ask the gateway that runs.`,
+of hashes whose heads the gateway signs. verify, head and export read the log's directory, change nothing in it, and
+may run beside the gateway; the others ask the gateway that runs.`,
 	}
 	cmd.AddCommand(auditVerifyCommand(), auditHeadCommand(), auditExportCommand(), auditStatusCommand(),
 		auditRetireCommand(), auditHandedCommand(), auditHoldCommand())
 	return cmd
-}
-
-// auditDir adds the flag that names the log.
-func auditDir(cmd *cobra.Command) func() (string, error) {
-	dir := cmd.Flags().String("dir", "", "the log's `directory`; by default the one under Caddy's data directory")
-	return func() (string, error) { return (&caddymodule.Audit{Dir: *dir}).Path() }
-}
-
-// auditKeys adds the flag that names key sets, and returns what reads them.
-func auditKeys(cmd *cobra.Command) func(context.Context) ([][]byte, error) {
-	keys := cmd.Flags().StringArray("keys", nil, "`file` with a JWK set of keys to trust; repeatable. By default the gateway's keys in Caddy's file storage")
-	return func(ctx context.Context) ([][]byte, error) { return trustedKeys(ctx, *keys) }
 }
 
 func auditVerifyCommand() *cobra.Command {
@@ -54,28 +38,27 @@ Reads the whole log and checks that nothing was changed, removed or inserted, th
 promised (every minute and every 1,000 entries), and that each head is signed by a key of the gateway. The exit status
 is 1 if anything of this does not hold, or if the log is empty.
 
-Trusted are the keys of --keys, or without it those in Caddy's own file storage, and every key that they vouch for in
-the log: a set that was saved once stays good over rotations. If there is no key from either place, heads are checked
+Trusted are the keys of --keys, or without it those in the gateway's storage, and every key that they vouch for in the
+log: a set that was saved once stays good over rotations. If there is no key from either place, heads are checked
 against the keys in the log itself, which shows no more than that the log is of one piece.
 
 Whoever has the gateway's keys can write a log anew, and anybody who can write to the directory can cut the log back to
 an earlier head. Neither contains a head that was kept elsewhere: give every one that you have with --head, as
-"audit head", a webhook or the gateway's own log told it.`,
+"audit head", a webhook or the gateway's own log told it.
+` + whichLog,
 		Example: `  caddy countersign audit verify --keys published.jwks.json
   caddy countersign audit verify --head gw-1/5123:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
 		Args: cobra.NoArgs,
 	}
-	dir, keys := auditDir(cmd), auditKeys(cmd)
+	which := addLogFlags(cmd)
+	which.addKeys(cmd)
 	heads := cmd.Flags().StringArray("head", nil, "`head` that the log must contain, as number:hash or node/number:hash; repeatable")
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
-		path, err := dir()
+		log, err := which.find(ctx)
 		if err != nil {
 			return err
 		}
-		var of audit.Evidence
-		if of.Keys, err = keys(ctx); err != nil {
-			return err
-		}
+		of := audit.Evidence{Keys: log.keys}
 		for _, text := range *heads {
 			head, err := audit.ParsePosition(text)
 			if err != nil {
@@ -83,8 +66,8 @@ an earlier head. Neither contains a head that was kept elsewhere: give every one
 			}
 			of.Heads = append(of.Heads, head)
 		}
-		report, err := audit.Verify(path, of)
-		return tellAudit(out, path, report, err)
+		report, err := audit.Verify(log.dir, of)
+		return tellAudit(out, log, report, err)
 	})
 }
 
@@ -95,24 +78,23 @@ func auditHeadCommand() *cobra.Command {
 		Long: `
 Verifies the log and prints its last signed head: the log's name, the number of the entry and its hash. Keep it where
 nobody who can write to the gateway can change it, and give it to "audit verify --head" later: a log that contains it
-has exactly the entries that it had then. Nothing is printed of a log that does not hold.`,
+has exactly the entries that it had then. Nothing is printed of a log that does not hold.
+` + whichLog,
 		Example: "  caddy countersign audit head >> /mnt/elsewhere/heads",
 		Args:    cobra.NoArgs,
 	}
-	dir, keys := auditDir(cmd), auditKeys(cmd)
+	which := addLogFlags(cmd)
+	which.addKeys(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
-		path, err := dir()
+		log, err := which.find(ctx)
 		if err != nil {
 			return err
 		}
-		trusted, err := keys(ctx)
+		report, err := audit.Verify(log.dir, audit.Evidence{Keys: log.keys})
 		if err != nil {
-			return err
+			return fmt.Errorf("the log in %s does not hold: %w", log.dir, err)
 		}
-		report, err := audit.Verify(path, audit.Evidence{Keys: trusted})
-		if err != nil {
-			return fmt.Errorf("the log in %s does not hold: %w", path, err)
-		}
+		fmt.Fprintf(out.stderr, "Of the log in %s\n", log.dir)
 		return out.answer(report.Head, func(w io.Writer) error {
 			_, err := fmt.Fprintln(w, report.Head)
 			return err
@@ -120,34 +102,17 @@ has exactly the entries that it had then. Nothing is printed of a log that does 
 	})
 }
 
-// trustedKeys reads key sets from files, or the gateway's own from Caddy's default storage, where a set is
-// not made if there is none.
-func trustedKeys(ctx context.Context, files []string) (sets [][]byte, err error) {
-	for _, file := range files {
-		set, err := os.ReadFile(file) //nolint:gosec // the operator names it
-		if err != nil {
-			return nil, fmt.Errorf("--keys: %w", err)
-		}
-		sets = append(sets, set)
-	}
-	storage := &certmagic.FileStorage{Path: caddy.AppDataDir()}
-	if len(sets) > 0 || !storage.Exists(ctx, caddymodule.OwnKeysName) {
-		return sets, nil
-	}
-	set, err := jwks.NewRing(caddymodule.NewVault(storage), jwks.RingOptions{Name: caddymodule.OwnKeysName}).PublicSet(ctx)
-	return [][]byte{set}, err
-}
-
 // auditVerdict is what audit verify says.
 type auditVerdict struct {
 	Dir     string       `json:"dir"`
+	KeysOf  string       `json:"keysOf,omitempty"` // where the trusted keys are from
 	Holds   bool         `json:"holds"`
 	Problem string       `json:"problem,omitempty"`
 	Report  audit.Report `json:"report"`
 }
 
-func tellAudit(out output, dir string, report audit.Report, problem error) error {
-	verdict := auditVerdict{Dir: dir, Holds: problem == nil, Report: report}
+func tellAudit(out output, log *auditLog, report audit.Report, problem error) error {
+	verdict := auditVerdict{Dir: log.dir, KeysOf: log.keysOf, Holds: problem == nil, Report: report}
 	if problem != nil {
 		verdict.Problem = problem.Error()
 	}
@@ -161,6 +126,9 @@ func tellAudit(out output, dir string, report audit.Report, problem error) error
 func (v auditVerdict) tell(w io.Writer) {
 	of := v.Report
 	fmt.Fprintf(w, "Log of node %s in %s\n", shown(cmp.Or(of.Node, "(without a name)")), v.Dir)
+	if v.KeysOf != "" {
+		fmt.Fprintf(w, "Trusted keys: %s\n", v.KeysOf)
+	}
 	state := "The log holds"
 	if !v.Holds {
 		state = "The log does NOT hold: " + v.Problem + "\nUp to there it holds"
@@ -197,19 +165,21 @@ func auditExportCommand() *cobra.Command {
 		Short: "Prints the records of a time, as lines of JSON",
 		Long: `
 Prints each record of the log, oldest first, one JSON object a line, and checks the chain while it reads. Records
-name the people who signed: handle the output as the log itself.`,
+name the people who signed: handle the output as the log itself.
+` + whichLog,
 		Example: "  caddy countersign audit export --since 2026-11-01T00:00:00Z --client demo-epr",
 		Args:    cobra.NoArgs,
 	}
-	dir := auditDir(cmd)
+	which := addLogFlags(cmd)
 	since := cmd.Flags().String("since", "", "leave out what was recorded before this `time`, as 2026-11-01T00:00:00Z")
 	until := cmd.Flags().String("until", "", "leave out what was recorded at this `time` or later")
 	client := cmd.Flags().String("client", "", "only the records of this client `id`")
-	return newCommand(cmd, func(_ context.Context, out output, _ []string) error {
-		path, err := dir()
+	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
+		log, err := which.find(ctx)
 		if err != nil {
 			return err
 		}
+		fmt.Fprintf(out.stderr, "Of the log in %s\n", log.dir)
 		wanted, err := auditFilter(*since, *until, *client)
 		if err != nil {
 			return err
@@ -217,7 +187,7 @@ name the people who signed: handle the output as the log itself.`,
 		encoder := json.NewEncoder(out.stdout)
 		encoder.SetEscapeHTML(false)
 		*out.printed = true
-		return audit.Read(path, func(e audit.Entry) error {
+		return audit.Read(log.dir, func(e audit.Entry) error {
 			if !wanted(e) {
 				return nil
 			}

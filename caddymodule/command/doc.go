@@ -13,12 +13,13 @@
 //	              sessions   lists signing sessions, or explains one                 sessions.go
 //	              deliveries lists webhooks, explains them, delivers them again      deliveries.go
 //	              why        tells which check refused a request, and what to do     why.go, logsearch.go, advice.go
-//	              audit      checks the audit log, or exports from it                audit.go
-//	              store      backs up, restores, checks or repairs the store         store.go, store_check.go
+//	              audit      checks the audit log, or exports from it                audit*.go
+//	              store      backs up, restores, checks or repairs the store         store*.go
 //
 // command.go registers them and holds what is common to all, such as --json; table.go is how they speak to people,
 // admin.go how they ask a running gateway, whose answers are the types of package adminapi. guest.go is for opt-in
-// packages that bring commands of their own.
+// packages that bring commands of their own. place.go finds a gateway's files: how.go knows how it is started, package
+// systemd reads its unit, and owner.go sees to it that it can read what a command makes.
 //
 // Commands call the domain packages, and of caddymodule only what reads a configuration: they never become part of a
 // gateway that runs, and keep nothing but the files that they were asked to write.

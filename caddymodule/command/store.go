@@ -1,8 +1,8 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/durable"
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
@@ -33,7 +32,8 @@ restart. It holds none of the gateway's keys: those are in Caddy's storage, whic
 
 // storeAnswer is what backup and restore say.
 type storeAnswer struct {
-	File string `json:"file"`
+	File  string `json:"file"`
+	Store string `json:"store"` // its engine, and where it is
 	backup.Summary
 }
 
@@ -58,27 +58,29 @@ for its owner alone, and has its name only once it is whole: it holds what was s
 	return newCommand(cmd, func(ctx context.Context, out output, args []string) error {
 		answer := storeAnswer{File: args[0]}
 		var err error
-		if answer.Summary, err = fetchBackup(ctx, *address, args[0]); err != nil {
+		if answer.Store, answer.Summary, err = fetchBackup(ctx, *address, args[0]); err != nil {
 			return err
 		}
-		return out.answer(answer, answer.text("Written to "+args[0]))
+		return out.answer(answer, answer.text(fmt.Sprintf("Written to %s from the store %s", args[0], answer.Store)))
 	})
 }
 
 // fetchBackup writes the stream to a file beside the one that is asked for, reads it to its end, and gives it its name.
-func fetchBackup(ctx context.Context, address, path string) (summary backup.Summary, err error) {
+// The store is the one that the gateway names.
+func fetchBackup(ctx context.Context, address, path string) (of string, summary backup.Summary, err error) {
 	if _, err := os.Stat(path); err == nil {
-		return summary, fmt.Errorf("%s exists; name a file that does not", path)
+		return "", summary, fmt.Errorf("%s exists; name a file that does not", path)
 	}
 	response, err := adminCall(ctx, address, http.MethodPost, "/countersign/backup", nil)
 	if err != nil {
-		return summary, err
+		return "", summary, err
 	}
 	defer response.Body.Close()
+	of = cmp.Or(shown(response.Header.Get(adminapi.StoreHeader)), "of a gateway that does not name it")
 	unfinished := path + ".unfinished"
 	f, err := os.OpenFile(unfinished, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
-		return summary, err
+		return of, summary, err
 	}
 	defer func() {
 		if err != nil {
@@ -96,12 +98,12 @@ func fetchBackup(ctx context.Context, address, path string) (summary backup.Summ
 		err = durable.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return summary, fmt.Errorf("the backup broke off: %w", err)
+		return of, summary, fmt.Errorf("the backup broke off: %w", err)
 	}
 	if err = os.Rename(unfinished, path); err != nil {
-		return summary, err
+		return of, summary, err
 	}
-	return summary, durable.SyncDir(filepath.Dir(path))
+	return of, summary, durable.SyncDir(filepath.Dir(path))
 }
 
 func storeRestoreCommand() *cobra.Command {
@@ -109,26 +111,31 @@ func storeRestoreCommand() *cobra.Command {
 		Use:   "restore <file>",
 		Short: "Fills the empty store of a configuration from a backup",
 		Long: `
-Reads the configuration for the store it names, of whatever engine, which must be empty; the gateway must not run. The
-backup is checked to its end before anything of it is restored. This is also the way from one engine to another.
-
+Fills the store of a gateway, of whatever engine, which must be empty; the gateway must not run. The backup is checked
+to its end before anything of it is restored. This is also the way from one engine to another.
+` + whichStore + `
 Before restoring over a store that is there, move its directory aside. What happened after the backup was made is
 gone: clients make their requests again, and an assertion for a token that was used since could be used once more
 until it expires, five minutes at most.`,
-		Example: "  caddy countersign store restore --config Caddyfile store-2026-11-22.backup",
+		Example: "  caddy countersign store restore --config /etc/countersign/Caddyfile store-2026-11-22.backup",
 		Args:    cobra.ExactArgs(1),
 	}
-	config := configFlags(cmd)
+	which := addStoreFlags(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, args []string) error {
 		answer := storeAnswer{File: args[0]}
-		err := config.withEngine(ctx, func(ctx context.Context, engine caddymodule.Engine) (err error) {
-			answer.Summary, err = restore(ctx, engine, args[0])
+		file, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		err = which.withEngine(ctx, func(ctx context.Context, engine caddymodule.Engine) (err error) {
+			answer.Store = engine.Identity()
+			answer.Summary, err = restore(ctx, engine, file)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		return out.answer(answer, answer.text("Restored from "+args[0]))
+		return out.answer(answer, answer.text(fmt.Sprintf("Restored from %s into the store %s", args[0], answer.Store)))
 	})
 }
 
@@ -153,41 +160,4 @@ func restore(ctx context.Context, engine caddymodule.Engine, path string) (backu
 		err = fmt.Errorf("%s: %w; move it aside first", engine.Identity(), err)
 	}
 	return summary, errors.Join(err, into.Close())
-}
-
-// configOf names a configuration, in the way of Caddy's own commands.
-type configOf struct{ file, adapter string }
-
-func configFlags(cmd *cobra.Command) *configOf {
-	c := &configOf{}
-	cmd.Flags().StringVar(&c.file, "config", "", "`file` with the configuration; default: Caddyfile in this directory")
-	cmd.Flags().StringVar(&c.adapter, "adapter", "", "config `adapter`, where it is neither a Caddyfile nor JSON")
-	return c
-}
-
-// withEngine reads the configuration and hands its store's engine, not opened, to a function. Nothing else of the
-// configuration is made.
-func (c *configOf) withEngine(ctx context.Context, use func(context.Context, caddymodule.Engine) error) error {
-	text, _, _, err := caddycmd.LoadConfig(c.file, c.adapter)
-	if err != nil {
-		return err
-	}
-	var config struct {
-		Apps struct {
-			Countersign *caddymodule.App `json:"countersign"`
-		} `json:"apps"`
-	}
-	if err := json.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	if config.Apps.Countersign == nil {
-		return errors.New("the configuration has no global option countersign; name one that has with --config")
-	}
-	inCaddy, cancel := caddy.NewContext(caddy.Context{Context: ctx})
-	defer cancel()
-	engine, err := config.Apps.Countersign.ProvisionStore(inCaddy)
-	if err != nil {
-		return err
-	}
-	return use(ctx, engine)
 }

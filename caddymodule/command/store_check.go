@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -56,14 +55,15 @@ func storeCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Looks for damage to the files of an embedded store",
 		Long: `
-Reads the files of the embedded store (badger) that a configuration names, as the gateway itself does each time before
-it opens them. The gateway must not run. The exit status is 1 where something that was acknowledged is lost.`,
-		Example: "  caddy countersign store check --config Caddyfile",
+Reads the files of a gateway's embedded store (badger), as the gateway itself does each time before it opens them. The
+gateway must not run. The exit status is 1 where something that was acknowledged is lost.
+` + whichStore,
+		Example: "  caddy countersign store check --config /etc/countersign/Caddyfile",
 		Args:    cobra.NoArgs,
 	}
-	config := configFlags(cmd)
+	which := addStoreFlags(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
-		return config.withBadger(ctx, func(ctx context.Context, engine *caddymodule.Badger) error {
+		return which.withBadger(ctx, func(ctx context.Context, engine *caddymodule.Badger) error {
 			verdict := storeVerdict{Dir: engine.Path, Losses: []badger.Loss{}}
 			if badger.InUse(engine.Path) { // what is being written to may look damaged
 				return fmt.Errorf("%s is in use: stop the gateway first", engine.Path)
@@ -97,13 +97,14 @@ func storeRepairCommand() *cobra.Command {
 		Long: `
 For a store that the gateway refuses to open because of damage, where there is no backup to restore. What is lost is
 told and stays lost: requests, signatures or tokens of about that time. What was written after it is kept, and so is
-the damaged log, beside the store. The gateway must not run.`,
-		Example: "  caddy countersign store repair --config Caddyfile",
+the damaged log, beside the store. The gateway must not run.
+` + whichStore,
+		Example: "  caddy countersign store repair --config /etc/countersign/Caddyfile",
 		Args:    cobra.NoArgs,
 	}
-	config := configFlags(cmd)
+	which := addStoreFlags(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
-		return config.withBadger(ctx, func(_ context.Context, engine *caddymodule.Badger) error {
+		return which.withBadger(ctx, func(_ context.Context, engine *caddymodule.Badger) error {
 			verdict := storeVerdict{Dir: engine.Path, Losses: []badger.Loss{}}
 			losses, kept, err := badger.Repair(engine.Path, time.Now())
 			if err != nil {
@@ -114,21 +115,5 @@ the damaged log, beside the store. The gateway must not run.`,
 			verdict.Repaired = verdict.Damaged
 			return out.answer(verdict, verdict.text)
 		})
-	})
-}
-
-// withBadger is withEngine for an embedded store.
-func (c *configOf) withBadger(ctx context.Context, use func(context.Context, *caddymodule.Badger) error) error {
-	return c.withEngine(ctx, func(ctx context.Context, engine caddymodule.Engine) error {
-		embedded, is := engine.(*caddymodule.Badger)
-		if !is {
-			return errors.New("the configuration's store is not the embedded one (badger): check it with the means of its own")
-		}
-		if there, err := badger.Exists(embedded.Path); err != nil {
-			return err
-		} else if !there { // to open it would make one
-			return fmt.Errorf("there is no store in %s: run this as the user of the gateway, whose data directory it is, with the same configuration", embedded.Path)
-		}
-		return use(ctx, embedded)
 	})
 }
