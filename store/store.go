@@ -26,6 +26,10 @@ const (
 	MaxOps   = 512       // Ops of one batch, and checks of one batch
 )
 
+// Volatile is the prefix of keys that backups leave out: of records that are not worth restoring, or must not be kept
+// for longer than the store keeps them.
+const Volatile = "volatile/"
+
 // Version identifies one state of a record. It is opaque, comes from the store alone, and a record that was
 // deleted and put again never gets an earlier one back. The zero Version means that there is no record.
 type Version uint64

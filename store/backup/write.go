@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -45,7 +46,8 @@ type Summary struct {
 	Records int       `json:"records"`
 }
 
-// Write writes a backup of the store as it is at one moment, while others go on using it.
+// Write writes a backup of the store as it is at one moment, while others go on using it. It leaves out volatile records
+// (store.Volatile).
 func Write(ctx context.Context, w io.Writer, from store.Dumper, now time.Time) (Summary, error) {
 	packed := gzip.NewWriter(w)
 	out := writer{w: packed, sum: sha256.New()}
@@ -54,6 +56,9 @@ func Write(ctx context.Context, w io.Writer, from store.Dumper, now time.Time) (
 		return made, err
 	}
 	err := from.Dump(ctx, func(r store.Record) error {
+		if strings.HasPrefix(r.Key, store.Volatile) {
+			return nil
+		}
 		made.Records++
 		return out.line(line{
 			Key: []byte(r.Key), Value: r.Value, Expires: r.Expires, Queue: []byte(r.Queue), Due: r.Due, Index: []byte(r.Index),
