@@ -12,5 +12,6 @@ import (
 	_ "github.com/seed-dd2befc3/countersign/caddymodule"         // registers the modules
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/bars"    // registers the directives bars_proxy and bars_receiver
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/command" // registers the commands
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/eps"     // registers the directive eps
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/sender"  // registers the directive apim_sender
 )

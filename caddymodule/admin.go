@@ -197,7 +197,9 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 		status.KeysError = err.Error()
 	}
 	asking.Wait()
-	status.Problems = problems(status, a.webhookStats(), a.expiries.All(), a.now())
+	found := problemList(problems(status, a.webhookStats(), a.expiries.All(), a.now()))
+	found.differing(a.displays.differences())
+	status.Problems = found
 	return http.StatusOK, status
 }
 

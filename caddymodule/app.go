@@ -82,7 +82,8 @@ type App struct {
 	servers  func() []string // of this configuration, that have full duplex on
 	needed   bool            // whether any handler keeps sessions
 	starts   []func(context.Context)
-	spans    func() // ends the cleaning of spans
+	displays *displays // of prescriptions
+	spans    func()    // ends the cleaning of spans
 	now      func() time.Time
 	quotas   *signing.Quotas           // that all sites share
 	approved map[string]signing.Client // every client that is not revoked
@@ -132,6 +133,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.provisionBrake()
+	if err := a.provisionDisplays(); err != nil {
+		return err
+	}
 	a.servers = func() []string { return fullDuplex(ctx) }
 	a.ring = jwks.NewRing(a.vault, jwks.RingOptions{
 		Name: OwnKeysName, Rotate: time.Duration(a.Keys.Rotate), Overlap: time.Duration(a.Keys.Overlap),
@@ -231,6 +235,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("countersign: %w", err)
 		}
 		open.webhooks.Use(a, a.webhookSettings())
+		a.displays.start()
 	}
 	a.keys.Warm(a.life)
 	for _, start := range a.starts {
@@ -261,6 +266,9 @@ func (a *App) Cleanup() error {
 	running.remove(a)
 	a.dropWebhooks()
 	a.dropAudit()
+	if a.displays != nil {
+		a.displays.close()
+	}
 	// Jobs end with the store, and until then look for revocations and write to the audit log.
 	return errors.Join(a.store.Release(), a.releaseRevocations(), a.auditLog.Release(), a.keySets.Release(), a.metrics.Release(),
 		a.refused.Release(), a.releaseOpenID())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -88,8 +89,8 @@ func (c *Certificates) check() error {
 }
 
 // trust makes the policy for the certificates of a site's cards.
-func (s *SigningService) trust() (signing.Trust, error) {
-	c, production := &s.Certificates, s.Environment == Production
+func (a *App) trust(c *Certificates, of Environment) (signing.Trust, error) {
+	production := of == Production
 	trust := signing.Trust{Policy: certificates.Policy{
 		AllowSHA1: c.AllowSHA1, AnyUser: c.AnyUser, MinBits: c.MinBits,
 		RefuseUnchecked: c.CRL.OnFailure == refuse || c.CRL.OnFailure == "" && production,
@@ -105,17 +106,17 @@ func (s *SigningService) trust() (signing.Trust, error) {
 		return trust, fmt.Errorf("certificates: intermediates %w", err)
 	}
 	if c.TrustMock {
-		trust.Mock = s.mockCA
+		trust.Mock = a.mockCA
 	}
 	for _, issuer := range trust.Uncheckable() {
 		if trust.RefuseUnchecked {
 			return trust, fmt.Errorf("certificates: the revocation of %s cannot be checked without the certificate of %s, so every card would be refused; add it with intermediates <pem file>, or write crl on_failure pass",
 				issuer.Subject, issuer.Issuer)
 		}
-		s.app.logger.Warn("the revocation of an issuer's own certificate cannot be checked; add the certificate of its issuer with intermediates",
+		a.logger.Warn("the revocation of an issuer's own certificate cannot be checked; add the certificate of its issuer with intermediates",
 			"issuer", issuer.Subject.String(), "missing", issuer.Issuer.String())
 	}
-	trust.Revocations, err = s.app.acquireRevocations(c)
+	trust.Revocations, err = a.acquireRevocations(c)
 	if err != nil {
 		return trust, fmt.Errorf("certificates: crl: %w", err)
 	}
@@ -123,8 +124,8 @@ func (s *SigningService) trust() (signing.Trust, error) {
 }
 
 // mockCA reads the mock's own CA from Caddy's storage, where the mock has put it by the time that it has signed.
-func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) {
-	text, err := s.app.vault.Load(ctx, MockCACertificate)
+func (a *App) mockCA(ctx context.Context) (*x509.Certificate, error) {
+	text, err := a.vault.Load(ctx, MockCACertificate)
 	if err != nil {
 		return nil, fmt.Errorf("the mock's CA is not in Caddy's storage (%s): is the mock agent part of this installation? %w", MockCACertificate, err)
 	}
@@ -134,6 +135,37 @@ func (s *SigningService) mockCA(ctx context.Context) (*x509.Certificate, error) 
 	}
 	return found[0], nil
 }
+
+// Judge returns what judges the certificates behind signatures that were made at some time: none of its codes says that
+// one is accepted. Whose card it is does not matter.
+func (a *App) Judge(c *Certificates) (func(ctx context.Context, leaf *x509.Certificate, signed time.Time) []certificates.Code, error) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	trust, err := a.trust(c, a.Environment)
+	if err != nil {
+		return nil, err
+	}
+	trust.AnyUser = true
+	return func(ctx context.Context, leaf *x509.Certificate, signed time.Time) []certificates.Code {
+		policy := trust.Policy
+		if trust.Mock != nil {
+			ca, err := trust.Mock(ctx)
+			if err != nil {
+				a.logger.WarnContext(ctx, "the mock's CA cannot be read", "error", err.Error())
+			} else {
+				policy.Issuers = append([]*x509.Certificate{ca}, policy.Issuers...)
+			}
+		}
+		if _, refused := policy.Check(ctx, leaf.Raw, "", signed); refused != nil {
+			return []certificates.Code{refused.Code}
+		}
+		return nil
+	}, nil
+}
+
+// Parse reads the block certificates of another directive.
+func (c *Certificates) Parse(d *caddyfile.Dispenser) error { return c.parse(d) }
 
 // revocationOptions are what certificates says of revocations, in full.
 func (a *App) revocationOptions(c *Certificates) (certificates.Options, error) {

@@ -17,6 +17,7 @@
 //	refusals.go         the memory of requests that were refused; brake.go holds the answers to some of them back
 //	admin*.go           what Caddy's admin endpoint tells an operator, of the app that runs (running.go)
 //	proxies.go          … and of each bars_proxy
+//	displays.go         what can be shown of prescriptions, and the check of those that pass by
 //	environment.go      sandbox, int or prod, and what each refuses
 //	order.go            the order of all directives in a route
 //	version.go          the version of the build, as /_ping tells it
@@ -40,6 +41,7 @@
 //
 //	logs      the encoder countersign for Caddy's logs
 //	bars      the directives bars_proxy and bars_receiver
+//	eps       the directive eps: what is kept of prescriptions for the page
 //	sender    the directive apim_sender: an application's own tokens and headers
 //	command   the command line, caddy countersign
 //	adminapi  the answers of the admin endpoint that commands read

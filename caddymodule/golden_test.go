@@ -15,6 +15,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/bars"
+	_ "github.com/seed-dd2befc3/countersign/caddymodule/eps"
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/mock"
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/pkcs11"
 	_ "github.com/seed-dd2befc3/countersign/caddymodule/postgres"

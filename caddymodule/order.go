@@ -8,7 +8,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("bars_receiver", httpcaddyfile.Before, "tracing") // before all others of its site
 	httpcaddyfile.RegisterDirectiveOrder("apim_bearer", httpcaddyfile.After, "basic_auth")
 	for _, answering := range []string{
-		"apim_authorize", "apim_sender", "apim_token", "bars_proxy", "countersign_jwks", "signing_service", "smartcard_agent",
+		"eps", "apim_authorize", "apim_sender", "apim_token", "bars_proxy", "countersign_jwks", "signing_service", "smartcard_agent",
 	} {
 		httpcaddyfile.RegisterDirectiveOrder(answering, httpcaddyfile.Before, "reverse_proxy")
 	}

@@ -144,7 +144,7 @@ func (s *SigningService) check() error {
 }
 
 func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.Options, error) {
-	trust, err := s.trust()
+	trust, err := s.app.trust(&s.Certificates, s.Environment)
 	if err != nil {
 		return signing.Options{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit/keeper"
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/eps"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -33,6 +34,7 @@ type Metrics struct {
 	keySetFails *prometheus.GaugeVec     // client, source
 	received    *prometheus.CounterVec   // outcome
 	held        *prometheus.CounterVec   // outcome
+	displays    *prometheus.CounterVec   // outcome
 
 	bars     barsMetrics    // bars.go
 	webhooks webhookMetrics // webhooks.go
@@ -70,7 +72,7 @@ func New(running func() Standing) *Metrics {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "countersign", Name: name, Help: help}, labels)
 	}
-	return &Metrics{
+	m := &Metrics{
 		running:     running,
 		answers:     histogram("signing_answer_seconds", "Answers of the signing service, by endpoint and code; ok is success.", "endpoint", "code"),
 		tokens:      histogram("oauth_answer_seconds", "Answers of the token service, by endpoint, grant and code; ok is success.", "endpoint", "grant", "code"),
@@ -82,6 +84,7 @@ func New(running func() Standing) *Metrics {
 		keySetFails: gauge("key_set_failing", "1 while the last attempt to read a client's key set failed.", "client", "source"),
 		received:    counter("bars_received_total", "Requests at a BaRS receiver, by outcome: answered, or why not.", "outcome"),
 		held:        counter("refusals_held_total", "Refusals to addresses that were refused too often: answered later (waited), or later and the connection closed (closed).", "outcome"),
+		displays:    counter("displays_total", "Prescriptions that were prepared through the directive eps, by what became of their displays.", "outcome"),
 		bars: barsMetrics{
 			answers: histogram("bars_answer_seconds", "Answers of the BaRS proxy, by endpoint, outcome (ok, or its detail code) and whose fault it was.", "endpoint", "outcome", "fault"),
 			age:     gauge("bars_catalogue_age_seconds", "Time since an endpoint catalogue was last found to be right; -1 while there is none.", "catalogue"),
@@ -90,11 +93,15 @@ func New(running func() Standing) *Metrics {
 		},
 		webhooks: newWebhookMetrics(histogram, gauge),
 	}
+	for _, outcome := range eps.Outcomes() { // a rate of what has never happened is zero, and not nothing
+		m.displays.WithLabelValues(outcome)
+	}
+	return m
 }
 
 // Register has a configuration's registry show them.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err
@@ -118,6 +125,9 @@ func (m *Metrics) RunEnded(_ context.Context, run signing.Run) {
 	m.runs.WithLabelValues(run.Agent, run.Outcome).Observe(run.Took.Seconds())
 	m.items.WithLabelValues(run.Outcome).Add(float64(run.Items))
 }
+
+// Displayed counts a $prepare that has passed by, by what became of its display.
+func (m *Metrics) Displayed(outcome string) { m.displays.WithLabelValues(outcome).Inc() }
 
 // TokenAnswered counts an answer of the token service.
 func (m *Metrics) TokenAnswered(answer oauth.Answer) {
