@@ -10,36 +10,37 @@ import (
 	"time"
 )
 
-// CacheOptions are the limits of a Cache. The zero value is fine.
+// CacheOptions limits what a Cache fetches and how often. The zero value selects the defaults.
 type CacheOptions struct {
 	Now        func() time.Time // default time.Now
 	Logger     *slog.Logger     // default: nothing is logged
-	TTL        time.Duration    // a set older than this is refreshed when it is used; default 1 hour
-	MinRefetch time.Duration    // a URL whose set we have is not fetched more often than this; default 1 minute
-	MaxBody    int64            // bytes of a set; default and most 1 MiB
-	Timeout    time.Duration    // of one fetch, beside the HTTP client's own; default 10 s
+	TTL        time.Duration    // a set older than this is refreshed when it is next used; default 1 hour
+	MinRefetch time.Duration    // least time between two fetches of a URL whose set is held; default 1 minute
+	MaxBody    int64            // largest set in bytes; default and maximum 1 MiB
+	Timeout    time.Duration    // of one fetch, besides the HTTP client's own timeout; default 10 s
 }
 
-// How fetches of a URL that never gave a set are spaced, and how many run at once.
+// The back-off for a URL that has never returned a set, and the number of concurrent fetches.
 const (
-	firstRetry = time.Second
-	evenTries  = 20 // at firstRetry, since systems that start together are soon there; then doubled each time
-	lastRetry  = time.Minute
-	maxFetches = 32
+	firstRetry  = time.Second
+	evenRetries = 20 // retries at firstRetry: systems that start together are up within seconds; the interval doubles after them
+	lastRetry   = time.Minute
+	maxFetches  = 32
 )
 
-// Cache holds the key sets fetched from URLs. It lives longer than a Registry, so that the last good set
-// survives a change of configuration. A set in it is
+// Cache holds the key sets fetched from URLs. It outlives a Registry, so that the last good set survives a
+// configuration reload. A set goes through these states:
 //
 //	none ──fetch──▶ fresh ──TTL──▶ stale ──background fetch──▶ fresh
 //
-// and stays as it is when a fetch fails: a stale one is served, a bad one never replaces it. With none, a
-// failed fetch is tried again each second, and after twenty times after 2 s, 4 s, up to a minute. There is one fetch per URL at a time; they
-// are owned by the cache, not by the requests that wait for them.
+// A failed fetch changes nothing: a stale set is still served, and a malformed one never replaces it. Without
+// any set, a failed fetch is retried every second, and after twenty retries at 2 s, 4 s and so on up to one
+// minute. At most one fetch per URL runs at a time. Fetches belong to the cache, not to the requests that wait
+// for them.
 type Cache struct {
 	client *http.Client
 	CacheOptions
-	slots chan struct{} // one for each fetch under way
+	slots chan struct{} // one per fetch in flight
 
 	life  context.Context // ends with Close
 	end   context.CancelFunc
@@ -50,20 +51,20 @@ type Cache struct {
 	remotes map[string]*remote // by URL
 }
 
-// remote is one URL and the set it gave.
+// remote is one URL and the set last fetched from it.
 type remote struct {
 	url string
 
 	mu       sync.Mutex
-	set      *Set          // the last good one, or nil
-	read     time.Time     // when set was asked for
-	next     time.Time     // no fetch starts before
-	failures int           // fetches failed since the last good one
-	err      error         // of the last fetch
-	flight   chan struct{} // closed when the fetch under way is over; nil: none is
+	set      *Set          // the last good set, or nil
+	read     time.Time     // when the fetch of set started
+	next     time.Time     // no fetch starts earlier
+	failures int           // consecutive failures since the last good fetch
+	err      error         // error of the last fetch, if it failed
+	flight   chan struct{} // closed when the fetch in flight ends; nil if there is none
 }
 
-// NewCache makes a cache that fetches with client, which says what addresses may be reached.
+// NewCache returns a cache that fetches with client, which also decides what addresses may be reached.
 func NewCache(client *http.Client, options CacheOptions) *Cache {
 	options.Now = orTimeNow(options.Now)
 	options.Logger = orDiscard(options.Logger)
@@ -87,7 +88,7 @@ func orDefault[T time.Duration | int64](value, otherwise T) T {
 	return value
 }
 
-// Close ends all fetches and waits for them. The sets stay readable; nothing is fetched any more.
+// Close cancels all fetches and waits for them. Sets can still be read; nothing more is fetched.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -96,7 +97,7 @@ func (c *Cache) Close() {
 	c.tasks.Wait()
 }
 
-// spawn runs a task that Close waits for, unless the cache is closed.
+// spawn runs a task that Close waits for. It returns false if the cache is closed.
 func (c *Cache) spawn(task func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,8 +119,8 @@ func (c *Cache) remote(url string) *remote {
 	return r
 }
 
-// key finds a key in the set of a URL. What it has, it returns at once; for what it has not it waits for one
-// fetch, if one may start or is under way.
+// key returns a key from the set of a URL. A key that is held is returned at once. For an unknown one, key
+// waits for a fetch, if one is in flight or may start.
 func (c *Cache) key(ctx context.Context, client, url, kid string) (*Key, error) {
 	r := c.remote(url)
 	r.mu.Lock()
@@ -128,7 +129,7 @@ func (c *Cache) key(ctx context.Context, client, url, kid string) (*Key, error) 
 		r.mu.Unlock()
 		return key, nil
 	}
-	flight := c.fetch(r, client) //nolint:contextcheck // a fetch is the cache's, not the request's
+	flight := c.fetch(r, client) //nolint:contextcheck // the fetch belongs to the cache, not to the request
 	r.mu.Unlock()
 	if err == nil || flight == nil {
 		return key, err
@@ -143,7 +144,7 @@ func (c *Cache) key(ctx context.Context, client, url, kid string) (*Key, error) 
 	return r.lookup(kid)
 }
 
-// lookup wants r.mu held.
+// lookup returns a key of the current set. r.mu must be held.
 func (r *remote) lookup(kid string) (*Key, error) {
 	if r.set == nil {
 		if r.err != nil {
@@ -157,8 +158,8 @@ func (r *remote) lookup(kid string) (*Key, error) {
 	return nil, r.set.without(kid)
 }
 
-// fetch returns the end of the fetch under way, or of one that it starts; nil where none may start now. It
-// wants r.mu held.
+// fetch starts a fetch unless one is in flight, and returns a channel that is closed when it ends; nil if none
+// may start now. r.mu must be held.
 func (c *Cache) fetch(r *remote, client string) <-chan struct{} {
 	if r.flight != nil {
 		return r.flight
@@ -177,7 +178,7 @@ func (c *Cache) fetch(r *remote, client string) <-chan struct{} {
 	return flight
 }
 
-// refresh fetches once and keeps what came.
+// refresh fetches once and stores the result.
 func (c *Cache) refresh(r *remote, client string) {
 	select {
 	case c.slots <- struct{}{}:
@@ -196,60 +197,60 @@ func (c *Cache) refresh(r *remote, client string) {
 		return
 	}
 	if r.set == nil || r.failures > 0 || kidList(r.set) != kidList(set) {
-		set.log(logger)("a key set was fetched", "kids", kidList(set), "left_out", set.skipped)
+		set.log(logger)("key set fetched", "kids", kidList(set), "left_out", set.skipped)
 	}
 	r.set, r.read, r.err, r.failures = set, started, nil, 0
 	r.next = started.Add(c.MinRefetch)
 }
 
-// failed notes a failed fetch. It wants r.mu held.
+// failed records a failed fetch. r.mu must be held.
 func (c *Cache) failed(r *remote, started time.Time, err error, logger *slog.Logger) {
 	if c.life.Err() != nil {
-		return // ended by Close, which says nothing about the URL
+		return // canceled by Close, which says nothing about the URL
 	}
 	r.err = err
-	wait := min(firstRetry<<min(max(r.failures-evenTries+1, 0), 10), lastRetry)
+	wait := min(firstRetry<<min(max(r.failures-evenRetries+1, 0), 10), lastRetry)
 	r.failures++
 	if r.set == nil {
 		r.next = c.Now().Add(wait)
-		logger.Warn("a key set could not be fetched; its client is refused until it can: mend the address or the set",
+		logger.Warn("key set could not be fetched and the client is refused meanwhile: check its URL and the set",
 			"error", err, "next_try", r.next)
 		return
 	}
 	r.next = started.Add(c.MinRefetch)
-	logger.Warn("a key set could not be fetched again; the keys fetched before stay in use: mend the address or the set",
+	logger.Warn("key set could not be refreshed and the previous keys stay in use: check its URL and the set",
 		"error", err, "age", c.Now().Sub(r.read), "next_try", r.next)
 }
 
-// download gets and parses a set, bounded in time and size. The media type is not looked at: sets are
-// published under many.
+// download fetches and parses a set, bounded in time and size. The media type is ignored: sets are published
+// under many.
 func (c *Cache) download(url string) (*Set, error) {
 	ctx, cancel := context.WithTimeout(c.life, c.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the key set: %w", err)
+		return nil, fmt.Errorf("fetching the key set: %w", err)
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := c.client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking for the key set: %w", err)
+		return nil, fmt.Errorf("fetching the key set: %w", err)
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // only read from
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("asking for the key set: the answer is %d, not 200", response.StatusCode)
+		return nil, fmt.Errorf("fetching the key set: got status %d, want 200", response.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(response.Body, c.MaxBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the key set: %w", err)
 	}
 	if int64(len(data)) > c.MaxBody {
-		return nil, fmt.Errorf("the key set has more than %d bytes", c.MaxBody)
+		return nil, fmt.Errorf("the key set is larger than %d bytes", c.MaxBody)
 	}
 	return ParseSet(data)
 }
 
-// warm fetches a set that is not there yet, again and again until it is.
+// warm fetches a set in the background, retrying until it has one.
 func (c *Cache) warm(ctx context.Context, client, url string) {
 	r := c.remote(url)
 	c.spawn(func() {
@@ -259,7 +260,7 @@ func (c *Cache) warm(ctx context.Context, client, url string) {
 				r.mu.Unlock()
 				return
 			}
-			flight := c.fetch(r, client) //nolint:contextcheck // a fetch is the cache's, not the caller's
+			flight := c.fetch(r, client) //nolint:contextcheck // the fetch belongs to the cache, not to the caller
 			var retry <-chan time.Time
 			if flight == nil {
 				retry = time.After(r.next.Sub(c.Now()))
@@ -275,7 +276,7 @@ func (c *Cache) warm(ctx context.Context, client, url string) {
 	})
 }
 
-// status tells how a URL is doing.
+// status reports the state of a URL.
 func (c *Cache) status(client, url string) SourceStatus {
 	r := c.remote(url)
 	r.mu.Lock()

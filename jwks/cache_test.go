@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// origin is where sets are published: a RoundTripper whose answer can be changed and held back.
+// origin is a RoundTripper that publishes sets. Its answer can be changed and delayed.
 type origin struct {
 	mu      sync.Mutex
 	status  int
@@ -61,10 +61,10 @@ func (o *origin) count() int {
 
 const setURL = "https://keys.example/set.json"
 
-// withCache runs a test on a clock of its own, with one client, epr, whose set is at setURL.
+// withCache runs a test on a fake clock with one client, epr, whose set is at setURL.
 func withCache(t *testing.T, test func(t *testing.T, o *origin, cache *Cache, registry *Registry)) {
 	t.Helper()
-	testSigner(t, "k0") // makes the keys on the real clock
+	testSigner(t, "k0") // generates the keys on the real clock
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{}
 		cache := NewCache(&http.Client{Transport: o}, CacheOptions{})
@@ -94,7 +94,7 @@ func expectFetches(t *testing.T, o *origin, want int) {
 	t.Helper()
 	synctest.Wait()
 	if got := o.count(); got != want {
-		t.Errorf("%d fetches, want %d", got, want)
+		t.Errorf("got %d fetches, want %d", got, want)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestUnknownKIDsNeverAmplify(t *testing.T) {
 		}
 		expectFetches(t, o, 3)
 		if _, err := registry.Key(t.Context(), "stranger", "k0"); !errors.Is(err, ErrUnknownClient) {
-			t.Errorf("stranger: %v", err)
+			t.Errorf("key of an unknown client: got %v, want %v", err, ErrUnknownClient)
 		}
 		pass(time.Minute)
 		expectKey(t, registry, strings.Repeat("k", maxKID+1), ErrUnknownKID)
@@ -153,7 +153,7 @@ func TestStaleIsServedWhileItIsRefreshed(t *testing.T) {
 		start := time.Now()
 		expectKey(t, registry, "k0", nil)
 		if time.Since(start) != 0 {
-			t.Error("a request waited for the refresh of a stale set")
+			t.Errorf("request waited %v for the refresh of a stale set, want no wait", time.Since(start))
 		}
 		expectFetches(t, o, 2)
 		pass(6 * time.Second)
@@ -172,20 +172,20 @@ func TestBadSetNeverReplacesAGoodOne(t *testing.T) {
 			expectKey(t, registry, "k0", nil)
 			expectFetches(t, o, 2+i)
 			if s := registry.Status()[0]; s.Error == "" || len(s.Keys) != 1 || s.Age(time.Now()) < time.Hour || s.Next.IsZero() {
-				t.Errorf("status %+v", s)
+				t.Errorf("status: got %+v, want an error, one key over an hour old and a next fetch", s)
 			}
 		}
 		o.answer(publicSet(t, testSigner(t, "k0")))
 		o.status = http.StatusNotFound
 		pass(2 * time.Hour)
 		expectKey(t, registry, "k0", nil)
-		// A set that is well formed and empty is its owner's word: the keys are withdrawn.
+		// A well-formed empty set means that its owner has withdrawn the keys.
 		o.answer([]byte(`{"keys":[]}`))
 		pass(time.Minute)
 		expectKey(t, registry, "k1", ErrUnknownKID)
 		expectKey(t, registry, "k0", ErrUnknownKID)
 		if s := registry.Status()[0]; s.Error != "" || len(s.Keys) != 0 {
-			t.Errorf("status %+v", s)
+			t.Errorf("status: got %+v, want no error and no keys", s)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestNeverFetchedBacksOff(t *testing.T) {
 		o.fail()
 		expectKey(t, registry, "k0", ErrUnreachable)
 		fetches := 1
-		waits := append(slices.Repeat([]time.Duration{1}, evenTries), 2, 4, 8, 16, 32, 60, 60)
+		waits := append(slices.Repeat([]time.Duration{1}, evenRetries), 2, 4, 8, 16, 32, 60, 60)
 		for _, wait := range waits {
 			pass(wait*time.Second - time.Millisecond)
 			expectKey(t, registry, "k0", ErrUnreachable)
@@ -222,7 +222,7 @@ func TestOneFetchForManyWaiters(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := registry.Key(ctx, "epr", "k0"); !errors.Is(err, ErrUnreachable) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a request that ended: %v", err)
+			t.Errorf("key after its request ended: got %v, want %v and %v", err, ErrUnreachable, context.DeadlineExceeded)
 		}
 		waiters.Wait()
 		expectFetches(t, o, 1)
@@ -235,7 +235,7 @@ func TestFetchIsBoundedInTime(t *testing.T) {
 		start := time.Now()
 		expectKey(t, registry, "k0", ErrUnreachable)
 		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("fetch took %v, want 10s", took)
 		}
 	})
 }
@@ -292,14 +292,14 @@ func TestCloseEndsFetchesAndKeepsSets(t *testing.T) {
 		}()
 		expectKey(t, registry, "k1", ErrUnknownKID)
 		if took := time.Since(start); took != time.Second {
-			t.Errorf("Close let a fetch run on for %v", took)
+			t.Errorf("fetch in flight ended %v after its start, want 1s, when Close was called", took)
 		}
 		pass(2 * time.Hour)
 		expectKey(t, registry, "k0", nil)
 		registry.Warm(t.Context())
 		expectFetches(t, o, 2)
 		if s := registry.Status()[0]; s.Error != "" {
-			t.Errorf("Close was taken for a failure of the URL: %s", s.Error)
+			t.Errorf("status after Close: got error %s, want none", s.Error)
 		}
 	})
 }
@@ -327,11 +327,11 @@ func TestFetchLogNamesClientAndURL(t *testing.T) {
 		cache.Close()
 		for _, part := range []string{"level=WARN", "client=epr", "url=" + setURL, "connection refused"} {
 			if !strings.Contains(logged.String(), part) {
-				t.Errorf("%q does not say %q", logged.String(), part)
+				t.Errorf("log: got %q, want it to contain %q", logged.String(), part)
 			}
 		}
 	})
 }
 
-// pass lets time pass on the clock of the test's bubble. Nobody waits for it in real time.
+// pass advances the fake clock of the test's bubble.
 func pass(d time.Duration) { <-time.After(d) }

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// recheck is how often at most a file is looked at for a change.
+// recheck is the least time between two checks of a file for changes.
 const recheck = time.Second
 
-// file is a source of keys that may change while it is in use: it is read again when its modification time,
-// its size or its inode changes. A file that went bad or away leaves the keys as they were.
+// file is a key source that may change while in use: it is reloaded when its modification time, size or
+// inode changes. If the file becomes invalid or disappears, its previous keys stay in use.
 type file struct {
 	path  string
 	parse func([]byte) (*Set, error)
 
 	mu      sync.Mutex
-	set     *Set        // the last good one; never nil after first
+	set     *Set        // the last good set; never nil after first
 	read    time.Time   // when set was read
-	checked time.Time   // when the file was last looked at
-	seen    os.FileInfo // what was seen then; nil: nothing
-	err     error       // of the last attempt to read it
+	checked time.Time   // when the file was last checked
+	seen    os.FileInfo // file info at that check; nil if the file was missing
+	err     error       // error of the last load, if it failed
 }
 
-// pemFile is a file whose set is one PEM public key.
+// pemFile returns a file whose set is one PEM public key.
 func pemFile(k KeyFile) *file {
 	return &file{path: k.Path, parse: func(data []byte) (*Set, error) {
 		key, err := ParsePublicPEM(k.KID, data)
@@ -38,7 +38,7 @@ func pemFile(k KeyFile) *file {
 	}}
 }
 
-// first reads the file for the first time. Only then is a bad file an error.
+// first loads the file for the first time. Only then is an invalid file an error.
 func (f *file) first(now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,7 +54,7 @@ func (f *file) first(now time.Time) error {
 	return nil
 }
 
-// current returns the keys as they are now, looking at the file if that was not done in the last second.
+// current returns the current keys. It checks the file for changes at most once a second.
 func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,7 +65,7 @@ func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 	info, err := os.Stat(f.path)
 	switch {
 	case err != nil && f.seen == nil:
-		return f.set // away, and that was said
+		return f.set // still missing, and already logged
 	case err != nil:
 		f.seen, f.err = nil, withoutPath(err)
 	case f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size():
@@ -74,15 +74,15 @@ func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 		f.load(info, now)
 	}
 	if f.err != nil {
-		logger.Warn("a key file is not usable; the keys it held before stay in use until it is mended",
+		logger.Warn("key file cannot be used and the keys loaded before stay in use: correct the file",
 			"client", client, "file", f.path, "error", f.err)
 		return f.set
 	}
-	f.set.log(logger)("a key file was read again", "client", client, "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
+	f.set.log(logger)("key file reloaded", "client", client, "file", f.path, "kids", kidList(f.set), "left_out", f.set.skipped)
 	return f.set
 }
 
-// load reads the file that was seen as info.
+// load reads the file, whose state is info.
 func (f *file) load(info os.FileInfo, now time.Time) {
 	f.seen = info
 	set, err := f.parseFile(info)
@@ -94,24 +94,24 @@ func (f *file) load(info os.FileInfo, now time.Time) {
 
 func (f *file) parseFile(info os.FileInfo) (*Set, error) {
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
+		return nil, errors.New("not a regular file")
 	}
 	opened, err := os.Open(f.path)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	defer func() { _ = opened.Close() }() // it was only read
+	defer func() { _ = opened.Close() }() // only read from
 	data, err := io.ReadAll(io.LimitReader(opened, maxSetBytes+1))
 	if err != nil {
 		return nil, withoutPath(err)
 	}
 	if len(data) > maxSetBytes {
-		return nil, fmt.Errorf("it has more than %d bytes", maxSetBytes)
+		return nil, fmt.Errorf("larger than %d bytes", maxSetBytes)
 	}
 	return f.parse(data)
 }
 
-// status tells how the file is doing.
+// status reports the state of the file.
 func (f *file) status(client string) SourceStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,7 +122,7 @@ func (f *file) status(client string) SourceStatus {
 	return s.fill(f.set)
 }
 
-// withoutPath returns the bare cause of an error of package os, for texts that name the path themselves.
+// withoutPath returns the cause of a *os.PathError, for messages that already name the path.
 func withoutPath(err error) error {
 	if pathError, ok := errors.AsType[*os.PathError](err); ok {
 		return pathError.Err

@@ -27,18 +27,18 @@ func FuzzParse(f *testing.F) {
 		token, err := Parse(text)
 		if err != nil {
 			if CodeOf(err) == "" || token != nil {
-				t.Fatalf("an error without a code: %v", err)
+				t.Fatalf("got token %v and error %v, want an error with a code and no token", token, err)
 			}
 			return
 		}
 		segments := strings.Split(string(text), ".")
 		if len(segments) != 3 || segments[1] != segment(string(token.Payload())) || segments[2] != segment(string(token.Signature())) {
-			t.Fatal("what was taken is not what is encoded")
+			t.Fatal("decoded segments, encoded again, differ from the input")
 		}
-		// golang-jwt and encoding/json, which folds case, see the same header.
+		// golang-jwt, and encoding/json, which folds case, read the same header.
 		parsed, _, err := jwt.NewParser().ParseUnverified(string(text), &jwt.MapClaims{})
 		if err == nil && parsed.Method.Alg() != token.Header.Alg {
-			t.Fatalf("golang-jwt sees alg %s, we %s", parsed.Method.Alg(), token.Header.Alg)
+			t.Fatalf("golang-jwt reads alg %s, want %s", parsed.Method.Alg(), token.Header.Alg)
 		}
 		header, err := canonical.DecodeString(segments[0])
 		if err != nil {
@@ -46,15 +46,15 @@ func FuzzParse(f *testing.F) {
 		}
 		var folded struct{ Alg, Kid, Typ any }
 		if err := jsonv1.Unmarshal(header, &folded); err != nil {
-			t.Fatalf("encoding/json refuses the header: %v", err)
+			t.Fatalf("encoding/json rejects the header: %v", err)
 		}
 		if got := (Header{Alg: text1(folded.Alg), KID: text1(folded.Kid), Typ: text1(folded.Typ)}); got != token.Header {
-			t.Fatalf("encoding/json sees %+v, we %+v", got, token.Header)
+			t.Fatalf("encoding/json reads %+v, want %+v", got, token.Header)
 		}
 	})
 }
 
-// text1 is what encoding/json made of a member, if it is a string.
+// text1 returns what encoding/json decoded, if it is a string.
 func text1(v any) string {
 	s, _ := v.(string)
 	return s
@@ -75,28 +75,28 @@ func FuzzDecodeClaims(f *testing.F) {
 		err := token.Decode(&c, "jti")
 		code := CodeOf(err)
 		if (err == nil) != (code == "") {
-			t.Fatalf("an error without a code: %v", err)
+			t.Fatalf("got error %v with code %q, want both or neither", err, code)
 		}
-		// The names and the depth, once more by the library's own tokens.
+		// Names and depth, checked again with the tokens of the JSON library.
 		ok := readable(payload)
 		if ok != (code != CodeJSON) {
-			t.Fatalf("got %v, by its tokens it is readable: %v", err, ok)
+			t.Fatalf("got error %v, but the JSON library's tokens say readable=%v", err, ok)
 		}
 		if err != nil {
 			return
 		}
 		var plain claims
 		if err := json.Unmarshal(payload, &plain); err != nil || !reflect.DeepEqual(plain, c) {
-			t.Fatalf("read plainly it is %+v (%v), not %+v", plain, err, c)
+			t.Fatalf("got %+v, want %+v as json.Unmarshal reads it (%v)", c, plain, err)
 		}
 		var folded struct{ Iss, Sub any }
 		if err := jsonv1.Unmarshal(payload, &folded); err != nil || text1(folded.Iss) != c.Iss || text1(folded.Sub) != c.Sub {
-			t.Fatalf("encoding/json sees %+v (%v), we %q and %q", folded, err, c.Iss, c.Sub)
+			t.Fatalf("encoding/json reads %+v (%v), want iss %q and sub %q", folded, err, c.Iss, c.Sub)
 		}
 	})
 }
 
-// readable tells whether a payload is one object of strict JSON without too many levels or folded names.
+// readable reports whether a payload is one object of strict JSON without excessive depth or case-folded names.
 func readable(payload []byte) bool {
 	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
 	top := ""
@@ -109,7 +109,7 @@ func readable(payload []byte) bool {
 			return false
 		}
 		if !first && decoder.StackDepth() == 0 && token.Kind() != jsontext.KindEndObject {
-			return false // more after the object
+			return false // trailing text after the object
 		}
 		objects := 0
 		for level := 1; level <= decoder.StackDepth(); level++ {
@@ -151,7 +151,7 @@ func FuzzParseSet(f *testing.F) {
 		kids := make(map[string]bool)
 		for _, key := range set.Keys() {
 			if kids[key.KID()] || key.KID() == "" || key.Bits() < 2048 || key.Bits() > 8192 || key.Public().E < 3 || key.Public().N.Bit(0) == 0 {
-				t.Fatalf("key %q must not have been taken", key.KID())
+				t.Fatalf("set contains the key %q, which breaks the rules", key.KID())
 			}
 			kids[key.KID()] = true
 		}
@@ -159,15 +159,15 @@ func FuzzParseSet(f *testing.F) {
 			Keys []map[string]any `json:"keys"`
 		}
 		if err := jsonv1.Unmarshal(data, &raw); err != nil {
-			t.Fatalf("encoding/json refuses the set: %v", err)
+			t.Fatalf("encoding/json rejects the set: %v", err)
 		}
 		if len(raw.Keys) != len(set.Keys())+len(set.Skipped()) {
-			t.Fatalf("%d members, %d keys, %d skipped", len(raw.Keys), len(set.Keys()), len(set.Skipped()))
+			t.Fatalf("got %d members but %d keys and %d skipped", len(raw.Keys), len(set.Keys()), len(set.Skipped()))
 		}
 		for _, member := range raw.Keys {
 			for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 				if _, there := member[private]; there {
-					t.Fatalf("a set with %q was taken", private)
+					t.Fatalf("set with the private member %q was accepted", private)
 				}
 			}
 		}

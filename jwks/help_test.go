@@ -20,8 +20,8 @@ var testKeys = sync.OnceValues(func() ([]*rsa.PrivateKey, error) {
 	return keys, nil
 })
 
-// testSigner returns a signer with one of three RSA-2048 keys: kids that end in different digits out of 0, 1
-// and 2 have different keys.
+// testSigner returns a signer with one of three RSA-2048 keys. Kids that end in different digits, out of 0, 1
+// and 2, have different keys.
 func testSigner(t testing.TB, kid string) *Signer {
 	t.Helper()
 	keys, err := testKeys()

@@ -16,10 +16,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth is how many levels of objects and arrays a header, a payload or a key set may have.
+// maxDepth is the greatest nesting depth of a header, a payload or a key set.
 const maxDepth = 16
 
-// decodeStrict reads data, called what in errors, into a struct by the rules of Token.Decode.
+// decodeStrict decodes data into a struct by the rules of Token.Decode. Errors call data what.
 func decodeStrict(what string, data []byte, into any, known ...string) error {
 	refuse := func(code Code, format string, args ...any) *Error {
 		return &Error{Code: code, Text: "the token's " + what + " " + fmt.Sprintf(format, args...)}
@@ -35,12 +35,12 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 		return nil
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return refuse(CodeJSON, "has a name twice in one object")
+		return refuse(CodeJSON, "has a duplicate name in one object")
 	}
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return refuse(CodeJSON, "is not valid JSON (at byte %d)", syntax.ByteOffset)
 	}
-	// Reading stops at the first wrong type; only valid JSON deserves that answer.
+	// Decoding stops at the first wrong type, so what follows may still be invalid JSON.
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok && jsontext.Value(data).IsValid() {
 		e := refuse(CodeType, "has a member of an unexpected type or value")
 		e.Member = string(semantic.JSONPointer)
@@ -49,22 +49,22 @@ func decodeStrict(what string, data []byte, into any, known ...string) error {
 	return refuse(CodeJSON, "is not valid JSON")
 }
 
-// knownName is a member name with those known in the objects below it.
+// knownName is a member name with the names known in the objects below it.
 type knownName struct {
 	name  string
 	below []knownName
 }
 
-// shape is what the known names follow from: a type, and names joined by spaces.
+// shape identifies a set of known names: a type, and names joined by spaces.
 type shape struct {
 	of    reflect.Type
 	known string
 }
 
-// shapes remembers the names of each shape, of which a program has a handful. What is remembered is never changed.
+// shapes caches the names of each shape, of which a program has a handful. Cached names are never modified.
 var shapes sync.Map
 
-// namesFor lists the names that are known in a type, and those given besides.
+// namesFor returns the names known in a type, plus those given.
 func namesFor(of reflect.Type, known []string) []knownName {
 	key := shape{of, strings.Join(known, " ")}
 	if names, found := shapes.Load(key); found {
@@ -78,7 +78,7 @@ func namesFor(of reflect.Type, known []string) []knownName {
 	return names
 }
 
-// addName adds a name, or a path such as payloads/id, to those that are known.
+// addName adds a name, or a path such as payloads/id, to the known names.
 func addName(names []knownName, path string) []knownName {
 	name, rest, deeper := strings.Cut(path, "/")
 	i := slices.IndexFunc(names, func(k knownName) bool { return k.name == name })
@@ -92,7 +92,7 @@ func addName(names []knownName, path string) []knownName {
 	return names
 }
 
-// namesOf lists the JSON names of a struct's fields, through pointers, slices and arrays, depth levels deep.
+// namesOf returns the JSON names of a struct's fields, through pointers, slices and arrays, depth levels deep.
 func namesOf(t reflect.Type, depth int) []knownName {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
 		t = t.Elem()
@@ -117,21 +117,21 @@ func namesOf(t reflect.Type, depth int) []knownName {
 	return names
 }
 
-// checkNames refuses depth over maxDepth, and names that equal a known one only when case is ignored: other
-// readers of the same text would take them for it. It is one pass that jumps over strings and assumes valid
-// JSON; on other text it may say anything, and the real parser refuses it.
+// checkNames rejects nesting deeper than maxDepth, and names that equal a known one only when case is ignored,
+// because other readers of the same text would take them for it. It makes one pass that skips strings and
+// assumes valid JSON; on other input its result is arbitrary, and the real parser rejects it.
 func checkNames(data []byte, top []knownName) error {
 	type level struct {
-		known []knownName // of the objects in here: this object's own, or those of an array's elements
+		known []knownName // known in the objects of this level: this object, or the elements of this array
 		array bool
 	}
-	levels := make([]level, 1, maxDepth+1) // the first one stands for what is around the text
-	next := top                            // what is known of the value that comes next
+	levels := make([]level, 1, maxDepth+1) // the first one is the level around the text
+	next := top                            // known names of the next value
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '{', '[':
 			if len(levels) == cap(levels) {
-				return fmt.Errorf("has more than %d levels", maxDepth)
+				return fmt.Errorf("is nested deeper than %d levels", maxDepth)
 			}
 			levels = append(levels, level{known: next, array: data[i] == '['})
 		case '}', ']':
@@ -175,13 +175,13 @@ func stringEnd(data []byte, start int) int {
 	}
 }
 
-// isName tells whether the string that ends before data[end] is a member's name: a colon follows.
+// isName reports whether the string that ends before data[end] is a member name, that is, a colon follows.
 func isName(data []byte, end int) bool {
 	rest := bytes.TrimLeft(data[end:], " \t\r\n")
 	return len(rest) > 0 && rest[0] == ':'
 }
 
-// lookUp returns what is known below a quoted name.
+// lookUp returns the names known below a quoted name.
 func lookUp(known []knownName, quoted []byte) ([]knownName, error) {
 	if len(known) == 0 {
 		return nil, nil
@@ -203,7 +203,7 @@ func lookUp(known []knownName, quoted []byte) ([]knownName, error) {
 	return nil, nil
 }
 
-// StringValue returns the text of a JSON string, and false for anything else, also for a missing value.
+// StringValue returns the text of a JSON string. It returns false for any other or a missing value.
 func StringValue(v jsontext.Value) (string, bool) {
 	if v.Kind() != jsontext.KindString {
 		return "", false
@@ -212,11 +212,11 @@ func StringValue(v jsontext.Value) (string, bool) {
 	return string(text), err == nil
 }
 
-// latestDate is the largest NumericDate taken: the last second of the year 9999.
+// latestDate is the largest NumericDate accepted: the last second of the year 9999.
 const latestDate = 253402300799
 
-// NumericDate reads a JSON number, integer or not, as seconds since 1970 (RFC 7519 §2). It is false for
-// anything else, also for a missing value, a string, and a number before 1970 or after the year 9999.
+// NumericDate parses a JSON number, integer or not, as seconds since 1970 (RFC 7519 §2). It returns false for
+// any other value, for a missing one, and for a time before 1970 or after the year 9999.
 func NumericDate(v jsontext.Value) (time.Time, bool) {
 	if v.Kind() != jsontext.KindNumber {
 		return time.Time{}, false
@@ -224,7 +224,7 @@ func NumericDate(v jsontext.Value) (time.Time, bool) {
 	return parseDate(string(v))
 }
 
-// LooseNumericDate is NumericDate that also takes a string that holds such a number (TOK-2.8).
+// LooseNumericDate is NumericDate but also accepts a string that holds such a number (TOK-2.8).
 func LooseNumericDate(v jsontext.Value) (time.Time, bool) {
 	text, ok := StringValue(v)
 	if !ok {

@@ -10,29 +10,29 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pattern is what a compact JWS must match as a whole (SIG-1.4), without the slashes
-// that error texts put around it. Parse checks it by hand.
+// Pattern is what a whole compact JWS must match (SIG-1.4), without the slashes that error texts put around
+// it. Parse checks it by hand.
 const Pattern = `^[a-zA-Z0-9\-_]+?\.[a-zA-Z0-9\-_]+?\.[a-zA-Z0-9\-_]+?$`
 
-// Header is what of a JOSE header is looked at. A field is "" where the member is missing or not a string.
+// Header is the part of a JOSE header that is read. A field is "" if the member is missing or not a string.
 type Header struct{ Alg, KID, Typ string }
 
-// Token is a compact JWS that was read strictly. Nothing in it is proved before Verify returned nil.
+// Token is a strictly parsed compact JWS. Nothing in it is proven before Verify has returned nil.
 type Token struct {
 	Header Header
 
-	payload   []byte // JSON, not yet looked at
-	input     []byte // what was signed: header and payload segment with the dot between; part of Parse's argument
+	payload   []byte // JSON, not parsed yet
+	input     []byte // the signing input: header and payload segment with the dot between; part of Parse's argument
 	signature []byte
 }
 
-// canonical reads base64url without padding whose unused bits are zero. It would skip line breaks; Parse
-// does not let them through to it.
+// canonical decodes base64url without padding whose unused bits are zero. It would skip line breaks, but Parse
+// lets none through.
 var canonical = base64.RawURLEncoding.Strict()
 
-// Parse reads a compact JWS: the Pattern, canonical base64url, and a header of strict JSON without crit.
-// It does no cryptography and leaves the payload's JSON to Decode. The token refers to compact, which must
-// not change while the token is used. Errors are *Error.
+// Parse parses a compact JWS: it must match Pattern, be canonical base64url, and have a header of strict JSON
+// without crit. Parse does no cryptography and leaves the payload's JSON to Decode. The token refers to
+// compact, which must not be modified while the token is in use. Errors are *Error.
 func Parse(compact []byte) (*Token, error) {
 	first := bytes.IndexByte(compact, '.')
 	last := bytes.LastIndexByte(compact, '.')
@@ -59,8 +59,8 @@ func malformed() *Error {
 	return &Error{Code: CodeMalformed, Text: "the token is not three base64url segments joined by dots"}
 }
 
-// notDecodable tells a token that misses the Pattern from one that matches it and is not canonical. The
-// decoder has looked at every byte already, so only failures pay for this loop.
+// notDecodable returns the error for a token that could not be decoded: either it does not match Pattern or
+// it is not canonical. Only failures pay for this second pass.
 func notDecodable(compact []byte) *Error {
 	segments := bytes.Split(compact, []byte{'.'})
 	if len(segments) != 3 {
@@ -89,7 +89,7 @@ func parseHeader(data []byte) (Header, error) {
 		return Header{}, err
 	}
 	if members.Crit != nil {
-		return Header{}, &Error{Code: CodeCrit, Text: `the token's header has "crit"; no critical extension is understood here (RFC 7515 §4.1.11)`}
+		return Header{}, &Error{Code: CodeCrit, Text: `the token's header has "crit"; critical extensions are not supported (RFC 7515 §4.1.11)`}
 	}
 	var h Header
 	h.Alg, _ = StringValue(members.Alg)
@@ -98,32 +98,32 @@ func parseHeader(data []byte) (Header, error) {
 	return h, nil
 }
 
-// Decode reads the payload into a struct as strict JSON: one object, valid UTF-8, no duplicate names, at
-// most 16 levels, and no name that equals a known one only when case is ignored, such as SUB. Known are the
-// names of the struct's fields, also below the top level, and those given besides; payloads/id is a name in the
-// objects of payloads, for a struct that takes those as a jsontext.Value. Other members are ignored.
+// Decode decodes the payload into a struct as strict JSON: one object, valid UTF-8, no duplicate names, at most
+// 16 levels, and no name, such as SUB, that equals a known one only when case is ignored. Known are the names of
+// the struct's fields, at every level, and those in known; payloads/id is a name in the objects of payloads, for
+// a struct that decodes those as a jsontext.Value. Other members are ignored.
 //
-// A field of type jsontext.Value takes any JSON; its Kind tells what came: 0 means missing. A null leaves a
-// field of another type at its zero value. Errors are *Error, with CodeJSON or CodeType.
+// A field of type jsontext.Value accepts any JSON; its Kind is 0 if the member is missing. A null leaves a field
+// of another type at its zero value. Errors are *Error with CodeJSON or CodeType.
 func (t *Token) Decode(into any, known ...string) error {
 	return decodeStrict("payload", t.payload, into, known...)
 }
 
-// Payload returns the decoded payload. The caller must not change it.
+// Payload returns the decoded payload. The caller must not modify it.
 func (t *Token) Payload() []byte { return t.payload }
 
-// Signature returns the decoded signature. The caller must not change it.
+// Signature returns the decoded signature. The caller must not modify it.
 func (t *Token) Signature() []byte { return t.signature }
 
-// ID returns the SHA-256 of the signing input, which names what was signed whatever its signature is. It is
+// ID returns the SHA-256 of the signing input. It identifies what was signed, whatever the signature, and is
 // computed at each call.
 func (t *Token) ID() [32]byte { return sha256.Sum256(t.input) }
 
-// Verify checks the signature with RS512. Errors are *Error, with CodeAlg where the header names another
-// algorithm and CodeSignature where the signature does not hold.
+// Verify verifies an RS512 signature. Errors are *Error: CodeAlg if the header names another algorithm,
+// CodeSignature if the signature is invalid.
 func (t *Token) Verify(key *Key) error { return t.VerifyAlg(key, rs512.name) }
 
-// VerifyAlg is Verify with one of the given algorithms, out of RS256 and RS512.
+// VerifyAlg is Verify for any of the allowed algorithms, each RS256 or RS512.
 func (t *Token) VerifyAlg(key *Key, allowed ...string) error {
 	for _, method := range []*method{rs512, rs256} {
 		if t.Header.Alg == method.name && slices.Contains(allowed, method.name) {

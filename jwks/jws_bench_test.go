@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// BenchmarkParseDecode reads a request of 250 payloads, some 421 KB of JSON, without its RSA verification,
-// which BenchmarkVerifyRatio times.
+// BenchmarkParseDecode parses a request of 250 payloads, about 421 KB of JSON. BenchmarkVerifyRatio times the
+// RSA verification.
 func BenchmarkParseDecode(b *testing.B) {
 	payloads := make([]payloadItem, 250)
 	for i := range payloads {

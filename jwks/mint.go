@@ -16,47 +16,47 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// GenerateRSA makes a private key; 4096 bits is what the services ask of a client. A nil random is
-// crypto/rand; Go 1.26 and later take that whatever is given.
+// GenerateRSA generates a private key; the services require 4096 bits of a client. A nil random means
+// crypto/rand, which Go 1.26 and later use in any case.
 func GenerateRSA(bits int, random io.Reader) (*rsa.PrivateKey, error) {
 	if random == nil {
 		random = rand.Reader
 	}
 	key, err := rsa.GenerateKey(random, bits)
 	if err != nil {
-		return nil, fmt.Errorf("jwks: making an RSA key: %w", err)
+		return nil, fmt.Errorf("jwks: generating an RSA key: %w", err)
 	}
 	return key, nil
 }
 
-// Signer mints RS512 tokens with one private key, as a client system does. It does not change.
+// Signer mints RS512 tokens with one private key, as a client system does. It is immutable.
 type Signer struct {
 	public  *Key
 	private *rsa.PrivateKey
 	pkcs8   []byte
 }
 
-// NewSigner makes a signer of a private key, whose public half must be one that ParseSet would take.
+// NewSigner returns a signer for a private key. It fails if ParseSet would not accept the public half.
 func NewSigner(kid string, key *rsa.PrivateKey) (*Signer, error) {
 	public, err := KeyOf(kid, &key.PublicKey)
 	if err != nil {
-		return nil, fmt.Errorf("the signing key is not usable: %w", err)
+		return nil, fmt.Errorf("signing key cannot be used: %w", err)
 	}
 	if err := key.Validate(); err != nil {
-		return nil, errors.New("the signing key is not usable: its numbers do not belong together")
+		return nil, errors.New("signing key is inconsistent: its private and public numbers do not belong together")
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, errors.New("the signing key is not usable: it cannot be encoded")
+		return nil, errors.New("signing key cannot be encoded as PKCS #8")
 	}
 	return &Signer{public: public, private: key, pkcs8: pkcs8}, nil
 }
 
-// ParseSigner reads an RSA private key, PKCS #8 or PKCS #1, from the first PEM block of data.
+// ParseSigner parses an RSA private key, PKCS #8 or PKCS #1, from the first PEM block of data.
 func ParseSigner(kid string, data []byte) (*Signer, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, errors.New("the signing key holds no PEM block; expected is -----BEGIN PRIVATE KEY-----")
+		return nil, errors.New("signing key has no PEM block, want -----BEGIN PRIVATE KEY-----")
 	}
 	var private any
 	var err error
@@ -66,20 +66,20 @@ func ParseSigner(kid string, data []byte) (*Signer, error) {
 	case "RSA PRIVATE KEY":
 		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("the signing key is encrypted; decrypt it first (openssl pkey -in … -out …)")
+		return nil, errors.New("signing key is encrypted: decrypt it first (openssl pkey -in … -out …)")
 	default:
-		return nil, fmt.Errorf("the signing key's PEM block is %q; expected is PRIVATE KEY", block.Type)
+		return nil, fmt.Errorf("signing key has a PEM block %q, want PRIVATE KEY", block.Type)
 	}
 	key, ok := private.(*rsa.PrivateKey)
 	if err != nil || !ok {
-		return nil, errors.New("the signing key is not a readable RSA private key; RS512 needs one")
+		return nil, errors.New("signing key is not a valid RSA private key; RS512 needs one")
 	}
 	return NewSigner(kid, key)
 }
 
-// ReadSigner reads a signer from a PEM file, as ParseSigner does. Its errors name the key, and the file.
+// ReadSigner reads a signer from a PEM file, as ParseSigner does. Errors name the key and the file.
 func ReadSigner(kid, path string) (*Signer, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	text, err := os.ReadFile(path) //nolint:gosec // the path comes from the operator
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", kid, err)
 	}
@@ -90,10 +90,10 @@ func ReadSigner(kid, path string) (*Signer, error) {
 	return signer, nil
 }
 
-// KID returns the name of the key.
+// KID returns the key id.
 func (s *Signer) KID() string { return s.public.kid }
 
-// Key returns the public half.
+// Key returns the public key.
 func (s *Signer) Key() *Key { return s.public }
 
 // MarshalPEM returns the private key as PKCS #8 in PEM. It is a secret.
@@ -101,8 +101,8 @@ func (s *Signer) MarshalPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: s.pkcs8})
 }
 
-// Mint makes a compact JWS of the claims: typ JWT, alg RS512, the signer's kid. Claims are anything that
-// encodes to a JSON object.
+// Mint returns a compact JWS of the claims with typ JWT, alg RS512 and the signer's kid. Claims is anything
+// that encodes to a JSON object.
 func (s *Signer) Mint(claims any) (string, error) {
 	token := jwt.NewWithClaims(rs512, anyClaims{value: claims})
 	token.Header["kid"] = s.public.kid
@@ -113,14 +113,14 @@ func (s *Signer) Mint(claims any) (string, error) {
 	return compact, nil
 }
 
-// anyClaims gives golang-jwt any claims to encode. The embedded interface stays nil: its methods serve
-// golang-jwt's validator, which is never called.
+// anyClaims passes claims of any type to golang-jwt. The embedded interface stays nil: only golang-jwt's
+// validator calls its methods, and that never runs.
 type anyClaims struct {
 	jwt.Claims
 	value any
 }
 
-// MarshalJSON encodes the claims, in the same order each time.
+// MarshalJSON encodes the claims deterministically.
 func (c anyClaims) MarshalJSON() ([]byte, error) {
 	return json.Marshal(c.value, json.Deterministic(true))
 }
@@ -137,14 +137,14 @@ func PublicSet(signers ...*Signer) ([]byte, error) {
 	return publish(keys)
 }
 
-// published is a public key as it stands in a set.
+// published is a public key as an entry of a set.
 type published struct {
 	kid    string
 	alg    jwa.SignatureAlgorithm
 	public any // *rsa.PublicKey or ed25519.PublicKey
 }
 
-// publish encodes a JWK set. Every key says its kid, alg and use, so that readers that select by alg find it.
+// publish encodes a JWK set. Every key has kid, alg and use, for readers that select by alg.
 func publish(keys []published) ([]byte, error) {
 	set := jwk.NewSet()
 	for _, p := range keys {

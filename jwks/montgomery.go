@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// montgomery is an odd number with what raising to a power modulo it takes, made once for each key. math/big divides
-// after each multiplication where the exponent is small; Montgomery's reduction multiplies instead, and is a fifth
-// faster with that at 4096 bits. Its time varies with the operands, so it is for public ones only.
+// montgomery is an odd modulus with the values that modular exponentiation needs, computed once per key. For small
+// exponents math/big divides after each multiplication; Montgomery reduction multiplies instead, which is a fifth
+// faster at 4096 bits. Its time depends on the operands, so it is for public ones only.
 type montgomery struct {
 	n       *big.Int
 	mask    *big.Int // a one in each bit of a block
@@ -18,7 +18,7 @@ type montgomery struct {
 	spare   sync.Pool // of *reduction
 }
 
-// blockBits is how many bits are reduced at once: few make many steps, many make long ones.
+// blockBits is the number of bits reduced at once: small blocks mean many steps, large ones slow steps.
 const blockBits = 1024
 
 func newMontgomery(n *big.Int) *montgomery {
@@ -32,7 +32,7 @@ func newMontgomery(n *big.Int) *montgomery {
 	return m
 }
 
-// power writes s^e mod n into out, which has n's length, for s < n and an odd e.
+// power writes s^e mod n to out, which is as long as n. It needs s < n and an odd e.
 func (m *montgomery) power(out []byte, s *big.Int, e int) {
 	r, pooled := m.spare.Get().(*reduction)
 	if !pooled {
@@ -44,7 +44,7 @@ func (m *montgomery) power(out []byte, s *big.Int, e int) {
 	for i := bits.Len(uint(e)) - 2; i >= 0; i-- {
 		result, other = r.times(m, other, result, result), result
 		switch {
-		case i == 0: // the last factor is s itself, which takes R away; e is odd
+		case i == 0: // the last factor is s itself, which removes R, because e is odd
 			result = r.times(m, other, result, s)
 		case e>>i&1 == 1:
 			result, other = r.times(m, other, result, x), result
@@ -53,10 +53,10 @@ func (m *montgomery) power(out []byte, s *big.Int, e int) {
 	result.FillBytes(out)
 }
 
-// reduction is the numbers that a power takes on its way.
+// reduction is the scratch space of one exponentiation.
 type reduction struct{ x, result, other, low, q, many big.Int }
 
-// times sets z, which is neither of the others, to x·y/R mod n, for x and y below n.
+// times sets z to x·y/R mod n for x and y below n. z must be neither x nor y.
 func (r *reduction) times(m *montgomery, z, x, y *big.Int) *big.Int {
 	z.Mul(x, y)
 	for range m.blocks {
@@ -65,7 +65,7 @@ func (r *reduction) times(m *montgomery, z, x, y *big.Int) *big.Int {
 		r.low.And(r.q.Mul(&r.low, m.inverse), m.mask)
 		z.Rsh(z.Add(z, r.many.Mul(&r.low, m.n)), blockBits)
 	}
-	if z.Cmp(m.n) >= 0 { // it is below 2n
+	if z.Cmp(m.n) >= 0 { // z is below 2n
 		z.Sub(z, m.n)
 	}
 	return z

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Whatever the modulus and the base, a power is what math/big says it is.
+// For every modulus and base, a power equals that of math/big.
 func FuzzPower(f *testing.F) {
 	for _, key := range rawKeys() {
 		n := key.public.N
@@ -33,13 +33,13 @@ func FuzzPower(f *testing.F) {
 		e := 2*int(half) + 3
 		before := new(big.Int).Set(s)
 		m, got, want := newMontgomery(n), make([]byte, len(n.Bytes())), new(big.Int).Exp(s, big.NewInt(int64(e)), n)
-		for range 2 { // the second with numbers that were used
+		for range 2 { // the second time with scratch numbers from the pool
 			if m.power(got, s, e); new(big.Int).SetBytes(got).Cmp(want) != 0 {
-				t.Fatalf("%x^%d mod %x is %x, not %x", s, e, n, want, got)
+				t.Fatalf("%x^%d mod %x: got %x, want %x", s, e, n, got, want)
 			}
 		}
 		if s.Cmp(before) != 0 {
-			t.Fatal("the base was changed")
+			t.Fatal("power modified its base")
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/roca"
 )
 
-// Why Registry.Key has no key. Its errors unwrap to one of these.
+// The reasons why Registry.Key returns no key. Its errors wrap one of these.
 var (
 	ErrUnknownClient = errors.New("the client is not configured")
 	ErrNoKeys        = errors.New("the client has no key registered")
@@ -22,27 +22,27 @@ var (
 	ErrUnknownKID    = errors.New("the client has no key with this kid")
 )
 
-// KeyFile is a PEM public key in a file, with the kid that the client puts in its tokens.
+// KeyFile is a PEM public key file, with the kid that the client puts in its tokens.
 type KeyFile struct{ KID, Path string }
 
-// ClientKeys says where the keys of one client are. All of it may be combined; where sources name the same
-// kid, PEM files come before set files, and those before the URL.
+// ClientKeys lists the key sources of one client. Sources can be combined; if several have the same kid, PEM
+// files take precedence over set files, and those over the URL.
 type ClientKeys struct {
-	Client   string    // the client id, iss of its tokens
+	Client   string    // the client id, which is iss in its tokens
 	URL      string    // of a JWK set
 	SetFiles []string  // paths of JWK sets
 	Keys     []KeyFile // PEM public keys
 }
 
-// RegistryOptions are what a Registry needs besides its clients. The zero value is fine.
+// RegistryOptions configures a Registry. The zero value selects the defaults.
 type RegistryOptions struct {
 	Now       func() time.Time // default time.Now
 	Logger    *slog.Logger     // default: nothing is logged
-	CryptoRSA bool             // verify with crypto/rsa instead of our own
+	CryptoRSA bool             // verify with crypto/rsa instead of this package
 }
 
-// Registry finds the public keys of clients. It is made for one configuration; the sets that were fetched
-// live in the Cache, which outlasts it. Files may change while it is in use.
+// Registry finds the public keys of clients. There is one per configuration; fetched sets live in the Cache,
+// which outlives it. Files may change while it is in use.
 type Registry struct {
 	clients   map[string]*clientSources
 	cache     *Cache
@@ -56,9 +56,8 @@ type clientSources struct {
 	url   string
 }
 
-// NewRegistry reads the files of all clients, and fails where one cannot be read or used; the error names the
-// client and the file. URLs are not fetched: Warm and Key do that. The cache may be nil where no client has
-// a URL.
+// NewRegistry loads the files of all clients. It fails if one cannot be read or used; the error names the client
+// and the file. URLs are not fetched here but by Warm and Key. The cache may be nil if no client has a URL.
 func NewRegistry(clients []ClientKeys, cache *Cache, options RegistryOptions) (*Registry, error) {
 	r := &Registry{
 		clients:   make(map[string]*clientSources, len(clients)),
@@ -87,7 +86,7 @@ func (r *Registry) sources(c ClientKeys) (*clientSources, error) {
 			return nil, err
 		}
 		if r.cache == nil {
-			return nil, errors.New("its keys are at a URL, and there is no cache to fetch them")
+			return nil, errors.New("keys are at a URL, but there is no cache to fetch them")
 		}
 	}
 	kids := make(map[string]bool)
@@ -106,28 +105,28 @@ func (r *Registry) sources(c ClientKeys) (*clientSources, error) {
 			return nil, err
 		}
 		for _, line := range f.set.skipped {
-			f.set.log(r.logger)("a key was left out", "client", c.Client, "file", f.path, "why", line)
+			f.set.log(r.logger)("key left out", "client", c.Client, "file", f.path, "why", line)
 		}
 	}
 	return sources, nil
 }
 
-// checkSetURL refuses what cannot be a set's address. Which hosts and schemes may be reached is up to the
-// HTTP client that the cache was given.
+// checkSetURL rejects what cannot be the address of a set. The HTTP client of the cache decides which hosts and
+// schemes may be reached.
 func checkSetURL(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return errors.New("the address of its key set is not an http or https URL")
+		return errors.New("key set address is not an http or https URL")
 	case u.User != nil:
-		return fmt.Errorf("the address of its key set, %s, holds a user name; take it out, a key set is public", u.Redacted())
+		return fmt.Errorf("key set address %s has a user name: remove it, a key set is public", u.Redacted())
 	}
 	return nil
 }
 
-// Key returns the key with this kid of this client. It may wait, as long as ctx lets it, for a set to be
-// fetched: the first time, or because the kid is unknown and the last fetch is a minute ago. A client or a kid
-// that cannot exist causes no fetch.
+// Key returns the key with this kid of this client. It may wait, until ctx ends, for a set to be fetched: the
+// first time, or if the kid is unknown and the last fetch was over a minute ago. A client or a kid that cannot
+// exist causes no fetch.
 func (r *Registry) Key(ctx context.Context, client, kid string) (*Key, error) {
 	sources, ok := r.clients[client]
 	switch {
@@ -165,8 +164,8 @@ func (r *Registry) finish(key *Key) *Key {
 	return key
 }
 
-// Warm starts the first fetch of every set that the cache has not got, and tries again, ever more slowly,
-// until it has, ctx ends or the cache is closed. It does not wait; Cache.Close does.
+// Warm starts fetching every set that the cache does not hold yet. It retries with back-off until the set is
+// fetched, ctx ends or the cache is closed. Warm does not wait; Cache.Close does.
 func (r *Registry) Warm(ctx context.Context) {
 	for client, sources := range r.clients {
 		if sources.url != "" {
@@ -175,18 +174,18 @@ func (r *Registry) Warm(ctx context.Context) {
 	}
 }
 
-// SourceStatus tells how one source of one client's keys is doing. It holds nothing secret.
+// SourceStatus is the state of one source of one client's keys. It holds nothing secret.
 type SourceStatus struct {
 	Client  string      `json:"client"`
 	Source  string      `json:"source"` // path or URL
 	Keys    []KeyStatus `json:"keys"`
 	Skipped []string    `json:"skipped,omitempty"`
-	Read    time.Time   `json:"read,omitzero"`   // when the keys were read; zero: never
+	Read    time.Time   `json:"read,omitzero"`   // when the keys were read; zero if never
 	Error   string      `json:"error,omitempty"` // of the last attempt, if it failed
-	Next    time.Time   `json:"next,omitzero"`   // not tried again before; zero: no limit
+	Next    time.Time   `json:"next,omitzero"`   // no attempt earlier than this; zero: no limit
 }
 
-// Age returns how long ago the keys were read. It is zero where they never were.
+// Age returns how long ago the keys were read. It is zero if they never were.
 func (s SourceStatus) Age(now time.Time) time.Duration {
 	if s.Read.IsZero() {
 		return 0
@@ -194,14 +193,14 @@ func (s SourceStatus) Age(now time.Time) time.Duration {
 	return now.Sub(s.Read)
 }
 
-// KeyStatus is what there is to say of a key.
+// KeyStatus describes one key.
 type KeyStatus struct {
 	KID        string `json:"kid"`
 	Bits       int    `json:"bits"`
 	Thumbprint string `json:"thumbprint"` // RFC 7638
 }
 
-// Status returns every source of every client, ordered by client, files before URLs.
+// Status returns the state of every source of every client, ordered by client, files before URLs.
 func (r *Registry) Status() []SourceStatus {
 	var all []SourceStatus
 	for client, sources := range r.clients {
@@ -217,7 +216,7 @@ func (r *Registry) Status() []SourceStatus {
 	return all
 }
 
-// fill adds what a set says of itself; there may be none.
+// fill adds the keys of a set, which may be nil.
 func (s SourceStatus) fill(set *Set) SourceStatus {
 	s.Keys = []KeyStatus{}
 	if set == nil {
@@ -230,7 +229,7 @@ func (s SourceStatus) fill(set *Set) SourceStatus {
 	return s
 }
 
-// log says what was left out of a set: as a warning if it was a weak key, which has to be replaced.
+// log returns the log function for a message about the set: Warn if it has a weak key, which has to be replaced.
 func (s *Set) log(to *slog.Logger) func(message string, args ...any) {
 	if len(s.weak) > 0 {
 		return to.Warn
@@ -238,7 +237,7 @@ func (s *Set) log(to *slog.Logger) func(message string, args ...any) {
 	return to.Info
 }
 
-// kidList names the kids of a set for a log line.
+// kidList returns the kids of a set for a log line.
 func kidList(set *Set) string {
 	kids := make([]string, len(set.keys))
 	for i, key := range set.keys {

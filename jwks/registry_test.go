@@ -13,7 +13,7 @@ import (
 
 func writeFile(t *testing.T, path string, data []byte) {
 	t.Helper()
-	// As a careful operator does it: a new file, then renamed over the old one, so that the inode changes.
+	// As a careful operator does it: write a new file and rename it over the old one, so that the inode changes.
 	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestRegistryOfFiles(t *testing.T) {
 	now = now.Add(time.Second)
 	expect("after a second", "epr", "k2", c.Key().Thumbprint(), nil)
 
-	// A bad file, then none, leaves the keys, and is said once for each change.
+	// An invalid file, and then none, leaves the keys in place, and each change is logged once.
 	for _, spoil := range []func(){
 		func() { writeFile(t, setPath, []byte(`{"keys":[{"kty":"oct","k":"AAAA"}]}`)) },
 		func() {
@@ -82,12 +82,12 @@ func TestRegistryOfFiles(t *testing.T) {
 		}
 		if n := strings.Count(logged.String(), "level=WARN"); n != 1 || !strings.Contains(logged.String(), setPath) ||
 			!strings.Contains(logged.String(), "client=epr") {
-			t.Errorf("logged %d times: %s", n, logged.String())
+			t.Errorf("got %d warnings, want 1 that names the client and %s: %s", n, setPath, logged.String())
 		}
 	}
 	for _, s := range registry.Status() {
 		if s.Client != "epr" || (s.Source == setPath) != (s.Error != "") || len(s.Keys) == 0 || s.Age(now) <= 0 {
-			t.Errorf("status %+v", s)
+			t.Errorf("status: got %+v, want keys of epr, and an error for the spoiled file only", s)
 		}
 	}
 
@@ -106,7 +106,7 @@ func TestRegistryCanUseCryptoRSA(t *testing.T) {
 	}
 	key, err := registry.Key(t.Context(), "epr", "k0")
 	if err != nil || !key.cryptoRSA {
-		t.Errorf("got %+v, %v", key, err)
+		t.Errorf("got key %+v and error %v, want a key verified by crypto/rsa", key, err)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestNewRegistryNamesClientAndFile(t *testing.T) {
 		"private key":  {[]ClientKeys{{Client: "epr", Keys: []KeyFile{{"k0", private}}}}, []string{`"epr"`, private, "private key"}},
 		"no kid":       {[]ClientKeys{{Client: "epr", Keys: []KeyFile{{"", good}}}}, []string{`"epr"`, good, "kid"}},
 		"a directory":  {[]ClientKeys{{Client: "epr", SetFiles: []string{dir}}}, []string{dir, "regular file"}},
-		"huge":         {[]ClientKeys{{Client: "epr", SetFiles: []string{huge}}}, []string{huge, "more than"}},
+		"huge":         {[]ClientKeys{{Client: "epr", SetFiles: []string{huge}}}, []string{huge, "larger than"}},
 		"PEM as set":   {[]ClientKeys{{Client: "epr", SetFiles: []string{good}}}, []string{good, "key set"}},
 		"kid twice":    {[]ClientKeys{{Client: "epr", Keys: []KeyFile{{"k0", good}, {"k0", good}}}}, []string{`"epr"`, `"k0"`}},
 		"client twice": {[]ClientKeys{{Client: "epr"}, {Client: "epr"}}, []string{`"epr"`, "twice"}},
@@ -135,16 +135,16 @@ func TestNewRegistryNamesClientAndFile(t *testing.T) {
 	} {
 		_, err := NewRegistry(test.keys, cache, RegistryOptions{})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: got %v, want an error without the password", name, err)
 			continue
 		}
 		for _, part := range test.want {
 			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: %q does not say %q", name, err, part)
+				t.Errorf("%s: got %q, want it to contain %q", name, err, part)
 			}
 		}
 	}
 	if _, err := NewRegistry([]ClientKeys{{Client: "epr", URL: "https://keys.example/"}}, nil, RegistryOptions{}); err == nil {
-		t.Error("a URL without a cache was taken")
+		t.Error("client with a URL but no cache: got no error, want one")
 	}
 }

@@ -15,48 +15,48 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwa"
 )
 
-// Vault keeps the ring's private keys, shared by all nodes of a gateway. Caddy's storage is one.
+// Vault stores the ring's private keys for all nodes of a gateway. Caddy's storage is one.
 type Vault interface {
-	// Load returns what was saved under name, or an error that is fs.ErrNotExist.
+	// Load returns what was saved under name. The error is fs.ErrNotExist if there is nothing.
 	Load(ctx context.Context, name string) ([]byte, error)
 	Save(ctx context.Context, name string, data []byte) error
-	// Lock waits for the lock called name, among all nodes, and takes it.
+	// Lock waits for the lock called name, shared by all nodes, and takes it.
 	Lock(ctx context.Context, name string) error
 	Unlock(ctx context.Context, name string) error
 }
 
-// RingOptions say where the keys of a ring are and how they change. The zero value is fine.
+// RingOptions configures a Ring. The zero value selects the defaults.
 type RingOptions struct {
-	Name    string           // of the vault's entry; default countersign/keys.json
+	Name    string           // name of the vault entry; default countersign/keys.json
 	Rotate  time.Duration    // how long a key signs; default 90 days
-	Overlap time.Duration    // how long a key is published before and after it signs; default 7 days, least 5 minutes
+	Overlap time.Duration    // how long a key is published before and after it signs; default 7 days, at least 5 minutes
 	Now     func() time.Time // default time.Now
 	Rand    io.Reader        // default crypto/rand
 	Logger  *slog.Logger     // default: nothing is logged
 }
 
 const (
-	ringMemory = time.Minute     // how long a ring believes what it read in the vault
+	ringMemory = time.Minute     // how long keys read from the vault are cached
 	minOverlap = 5 * time.Minute // well over ringMemory, so that every node knows a key before it signs
 )
 
-// Ring is the gateway's own Ed25519 keys, for webhooks and receipts. Each key goes
+// Ring is the gateway's own Ed25519 keys, for webhooks and receipts. The states of a key are
 //
 //	next ──overlap──▶ signing ──rotate──▶ former ──overlap──▶ gone
 //
-// and is published in the first three states. Keys are made when they are needed, under the vault's lock;
-// nodes that share a vault agree within a minute. An entry of the vault that cannot be read is an error and is
-// never replaced: receivers would meet signatures whose keys were never published.
+// and it is published in the first three. Keys are generated on demand under the vault's lock; nodes that share a
+// vault agree within a minute. A vault entry that cannot be parsed is an error and is never replaced: receivers
+// would see signatures by keys that were never published.
 type Ring struct {
 	vault Vault
 	RingOptions
 
-	turn chan struct{} // holds one token; who takes it may use the fields below
+	turn chan struct{} // a mutex whose waiters can give up; guards the fields below
 	keys ringKeys
-	read time.Time // when keys were read
+	read time.Time // when keys were last read
 }
 
-// NewRing makes a ring. It touches the vault at first use.
+// NewRing returns a ring. The vault is first accessed at first use.
 func NewRing(vault Vault, options RingOptions) *Ring {
 	if options.Name == "" {
 		options.Name = "countersign/keys.json"
@@ -73,7 +73,7 @@ func NewRing(vault Vault, options RingOptions) *Ring {
 	return r
 }
 
-// Sign signs a message with the key that signs now, and says which that is.
+// Sign signs a message with the current signing key and returns its kid.
 func (r *Ring) Sign(ctx context.Context, message []byte) (kid string, sig []byte, err error) {
 	keys, err := r.current(ctx)
 	if err != nil {
@@ -83,14 +83,14 @@ func (r *Ring) Sign(ctx context.Context, message []byte) (kid string, sig []byte
 	return key.KID, ed25519.Sign(key.private, message), nil
 }
 
-// RingSignature is a signature, and the kid of the key that made it.
+// RingSignature is a signature with the kid of the key that made it.
 type RingSignature struct {
 	KID   string
 	Value []byte
 }
 
-// SignAll signs a message with every key that a verifier may still know alone: the one that signs now, and, for as long
-// as it is published, the one before it.
+// SignAll signs a message with every key that may be the only one a verifier knows: the current signing key and, for
+// as long as it is published, its predecessor.
 func (r *Ring) SignAll(ctx context.Context, message []byte) ([]RingSignature, error) {
 	keys, err := r.current(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *Ring) SignAll(ctx context.Context, message []byte) ([]RingSignature, er
 	for _, key := range keys.published(now, r.Overlap) {
 		all = append(all, RingSignature{KID: key.KID, Value: ed25519.Sign(key.private, message)})
 		if key.KID == keys[keys.signing(now)].KID {
-			break // what follows has not begun to sign
+			break // later keys do not sign yet
 		}
 	}
 	slices.Reverse(all)
@@ -121,8 +121,8 @@ func (r *Ring) PublicSet(ctx context.Context) ([]byte, error) {
 	return publish(public)
 }
 
-// current returns the keys, read from the vault in the last minute, and sees to it that there is a next one
-// when it is time.
+// current returns the keys, read from the vault at most a minute ago. It generates the next key when that is
+// due.
 func (r *Ring) current(ctx context.Context) (ringKeys, error) {
 	select {
 	case <-r.turn:
@@ -145,7 +145,7 @@ func (r *Ring) current(ctx context.Context) (ringKeys, error) {
 		case len(keys) == 0:
 			return nil, err
 		default:
-			r.Logger.Warn("the gateway's next key could not be made; the present one goes on signing: mend the storage",
+			r.Logger.Warn("could not generate the gateway's next key and the current key goes on signing: check the storage",
 				"entry", r.Name, "error", err)
 		}
 	}
@@ -153,7 +153,7 @@ func (r *Ring) current(ctx context.Context) (ringKeys, error) {
 	return keys, nil
 }
 
-// load reads the vault's entry. That there is none yet is no error.
+// load reads the vault entry. A missing entry is not an error.
 func (r *Ring) load(ctx context.Context) (ringKeys, error) {
 	data, err := r.vault.Load(ctx, r.Name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -164,21 +164,21 @@ func (r *Ring) load(ctx context.Context) (ringKeys, error) {
 	}
 	keys, err := parseRing(data)
 	if err != nil {
-		return nil, fmt.Errorf("the gateway's keys, %s in its storage, are damaged: %w; restore the entry from a backup, "+
-			"or remove it to have new keys made, which receivers must then fetch", r.Name, err)
+		return nil, fmt.Errorf("the gateway's keys, %s in its storage, are damaged: %w: restore the entry from a backup, "+
+			"or remove it to generate new keys, which receivers must then fetch", r.Name, err)
 	}
 	return keys, nil
 }
 
-// renew makes the next key under the vault's lock, unless another node was quicker.
+// renew generates the next key under the vault's lock, unless another node was faster.
 func (r *Ring) renew(ctx context.Context) (_ ringKeys, err error) {
 	if err := r.vault.Lock(ctx, r.Name); err != nil {
 		return nil, fmt.Errorf("locking the gateway's keys, %s: %w", r.Name, err)
 	}
 	defer func() {
-		// The lock is given back also when the request that was served has ended.
+		// The lock is released even if the request that needed it has ended.
 		if unlockErr := r.vault.Unlock(context.WithoutCancel(ctx), r.Name); unlockErr != nil {
-			r.Logger.Warn("the lock of the gateway's keys could not be given back", "entry", r.Name, "error", unlockErr)
+			r.Logger.Warn("could not release the lock of the gateway's keys", "entry", r.Name, "error", unlockErr)
 		}
 	}()
 	keys, err := r.load(ctx)
@@ -189,7 +189,7 @@ func (r *Ring) renew(ctx context.Context) (_ ringKeys, err error) {
 	if !keys.due(now, r.Rotate, r.Overlap) {
 		return keys, nil
 	}
-	keys, err = keys.grown(now, r.Rotate, r.Overlap, r.Rand)
+	keys, err = keys.withNext(now, r.Rotate, r.Overlap, r.Rand)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +201,6 @@ func (r *Ring) renew(ctx context.Context) (_ ringKeys, err error) {
 		return nil, fmt.Errorf("saving the gateway's keys, %s: %w", r.Name, err)
 	}
 	last := keys[len(keys)-1]
-	r.Logger.Info("the gateway has made a key of its own", "kid", last.KID, "signs_from", last.From)
+	r.Logger.Info("generated a gateway key", "kid", last.KID, "signs_from", last.From)
 	return keys, nil
 }

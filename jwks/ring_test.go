@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// memoryVault is a Vault whose operations can be made to fail.
+// memoryVault is a Vault in memory whose operations can fail on demand.
 type memoryVault struct {
 	lock  sync.Mutex      // the vault's own lock
-	crowd *sync.WaitGroup // if there is one, who wants the lock waits for all the others who do
+	crowd *sync.WaitGroup // if set, a caller waits for the lock until all other callers do too
 
 	mu             sync.Mutex
 	entries        map[string][]byte
@@ -69,12 +69,12 @@ const (
 	overlap = 7 * day
 )
 
-// clock is set by hand.
+// clock is a clock set by the test.
 type clock struct{ now time.Time }
 
 func (c *clock) time() time.Time { return c.now }
 
-// published returns the ring's public keys by kid, checking what is always there.
+// publishedBy returns the ring's public keys by kid and checks what holds for every published key.
 func publishedBy(t *testing.T, r *Ring) map[string]ed25519.PublicKey {
 	t.Helper()
 	data, err := r.PublicSet(t.Context())
@@ -89,17 +89,17 @@ func publishedBy(t *testing.T, r *Ring) map[string]ed25519.PublicKey {
 	for _, k := range set.Keys {
 		x, err := base64.RawURLEncoding.DecodeString(k["x"])
 		if err != nil || len(x) != ed25519.PublicKeySize || k["kty"] != "OKP" || k["crv"] != "Ed25519" || k["alg"] != "EdDSA" || k["use"] != "sig" {
-			t.Fatalf("published key %v", k)
+			t.Fatalf("got published key %v, want an Ed25519 signing key", k)
 		}
 		if _, private := k["d"]; private {
-			t.Fatal("a private key was published")
+			t.Fatal("the published set contains a private key")
 		}
 		keys[k["kid"]] = x
 	}
 	return keys
 }
 
-// signs has the ring sign, checks the signature against what verifier publishes, and returns the kid.
+// signs signs with r, verifies with the keys that verifier publishes, and returns the kid.
 func signs(t *testing.T, r, verifier *Ring) string {
 	t.Helper()
 	kid, sig, err := r.Sign(t.Context(), []byte("message"))
@@ -108,7 +108,7 @@ func signs(t *testing.T, r, verifier *Ring) string {
 	}
 	public, ok := publishedBy(t, verifier)[kid]
 	if !ok || !ed25519.Verify(public, []byte("message"), sig) {
-		t.Fatalf("the signature by %s does not hold under what is published", kid)
+		t.Fatalf("signature by %s is invalid under the published keys", kid)
 	}
 	return kid
 }
@@ -122,60 +122,60 @@ func TestRingOverItsLife(t *testing.T) {
 
 	first := signs(t, a, b)
 	if n := len(publishedBy(t, a)); n != 1 {
-		t.Fatalf("%d keys at first, want 1", n)
+		t.Fatalf("got %d keys at first, want 1", n)
 	}
 	at(rotate - overlap - time.Minute)
 	if signs(t, b, a) != first || len(publishedBy(t, b)) != 1 {
-		t.Error("something changed before its time")
+		t.Error("signing key or number of published keys changed before the next key was due")
 	}
 	// The next key is published for overlap before it signs.
 	at(rotate - overlap)
 	if signs(t, a, b) != first || len(publishedBy(t, a)) != 2 || len(publishedBy(t, b)) != 2 {
-		t.Error("the next key must be published and not sign yet")
+		t.Error("next key: want it published by both nodes and not signing yet")
 	}
 	at(rotate - time.Second)
 	if signs(t, a, b) != first || signs(t, b, a) != first {
-		t.Error("the first key must sign for all of its time")
+		t.Error("a node changed its signing key before the first key's time was over")
 	}
 	at(rotate)
 	second := signs(t, a, b)
 	if second == first || signs(t, b, a) != second {
-		t.Error("both nodes must sign with the second key now")
+		t.Error("want both nodes to sign with the second key")
 	}
 	at(rotate + overlap - time.Second)
 	if _, there := publishedBy(t, b)[first]; !there {
-		t.Error("the former key must stay published for overlap")
+		t.Error("former key is no longer published during the overlap")
 	}
 	at(rotate + overlap + time.Minute)
 	if keys := publishedBy(t, b); len(keys) != 1 || keys[second] == nil {
-		t.Errorf("after the overlap there are %d keys, want the second alone", len(keys))
+		t.Errorf("got %d keys after the overlap, want only the second", len(keys))
 	}
 	if vault.saves != 2 {
-		t.Errorf("%d saves, want one for each key", vault.saves)
+		t.Errorf("got %d saves, want one per key, 2", vault.saves)
 	}
 
-	// Nobody used it for a year: the next key is published for overlap all the same.
+	// After a year without use the next key is still published for overlap before it signs.
 	at(rotate + 365*day)
 	if signs(t, a, b) != second || len(publishedBy(t, b)) != 2 {
-		t.Error("a late next key must not sign before it was published for overlap")
+		t.Error("late next key: want it published and not signing yet")
 	}
 	at(rotate + 365*day + overlap)
 	third := signs(t, a, b)
 	if third == second || signs(t, b, a) != third {
-		t.Error("the third key must sign now")
+		t.Error("want both nodes to sign with the third key")
 	}
-	// What is gone leaves the vault when the next key is made.
+	// Keys that are gone are removed from the vault when the next key is generated.
 	at(rotate + 365*day + overlap + rotate)
 	signs(t, a, b)
 	if strings.Contains(string(vault.entries["countersign/keys.json"]), first) {
-		t.Error("a key that is gone is still in the vault")
+		t.Error("vault still contains a key that is gone")
 	}
 }
 
 func TestRingsMakeOneKeyTogether(t *testing.T) {
 	kids := make([]string, 20)
 	vault := &memoryVault{crowd: &sync.WaitGroup{}}
-	vault.crowd.Add(len(kids)) // all of them have seen an empty vault before the first makes a key
+	vault.crowd.Add(len(kids)) // every ring sees an empty vault before the first key is generated
 	var wg sync.WaitGroup
 	for i := range kids {
 		wg.Go(func() {
@@ -188,7 +188,7 @@ func TestRingsMakeOneKeyTogether(t *testing.T) {
 	}
 	wg.Wait()
 	if len(slices.Compact(kids)) != 1 || vault.saves != 1 {
-		t.Errorf("%d saves, kids %v", vault.saves, kids)
+		t.Errorf("got %d saves and kids %v, want 1 save and one kid", vault.saves, kids)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestRingRemembersForAMinute(t *testing.T) {
 	signs(t, ring, ring)
 	clock.now = clock.now.Add(time.Second)
 	if _, _, err := ring.Sign(t.Context(), nil); !errors.Is(err, vault.loadErr) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, vault.loadErr)
 	}
 }
 
@@ -210,14 +210,14 @@ func TestRingSignsOnWhereTheNextKeyCannotBeSaved(t *testing.T) {
 	vault.saErr = errors.New("read-only")
 	ring := NewRing(vault, RingOptions{Rotate: rotate, Overlap: overlap, Now: clock.time})
 	if _, _, err := ring.Sign(t.Context(), nil); !errors.Is(err, vault.saErr) {
-		t.Errorf("a first key that was not saved signed: %v", err)
+		t.Errorf("signing while the first key cannot be saved: got %v, want %v", err, vault.saErr)
 	}
 	vault.saErr = nil
 	first := signs(t, ring, ring)
 	vault.saErr = errors.New("read-only")
 	clock.now = clock.now.Add(rotate + day)
 	if signs(t, ring, ring) != first || len(publishedBy(t, ring)) != 1 {
-		t.Error("the present key must go on signing alone")
+		t.Error("want the current key to keep signing, and to be the only one published")
 	}
 }
 
@@ -241,15 +241,15 @@ func TestDamagedVaultIsAnErrorAndStays(t *testing.T) {
 		vault := &memoryVault{entries: map[string][]byte{"countersign/keys.json": []byte(damaged)}}
 		_, _, err := NewRing(vault, RingOptions{}).Sign(t.Context(), nil)
 		if err == nil || !strings.Contains(err.Error(), "damaged") || strings.Contains(err.Error(), seed) {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: got %v, want an error that says damaged and reveals no key", name, err)
 		}
 		if string(vault.entries["countersign/keys.json"]) != damaged {
-			t.Errorf("%s: the entry was replaced", name)
+			t.Errorf("%s: the damaged entry was replaced", name)
 		}
 	}
 }
 
-// TestRingStatus follows a ring's keys through their states, and sees that looking makes none.
+// TestRingStatus follows a ring's keys through their states. Status must not generate any.
 func TestRingStatus(t *testing.T) {
 	vault, clock := &memoryVault{}, &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	ring := NewRing(vault, RingOptions{Rotate: rotate, Overlap: overlap, Now: clock.time})
@@ -262,24 +262,24 @@ func TestRingStatus(t *testing.T) {
 		return all
 	}
 	if got := status(); got == nil || len(got) != 0 || vault.saves != 0 {
-		t.Fatalf("before its first use: %v, %d saves", got, vault.saves)
+		t.Fatalf("status before first use: got %v and %d saves, want an empty list and none", got, vault.saves)
 	}
 	publishedBy(t, ring)
 	began := clock.now
 	if got := status(); len(got) != 1 || got[0].State != "signing" || !got[0].From.Equal(began) || !got[0].Until.Equal(began.Add(rotate)) {
-		t.Errorf("the first key: %+v", got)
+		t.Errorf("first key: got %+v, want it signing from the start, for rotate", got)
 	}
 	clock.now = began.Add(rotate - overlap)
 	publishedBy(t, ring)
 	if got := status(); len(got) != 2 || got[0].State != "signing" || got[1].State != "next" || !got[0].Until.Equal(got[1].From) {
-		t.Errorf("before the change: %+v", got)
+		t.Errorf("before the change: got %+v, want signing and next", got)
 	}
 	clock.now = began.Add(rotate)
 	if got := status(); len(got) != 2 || got[0].State != "former" || got[1].State != "signing" {
-		t.Errorf("after the change: %+v", got)
+		t.Errorf("after the change: got %+v, want former and signing", got)
 	}
 	vault.loadErr = errors.New("away")
 	if _, err := ring.Status(t.Context()); err == nil {
-		t.Error("a vault that is away has no error")
+		t.Error("status without a vault: got no error, want one")
 	}
 }

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// RingKeyStatus is what there is to say of one of the gateway's own keys.
+// RingKeyStatus describes one of the gateway's own keys.
 type RingKeyStatus struct {
 	KID   string    `json:"kid"`
 	State string    `json:"state"` // next, signing or former
-	From  time.Time `json:"from"`  // when it begins to sign
-	Until time.Time `json:"until"` // when its successor does; for the last key, when that is due
+	From  time.Time `json:"from"`  // when it starts to sign
+	Until time.Time `json:"until"` // when its successor starts to sign; for the last key, when that is due
 }
 
-// Status returns the keys that are published now, oldest first. It makes none: there are none before the first use.
+// Status returns the published keys, oldest first. It generates none, so there are none before the first use.
 func (r *Ring) Status(ctx context.Context) ([]RingKeyStatus, error) {
 	keys, err := r.load(ctx)
 	if err != nil || len(keys) == 0 {

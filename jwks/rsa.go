@@ -12,12 +12,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// method is RSASSA-PKCS1-v1_5 with one hash: a signing method for golang-jwt, which signs with its own, and
-// the one door to the verification below.
+// method is RSASSA-PKCS1-v1_5 with one hash. For golang-jwt it is a signing method that signs with golang-jwt's own
+// code; verify is the only way to the verification below.
 type method struct {
 	name   string
 	hash   crypto.Hash
-	prefix []byte // the DER of DigestInfo up to the digest (RFC 8017 §9.2, note 1)
+	prefix []byte // DER of DigestInfo up to the digest (RFC 8017 §9.2, note 1)
 	sum    func([]byte) []byte
 	signer jwt.SigningMethod
 }
@@ -37,13 +37,13 @@ var (
 	}
 )
 
-// Alg returns the name of the algorithm in a JOSE header.
+// Alg returns the algorithm's name in a JOSE header.
 func (m *method) Alg() string { return m.name }
 
 // Sign signs with an *rsa.PrivateKey.
 func (m *method) Sign(input string, key any) ([]byte, error) { return m.signer.Sign(input, key) }
 
-// Verify checks a signature with a *Key.
+// Verify verifies a signature with a *Key.
 func (m *method) Verify(input string, signature []byte, key any) error {
 	k, ok := key.(*Key)
 	if !ok {
@@ -66,10 +66,10 @@ func (m *method) verify(input, signature []byte, key *Key) error {
 	return nil
 }
 
-// verifyPKCS1v15 is RSASSA-PKCS1-V1_5-VERIFY (RFC 8017 §8.2.2). It encodes the message it expects and
-// compares all of it, so there is no padding to be parsed and to be wrong about. Its time varies, which is
-// fine: everything in it is public. Beyond 2048 bits it is three times as fast as crypto/rsa, with which it
-// agrees (FuzzVerifyAgainstCryptoRSA).
+// verifyPKCS1v15 is RSASSA-PKCS1-V1_5-VERIFY (RFC 8017 §8.2.2). It encodes the expected message and compares
+// all of it, so there is no padding to parse and get wrong. It is not constant-time and need not be: all its
+// inputs are public. Above 2048 bits it is three times as fast as crypto/rsa, with which it agrees
+// (FuzzVerifyAgainstCryptoRSA).
 func verifyPKCS1v15(m *montgomery, exponent int, prefix, digest, signature []byte) bool {
 	size := (m.n.BitLen() + 7) / 8
 	padding := size - 3 - len(prefix) - len(digest)

@@ -16,18 +16,18 @@ import (
 	"time"
 )
 
-// rawKey is an RSA key of many small primes: quick to make at any size, the same in each run, and to a
-// verifier, who sees the modulus only, a key like any other.
+// rawKey is an RSA key of many small primes. It is fast to generate at any size, deterministic, and like any
+// other key to a verifier, who sees only the modulus.
 type rawKey struct {
 	public *rsa.PublicKey
 	primes []*big.Int
 }
 
-// makeRawKey makes a key of exactly so many bits.
+// makeRawKey generates a key of exactly this many bits.
 func makeRawKey(bits, exponent int) *rawKey {
 	random := mathrand.NewChaCha8([32]byte{byte(bits), byte(bits >> 8), byte(exponent)})
 	e := big.NewInt(int64(exponent))
-	next := func(p *big.Int) *big.Int { // the next prime that e can work with
+	next := func(p *big.Int) *big.Int { // the next prime that works with e
 		p.SetBit(p, 0, 1)
 		for !p.ProbablyPrime(10) || new(big.Int).GCD(nil, nil, e, new(big.Int).Sub(p, big.NewInt(1))).Cmp(big.NewInt(1)) != 0 {
 			p.Add(p, big.NewInt(2))
@@ -50,7 +50,7 @@ func makeRawKey(bits, exponent int) *rawKey {
 	return k
 }
 
-// power returns em^d mod n, whatever em is: the raw private operation, by Garner's recombination.
+// power returns em^d mod n for any em: the raw private operation, by Garner's recombination.
 func (k *rawKey) power(em []byte) []byte {
 	m := new(big.Int).SetBytes(em)
 	result, product := new(big.Int), big.NewInt(1)
@@ -64,7 +64,7 @@ func (k *rawKey) power(em []byte) []byte {
 	return result.FillBytes(make([]byte, k.public.Size()))
 }
 
-// encoded is EMSA-PKCS1-v1_5 with so many padding bytes left out and the digest's tail in their place.
+// encoded returns EMSA-PKCS1-v1_5 with this many padding bytes left out and the digest's tail in their place.
 func encoded(size int, prefix, digest []byte, shorter int) []byte {
 	info := append(slices.Clone(prefix), digest...)
 	padding := max(0, size-3-len(info)-shorter)
@@ -80,7 +80,7 @@ var rawKeys = sync.OnceValue(func() []*rawKey {
 	}
 })
 
-// The ways in which forge departs from an honest signature. The data say where and by how much.
+// The ways in which forge departs from an honest signature. data says where and by how much.
 const (
 	honest         = iota
 	signatureBits  // some bits of the signature
@@ -94,11 +94,11 @@ const (
 	shortPadding   // padding cut short, garbage after the digest
 	withoutNull    // DigestInfo without its NULL parameter
 	otherPrefix    // the other hash's DigestInfo
-	modeCount      // how many there are
+	modeCount      // number of modes
 	maxForgeryData = 2048
 )
 
-// forge makes a key and a signature to hold ours and crypto/rsa's verification against.
+// forge returns a key and a signature for comparing our verification with crypto/rsa's.
 func forge(key *rawKey, m, other *method, digest []byte, mode int, data []byte) (*rsa.PublicKey, []byte) {
 	public := &rsa.PublicKey{N: key.public.N, E: key.public.E}
 	size := public.Size()
@@ -150,7 +150,7 @@ func forge(key *rawKey, m, other *method, digest []byte, mode int, data []byte) 
 	return public, signature
 }
 
-// xor changes target where data say: each three bytes are a position and a mask.
+// xor changes target: each three bytes of data are a position and a mask.
 func xor(target, data []byte) {
 	for ; len(data) >= 3; data = data[3:] {
 		target[(int(data[0])<<8|int(data[1]))%len(target)] ^= data[2]
@@ -186,32 +186,32 @@ func FuzzVerifyAgainstCryptoRSA(f *testing.F) {
 		ours := verifyPKCS1v15(newMontgomery(public.N), public.E, m.prefix, digest, signature)
 		theirs := rsa.VerifyPKCS1v15(public, m.hash, digest, signature) == nil
 		if ours != theirs {
-			t.Fatalf("%d bits, e=%d, mode %d: ours says %v, crypto/rsa %v", public.N.BitLen(), public.E, mode, ours, theirs)
+			t.Fatalf("%d bits, e=%d, mode %d: got %v, crypto/rsa says %v", public.N.BitLen(), public.E, mode, ours, theirs)
 		}
 		if int(mode)%modeCount == honest && !ours {
-			t.Fatalf("%d bits, e=%d: an honest signature is refused", public.N.BitLen(), public.E)
+			t.Fatalf("%d bits, e=%d: honest signature rejected", public.N.BitLen(), public.E)
 		}
 	})
 }
 
-// The forgeries are what they say: each is refused, at every size, by both.
+// Every forgery is rejected, at every size, by both implementations.
 func TestForgeriesAreRefused(t *testing.T) {
 	for _, key := range rawKeys() {
 		for mode := honest + 1; mode < modeCount; mode++ {
 			digest := rs512.sum([]byte("message"))
 			public, signature := forge(key, rs512, rs256, digest, mode, []byte{0, 1, 1})
 			if verifyPKCS1v15(newMontgomery(public.N), public.E, rs512.prefix, digest, signature) {
-				t.Errorf("%d bits, e=%d: forgery %d is taken", public.N.BitLen(), public.E, mode)
+				t.Errorf("%d bits, e=%d: forgery %d accepted", public.N.BitLen(), public.E, mode)
 			}
 			if rsa.VerifyPKCS1v15(public, crypto.SHA512, digest, signature) == nil {
-				t.Errorf("%d bits, e=%d: crypto/rsa takes forgery %d", public.N.BitLen(), public.E, mode)
+				t.Errorf("%d bits, e=%d: crypto/rsa accepts forgery %d", public.N.BitLen(), public.E, mode)
 			}
 		}
 	}
 }
 
-// BenchmarkVerifyRatio times RSA-4096 verification by us, by crypto/rsa and by openssl in turn, so that a
-// noisy machine is as unkind to all, and reports the medians and how many times as fast as theirs ours is.
+// BenchmarkVerifyRatio times RSA-4096 verification by this package, crypto/rsa and OpenSSL in turn, so that noise
+// hits all three alike. It reports the medians and how many times faster this package is.
 func BenchmarkVerifyRatio(b *testing.B) {
 	private, err := rsa.GenerateKey(rand.Reader, 4096)
 	if err != nil {
@@ -257,7 +257,7 @@ func BenchmarkVerifyRatio(b *testing.B) {
 	}
 }
 
-// opensslVerify returns openssl's own figure in µs, or 0 where there is no openssl.
+// opensslVerify returns OpenSSL's own figure in µs, or 0 if OpenSSL is not installed.
 func opensslVerify(b *testing.B) float64 {
 	path, err := exec.LookPath("openssl")
 	if err != nil {
@@ -269,7 +269,7 @@ func opensslVerify(b *testing.B) float64 {
 	}
 	found := regexp.MustCompile(`rsa +4096 bits +\S+s +(\S+)s`).FindSubmatch(output)
 	if found == nil {
-		b.Fatalf("openssl speed says nothing of rsa4096: %s", output)
+		b.Fatalf("openssl speed: got no figure for rsa4096: %s", output)
 	}
 	seconds, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil {

@@ -13,19 +13,20 @@ import (
 // SecretSize is the length of a Secret in bytes.
 const SecretSize = 32
 
-// Secret is one random value that the nodes of a gateway share in their vault and keep nowhere else: not in a session
-// store, and not in its backup. It is made when it is first asked for, and never changed: what was sealed with it
-// would be lost.
+// Secret is one random value that the nodes of a gateway share in their vault. It is stored nowhere else, neither in
+// the session store nor in a backup of it. It is generated at first use and never changes, because values sealed under
+// it would be lost.
 type Secret struct {
 	vault  Vault
 	name   string
 	random io.Reader
 
-	turn  chan struct{} // holds one token; who takes it may use value
+	turn  chan struct{} // a mutex whose waiters can give up; guards value
 	value []byte
 }
 
-// NewSecret names the entry of the vault; nil random means crypto/rand. It touches the vault at first use.
+// NewSecret returns the secret stored in the vault under name; a nil random means crypto/rand. The vault is first
+// accessed at first use.
 func NewSecret(vault Vault, name string, random io.Reader) *Secret {
 	if random == nil {
 		random = rand.Reader
@@ -35,7 +36,7 @@ func NewSecret(vault Vault, name string, random io.Reader) *Secret {
 	return s
 }
 
-// Bytes returns the secret, which the caller must not change.
+// Bytes returns the secret, generating it if there is none. The caller must not modify it.
 func (s *Secret) Bytes(ctx context.Context) ([]byte, error) {
 	select {
 	case <-s.turn:
@@ -64,13 +65,13 @@ func (s *Secret) load(ctx context.Context) ([]byte, error) {
 	}
 	value, err := base64.StdEncoding.DecodeString(string(text))
 	if err != nil || len(value) != SecretSize {
-		return nil, fmt.Errorf("%s in the gateway's storage is damaged; restore the entry from a backup, or remove it to have "+
-			"another made, which opens nothing that was sealed before", s.name)
+		return nil, fmt.Errorf("%s in the gateway's storage is damaged: restore the entry from a backup, or remove it to "+
+			"generate another, under which nothing sealed before can be opened", s.name)
 	}
 	return value, nil
 }
 
-// make makes the secret under the vault's lock, unless another node was quicker.
+// make generates the secret under the vault's lock, unless another node was faster.
 func (s *Secret) make(ctx context.Context) (_ []byte, err error) {
 	if err := s.vault.Lock(ctx, s.name); err != nil {
 		return nil, fmt.Errorf("locking %s: %w", s.name, err)
@@ -86,7 +87,7 @@ func (s *Secret) make(ctx context.Context) (_ []byte, err error) {
 	}
 	value = make([]byte, SecretSize)
 	if _, err := io.ReadFull(s.random, value); err != nil {
-		return nil, fmt.Errorf("making %s: %w", s.name, err)
+		return nil, fmt.Errorf("generating %s: %w", s.name, err)
 	}
 	if err := s.vault.Save(ctx, s.name, []byte(base64.StdEncoding.EncodeToString(value))); err != nil {
 		return nil, fmt.Errorf("saving %s: %w", s.name, err)

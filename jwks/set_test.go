@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// modulus returns an odd number of exactly so many bits, in base64url. It need not be a key: a set is public.
+// modulus returns an odd number of exactly this many bits in base64url. It need not be a real key's: a set is public.
 func modulus(bits int) string {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return base64.RawURLEncoding.EncodeToString(n.SetBit(n, 0, 1).Bytes())
@@ -59,17 +59,17 @@ func TestSetsAsInTheWild(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(set.Keys()) != 8 || len(set.Skipped()) != 0 {
-		t.Fatalf("%d keys, skipped %q", len(set.Keys()), set.Skipped())
+		t.Fatalf("got %d keys and skipped %q, want 8 and none", len(set.Keys()), set.Skipped())
 	}
 	key, ok := set.Key(kid133)
 	if !ok || key.Bits() != 4095 || key.ModulusBytes() != 512 || key.KID() != kid133 {
-		t.Errorf("the 4095-bit key: %v %+v", ok, key)
+		t.Errorf("4095-bit key: got %v %+v, want 4095 bits, 512 bytes", ok, key)
 	}
 	if small, _ := set.Key("small"); small.Public().E != 3 {
-		t.Errorf("exponent %d", small.Public().E)
+		t.Errorf("got exponent %d, want 3", small.Public().E)
 	}
 	if _, ok := set.Key("K1"); ok {
-		t.Error("a kid is compared exactly")
+		t.Error("found kid K1, want k1 only: kids are case-sensitive")
 	}
 }
 
@@ -94,11 +94,11 @@ func TestUselessKeysAreSkippedWithALine(t *testing.T) {
 			continue
 		}
 		if _, ok := set.Key("good"); !ok || len(set.Keys()) != 1 || len(set.Skipped()) != 1 || !strings.HasPrefix(set.Skipped()[0], "key 1 of the set") {
-			t.Errorf("%s: %d keys, skipped %q", name, len(set.Keys()), set.Skipped())
+			t.Errorf("%s: got %d keys and skipped %q, want 1 and 1", name, len(set.Keys()), set.Skipped())
 		}
 	}
 	if set, err := ParseSet([]byte(setOf())); err != nil || len(set.Keys()) != 0 {
-		t.Errorf("no keys: %v", err)
+		t.Errorf("empty set: got %v, want no keys and no error", err)
 	}
 }
 
@@ -133,8 +133,8 @@ func TestSetsRefused(t *testing.T) {
 		"kid twice":            {setOf(jwkWith(m{}), jwkWith(m{"n": modulus(4095)})), "one key"},
 		"too many":             {setOf(many...), "101 keys"},
 		"too long":             {setOf(jwkWith(m{"x": strings.Repeat("x", maxSetBytes)})), "bytes"},
-		"name twice":           {setOf(`{"kty":"RSA","kty":"RSA"}`), "twice"},
-		"keys twice":           {`{"keys":[],"keys":[]}`, "twice"},
+		"name twice":           {setOf(`{"kty":"RSA","kty":"RSA"}`), "duplicate"},
+		"keys twice":           {`{"keys":[],"keys":[]}`, "duplicate"},
 		"a lone key":           {jwkWith(m{}), "form"},
 		"array":                {`[]`, "form"},
 		"null":                 {`null`, "form"},
@@ -155,11 +155,11 @@ func TestSetsRefused(t *testing.T) {
 	for name, test := range tests {
 		set, err := ParseSet([]byte(test.set))
 		if err == nil || set != nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: set accepted, want an error", name)
 			continue
 		}
 		if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), secret) {
-			t.Errorf("%s: %q does not say %q", name, err, test.want)
+			t.Errorf("%s: got %q, want it to contain %q and no key material", name, err, test.want)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func TestThumbprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := set.Keys()[0].Thumbprint(); got != "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs" {
-		t.Errorf("thumbprint %s", got)
+		t.Errorf("got thumbprint %s, want that of RFC 7638", got)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestParsePublicPEM(t *testing.T) {
 	} {
 		key, err := ParsePublicPEM("k0", data)
 		if err != nil || key.Thumbprint() != signer.Key().Thumbprint() || key.KID() != "k0" {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want key k0", name, err)
 		}
 	}
 	small := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 1023, 1), E: 65537}
@@ -219,7 +219,7 @@ func TestParsePublicPEM(t *testing.T) {
 		"no kid":          {"", publicPEM(t, signer), "kid"},
 	} {
 		if _, err := ParsePublicPEM(test.kid, test.data); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: got %v", name, err)
+			t.Errorf("%s: got %v, want an error that contains %q", name, err, test.want)
 		}
 	}
 }
@@ -230,7 +230,7 @@ func TestSignerPEMAndSet(t *testing.T) {
 	for name, data := range map[string][]byte{"PKCS #8": signer.MarshalPEM(), "PKCS #1": pkcs1} {
 		again, err := ParseSigner("k9", data)
 		if err != nil || again.KID() != "k9" || again.Key().Thumbprint() != signer.Key().Thumbprint() {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want signer k9 with the same key", name, err)
 		}
 	}
 	for name, data := range map[string][]byte{
@@ -238,20 +238,20 @@ func TestSignerPEMAndSet(t *testing.T) {
 		"encrypted": pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY"}),
 	} {
 		if _, err := ParseSigner("k0", data); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted, want an error", name)
 		}
 	}
 	if _, err := NewSigner("", signer.private); err == nil {
-		t.Error("a signer without kid")
+		t.Error("signer without a kid: got no error, want one")
 	}
 	broken := *signer.private
 	broken.D = big.NewInt(3)
 	if _, err := NewSigner("k0", &broken); err == nil {
-		t.Error("a signer with a broken key")
+		t.Error("signer with an inconsistent key: got no error, want one")
 	}
 	set, err := ParseSet(publicSet(t, signer, testSigner(t, "k1")))
 	if err != nil || len(set.Keys()) != 2 || len(set.Skipped()) != 0 {
-		t.Fatalf("the published set: %v", err)
+		t.Fatalf("published set: got error %v, want 2 keys, none skipped", err)
 	}
 	var raw struct{ Keys []map[string]string }
 	alone, err := signer.PublicSet()
@@ -262,6 +262,6 @@ func TestSignerPEMAndSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if k := raw.Keys[0]; k["kid"] != "k0" || k["alg"] != "RS512" || k["use"] != "sig" || k["d"] != "" || len(k) != 6 {
-		t.Errorf("published %v", k)
+		t.Errorf("got published key %v, want kid k0, alg RS512, use sig and no d", k)
 	}
 }

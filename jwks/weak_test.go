@@ -17,7 +17,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/roca/rocatest"
 )
 
-// weakKey is a key that anybody can compute.
+// weakKey returns a key whose private half anybody can compute.
 func weakKey(t *testing.T) *rsa.PrivateKey {
 	t.Helper()
 	key, err := rocatest.Key(2048)
@@ -27,7 +27,7 @@ func weakKey(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-// withWeak is a set of a good key and a weak one.
+// withWeak returns a set of a good key and a weak one.
 func withWeak(t *testing.T, good *Signer, weak *rsa.PublicKey) []byte {
 	t.Helper()
 	var set struct {
@@ -45,7 +45,7 @@ func withWeak(t *testing.T, good *Signer, weak *rsa.PublicKey) []byte {
 	return data
 }
 
-// A key with the ROCA fingerprint is refused, alone and by its name: its owner's other keys are good.
+// A key with the ROCA fingerprint is left out by name; its owner's other keys stay usable.
 func TestAWeakKeyIsRefusedAlone(t *testing.T) {
 	weak, good := weakKey(t), testSigner(t, "good-0")
 	data := withWeak(t, good, &weak.PublicKey)
@@ -55,7 +55,7 @@ func TestAWeakKeyIsRefusedAlone(t *testing.T) {
 	}
 	if _, ok := set.Key("good-0"); !ok || len(set.Keys()) != 1 || len(set.Skipped()) != 1 ||
 		!strings.Contains(set.Skipped()[0], `"chip-1"`) || !strings.Contains(set.Skipped()[0], "CVE-2017-15361") {
-		t.Errorf("%d keys, skipped %q", len(set.Keys()), set.Skipped())
+		t.Errorf("got %d keys and skipped %q, want 1 and chip-1", len(set.Keys()), set.Skipped())
 	}
 
 	path := filepath.Join(t.TempDir(), "set.json")
@@ -67,16 +67,16 @@ func TestAWeakKeyIsRefusedAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "chip-1") || !strings.Contains(log.String(), "CVE-2017-15361") {
-		t.Errorf("the operator is told %q", log.String())
+		t.Errorf("got log %q, want a warning that names chip-1 and the CVE", log.String())
 	}
 	mustBeWeak := func(t *testing.T, registry *Registry) {
 		t.Helper()
 		expectKey(t, registry, "good-0", nil)
 		if _, err := registry.Key(t.Context(), "epr", "chip-1"); !errors.Is(err, ErrUnknownKID) || !errors.Is(err, roca.ErrWeak) {
-			t.Errorf("the weak key: %v", err)
+			t.Errorf("weak key: got %v, want ErrUnknownKID and ErrWeak", err)
 		}
 		if _, err := registry.Key(t.Context(), "epr", "other"); !errors.Is(err, ErrUnknownKID) || errors.Is(err, roca.ErrWeak) {
-			t.Errorf("an unknown key: %v", err)
+			t.Errorf("unknown key: got %v, want ErrUnknownKID only", err)
 		}
 	}
 	mustBeWeak(t, registry)
@@ -86,7 +86,7 @@ func TestAWeakKeyIsRefusedAlone(t *testing.T) {
 	})
 }
 
-// Registered by itself it is refused by its name.
+// A weak key registered on its own is rejected by name.
 func TestAWeakKeyIsNotRegistered(t *testing.T) {
 	weak := weakKey(t)
 	der, err := x509.MarshalPKIXPublicKey(&weak.PublicKey)
@@ -97,9 +97,9 @@ func TestAWeakKeyIsNotRegistered(t *testing.T) {
 	writeFile(t, path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	_, err = NewRegistry([]ClientKeys{{Client: "epr", Keys: []KeyFile{{KID: "chip-1", Path: path}}}}, nil, RegistryOptions{})
 	if !errors.Is(err, roca.ErrWeak) || !strings.Contains(err.Error(), "epr") || !strings.Contains(err.Error(), path) {
-		t.Errorf("a client's key: %v", err)
+		t.Errorf("weak key file: got %v, want ErrWeak with the client and the file", err)
 	}
 	if _, err := NewSigner("chip-1", weak); !errors.Is(err, roca.ErrWeak) {
-		t.Errorf("a key of our own: %v", err)
+		t.Errorf("signer with a weak key: got %v, want ErrWeak", err)
 	}
 }

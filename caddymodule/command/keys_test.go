@@ -158,12 +158,12 @@ func TestClientCommand(t *testing.T) {
 		t.Errorf("the completed set: %v", err)
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"a private key":     {string(signer.MarshalPEM()), "private key, which belongs to the client alone"},
-		"private members":   {jwk(func(m map[string]any) { m["d"] = "AQAB" }), `holds the private member "d"`},
+		"a private key":     {string(signer.MarshalPEM()), "private key, which only the client may have"},
+		"private members":   {jwk(func(m map[string]any) { m["d"] = "AQAB" }), `has the private member "d"`},
 		"an exponent of 1":  {jwk(func(m map[string]any) { m["e"] = "AQ" }), "exponent"},
 		"a short key":       {jwk(func(m map[string]any) { m["n"] = m["n"].(string)[:171] }), "bits"},
 		"an elliptic key":   {jwk(func(m map[string]any) { m["kty"] = "EC" }), "no key in it can be used"},
-		"no key":            {"hello", "holds no PEM block"},
+		"no key":            {"hello", "no PEM block"},
 		"an empty key set":  {`{"keys":[]}`, "no key in it can be used"},
 		"two without a kid": {`{"keys":[{"kty":"RSA"},{"kty":"RSA"}]}`, "more than one key in it has no kid"},
 	} {

@@ -234,7 +234,7 @@ func TestSignFails(t *testing.T) {
 		"an empty file":         {args: []string{d.file(t, "empty", nil)}, want: "is empty"},
 		"a failed prepare":      {args: []string{d.file(t, "o.json", []byte(`{"resourceType":"OperationOutcome"}`))}, want: "OperationOutcome"},
 		"a missing file":        {args: []string{d.path("none")}, want: "no such file"},
-		"no key":                {args: []string{letter, "--key", letter}, want: "holds no PEM block"},
+		"no key":                {args: []string{letter, "--key", letter}, want: "no PEM block"},
 		"plain http":            {args: []string{letter, "--url", "http://signing.example/s"}, want: "must be https"},
 		"no address":            {args: []string{letter, "--url", "signing"}, want: "must be the URL"},
 		"cancelled":             {args: []string{letter, "--no-browser"}, answers: []string{"not_signed", "cancelled"}, want: "answered 410, cancelled"},

@@ -39,7 +39,7 @@ func newDemo(t *testing.T, agent string) *world {
 	t.Helper()
 	w := newWorld(t, service{name: "signing-service", agent: agent})
 	w.atDemo(t).waitUntil("the gateway to have the demo's key", func() bool {
-		return strings.Contains(w.Output(), "a key set was fetched")
+		return strings.Contains(w.Output(), "key set fetched")
 	})
 	return w
 }
