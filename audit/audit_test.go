@@ -28,8 +28,8 @@ func TestWrittenIsVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 30 records, 5 heads, the log's name and a key.
-	if report.Node != "gw-1" || report.Entries != 37 || report.Heads != 5 || report.Unsigned != 0 || len(report.Unknown) != 0 {
+	// 30 records, 5 heads, the log's name, twice, and a key.
+	if report.Node != "gw-1" || report.Entries != 38 || report.Heads != 5 || report.Unsigned != 0 || len(report.Unknown) != 0 {
 		t.Errorf("report: %+v", report)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {

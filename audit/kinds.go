@@ -7,7 +7,7 @@ import (
 
 // Kinds of entries that the log writes itself; all others are the caller's.
 const (
-	kindLog       = "log"       // names the log; first in each file
+	kindLog       = "log"       // names the log; first in each file, and first of a process that goes on with a log
 	kindKey       = "key"       // a public key of the gateway
 	kindLate      = "late"      // stands before a head that comes later than promised, and says why
 	kindHead      = "head"      // signs the chain before it
@@ -31,6 +31,9 @@ type naming struct {
 	Node string `json:"node"`
 	Log  string `json:"log"`           // random, the same for the log's whole life
 	Was  string `json:"was,omitempty"` // the node's former name
+	// Opened says that a process has just opened the log. What stands before it without a head may have been put there
+	// while no process held the log, so no key and no removal counts among it.
+	Opened bool `json:"opened,omitempty"`
 }
 
 // publicKey is the data of a kindKey.

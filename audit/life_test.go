@@ -53,7 +53,7 @@ func TestNode(t *testing.T) {
 	}
 	renamed := audit.Position{Node: "ward-7.example.nhs.uk", Number: 1, Hash: entries(t, dir)[0].Hash}
 	holds(t, dir, s.by(t, renamed), "")
-	if got := kinds(t, dir); got != "log key head signing head signing head log signing head signing head" {
+	if got := kinds(t, dir); got != "log key head signing head log signing head log signing head log signing head" {
 		t.Errorf("the log holds %s", got)
 	}
 	if _, err := audit.Open(audit.Options{Dir: t.TempDir(), Signer: s, Node: "a/b"}); err == nil || !strings.Contains(err.Error(), `"a/b" is not a node's name`) {
@@ -105,7 +105,7 @@ func TestHeadsAfterACrash(t *testing.T) {
 		t.Errorf("got %+v, want one late head", report)
 	}
 	for _, e := range entries(t, left) {
-		if e.Kind == "late" && !strings.Contains(string(e.Data), `"entries":3,"why":"the gateway was not running"`) {
+		if e.Kind == "late" && !strings.Contains(string(e.Data), `"entries":4,"why":"the gateway was not running"`) {
 			t.Errorf("the log says %s", e.Data)
 		}
 	}

@@ -87,6 +87,7 @@ type Log struct {
 	name      naming
 	named     bool            // an entry of the present file names the log
 	known     map[string]bool // kids whose public key stands in the present file
+	unsigned  []string        // those of them that no head has signed yet
 	last      Entry
 	head      Entry     // the last one
 	gap       gap       // since it

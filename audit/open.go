@@ -47,6 +47,7 @@ func (l *Log) open() error {
 	if err := l.callIt(); err != nil {
 		return err
 	}
+	l.reopen()
 	if err := l.openFile(first + max(len(names), 1) - 1); err != nil {
 		return err
 	}
@@ -73,6 +74,16 @@ func (l *Log) begin(names []string) error {
 		l.began = first.Time
 	}
 	return err
+}
+
+// reopen has the log named again, before the first entry of this process, and keys introduced again that no head has
+// signed: who wrote them is not known.
+func (l *Log) reopen() {
+	l.name.Opened = l.last.Seq > 0
+	l.named = l.named && !l.name.Opened
+	for _, kid := range l.unsigned {
+		delete(l.known, kid)
+	}
 }
 
 // callIt settles the log's name: the one that is configured, or that it has, or that of the machine.
@@ -155,7 +166,7 @@ func (l *Log) note(e Entry) {
 	}
 	switch e.Kind {
 	case kindHead:
-		l.head = e
+		l.head, l.unsigned = e, nil
 	case kindLog:
 		var name naming
 		if json.Unmarshal(e.Data, &name) == nil && CheckNode(name.Node) == nil {
@@ -164,7 +175,7 @@ func (l *Log) note(e Entry) {
 	case kindKey:
 		var key publicKey
 		if json.Unmarshal(e.Data, &key) == nil {
-			l.known[key.KID] = true
+			l.known[key.KID], l.unsigned = true, append(l.unsigned, key.KID)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -98,31 +97,7 @@ func TestFilesTakenAway(t *testing.T) {
 	}
 	const want = "are missing, and no signed record says that they were removed"
 	holds(t, dir, s.by(t), want)
-	all := entries(t, dir)
-	last := all[len(all)-1]
-	data, err := json.Marshal(map[string]any{"files": closed[:2], "why": "keep"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged := audit.Entry{Seq: last.Seq + 1, Prev: last.Hash, Time: last.Time, Kind: "removed", Data: data}
-	line, err := forged.Line()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.OpenFile(files[len(files)-1], os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := file.Write(line); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
+	plant(t, dir, "removed", map[string]any{"files": closed[:2], "why": "keep"})
 	holds(t, dir, s.by(t), want) // nothing signs that record
 }
 

@@ -11,21 +11,24 @@ import (
 // keyring decides whose heads count. Without a key from outside the log all keys that it introduces do, which shows no
 // more than that the log is of one piece. With such keys a head counts
 //
-//   - if one of its signatures is by a key from outside, or by one that was introduced before a head that counts: so a
-//     set that was saved once holds for all keys that follow by rotation;
+//   - if one of its signatures is by a key from outside, or by one that was introduced before a head that counts, by the
+//     process that signed that head: so a set that was saved once holds for all keys that follow by rotation;
 //   - if a head that counts follows, since that one signs everything before it: so a set that was saved late holds for
 //     all keys that came before.
 type keyring struct {
 	keys    map[string]ed25519.PublicKey // by kid
 	outside map[string]bool              // kids that are known from elsewhere
 	proven  map[string]bool              // kids that outside ones vouch for, and those themselves
+	offered map[string]bool              // kids that the next head that counts vouches for
+	first   uint64                       // entry of the first head that counts; 0: none yet
 	signed  []string                     // kids that signed a head
 	strange map[string]uint64            // kids whose heads do not count yet, with the first such entry
 }
 
 func newKeyring() *keyring {
 	return &keyring{
-		keys: map[string]ed25519.PublicKey{}, outside: map[string]bool{}, proven: map[string]bool{}, strange: map[string]uint64{},
+		keys: map[string]ed25519.PublicKey{}, outside: map[string]bool{}, proven: map[string]bool{}, offered: map[string]bool{},
+		strange: map[string]uint64{},
 	}
 }
 
@@ -56,8 +59,18 @@ func (k *keyring) introduce(data []byte) error {
 	if known, found := k.keys[kid]; found && !known.Equal(key) {
 		return fmt.Errorf("this entry introduces another key as %s than the one that is known by that name", kid)
 	}
-	k.keys[kid] = key
+	k.keys[kid], k.offered[kid] = key, true
 	return nil
+}
+
+// reopened forgets the keys that nothing vouches for yet: whoever could write to the directory while no process held the
+// log could have introduced one of its own, and the next head would vouch for it.
+func (k *keyring) reopened() { clear(k.offered) }
+
+// stands says whether a head counts in the end that a key has signed in an entry. Before the first head that is known to
+// count nobody can tell, and it counts.
+func (k *keyring) stands(kid string, number uint64) bool {
+	return len(k.outside) == 0 || k.proven[kid] || number < k.first
 }
 
 // accept checks every signature of a head over a message. The head stands in the entry with that number.
@@ -83,9 +96,11 @@ func (k *keyring) accept(signed head, message []byte, number uint64) error {
 		return nil
 	}
 	clear(k.strange)
-	for kid := range k.keys {
+	k.first = orElse(k.first, number)
+	for kid := range k.offered {
 		k.proven[kid] = true
 	}
+	clear(k.offered)
 	return nil
 }
 

@@ -40,6 +40,8 @@ type Removal struct {
 	Through uint64    `json:"through"` // number of the last entry that was removed
 
 	files []File
+	by    string // kid of the head that signs it; empty: none yet
+	head  uint64 // entry of that head
 }
 
 // Verify reads a whole log and checks every hash, every link, every head, that heads stand where they are promised, and
@@ -130,6 +132,10 @@ func (v *verifier) named(e Entry) error {
 		return errors.New("this entry belongs to another log than those before it")
 	}
 	v.log, v.report.Node, v.names[name.Node] = name.Log, name.Node, true
+	if name.Opened {
+		v.ring.reopened()
+		v.report.Removals = slices.DeleteFunc(v.report.Removals, func(r Removal) bool { return r.by == "" })
+	}
 	return nil
 }
 
@@ -159,6 +165,11 @@ func (v *verifier) head(e Entry) error {
 			return v.gap.broken(e.Time)
 		}
 		v.report.Late++
+	}
+	for i := range v.report.Removals {
+		if r := &v.report.Removals[i]; r.by == "" {
+			r.by, r.head = signed.KID, e.Seq
+		}
 	}
 	v.report.Heads++
 	v.version = signed.Version
@@ -218,7 +229,7 @@ func (v *verifier) removal(through uint64, hash string) *Removal {
 	for i := range v.report.Removals {
 		record := &v.report.Removals[i]
 		for _, file := range record.files {
-			if file.Last == through && file.Hash == hash && record.Entry < v.report.Head.Number {
+			if file.Last == through && file.Hash == hash && record.by != "" && v.ring.stands(record.by, record.head) {
 				return record
 			}
 		}

@@ -27,6 +27,7 @@ type entry struct {
 	Prev string          `json:"prev"`
 	Kind string          `json:"kind"`
 	Data json.RawMessage `json:"data"`
+	Hash string          `json:"hash,omitempty"` // of the others; not among what is hashed
 }
 
 const logFile = "audit-000001.jsonl"
@@ -54,7 +55,7 @@ func forge(t *testing.T, entries []entry, change func(e *entry) (keep bool)) (di
 	var text bytes.Buffer
 	seq, prev := 0, ""
 	for _, e := range entries {
-		e.Seq, e.Prev = seq+1, prev
+		e.Seq, e.Prev, e.Hash = seq+1, prev, ""
 		if !change(&e) {
 			continue
 		}
@@ -145,7 +146,7 @@ func TestAThief(t *testing.T) {
 		"emptied":                          {emptied, "the log is empty", "the log is empty"},
 		"all files taken out":              {empty, "the log is empty", "the log is empty"},
 		"cut back to an earlier head":      {cut(t, w.dir, 2), "before the head " + kept, ""},
-		"signed anew":                      {resigned(t, entries, "thief"), "entry 11 is not the one of the head that was kept", "signed by thief, which is not among the trusted keys"},
+		"signed anew":                      {resigned(t, entries, "thief"), "entry 12 is not the one of the head that was kept", "signed by thief, which is not among the trusted keys"},
 		"signed anew under the same name":  {resigned(t, entries, gatewaysKid), "introduces another key as " + gatewaysKid, "introduces another key"},
 		"without heads":                    {forge(t, entries, func(e *entry) bool { return e.Kind != "head" }), "no head", "no head"},
 		"without the last head":            {forge(t, entries, func(e *entry) bool { return e.Seq < len(entries) }), "before the head " + kept, ""},
