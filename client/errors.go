@@ -27,12 +27,16 @@ type Error struct {
 	RequestID string // what to quote to those who run the service
 
 	RetryAfter time.Duration // of a 429 or 503: how long to wait before sending the same again; zero where it gave none
+	Reason     string        // why a request is not signed, or not yet: a code such as ReasonWrongUser; empty where there is none
 }
 
 func (e *Error) Error() string {
 	code := ""
 	if e.Code != "" {
 		code = ", " + e.Code
+	}
+	if e.Reason != "" && e.Reason != e.Code {
+		code += ", " + e.Reason
 	}
 	return fmt.Sprintf("the Signing Service answered %d%s: %s (request %s)", e.Status, code, e.Message, e.RequestID)
 }
@@ -43,6 +47,9 @@ func (r reply) failure() *Error {
 		Message   string `json:"message"`
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
+		Reason    struct {
+			Code string `json:"code"`
+		} `json:"reason"`
 	}
 	if json.Unmarshal(r.body, &answer) != nil || answer.Message == "" {
 		answer.Message = http.StatusText(r.status)
@@ -54,6 +61,7 @@ func (r reply) failure() *Error {
 		RequestID: cut(cmp.Or(answer.RequestID, r.requestID), 128),
 
 		RetryAfter: min(r.retryAfter, maxRetryAfter),
+		Reason:     cut(answer.Reason.Code, 64),
 	}
 }
 
