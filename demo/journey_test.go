@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -137,6 +138,34 @@ func TestWayBackWithAnError(t *testing.T) {
 		expect(t, page, "The prescriptions are not signed", words, "cancelled_by_person&lt;i&gt;", "Try again")
 		if status != http.StatusOK || strings.Contains(page, "<i>") || strings.Contains(page, strings.Repeat("x", 250)) || strings.Contains(page, `id="summary"`) {
 			t.Errorf("status %d: %s", status, page)
+		}
+	}
+}
+
+// TestWayBackWithAReason: whoever did not sign in as the right person did not cancel, and is not told that they did.
+func TestWayBackWithAReason(t *testing.T) {
+	s := newSite(t, Options{})
+	for _, c := range []struct{ code, reason, words string }{
+		{"access_denied", "wrong_user", "not the person these prescriptions are for"},
+		{"access_denied", "insufficient_level", "not strong enough"},
+		{"access_denied", "access_denied", "The sign-in was refused"},
+		{"access_denied", "sign_in_failed", "The sign-in did not work"},
+		{"access_denied", "cancelled_by_person", "You cancelled signing."},
+		{"request_expired", "expired", "not signed in time"},
+		{"request_expired", "wrong_user", "not the person these prescriptions are for"},
+		{"server_error", "<i>new</i>", "did not pass"},
+	} {
+		s.service.with(func() {
+			s.service.back = func(back url.Values) {
+				back.Set("error", c.code)
+				back.Set("error_description", "what OAuth has")
+				back.Set("error_reason", c.reason)
+			}
+		})
+		_, page := s.press(t, nil)
+		expect(t, page, "The prescriptions are not signed", c.words, html.EscapeString(c.reason))
+		if c.reason != "cancelled_by_person" && strings.Contains(page, "You cancelled") || strings.Contains(page, "<i>new") {
+			t.Errorf("%s, %s: %s", c.code, c.reason, page)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -43,10 +44,8 @@ func (d *Demo) signed(w http.ResponseWriter, r *http.Request) {
 			problem{Text: "It was not started in this browser, or it is more than an hour old, or the demo has been restarted since. Start again."})
 		return
 	}
-	if code := query.Get("error"); code != "" {
-		d.showProblem(w, http.StatusOK, "The prescriptions are not signed", problem{
-			Text: textOf(code), Reason: plain(query.Get("error_description")),
-		})
+	if back := client.ReadReturn(query); back.Error != "" {
+		d.showProblem(w, http.StatusOK, "The prescriptions are not signed", problem{Text: textOf(back), Reason: plain(cmp.Or(back.Reason, query.Get("error_description")))})
 		return
 	}
 	at, err := d.placeOf(r)
@@ -115,9 +114,19 @@ func describe(leaf *x509.Certificate) *certificate {
 	return c
 }
 
-// textOf says in words what the error of the way back means.
-func textOf(code string) string {
-	switch code {
+// textOf says in words what the error of the way back means: by its reason, where that tells more.
+func textOf(back client.Return) string {
+	switch back.Reason {
+	case client.ReasonWrongUser:
+		return "Somebody signed in who is not the person these prescriptions are for. Nothing was signed."
+	case client.ReasonInsufficientLevel:
+		return "The sign-in was not strong enough to sign prescriptions with. Nothing was signed."
+	case client.ReasonAccessDenied:
+		return "The sign-in was refused, so nobody could sign. Nothing was signed."
+	case client.ReasonSignInFailed:
+		return "The sign-in did not work, so nobody could sign. Nothing was signed."
+	}
+	switch back.Error {
 	case "access_denied":
 		return "You cancelled signing. Nothing was signed."
 	case "request_expired":
