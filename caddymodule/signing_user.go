@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -129,39 +130,55 @@ func (s *SigningService) signIn() (signing.SignIn, error) {
 }
 
 // Begin implements signing.SignIn.
-func (p pageSignIn) Begin(ctx context.Context, redirect, state, secret string) (string, error) {
-	return p.provider.AuthCodeURL(ctx, oauth.NewSignIn(redirect, state, secret))
+func (p pageSignIn) Begin(ctx context.Context, redirect, state, secret string, fresh bool) (string, error) {
+	way := oauth.NewSignIn(redirect, state, secret)
+	way.Fresh = fresh
+	return p.provider.AuthCodeURL(ctx, way)
 }
 
 // Finish implements signing.SignIn.
-func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret string, query url.Values) (signing.SignedIn, error) {
+func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret, user string, query url.Values) (signing.SignedIn, error) {
 	person, err := p.finish(ctx, oauth.NewSignIn(redirect, state, secret), query)
-	if err == nil && person.Level < p.level {
-		return signing.SignedIn{}, fmt.Errorf("%w: the level of the sign-in is %d and not %d", signing.ErrSignIn, person.Level, p.level)
+	came := signing.SignedIn{User: person.User, Name: nameIn(person.Info), Level: person.Level, Least: p.level}
+	if err == nil && person.User == user && person.Level >= p.level {
+		came.ID, err = p.presence.Keep(ctx, person)
 	}
-	name := ""
-	if err == nil {
-		name, err = p.presence.Keep(ctx, person)
-	}
-	if errors.Is(err, oauth.ErrDenied) {
+	switch {
+	case errors.Is(err, oauth.ErrDenied):
 		return signing.SignedIn{}, fmt.Errorf("%w: %w", signing.ErrSignIn, err)
+	case err != nil:
+		return signing.SignedIn{}, err
 	}
-	return signing.SignedIn{User: person.User, Name: name}, err
+	return came, nil
+}
+
+// nameIn is the person's name in what a provider says of them, if it says one (OpenID Connect Core §5.1).
+func nameIn(info []byte) string {
+	var said struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(info, &said) != nil {
+		return ""
+	}
+	return said.Name
 }
 
 // Provider implements signing.SignIn.
 func (p pageSignIn) Provider() string { return p.provider.Issuer() }
 
 // Holds implements signing.SignIn.
-func (p pageSignIn) Holds(ctx context.Context, name string) (bool, error) {
-	return p.presence.Holds(ctx, name)
+func (p pageSignIn) Holds(ctx context.Context, id string) (bool, error) {
+	return p.presence.Holds(ctx, id)
 }
 
 func (p pageSignIn) finish(ctx context.Context, way oauth.SignIn, query url.Values) (oauth.Person, error) {
 	if err := p.provider.Responds(ctx, query.Get("iss")); err != nil {
 		return oauth.Person{}, err
 	}
-	if query.Get("error") != "" || query.Get("code") == "" {
+	switch {
+	case query.Get("error") == "access_denied":
+		return oauth.Person{}, signing.ErrSignInDenied
+	case query.Get("error") != "" || query.Get("code") == "":
 		return oauth.Person{}, fmt.Errorf("%w: it sent no code", oauth.ErrDenied)
 	}
 	return p.provider.Redeem(ctx, way, query.Get("code"))

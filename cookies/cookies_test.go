@@ -64,7 +64,7 @@ func TestSignInsAreBounded(t *testing.T) {
 		}
 		r.AddCookie(&http.Cookie{Name: "other", Value: strings.Repeat("x", 3000)})
 		w := httptest.NewRecorder()
-		if err := KeepSignIn(w, r, secure, id, strings.Repeat("v", 1000)); err != nil {
+		if err := KeepSignIn(w, r, secure, id, strings.Repeat("v", 1000), SignInLife); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range w.Result().Cookies() {
@@ -86,7 +86,7 @@ func TestSignInsAreBounded(t *testing.T) {
 		t.Errorf("got %d sign-ins, want the 5 that fit", len(shown))
 	}
 	w := httptest.NewRecorder()
-	err := KeepSignIn(w, httptest.NewRequest(http.MethodGet, "/", nil), secure, "id", strings.Repeat("v", maxSignIn))
+	err := KeepSignIn(w, httptest.NewRequest(http.MethodGet, "/", nil), secure, "id", strings.Repeat("v", maxSignIn), SignInLife)
 	if err == nil || len(w.Result().Cookies()) > 0 {
 		t.Errorf("a sign-in that browsers drop: %v, %v", err, w.Result().Cookies())
 	}

@@ -21,11 +21,11 @@ const (
 // ErrTooLarge is returned for a sign-in that a browser would drop without a word.
 var ErrTooLarge = errors.New("the sign-in is too large for a cookie")
 
-// KeepSignIn has the browser keep a sealed sign-in under an id, which must not tell its state. Where the sign-ins of all
+// KeepSignIn has the browser keep a sealed sign-in under an id, which must not tell its state, for so long. Where the sign-ins of all
 // services of the host grow too many, the oldest are removed: a sign-in that the person abandoned is sent along with
 // every request until it expires. Browsers send the oldest cookie first (RFC 6265 §5.4).
-func KeepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, sealed string) error {
-	kept := New(base, signInPath, signIns+id, sealed, SignInLife)
+func KeepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, sealed string, life time.Duration) error {
+	kept := New(base, signInPath, signIns+id, sealed, life)
 	if size(kept) > maxSignIn {
 		return ErrTooLarge
 	}

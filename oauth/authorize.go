@@ -61,7 +61,7 @@ func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Ans
 	if err != nil {
 		return err
 	}
-	if err := cookies.KeepSignIn(w, r, base, cookieID(ours), sealed); err != nil { // beside an address as long as the client's
+	if err := cookies.KeepSignIn(w, r, base, cookieID(ours), sealed, cookies.SignInLife); err != nil { // beside an address as long as the client's
 		return sendBack(w, redirect, state, errorQuery(codeInvalidRequest, "state is too long"))
 	}
 	w.Header().Set("Location", target)

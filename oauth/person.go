@@ -56,6 +56,7 @@ type SignIn struct {
 	State    string
 	Nonce    string
 	Verifier string // of PKCE (RFC 7636)
+	Fresh    bool   // the provider asks who is there, also where it remembers somebody (prompt=login)
 }
 
 // NewSignIn is a way whose nonce and verifier derive from a secret that only the browser knows.

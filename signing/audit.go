@@ -26,8 +26,9 @@ type AuditRecord struct {
 	Session     string            `json:"session"`
 	Client      string            `json:"client"`
 	Sub         string            `json:"sub"`
+	Came        string            `json:"came,omitempty"` // of a sign-in that did not count: the user id of who signed in
 	Algorithm   string            `json:"algorithm"`
-	Outcome     string            `json:"outcome"` // signed, failed, cancelled, or not_kept after signed
+	Outcome     string            `json:"outcome"` // signed, failed, cancelled, not_kept after signed, or sign_in_refused
 	Reason      string            `json:"reason,omitempty"`
 	Agent       string            `json:"agent,omitempty"`
 	Mock        bool              `json:"mock,omitempty"`
@@ -53,7 +54,10 @@ type AuditCertificate struct {
 }
 
 // outcomes of an AuditRecord beside a session's state.
-const outcomeNotKept = "not_kept" // audited as signed, but then not kept and so not released
+const (
+	outcomeNotKept       = "not_kept"        // audited as signed, but then not kept and so not released
+	outcomeSignInRefused = "sign_in_refused" // somebody signed in at the page and was not let in; the session goes on
+)
 
 func auditRecord(of *session, outcome, reason string) AuditRecord {
 	return AuditRecord{
@@ -89,11 +93,22 @@ func (j *job) auditSigned(ctx context.Context, items, released []item) error {
 
 // auditEnd records what is not a release. Nothing depends on it, so a failure is told to the log alone.
 func (s *Service) auditEnd(ctx context.Context, of *session, agent, outcome, reason string) {
+	record := auditRecord(of, outcome, reason)
+	record.Agent = agent
+	s.audit(ctx, of, record)
+}
+
+// auditRefusedSignIn records who signed in at the page and was not let in.
+func (s *Service) auditRefusedSignIn(ctx context.Context, of *session, reason, user string) {
+	record := auditRecord(of, outcomeSignInRefused, reason)
+	record.Came = user
+	s.audit(ctx, of, record)
+}
+
+func (s *Service) audit(ctx context.Context, of *session, record AuditRecord) {
 	if s.Auditor == nil {
 		return
 	}
-	record := auditRecord(of, outcome, reason)
-	record.Agent = agent
 	_, err := s.Auditor.Record(ctx, record)
 	s.noteUnaudited(ctx, of, err)
 }

@@ -22,6 +22,8 @@ type Error struct {
 	RetryAfter time.Duration // sent as Retry-After when not zero
 	Reason     *Reason       // what became of a session that ended without signatures
 	SignIn     string        // where the person signs in
+	wanted     *wantedSignIn // as whom, where somebody else has signed in before
+	to         string        // where the browser goes instead of being told
 	finding    Finding       // for the operator alone
 }
 
@@ -66,11 +68,12 @@ func asError(err error) *Error {
 	}
 }
 
-// strange says whether strangers may be answered so. Who asks too early for signatures, or at a page that is over, is
-// none; and what the service cannot do is nobody's fault.
+// strange says whether strangers may be answered so. Who asks too early for signatures, or at a page that is over, or has
+// signed in as somebody, is none; and what the service cannot do is nobody's fault.
 func (e *Error) strange() bool {
 	switch e.Code {
-	case "not_opened", "not_signed", "failed", "cancelled", "expired", "opened_elsewhere", "sign_in", "too_many":
+	case "not_opened", "not_signed", "failed", "cancelled", "expired", "opened_elsewhere", "sign_in", "too_many",
+		reasonWrongUser, reasonLevel, reasonSignInDenied, reasonSignInFailed:
 		return false
 	}
 	return e.Status < http.StatusInternalServerError
@@ -84,16 +87,23 @@ type errorBody struct {
 	Code       string `json:"code"`
 	RequestID  string `json:"requestId"`
 	SignIn     string `json:"signInUri,omitempty"`
-	Reason     *struct {
+
+	Wanted *wantedSignIn `json:"signIn,omitempty"`
+	Reason *struct {
 		Code string `json:"code"`
 		Text string `json:"text"`
 	} `json:"reason,omitempty"`
 }
 
 func writeError(w http.ResponseWriter, e *Error) {
+	if e.to != "" {
+		w.Header().Set("Location", e.to)
+		w.WriteHeader(e.Status)
+		return
+	}
 	body := errorBody{
 		StatusCode: e.Status, Error: http.StatusText(e.Status), Message: e.Message, Code: e.Code,
-		RequestID: w.Header().Get(headerRequestID), SignIn: e.SignIn,
+		RequestID: w.Header().Get(headerRequestID), SignIn: e.SignIn, Wanted: e.wanted,
 	}
 	if e.Reason != nil {
 		body.Reason = &struct {

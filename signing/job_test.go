@@ -45,7 +45,7 @@ func TestAgentErrors(t *testing.T) {
 				return
 			}
 			mustRefuse(t, w.fetch(ticket.Token), refused{410, "failed", ""})
-			if seen.Reason.Retry || seen.RedirectURI != callback+"&token="+ticket.Token+"&error=server_error&error_description="+c.reason {
+			if seen.Reason.Retry || seen.RedirectURI != callback+"&token="+ticket.Token+"&error=server_error&error_description="+c.reason+"&error_reason="+c.reason {
 				t.Errorf("failed, the page is told %+v", seen)
 			}
 		})
@@ -169,7 +169,7 @@ func TestCancelWhileSigning(t *testing.T) {
 	<-began
 	b.at = w.restart(nil)
 	mustBe(t, b.cancel(), 200)
-	if b.view.State != StateCancelled || b.view.RedirectURI != callback+"&token="+ticket.Token+"&state=x&error=access_denied&error_description=cancelled_by_person" {
+	if b.view.State != StateCancelled || b.view.RedirectURI != callback+"&token="+ticket.Token+"&state=x&error=access_denied&error_description=cancelled_by_person&error_reason=cancelled_by_person" {
 		t.Errorf("the page is told %+v", b.view)
 	}
 	await(t, "the agent to be stopped", func() bool { return strings.Contains(w.logs.String(), "outcome=lost") })

@@ -77,7 +77,7 @@ func (s *Service) adopt(w http.ResponseWriter, r *http.Request, base *url.URL, i
 func (s *Service) watched(r *http.Request, base *url.URL, id string) (view, error) {
 	found, held, err := s.held(r, base, id)
 	if err == nil {
-		return s.viewOf(found, held), nil
+		return s.viewIn(r, base, found, held)
 	}
 	if old, shown := readOldClaim(r, id); shown && found != nil && old.holds(found) {
 		seen := s.viewOf(found, claim{})

@@ -82,7 +82,15 @@ func (s *Service) openSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if call.ID != "" {
-		return s.reopenSession(w, r, base, call.ID)
+		came, err := s.keptRefusal(r, base, call.ID)
+		if err != nil {
+			return err
+		}
+		if came.Query == "" {
+			return s.reopenSession(w, r, base, call.ID)
+		}
+		call.Query = came.Query // the page is back from a sign-in that did not count, and its address holds no token
+		call.Token, _ = rawParameter(came.Query, "token")
 	}
 	token, err := tokenOf(call.Token)
 	if err != nil {
@@ -160,7 +168,7 @@ func (o opening) apply(current *session, held claim, token uuid.UUID) error {
 			"This signature request is open in another browser; go on there, or start again from the system that sent you here")
 	}
 	held.take(current, token)
-	if current.State != StateExpired {
+	if current.State == StateCreated {
 		current.State, current.Mock = StateOpened, o.mock
 	}
 	if current.Carried == "" { // what the client system posted stands; else what it put into the address itself
@@ -170,16 +178,32 @@ func (o opening) apply(current *session, held claim, token uuid.UUID) error {
 }
 
 // writeOpened sends the session with its items, and has the browser keep its secret for as long as the session lasts.
+// There are items while there is something to sign, and the person is there who is to sign it.
 func (s *Service) writeOpened(w http.ResponseWriter, r *http.Request, base *url.URL, found *session, held claim) error {
-	items, err := s.sessions.payloads(r.Context(), found)
+	view, err := s.viewIn(r, base, found, held)
 	if err != nil {
 		return err
 	}
+	if !found.State.Over() && !view.SignedOut {
+		items, err := s.sessions.payloads(r.Context(), found)
+		if err != nil {
+			return err
+		}
+		view.Items = itemViews(items)
+	}
 	keepSecret(w, base, browserSecret(r, base), found.Gone.Sub(s.Now()))
-	view := s.viewOf(found, held)
-	view.Items = itemViews(items)
 	writeJSON(w, http.StatusOK, view)
 	return nil
+}
+
+// viewIn is viewOf with what depends on who is signed in.
+func (s *Service) viewIn(r *http.Request, base *url.URL, found *session, held claim) (view, error) {
+	seen := s.viewOf(found, held)
+	var err error
+	if !found.State.Over() {
+		seen.SignedOut, err = s.signedOut(r, base, found)
+	}
+	return seen, err
 }
 
 // held returns a session that this browser has claimed.
@@ -240,20 +264,35 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// cancelSession ends a session as the person asks. A run that is under way notices and drops its agent.
+// cancelSession ends a session as the person asks, or whoever came in their place. A run that is under way notices and
+// drops its agent.
 func (s *Service) cancelSession(w http.ResponseWriter, r *http.Request) error {
-	call, held, err := s.readHeldCall(w, r, maxCall)
+	call, base, err := s.readCall(w, r)
+	if err != nil {
+		return err
+	}
+	held, err := s.claimOf(r, base, call.ID)
+	if err != nil {
+		return err
+	}
+	came, err := s.keptRefusal(r, base, call.ID)
 	if err != nil {
 		return err
 	}
 	found, err := s.sessions.change(r.Context(), call.ID, func(current *session) ([]store.Op, error) {
+		why, mine := current.refusedIn(r, base)
+		if mine {
+			if err := held.cancelRefused(current, came); err != nil {
+				return nil, err
+			}
+		}
 		if err := held.check(current); err != nil {
 			return nil, err
 		}
 		if current.State.Over() {
 			return nil, errUnchanged
 		}
-		current.end(StateCancelled, reasonCancelled, current.Gone)
+		current.end(StateCancelled, cmp.Or(why, reasonCancelled), current.Gone)
 		return nil, nil
 	})
 	switch {

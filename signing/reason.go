@@ -2,6 +2,7 @@ package signing
 
 import (
 	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
@@ -19,6 +20,10 @@ const (
 	reasonInterrupted      = "interrupted"
 	reasonCancelled        = "cancelled_by_person"
 	reasonExpired          = "expired"
+	reasonWrongUser        = client.ReasonWrongUser
+	reasonLevel            = client.ReasonInsufficientLevel
+	reasonSignInDenied     = client.ReasonAccessDenied
+	reasonSignInFailed     = client.ReasonSignInFailed
 	reasonTooManyTries     = "too_many_tries"
 	reasonNoAgent          = "no_agent"
 	reasonAudit            = "audit"
@@ -45,6 +50,14 @@ var reasons = map[string]Reason{
 		Text: "Nothing was signed. Start again from the system that sent you here if you want to sign after all."},
 	reasonExpired: {Title: "This request is too old",
 		Text: "It was not signed in time, so nothing was signed. Start again from the system that sent you here."},
+	reasonWrongUser: {Title: "Another person signed in", Retry: true,
+		Text: "The request is for one person, and another one signed in. Nothing was signed."},
+	reasonLevel: {Title: "The sign-in was not strong enough", Retry: true,
+		Text: "The right person signed in, but not in a way that makes sure enough who they are. Nothing was signed."},
+	reasonSignInDenied: {Title: "The sign-in was refused", Retry: true,
+		Text: "The person was asked to sign in, and did not want to. Nothing was signed."},
+	reasonSignInFailed: {Title: "The sign-in did not work", Retry: true,
+		Text: "What came back from the sign-in could not be used, so nobody is signed in. Nothing was signed."},
 	reasonTooManyTries: {Title: "Signing did not work",
 		Text: "It was tried too often without success. Nothing was signed. Start again from the system that sent you here, and ask your service desk if it goes wrong again."},
 	reasonNoAgent: {Title: "No smartcard service is set up for you",

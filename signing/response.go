@@ -90,9 +90,9 @@ func notReleased(of *session) error {
 	case StateSigned:
 		return nil
 	case StateCreated:
-		return badRequest("not_opened", "Signature request has not been downloaded yet")
+		return of.notYet(badRequest("not_opened", "Signature request has not been downloaded yet"))
 	case StateOpened, StateSigning:
-		return failure(http.StatusNotFound, "not_signed", "Could not find the specified signature response")
+		return of.notYet(failure(http.StatusNotFound, "not_signed", "Could not find the specified signature response"))
 	case StateFailed, StateCancelled, StateExpired:
 		reason := reasonFor(of.Reason)
 		e := failure(http.StatusGone, string(of.State), "The signature request has %s: %s", wordFor(of.State), reason.Title)
@@ -100,6 +100,14 @@ func notReleased(of *session) error {
 		return e
 	}
 	return errNoSession()
+}
+
+// notYet adds what keeps a request from being signed, where a sign-in does. The answer is the real service's otherwise.
+func (s *session) notYet(e *Error) *Error {
+	if code := s.refused(); code != "" {
+		e.Reason = reasonFor(code)
+	}
+	return e
 }
 
 func wordFor(state State) string {

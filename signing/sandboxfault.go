@@ -10,19 +10,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
-// sandboxFaultHeader chooses, with a request for signatures, the fault of a smartcard agent that the sandbox plays.
+// sandboxFaultHeader chooses, with a request for signatures, what the sandbox plays: a fault of a smartcard agent, or a
+// sign-in at the page that does not count.
 const sandboxFaultHeader = "X-Fault"
 
 // sandboxSlow is how long the fault slow takes, in which the page waits.
 const sandboxSlow = 5 * time.Second
 
-// scenario is what the sandbox plays for a token: a signature, or a fault of the mock smartcard agent's, by its name
-// (AGT-M.2).
+// scenario is what the sandbox plays for a token: a signature, a fault of the mock smartcard agent's, by its name
+// (AGT-M.2), or a sign-in that does not count, by its reason.
 type scenario struct {
 	fault  string // empty: none
 	token  string
-	state  State  // that signing leads to
+	state  State  // that signing leads to, or cancelling after such a sign-in
 	reason string // why, where it is not signed
+
+	signIn bool     // the page does not open, whoever signs in and however often
+	came   SignedIn // who signed in
 }
 
 // sandboxFaults have tokens 00000000-0000-4000-8000-000000000101 and on, in this order, which stays.
@@ -44,6 +48,10 @@ var sandboxFaults = numbered([]scenario{
 	{fault: "expired_certificate", state: StateFailed, reason: reasonCertExpired},
 	{fault: "revoked_certificate", state: StateFailed, reason: reasonCertRevoked},
 	{fault: "untrusted_chain", state: StateFailed, reason: reasonCertUntrusted},
+	{fault: reasonWrongUser, state: StateCancelled, reason: reasonWrongUser, signIn: true,
+		came: SignedIn{User: "555086689207", Name: "Dr Bob Made-Up", Level: 3, Least: 3}},
+	{fault: reasonLevel, state: StateCancelled, reason: reasonLevel, signIn: true, came: SignedIn{User: sandboxPerson, Name: "Dr Alice Made-Up", Level: 2, Least: 3}},
+	{fault: reasonSignInDenied, state: StateCancelled, reason: reasonSignInDenied, signIn: true},
 })
 
 func numbered(all []scenario) []scenario {
@@ -52,6 +60,9 @@ func numbered(all []scenario) []scenario {
 	}
 	return all
 }
+
+// sandboxPerson is who is to sign in the sandbox.
+const sandboxPerson = "555086689106"
 
 // SandboxFaults are the names of the faults that the sandbox plays, with the token that stands for each.
 func SandboxFaults() (names, tokens []string) {

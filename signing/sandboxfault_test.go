@@ -20,10 +20,13 @@ func TestSandboxFaults(t *testing.T) {
 		return answer(s, r)
 	}
 	names, tokens := SandboxFaults()
-	if len(names) != 17 || tokens[0] != "00000000-0000-4000-8000-000000000101" {
+	if len(names) != 20 || tokens[0] != "00000000-0000-4000-8000-000000000101" {
 		t.Errorf("%d faults, from %s", len(names), tokens[0])
 	}
 	for i, played := range sandboxFaults {
+		if played.signIn {
+			continue // see TestSandboxSignIns
+		}
 		t.Run(played.fault, func(t *testing.T) {
 			ticket := read[accepted](t, post(played.fault))
 			if ticket.Token != tokens[i] || !strings.HasSuffix(ticket.RedirectURI, "?token="+tokens[i]+"&state=a+b=") {
@@ -63,5 +66,47 @@ func TestSandboxFaults(t *testing.T) {
 	mustRefuse(t, post("no_such"), refused{400, "fault", ""})
 	if ticket := read[accepted](t, post("")); ticket.Token != SandboxToken {
 		t.Errorf("%+v", ticket)
+	}
+}
+
+// A sign-in that does not count is played as it is told elsewhere: to the page, at the callback and in the response.
+func TestSandboxSignIns(t *testing.T) {
+	s := newTestSandbox(t, map[string]Client{acme: {Callback: callback}})
+	played := 0
+	for _, of := range sandboxFaults {
+		if !of.signIn {
+			continue
+		}
+		played++
+		t.Run(of.fault, func(t *testing.T) {
+			address := baseURL + "/client?token=" + of.token + "&state=x"
+			b := visit(t, s, address)
+			got := b.open(address)
+			mustRefuse(t, got, refused{403, "sign_in", ""})
+			told := read[turnedAway](t, got)
+			if told.Reason == nil || told.Reason.Code != of.reason || told.Wanted.Session != of.id() || told.Wanted.User != of.came.User || told.Wanted.Name != of.came.Name || told.Wanted.Level != of.came.Level {
+				t.Errorf("the page is told %s", got.Body)
+			}
+			b.load(told.SignInURI)
+			mustRefuse(t, b.opens(of.id()), refused{403, "sign_in", ""})
+			mustRefuse(t, b.call("/client/sign", map[string]string{"id": of.id()}), refused{403, "sign_in", ""})
+			mustRefuse(t, b.do(newPath("/client/session?id="+of.id())), refused{404, "not_found", ""})
+			mustBe(t, b.call("/client/cancel", map[string]string{"id": of.id()}), 200)
+			back := callback + "&token=" + of.token + "&state=x&error=access_denied&error_description=" + of.reason + "&error_reason=" + of.reason
+			if b.view.State != StateCancelled || b.view.Reason.Code != of.reason || b.view.RedirectURI != back || b.view.Items != nil {
+				t.Errorf("cancelled it is %+v", b.view)
+			}
+			if again := b.watch(); again.State != StateCancelled || again.Reason.Code != of.reason {
+				t.Errorf("then it is %+v", again)
+			}
+			answered := answer(s, newFetch(of.token))
+			mustRefuse(t, answered, refused{410, "cancelled", ""})
+			if why := read[failed](t, answered).Reason; why.Code != of.reason {
+				t.Errorf("the client is told %s", answered.Body)
+			}
+		})
+	}
+	if played != 3 {
+		t.Errorf("%d sign-ins are played", played)
 	}
 }

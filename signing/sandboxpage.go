@@ -47,6 +47,9 @@ func (s *Sandbox) show(state State) handler {
 		}
 		kept := carried{id: played.id(), state: query}
 		kept.keep(w, r, base)
+		if played.signIn {
+			return s.turnAway(base, played)
+		}
 		mock, _ := rawParameter(call.Query, "mock")
 		s.write(w, base, played, state, kept, http.StatusOK, mock == "true")
 		return nil
@@ -66,6 +69,8 @@ func (s *Sandbox) carryOn(w http.ResponseWriter, r *http.Request, base *url.URL,
 	switch {
 	case standing.Over(): // it stays so
 		state = standing
+	case played.signIn && state != StateCancelled:
+		return s.turnAway(base, played)
 	case state == StateCancelled:
 		kept.cancelled = true
 		kept.keep(w, r, base)
@@ -89,8 +94,20 @@ func (s *Sandbox) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.write(w, base, played, kept.standing(played, s.service.Now()), kept, http.StatusOK, false)
+	standing := kept.standing(played, s.service.Now())
+	if played.signIn && !standing.Over() {
+		return errNoSession() // it is not open
+	}
+	s.write(w, base, played, standing, kept, http.StatusOK, false)
 	return nil
+}
+
+// turnAway tells the page of a sign-in that does not count. Another leads to the same.
+func (s *Sandbox) turnAway(base *url.URL, played scenario) error {
+	e := demandForSignIn(base.String() + "/client?session=" + played.id())
+	e.Reason = reasonFor(played.reason)
+	e.wanted = wanted(&session{ID: played.id(), Sub: sandboxPerson}, s.service.clientName("sandbox"), played.came)
+	return e
 }
 
 // standing is the state that a played session is in. One that was not begun waits to be signed.
@@ -166,20 +183,24 @@ func carriedBy(r *http.Request, base *url.URL, id string) (scenario, carried, er
 // write sends the canned session.
 func (s *Sandbox) write(w http.ResponseWriter, base *url.URL, played scenario, state State, kept carried, status int, mock bool) {
 	canned := &session{
-		ID: played.id(), Client: "sandbox", Sub: "555086689106", Algorithm: RS256, Carried: kept.state, State: state,
+		ID: played.id(), Client: "sandbox", Sub: sandboxPerson, Algorithm: RS256, Carried: kept.state, State: state,
 		Deadline: s.service.Now().Add(s.service.Durations.Sign), Total: 1,
 	}
 	switch {
 	case state == StateSigned:
 		canned.Marks = string(markSigned)
+	case state == StateCancelled && played.signIn:
+		canned.Reason = played.reason
 	case state == StateCancelled:
 		canned.Reason = reasonCancelled
 	case !kept.begun.IsZero() && state == played.state:
 		canned.Reason, canned.Tries = played.reason, 1
 	}
 	view := s.service.viewOf(canned, claim{})
-	view.Mock, view.Autostart, view.Items = true, mock, itemViews([]item{{ID: SandboxToken, Payload: sandboxPayload}})
-	if state.Over() {
+	view.Mock, view.Autostart = true, mock
+	if !state.Over() {
+		view.Items = itemViews([]item{{ID: SandboxToken, Payload: sandboxPayload}})
+	} else {
 		view.RedirectURI = s.wayBack(canned, played.token, base)
 	}
 	writeJSON(w, status, view)

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +55,8 @@ type session struct {
 	Person  string    `json:"person,omitempty"`  // hash of the browser in which Sub signed in
 	SignIn  string    `json:"signIn,omitempty"`  // what that sign-in is called where it is remembered
 
+	Refused *refusedSignIn `json:"refused,omitempty"` // the last sign-in, if it did not count
+
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
 	Way    string    `json:"way,omitempty"` // the name of that run's way, where the page drives the agent
 	Lease  time.Time `json:"lease,omitzero"`
@@ -78,8 +81,16 @@ func (s *session) settle(now time.Time, tries int) {
 		s.giveBack(reasonInterrupted, tries)
 	}
 	if (s.State == StateCreated || s.State == StateOpened) && !now.Before(s.Deadline) {
-		s.State, s.Reason = StateExpired, reasonExpired
+		s.State, s.Reason = StateExpired, cmp.Or(s.refused(), reasonExpired)
 	}
+}
+
+// refused is why nobody has signed in as the person of the session, if somebody tried.
+func (s *session) refused() string {
+	if s.Refused == nil {
+		return ""
+	}
+	return s.Refused.Reason
 }
 
 // end moves the session to a state that is over, from which it can be asked about until the time given.

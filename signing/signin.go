@@ -3,6 +3,7 @@ package signing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -18,24 +19,34 @@ import (
 // (SIG-5.12: a real card behind an agent needs to know who is at the page).
 type SignIn interface {
 	// Begin is where the browser goes. It comes back to redirect with the state. What proves the way back derives from
-	// the secret, which nobody knows: the browser keeps it sealed.
-	Begin(ctx context.Context, redirect, state, secret string) (string, error)
-	// Finish returns who came back with this query. An ErrSignIn is a refusal.
-	Finish(ctx context.Context, redirect, state, secret string, query url.Values) (SignedIn, error)
+	// the secret, which nobody knows: the browser keeps it sealed. Fresh has the provider ask who is there, also where it
+	// remembers somebody.
+	Begin(ctx context.Context, redirect, state, secret string, fresh bool) (string, error)
+	// Finish returns who came back with this query. Only a sign-in of the user, with enough assurance, is remembered. An
+	// ErrSignIn is that nobody signed in.
+	Finish(ctx context.Context, redirect, state, secret, user string, query url.Values) (SignedIn, error)
 	// Provider names the provider; a sign-in that began at another is not taken up.
 	Provider() string
 	// Holds says whether a sign-in still stands: the person may have logged out at the provider since.
-	Holds(ctx context.Context, name string) (bool, error)
+	Holds(ctx context.Context, id string) (bool, error)
 }
 
 // SignedIn is a sign-in that is over.
 type SignedIn struct {
-	User string // the user id
-	Name string // what Holds knows it by; it is no secret
+	User  string // the user id
+	Name  string // the person's own, as the provider tells it; may be empty
+	Level int    // of authentication assurance; 0: the provider does not say
+	Least int    // that is demanded
+	ID    string // what Holds knows it by; empty: it is not remembered
 }
 
-// ErrSignIn is what Finish's errors unwrap to where nobody signed in, or nobody with enough assurance.
-var ErrSignIn = errors.New("the sign-in was refused")
+// Errors of SignIn.Finish.
+var (
+	// ErrSignIn is what they unwrap to where nobody signed in.
+	ErrSignIn = errors.New("nobody signed in")
+	// ErrSignInDenied is one of them: the person would not.
+	ErrSignInDenied = fmt.Errorf("%w: the person refused", ErrSignIn)
+)
 
 const signInPath = "/client/signed-in"
 
@@ -57,7 +68,7 @@ func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url
 	if err != nil {
 		return err
 	}
-	if found.State != StateCreated && (found.State != StateOpened || !held.holds(found)) {
+	if !found.waitsFor(held) {
 		return nil
 	}
 	if stands, err := s.signedIn(r, base, found); err != nil || stands {
@@ -74,13 +85,23 @@ func (s *Service) demandSignIn(w http.ResponseWriter, r *http.Request, base *url
 	if query == "" { // the rest of the page's address is in the session
 		query = "token=" + held.token(found)
 	}
-	address, err := s.SignIn.Begin(r.Context(), base.String()+signInPath, state, secret)
+	refused, mine := found.refusedIn(r, base)
+	address, err := s.SignIn.Begin(r.Context(), base.String()+signInPath, state, secret, mine)
 	if err != nil {
 		return unavailable("the OpenID provider: " + err.Error())
 	}
 	if err := s.keepSignIn(w, r, base, state, signInState{secret, query, s.Now().Add(cookies.SignInLife)}); err != nil {
 		return err
 	}
+	e := demandForSignIn(address)
+	if mine {
+		return s.explainRefusal(w, r, base, found, refused, query, e)
+	}
+	return e
+}
+
+// demandForSignIn sends a person to sign in.
+func demandForSignIn(address string) *Error {
 	e := failure(http.StatusForbidden, "sign_in", "Sign in as the person who is to sign, at the address in signInUri; it leads back here")
 	e.SignIn = address
 	return e
@@ -100,7 +121,7 @@ func (s *Service) keepSignIn(w http.ResponseWriter, r *http.Request, base *url.U
 	if err != nil {
 		return err
 	}
-	if err := cookies.KeepSignIn(w, r, base, signInID(state), sealed); err != nil {
+	if err := cookies.KeepSignIn(w, r, base, signInID(state), sealed, cookies.SignInLife); err != nil {
 		return badRequest("state", "The page's address is too long to come back to after a sign-in")
 	}
 	return nil
@@ -148,14 +169,24 @@ func (s *Service) signedIn(r *http.Request, base *url.URL, found *session) (bool
 	return s.SignIn.Holds(r.Context(), found.SignIn)
 }
 
+// signedOut says that the page may show nothing of what is to be signed: nobody has signed in in this browser as the
+// person of the session, or they have logged out since.
+func (s *Service) signedOut(r *http.Request, base *url.URL, found *session) (bool, error) {
+	if s.SignIn == nil {
+		return false, nil
+	}
+	stands, err := s.signedIn(r, base, found)
+	return !stands, err
+}
+
 // signedInMark is what a session keeps of a sign-in in this browser, whose cookie comes along when the provider sends it
 // back.
 func signedInMark(r *http.Request, base *url.URL, id string) string {
 	return keyedHash(browserSecret(r, base), "signed in "+base.String()+" "+id)
 }
 
-// finishSignIn takes the browser back from the provider. The right person goes on to the page; any other, and who
-// refused, to the client system, which is told that access was denied. The session waits either way.
+// finishSignIn takes the browser back from the provider to the page, whoever has signed in: the page opens to the right
+// person alone, and tells any other why not.
 func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.parsedBase(r)
 	if err != nil {
@@ -180,27 +211,28 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 		return errNoSession()
 	}
 	id := sessionID(token)
-	person, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, state, kept.Secret, query)
+	found, _, err := s.sessions.get(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	came, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query)
 	if err != nil && !errors.Is(err, ErrSignIn) {
 		return unavailable("the OpenID provider: " + err.Error())
 	}
-	found, _, finding := s.sessions.get(r.Context(), id)
-	if finding != nil {
-		return finding
-	}
-	if err != nil || person.User != found.Sub {
-		return s.refuseSignIn(w, r, found, kept, token.String(), err)
+	if reason := whyRefused(found, came, err); reason != "" {
+		return s.refuseSignIn(w, r, base, found, refusal{code: reason, detail: detailOf(err)}, cameInstead{kept.Query, came})
 	}
 	_, err = s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
-		if current.State != StateCreated && (current.State != StateOpened || !claimOn(r, base, id).holds(current)) {
+		if !current.waitsFor(claimOn(r, base, id)) {
 			return nil, errUnchanged
 		}
-		current.Person, current.SignIn = signedInMark(r, base, id), person.Name
+		current.Person, current.SignIn, current.Refused = signedInMark(r, base, id), came.ID, nil
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
+	cookies.ForgetSignIn(w, base, refusalID(id))
 	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "person signed in at the page",
 		slog.String("session", id), slog.String("client", found.Client), slog.String("request_id", w.Header().Get(headerRequestID)))
 	w.Header().Set("Location", base.String()+"/client?"+kept.Query)
@@ -212,26 +244,10 @@ func errNoSignIn() *Error {
 	return badRequest("sign_in_state", "There is no sign-in under way in this browser; start again from the system that sent you here")
 }
 
-// refuseSignIn sends the browser back to the client system.
-func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, found *session, kept signInState, token string, why error) error {
-	reason := "another person signed in than the one who is to sign"
-	if why != nil {
-		reason = why.Error()
-	}
-	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request refused",
-		slog.String("endpoint", signInPath), slog.String("client", found.Client), slog.String("code", "access_denied"),
-		slog.Int("status", http.StatusSeeOther), slog.String("check", "sign_in"), slog.String("answer", "the sign-in was refused"),
-		slog.String("detail", reason), slog.String("request_id", w.Header().Get(headerRequestID)))
-	if found.Carried == "" {
-		found.Carried, _ = stateOf(kept.Query)
-	}
-	back := s.wayBackWith(found, token, "access_denied", "sign_in")
-	if back == "" {
-		return errNoSession().withDetail("its client is no longer configured")
-	}
-	w.Header().Set("Location", back)
-	w.WriteHeader(http.StatusSeeOther)
-	return nil
+// waitsFor says that a sign-in in a browser with this claim means something to the session: nobody has opened it, or this
+// browser has and may sign.
+func (s *session) waitsFor(held claim) bool {
+	return s.State == StateCreated || s.State == StateOpened && held.holds(s)
 }
 
 // checkSignedIn holds a session that is about to be signed to the demand, which may be younger than the session.

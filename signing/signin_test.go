@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,36 +17,54 @@ import (
 	"github.com/seed-dd2befc3/countersign/cookies"
 )
 
-// provider is an OpenID provider at which whoever comes back with a code is the user of that name.
+// provider is an OpenID provider at which whoever comes back with a code is the user of that name, of the level that
+// comes along, or 3.
 type provider struct {
 	name  string
 	began []begun
+	out   bool // everybody has logged out
 }
 
-type begun struct{ state, secret string }
+type begun struct {
+	state, secret string
+	fresh         bool
+}
 
 func (p *provider) Provider() string { return p.name }
 
-func (p *provider) Begin(_ context.Context, _, state, secret string) (string, error) {
-	p.began = append(p.began, begun{state, secret})
+func (p *provider) Begin(_ context.Context, _, state, secret string, fresh bool) (string, error) {
+	p.began = append(p.began, begun{state, secret, fresh})
 	return "https://" + p.name + "/authorize?state=" + state, nil
 }
 
-func (p *provider) Finish(_ context.Context, _, state, secret string, query url.Values) (SignedIn, error) {
-	if !slices.Contains(p.began, begun{state, secret}) {
+func (p *provider) Finish(_ context.Context, _, state, secret, user string, query url.Values) (SignedIn, error) {
+	if query.Get("error") == "access_denied" {
+		return SignedIn{}, ErrSignInDenied
+	}
+	if !slices.ContainsFunc(p.began, func(b begun) bool { return b.state == state && b.secret == secret }) || !query.Has("code") {
 		return SignedIn{}, ErrSignIn
 	}
-	return SignedIn{User: query.Get("code"), Name: "sign-in"}, nil
+	came := SignedIn{User: query.Get("code"), Name: query.Get("name"), Level: 3, Least: 3}
+	if query.Has("level") {
+		came.Level, _ = strconv.Atoi(query.Get("level"))
+	}
+	if came.User == user && came.Level >= came.Least {
+		came.ID = "sign-in"
+	}
+	return came, nil
 }
 
-func (p *provider) Holds(context.Context, string) (bool, error) { return true, nil }
+func (p *provider) Holds(context.Context, string) (bool, error) { return !p.out, nil }
 
 // newSignInWorld is a service that has people sign in, and its provider.
 func newSignInWorld(t *testing.T) (*world, *provider) {
 	t.Helper()
 	p := &provider{name: "op.example"}
-	return newWorld(t, func(o *Options) { o.SignIn, o.SealSignIns = p, sealedWith(1) }), p
+	return newWorld(t, p.demanded), p
 }
+
+// demanded has a service's people sign in there.
+func (p *provider) demanded(o *Options) { o.SignIn, o.SealSignIns = p, sealedWith(1) }
 
 func sealedWith(b byte) func(context.Context) ([]byte, error) {
 	return func(context.Context) ([]byte, error) { return bytes.Repeat([]byte{b}, 32), nil }

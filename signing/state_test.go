@@ -50,7 +50,7 @@ func TestStateAllTheWay(t *testing.T) {
 		b := visit(t, w.Service, address)
 		b.open(address)
 		b.cancel()
-		want := callback + "&token=" + ticket.Token + c.want + "&error=access_denied&error_description=cancelled_by_person"
+		want := callback + "&token=" + ticket.Token + c.want + "&error=access_denied&error_description=cancelled_by_person&error_reason=cancelled_by_person"
 		if b.view.RedirectURI != want {
 			t.Errorf("posted %q: the way back is %q, not %q", c.posted, b.view.RedirectURI, want)
 		}

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -77,8 +78,8 @@ func (s *Service) summary(of *session) Summary {
 		Items: of.Total, Done: of.signedItems(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0), Mock: of.Mock, Fetched: of.Fetched,
 		Created: of.Created, Deadline: of.Deadline, Lease: of.Lease, Signed: of.Signed, Until: of.Until,
 	}
-	if of.Reason != "" {
-		summary.Reason = reasonFor(of.Reason)
+	if code := cmp.Or(of.Reason, of.refused()); code != "" {
+		summary.Reason = reasonFor(code)
 	}
 	if of.State != StateSigning {
 		summary.Lease = time.Time{}

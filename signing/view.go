@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/client"
 )
 
 // view is a session as the page sees it.
@@ -26,6 +28,7 @@ type view struct {
 	Ways        []wayView  `json:"ways,omitempty"`
 	Order       *order     `json:"order,omitempty"` // what the page hands to an agent on the person's machine
 	Reason      *Reason    `json:"reason,omitempty"`
+	SignedOut   bool       `json:"signedOut,omitzero"`    // nobody has signed in here as Sub, or not since: the page shows no items
 	RedirectURI string     `json:"redirectUri,omitempty"` // once it is over
 }
 
@@ -55,8 +58,12 @@ func (s *Service) viewOf(of *session, held claim) view {
 	if seen.Marks == "" {
 		seen.Marks = pendingMarks(of.Total)
 	}
-	if of.Reason != "" {
-		seen.Reason = reasonFor(of.Reason)
+	code := of.Reason
+	if of.State == StateExpired { // to the person that is what counts, whoever signed in before
+		code = reasonExpired
+	}
+	if code != "" {
+		seen.Reason = reasonFor(code)
 		seen.Reason.Retry = seen.Reason.Retry && !over
 	}
 	if over {
@@ -85,11 +92,6 @@ var oauthErrors = map[State]string{
 // something did (SIG-3.1, SIG-3.3). Without a client, which a changed configuration can bring
 // about, there is none.
 func (s *Service) wayBack(of *session, token string) string {
-	return s.wayBackWith(of, token, oauthErrors[of.State], of.Reason)
-}
-
-// wayBackWith is the same with an error, unless the code is empty.
-func (s *Service) wayBackWith(of *session, token, code, reason string) string {
 	callback := s.Clients[of.Client].Callback
 	if callback == "" {
 		return ""
@@ -102,8 +104,9 @@ func (s *Service) wayBackWith(of *session, token, code, reason string) string {
 	if of.Carried != "" {
 		back += "&" + of.Carried
 	}
-	if code != "" {
-		back += "&error=" + code + "&error_description=" + url.QueryEscape(reason)
+	if code := oauthErrors[of.State]; code != "" {
+		reason := url.QueryEscape(of.Reason)
+		back += "&error=" + code + "&error_description=" + reason + "&" + client.ReturnReason + "=" + reason
 	}
 	return back
 }

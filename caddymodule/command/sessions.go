@@ -101,8 +101,12 @@ func explainSession(w io.Writer, s signing.Summary) {
 func explanation(s signing.Summary) []string {
 	switch s.State {
 	case signing.StateCreated:
+		opened := "The request was accepted, and nobody has opened its signing page yet."
+		if s.Reason != nil {
+			opened = "The signing page waits for the right person to sign in. Whoever came last was told: " + s.Reason.Text
+		}
 		return []string{
-			"The request was accepted, and nobody has opened its signing page yet.",
+			opened,
 			"Next: the client system sends the person's browser to the redirectUri that it was given, before " + minute(s.Deadline) + ".",
 		}
 	case signing.StateOpened:

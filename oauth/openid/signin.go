@@ -28,6 +28,9 @@ func (p *Provider) AuthCodeURL(ctx context.Context, way oauth.SignIn) (string, e
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(way.Nonce), oauth2.S256ChallengeOption(way.Verifier)}
+	if way.Fresh {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	}
 	if p.ACR != "" {
 		options = append(options, oauth2.SetAuthURLParam("acr_values", p.ACR))
 	}

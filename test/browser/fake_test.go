@@ -44,6 +44,7 @@ type view struct {
 	Tries       int     `json:"tries"`
 	TriesLeft   int     `json:"triesLeft"`
 	Reason      *reason `json:"reason,omitempty"`
+	SignedOut   bool    `json:"signedOut,omitempty"`
 	RedirectURI string  `json:"redirectUri,omitempty"`
 	Autostart   bool    `json:"autostart"`
 	Ways        []way   `json:"ways,omitempty"`
@@ -81,6 +82,20 @@ type refusal struct {
 	Code       string `json:"code"`
 	RequestID  string `json:"requestId"`
 	SignIn     string `json:"signInUri,omitempty"`
+
+	Reason *reason `json:"reason,omitempty"`
+	Wanted *wanted `json:"signIn,omitempty"`
+}
+
+// wanted is who is needed, and who came.
+type wanted struct {
+	Session string `json:"session"`
+	Client  string `json:"client"`
+	Sub     string `json:"sub,omitempty"`
+	User    string `json:"user,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Level   int    `json:"level,omitempty"`
+	Least   int    `json:"least,omitempty"`
 }
 
 // call is what the page sent.
@@ -192,6 +207,17 @@ func (f *fake) refuse(path string, status int, code, message string) {
 	}
 }
 
+// turnAway refuses to open the page, for somebody has signed in who does not count.
+func (f *fake) turnAway(why string, came wanted) {
+	f.refuse("open", http.StatusForbidden, "sign_in", "")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	came.Session, came.Client = f.view.ID, f.view.Client
+	refused := f.refusal["open"]
+	refused.Reason, refused.Wanted, refused.RequestID = &reason{Code: why, Text: "Nothing was signed."}, &came, "5c1f0a52-req"
+	f.refusal["open"] = refused
+}
+
 // delay leaves the calls of a path alone until it is undone. What the page gives up meanwhile is done all the same, as
 // the service does it.
 func (f *fake) delay(path string) (undo func()) {
@@ -281,7 +307,7 @@ func (f *fake) answer(change func()) http.HandlerFunc {
 		}
 		change()
 		shown := f.view
-		if path != "open" {
+		if path != "open" || shown.SignedOut || slices.Contains([]string{"signed", "failed", "cancelled", "expired"}, shown.State) {
 			shown.Items = nil
 		}
 		if path == "sign" && shown.State == "signing" && slices.Contains(shown.Ways, way{Local: true}) {

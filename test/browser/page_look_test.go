@@ -30,6 +30,9 @@ func scenes() []scene {
 	refuse := func(status int, code, message string) func(*fake) {
 		return func(f *fake) { f.refuse("open", status, code, message) }
 	}
+	away := func(why string, came wanted) func(*fake) {
+		return func(f *fake) { f.turnAway(why, came) }
+	}
 	signing := func(f *fake, b *tab) {
 		b.press("Sign 25 items for Demo EPR")
 		b.waitHeading("Signing 25 items for Demo EPR")
@@ -75,6 +78,20 @@ func scenes() []scene {
 		{name: "failed-plain", total: 1, arrange: state("failed", nil), heading: "Nothing was signed"},
 		{name: "cancelled", total: 25, arrange: state("cancelled", &reason{Code: "cancelled_by_person", Title: "You cancelled this request", Text: "Nothing was signed."}), heading: "You cancelled this request"},
 		{name: "expired", total: 25, arrange: state("expired", &reason{Code: "expired", Title: "This request is too old", Text: "It was not signed in time."}), heading: "This request is too old"},
+		{name: "away-wrong_user", total: 25, arrange: away("wrong_user", wanted{Sub: "555086689106", User: "555086689207", Name: "Dr Bob Made-Up", Level: 3, Least: 3}),
+			heading: "This request is for someone else"},
+		{name: "away-wrong_user-long", total: 25, arrange: away("wrong_user", wanted{Sub: "555086689106", User: strings.Repeat("u", 255), Name: strings.Repeat("Llanfair", 15), Least: 3}),
+			heading: "This request is for someone else"},
+		{name: "away-wrong_user-unknown", total: 25, arrange: away("wrong_user", wanted{}), heading: "This request is for someone else"},
+		{name: "away-cancelling", total: 25, arrange: away("wrong_user", wanted{Sub: "555086689106", User: "555086689207", Level: 3, Least: 3}), act: func(_ *fake, b *tab) {
+			b.press("Cancel")
+			b.waitText("Cancel this request?")
+		}, heading: "This request is for someone else"},
+		{name: "away-insufficient_level", total: 25, arrange: away("insufficient_level", wanted{Sub: "555086689106", User: "555086689106", Level: 2, Least: 3}),
+			heading: "A stronger sign-in is needed"},
+		{name: "away-access_denied", total: 25, arrange: away("access_denied", wanted{}), heading: "You have not signed in"},
+		{name: "away-sign_in_failed", total: 25, arrange: away("sign_in_failed", wanted{}), heading: "The sign-in did not work"},
+		{name: "signed-out", total: 25, arrange: func(f *fake) { f.now(func(v *view) { v.SignedOut = true }) }, heading: "You are signed out"},
 		{name: "refused-not_found", arrange: refuse(http.StatusNotFound, "not_found", "no such session"), heading: "This signing request cannot be found"},
 		{name: "refused-opened_elsewhere", arrange: refuse(http.StatusConflict, "opened_elsewhere", "opened"), heading: "This request is open in another browser"},
 		{name: "refused-expired", arrange: refuse(http.StatusGone, "expired", "gone"), heading: "The time to sign has run out"},
@@ -113,7 +130,7 @@ func TestEveryLookIsAccessible(t *testing.T) {
 				t.Errorf("title %q", title)
 			}
 			focused := eval[string](b, "document.activeElement.id")
-			if want := map[bool]string{true: "question", false: "heading"}[s.name == "opened-cancelling"]; focused != want {
+			if want := map[bool]string{true: "question", false: "heading"}[strings.HasSuffix(s.name, "-cancelling")]; focused != want {
 				t.Errorf("focus is on %q, want %q", focused, want)
 			}
 		})

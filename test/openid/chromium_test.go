@@ -170,16 +170,38 @@ func TestExample(t *testing.T) {
 		b.press("Sign 3 items for Demo EPR")
 		b.waitText("verified")
 	})
-	for name, who := range map[string]string{"another person": "Dr Bob Made-Up", "a level too low": "Carol Made-Up", "nobody": "Refuse to sign in"} {
+	for name, c := range map[string]struct{ who, page, ended, demo string }{
+		"another person": {"Dr Bob Made-Up", "This request is for someone else", "Another person signed in", "not the person these prescriptions are for"},
+		"nobody":         {"Refuse to sign in", "You have not signed in", "The sign-in was refused", "The sign-in was refused"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newTab(t)
 			b.goTo(g.URL("GATEWAY", "/demo/"))
 			b.press("Sign 1 prescription")
 			b.waitText("MOCK sign-in")
-			b.press(who)
-			b.waitText("not signed")
+			b.press(c.who)
+			b.waitText(c.page)
+			b.press("Cancel")
+			b.press("Yes, cancel the request")
+			b.waitText(c.ended)
+			b.press("Return to Demo EPR without signing")
+			b.waitText(c.demo)
 		})
 	}
+	t.Run("another person, and then the right one", func(t *testing.T) {
+		b := newTab(t)
+		b.goTo(g.URL("GATEWAY", "/demo/"))
+		b.press("Sign 1 prescription")
+		b.waitText("MOCK sign-in")
+		b.press("Dr Bob Made-Up")
+		b.waitText("This request is for someone else")
+		b.waitText("Dr Bob Made-Up")
+		b.press("Sign in as someone else")
+		b.waitText("MOCK sign-in")
+		b.press("Dr Alice Made-Up")
+		b.press("Sign 1 item for Demo EPR")
+		b.waitText("verified")
+	})
 	t.Run("tokens, and logging out at the mock", func(t *testing.T) {
 		w := &world{Gateway: g, t: t, issuer: g.URL("GATEWAY", "/openid"), redirect: g.URL("GATEWAY", "/demo/signed-in")}
 		p := newPerson(t)

@@ -123,7 +123,9 @@ func TestLogoutWhileThePageIsOpen(t *testing.T) {
 		if asked.status != http.StatusForbidden || asked.field("code") != "sign_in" || !strings.HasPrefix(asked.field("signInUri"), w.issuer) {
 			t.Fatalf("%d %s", asked.status, asked.body)
 		}
-		w.forget(t, p)
+		if !strings.Contains(asked.field("signInUri"), "prompt=login") {
+			w.forget(t, p)
+		}
 		return p.get(p.signIn(w.issuer, asked.field("signInUri"), who)).location(t)
 	}
 	call := page.call
@@ -143,9 +145,10 @@ func TestLogoutWhileThePageIsOpen(t *testing.T) {
 	if a := call("/client/open", byID); a.field("code") != "sign_in" {
 		t.Errorf("shown again: %d %s", a.status, a.body)
 	}
-	if to := signIn(call("/client/sign", byID), bob); !strings.HasPrefix(to.String(), w.callback+"?token=") || to.Query().Get("error") != "access_denied" || to.Query().Get("state") != "s" {
-		t.Errorf("another person is sent to %s", to)
+	if seen := p.get(w.signing() + "/client/session?id=" + id); !strings.Contains(seen.body, `"signedOut":true`) {
+		t.Errorf("whoever watches is told %d %s", seen.status, seen.body)
 	}
+	page.turnedAway("another person", "wrong_user", signIn(call("/client/sign", byID), bob))
 	if a := call("/client/sign", byID); a.field("code") != "sign_in" {
 		t.Fatalf("after that: %d %s", a.status, a.body)
 	}

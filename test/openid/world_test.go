@@ -297,7 +297,10 @@ func (p *person) get(address string, headers ...string) answer {
 	return p.send("GET", address, "", headers...)
 }
 
-var formAction = regexp.MustCompile(`action="([^"]+)"`)
+var (
+	formAction = regexp.MustCompile(`action="([^"]+)"`)
+	formInput  = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+)
 
 // signIn follows the redirects from the provider's address, puts the name into its form, and returns the address
 // outside the provider that it ends at, which is not gone to. Without a name the person refuses.
@@ -316,6 +319,12 @@ func (p *person) signIn(issuer, address, name string) string {
 			found := formAction.FindStringSubmatch(a.body)
 			if found == nil {
 				p.t.Fatalf("no form at the provider: %.500s", a.body)
+			}
+			if to, isOwn := strings.CutPrefix(found[1], issuer); isOwn { // whom it remembers is somebody else: it logs them out
+				found[1], form = to, url.Values{}
+				for _, input := range formInput.FindAllStringSubmatch(a.body, -1) {
+					form.Set(input[1], input[2])
+				}
 			}
 			a = p.send("POST", issuer+found[1], form.Encode())
 		}

@@ -6,7 +6,14 @@
 //	    │ refused          │  │  another try      │  └────────► failed     ┐
 //	    ▼                  │  └───────────────────┘                        │  a link back
 //	(refused)              ├──── (cancelling) ─────────────► cancelled     │  to the client
-//	                       └──────── time ──────────────────► expired      ┘
+//	(turned away) ─────────┘──────── time ──────────────────► expired      ┘
+//
+// Where the service wants to know who is there, it sends the browser to sign in. Whoever comes back and is not the one who
+// is to sign is turned away: told who is needed and who came, and offered to sign in anew or to cancel.
+//
+// What is to be signed is shown only while there is something to sign and the person is there who is to sign it. The page
+// drops it when the request ends, when they log out, and when it is left, so that the browser's back button brings back
+// nothing. It hides it while it cannot be sure: out of sight, and while no answer comes.
 //
 // The states are the service's; only those in brackets are the page's own. The page never guesses a state: it
 // asks (poll) and draws the answer. Beside any of them it may be "lost": no answer came, it asks again, later
@@ -24,19 +31,22 @@ import { Here, Trouble } from "./here.js";
 import { Screen } from "./screen.js";
 import * as wire from "./wire.js";
 
-const pace = { signing: 300, waiting: 2000, lost: 1000, lostAtMost: 15000, goodbye: 1200 }; // milliseconds
+const pace = { signing: 300, waiting: 2000, hidden: 15000, lost: 1000, lostAtMost: 15000, goodbye: 1200 }; // milliseconds
 const ended = ["signed", "failed", "cancelled", "expired"];
 const pastHelp = ["csrf", "origin"]; // errors that only a reload can mend
 
-const screen = new Screen({ sign: (way) => sign(way), cancel, reload: () => location.reload() });
+const screen = new Screen({ sign: (way) => sign(way), signIn, cancel, reload: () => location.reload() });
 const here = new Here();
+const tabs = new BroadcastChannel("countersign-page"); // of this browser; it carries ids of sessions to look at
 let view = null; // the newest answer
+let away = null; // what is known of the request while the person is turned away
 let newest = 0; // the newest question
 let losses = 0; // questions in a row without an answer
 let acting = false; // between a press and its answer
 let cancelling = false; // between a confirmed cancel and its answer
 let leaving = false; // on the way to another page
 let started = false; // autostart happens once
+let told = false; // the other tabs know that there is nothing to show any more
 let over = false; // nothing is asked any more
 let timer = 0;
 
@@ -59,6 +69,13 @@ async function ask(question, onRefused, then) {
 }
 
 const open = () => ask(() => wire.open(location.search), signInOr(refused));
+
+// signIn goes to where the person signs in, as they asked.
+function signIn() {
+  if (acting || cancelling || leaving) return;
+  busy(true);
+  ask(() => wire.open(location.search).finally(() => busy(false)), signInOr(refused, true));
+}
 const poll = () => ask(() => wire.poll(view.id), refused);
 
 function busy(on) {
@@ -114,11 +131,11 @@ function cancel() {
   leaving = false;
   here.stop();
   wire.drop();
-  screen.cancelling(view);
+  screen.cancelling(view ?? away);
   sendCancel();
 }
 
-const sendCancel = () => ask(() => wire.cancel(view.id), (error) => refused(error, true));
+const sendCancel = () => ask(() => wire.cancel((view ?? away).id), (error) => refused(error, true));
 
 function arrived(answer) {
   if (over) return;
@@ -126,36 +143,61 @@ function arrived(answer) {
   losses = 0;
   screen.lost(false);
   if (view === null) history.replaceState(null, "", `client?session=${encodeURIComponent(answer.id)}`); // the token leaves the address bar
-  view = { ...answer, items: answer.items ?? view?.items, here: Boolean(answer.order) || here.busy };
+  const shown = !answer.signedOut && !ended.includes(answer.state);
+  view = { ...answer, items: shown ? (answer.items ?? view?.items) : null, here: Boolean(answer.order) || here.busy };
   view.late = view.state !== "signed" ? "" : cancelling ? "sent" : screen.asksToCancel ? "asked" : "";
   if (view.state !== "opened") here.stopLooking();
   if (view.state !== "signing") here.stop();
   screen.draw(view);
+  screen.conceal(document.hidden);
   over = ended.includes(view.state);
+  away = null;
   cancelling = false;
+  if (!shown && !told) tabs.postMessage(view.id);
+  told = !shown;
   if (view.state === "signed" && !view.late) goBack();
   if (over) return;
-  if (view.autostart && !started && view.state === "opened" && !view.reason) {
+  if (view.autostart && !started && view.state === "opened" && !view.reason && !view.signedOut) {
     started = true;
     return sign();
   }
-  if (view.state === "signing" || !document.hidden) timer = setTimeout(poll, view.here ? pace.waiting : (pace[view.state] ?? pace.waiting));
+  timer = setTimeout(shown && !view.items ? open : poll, rest()); // signed in again, in another tab: the items come with open
+}
+
+// rest is how long to wait before asking again.
+function rest() {
+  if (view.state === "signing" && !view.here) return pace.signing;
+  return document.hidden && !view.here ? pace.hidden : pace.waiting;
 }
 
 function lost() {
   screen.lost(true);
+  screen.conceal(true);
   const again = cancelling ? sendCancel : view ? poll : open;
   timer = setTimeout(again, Math.min(pace.lost * 2 ** losses++, pace.lostAtMost));
 }
 
-// signInOr goes to where the person signs in, if that is what is asked for. The way leads back here.
-function signInOr(otherwise) {
+// signInOr goes to where the person signs in, if that is what is asked for. The way leads back here. Where somebody has
+// signed in who does not count, that is told first, and the person decides.
+function signInOr(otherwise, decided = false) {
   return (error) => {
     const address = error.code === "sign_in" ? webAddress(error.signIn) : null;
     if (address === null) return otherwise(error);
+    if (error.wanted !== null && !decided) return turnAway(error);
     leaving = true;
     location.replace(address);
   };
+}
+
+function turnAway(error) {
+  view = null;
+  away = { ...error.wanted, id: error.wanted.session, reason: error.reason, requestId: error.requestId };
+  history.replaceState(null, "", `client?session=${encodeURIComponent(away.id)}`);
+  here.stop();
+  losses = 0;
+  screen.lost(false);
+  screen.turnAway(away);
+  tabs.postMessage(away.id); // where the request was open, nobody is signed in any more
 }
 
 function refused(error, toCancel = false) {
@@ -165,6 +207,11 @@ function refused(error, toCancel = false) {
   screen.refuse(error, toCancel);
 }
 
+// look asks how things stand, unless an answer that will tell is on its way.
+function look() {
+  if (view && !acting && !cancelling && !leaving && !over) poll();
+}
+
 // goBack leaves the person a moment to see that it is done. The page does not stay in the history.
 function goBack() {
   const address = webAddress(view.redirectUri);
@@ -172,7 +219,17 @@ function goBack() {
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && view && !acting && !cancelling && !leaving && !over) poll();
+  if (document.hidden) screen.conceal(true);
+  else look();
 });
+
+tabs.addEventListener("message", (event) => event.data === view?.id && look());
+
+// The browser may keep a page that is left, and show it again as it was.
+addEventListener("pagehide", () => {
+  if (view) view.items = null;
+  screen.drop();
+});
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 open();

@@ -10,7 +10,7 @@ const ended = ["signed", "failed", "cancelled", "expired"];
 const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "items", "actions", "small", "announcer"];
 
 export class Screen {
-  // handlers are sign (by one of the request's ways), cancel and reload: what the person may ask for.
+  // handlers are sign (by one of the request's ways), signIn, cancel and reload: what the person may ask for.
   constructor(handlers) {
     this.on = handlers;
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
@@ -18,11 +18,13 @@ export class Screen {
     this.announced = -1;
     this.question = null; // whether to cancel, while it is open
     this.presses = [];
+    this.items = null;
+    this.focused = null; // in the items, while they are hidden
   }
 
   // draw shows a view; the first one must have its items.
   draw(view) {
-    const key = [view.state, view.reason?.code, view.tries, view.here, view.late].join(" ");
+    const key = [view.state, view.reason?.code, view.tries, view.here, view.late, view.signedOut, Boolean(view.items)].join(" ");
     if (key !== this.drawn) {
       this.drawn = key;
       this.stage(view);
@@ -35,7 +37,7 @@ export class Screen {
   // stage sets the scene for a state that has just been entered.
   stage(view) {
     const story = words.story(view);
-    const wrong = view.late || view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
+    const wrong = view.late || (view.signedOut && view.state === "opened") || view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
     this.head(story.heading, wrong ? "bang" : view.state === "signed" ? "tick" : null);
     this.at.main.dataset.state = view.state;
     this.at.notice.replaceChildren(notice(story, wrong ? "notice-error" : view.state === "signed" ? "notice-done" : ""));
@@ -43,14 +45,29 @@ export class Screen {
     if (view.state === "signing") this.meter(view);
     this.summarise(view);
     if (view.mock) this.mock();
-    if (!this.items && view.items) {
+    if (!view.items) this.drop();
+    else if (!this.items) {
       this.items = new Items(view);
       this.at.items.replaceChildren(this.items.element);
     }
-    this.at.items.hidden = ended.includes(view.state) && view.state !== "signed";
     this.at.small.textContent = `Signature algorithm: ${view.algorithm}`;
     if (view.state === "signed") this.announce(`All done. ${words.progressed(view)}.`);
     this.offer(view, this.actions(view));
+  }
+
+  // drop takes what is to be signed out of the page.
+  drop() {
+    this.items = null;
+    this.focused = null;
+    this.at.items.replaceChildren();
+  }
+
+  // conceal hides what is to be signed, or shows it again with the focus where it was.
+  conceal(on) {
+    if (on === this.at.items.hidden) return;
+    if (on) this.focused = this.at.items.contains(document.activeElement) ? document.activeElement : null;
+    this.at.items.hidden = on;
+    if (!on) this.focused?.focus();
   }
 
   // offer shows what can be done. While the person is asked whether to cancel, the question stays where it is, so that
@@ -77,6 +94,10 @@ export class Screen {
       ["Items", String(view.total)],
       !ended.includes(view.state) && !Number.isNaN(until.getTime()) && ["Sign before", el("time", { datetime: view.expires }, words.time(until))],
     ];
+    this.list(rows);
+  }
+
+  list(rows) {
     this.at.summary.replaceChildren(...rows.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
     this.at.summary.hidden = false;
   }
@@ -111,7 +132,9 @@ export class Screen {
     this.presses = []; // the buttons that a press makes busy
     if (ended.includes(view.state)) return [way(view)].filter(Boolean);
     const row = el("div", { class: "buttons" });
-    if (view.state === "opened" && (!view.reason || view.reason.retry)) {
+    if (view.state === "opened" && view.signedOut) {
+      row.append(this.press("Sign in again", "button", () => this.on.signIn()));
+    } else if (view.state === "opened" && (!view.reason || view.reason.retry)) {
       const label = view.reason ? "Try again" : `Sign ${words.items(view.total)} for ${view.client}`;
       row.append(this.press(label, "button", () => this.on.sign()));
     }
@@ -170,6 +193,29 @@ export class Screen {
     this.at.heading.focus();
   }
 
+  // turnAway tells who signed in and does not count, and who is needed.
+  turnAway(away) {
+    const told = words.turnedAway(away);
+    this.question = null;
+    this.presses = [];
+    this.drawn = "";
+    document.title = `${told.heading} – Signing Service`;
+    this.head(told.heading, "bang");
+    this.at.main.dataset.state = "away";
+    this.drop();
+    for (const region of ["progress", "small"]) this.at[region].replaceChildren();
+    this.at.notice.replaceChildren(notice(told, "notice-error"));
+    this.list([
+      ["Asked by", away.client],
+      away.sub && [away.reason === "wrong_user" ? "Asked to sign" : "Signing as", digits(away.sub)],
+      away.reason === "wrong_user" && away.user && ["Signed in", el("div", {}, away.name ? el("div", {}, away.name) : null, digits(away.user))],
+      away.reason === "insufficient_level" && away.least && ["Sign-in", words.strength(away)],
+    ]);
+    const row = el("div", { class: "buttons" }, this.press(told.again, "button", () => this.on.signIn()));
+    row.append(el("button", { type: "button", class: "button button-secondary cancel", onclick: () => this.confirm({ ...away, state: "opened" }) }, "Cancel"));
+    this.offer({ state: "opened" }, [row]);
+  }
+
   // asking says that the browser is about to ask the person something.
   asking() {
     const told = words.asking();
@@ -215,7 +261,8 @@ export class Screen {
     this.drawn = "";
     this.at.main.dataset.state = "refused";
     this.head(told.heading, "bang");
-    for (const region of ["progress", "items", "actions", "small", "summary"]) this.at[region].replaceChildren();
+    this.drop();
+    for (const region of ["progress", "actions", "small", "summary"]) this.at[region].replaceChildren();
     this.at.summary.hidden = true;
     this.at.notice.replaceChildren(notice(told, "notice-error"));
     if (told.reload) this.at.actions.append(el("button", { type: "button", class: "button", onclick: () => this.on.reload() }, told.reload));

@@ -5,14 +5,17 @@ const patience = 15000; // milliseconds until an answer counts as lost
 // Lost: no answer, so nothing is known of what became of the call.
 export class Lost extends Error {}
 
-// Refused: the service answered with an error. Its body is {statusCode, error, message, code, requestId};
-// what stands before the service (a proxy) may have answered with anything else.
+// Refused: the service answered with an error. Its body is {statusCode, error, message, code, requestId}, and with
+// "sign_in" {signInUri} besides; where a sign-in was made that does not count, also {reason, signIn}: why, who is needed
+// and who came. What stands before the service (a proxy) may have answered with anything else.
 export class Refused extends Error {
   constructor(status, body) {
     super(typeof body.message === "string" ? body.message : "");
     this.status = status;
     this.code = typeof body.code === "string" ? body.code : "";
     this.signIn = typeof body.signInUri === "string" ? body.signInUri : "";
+    this.reason = typeof body.reason?.code === "string" ? body.reason.code : "";
+    this.wanted = typeof body.signIn?.session === "string" ? body.signIn : null;
     this.requestId = typeof body.requestId === "string" ? body.requestId : "";
   }
 

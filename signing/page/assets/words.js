@@ -23,6 +23,13 @@ export function story(view) {
   if (view.state === "signed") {
     return { heading: "Signed", text: [`${view.total === 1 ? "The item is" : `All ${count} are`} signed. Taking you back to ${view.client}…`] };
   }
+  if (view.state === "opened" && view.signedOut) {
+    return {
+      heading: "You are signed out",
+      text: [`Nobody is signed in here as the person who is to sign, so what ${view.client} asks for is not shown any more. Nothing was signed.`],
+      next: "Sign in again to go on.",
+    };
+  }
   if (view.state === "opened" && !view.reason) {
     return { heading: `Sign ${count} for ${view.client}`, text: [`${view.client} asks you to sign ${count}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
   }
@@ -33,6 +40,47 @@ export function story(view) {
 function again(view) {
   if (!view.reason.retry || view.triesLeft === undefined) return null;
   return `You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
+}
+
+// turnedAway tells a sign-in that does not count: {heading, text[], next, again}. The request waits.
+export function turnedAway(away) {
+  const waits = "The request stays open until it is signed, cancelled or too old.";
+  switch (away.reason) {
+    case "wrong_user":
+      return {
+        heading: "This request is for someone else",
+        text: [`${away.client} asks one person to sign, and another one has signed in. Nothing was signed.`],
+        next: `If you are the person who is asked, sign in as yourself. If not, leave it to them. ${waits}`,
+        again: "Sign in as someone else",
+      };
+    case "insufficient_level":
+      return {
+        heading: "A stronger sign-in is needed",
+        text: ["You are the right person, but your sign-in was not strong enough to sign with. Nothing was signed."],
+        next: `Sign in again with your smartcard, or in another way that is as strong. ${waits}`,
+        again: "Sign in again",
+      };
+    case "access_denied":
+      return {
+        heading: "You have not signed in",
+        text: [`${away.client} asks for signatures, and whoever is to sign has to sign in first. Nothing was signed.`],
+        next: `Sign in to go on, or cancel the request. ${waits}`,
+        again: "Sign in",
+      };
+  }
+  return {
+    heading: "The sign-in did not work",
+    text: ["What came back from the sign-in could not be used, so nobody is signed in. Nothing was signed."],
+    next: `Try again. If it happens again, tell your IT support. ${waits}`,
+    again: "Sign in again",
+    reference: away.requestId,
+  };
+}
+
+// strength tells how strong a sign-in was, and has to be.
+export function strength(away) {
+  const was = away.level ? `Level ${away.level}` : "Of no level";
+  return `${was}; level ${away.least} is needed`;
 }
 
 // uncancellable says, before a cancel is confirmed, what it will not undo.
@@ -90,7 +138,7 @@ export const trouble = (kind) => troubles[kind] ?? troubles.missing;
 export function title(view) {
   if (view.state === "signing") return `${view.here ? "Signing" : progressed(view)} – Signing Service`;
   const { heading } = story(view);
-  return `${view.reason && view.state === "opened" ? "Not signed: " : ""}${heading} – Signing Service`;
+  return `${view.reason && view.state === "opened" && !view.signedOut ? "Not signed: " : ""}${heading} – Signing Service`;
 }
 
 const startAgain = "Go back to the system that sent you here and start again.";
