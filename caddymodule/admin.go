@@ -121,14 +121,19 @@ func live(w http.ResponseWriter, _ *http.Request) error {
 	return adminAnswer(w, http.StatusOK, map[string]bool{"live": true})
 }
 
-// adminReady says whether the gateway takes requests: the app has started, its store answers, and records can be written
-// where they are mandatory.
+// adminReady says whether the gateway takes requests: the app has started, its store answers, records can be written
+// where they are mandatory, and its own smartcard agents have their modules.
 func (a *App) adminReady(r *http.Request) (int, any) {
 	if found := a.storeStatus(r.Context()); found.Error != "" {
 		return http.StatusServiceUnavailable, adminapi.Failure{Error: found.Error}
 	}
 	if err := a.auditErr(); err != nil && !a.Audit.Optional {
 		return http.StatusServiceUnavailable, adminErrorf("the audit log cannot be written: %v", err)
+	}
+	for _, module := range a.moduleStatuses() {
+		if module.Error != "" {
+			return http.StatusServiceUnavailable, adminErrorf("PKCS#11 module %s cannot be used: %s", module.Path, module.Error)
+		}
 	}
 	lists := a.revocationStatus() // told, but no reason to take no requests
 	return http.StatusOK, map[string]any{"ready": true, "revocationLists": map[string]int{
@@ -149,6 +154,7 @@ type gatewayStatus struct {
 	Proxies     []ProxyStatus        `json:"barsProxies"`
 	Revocations revocationStatus     `json:"revocations"`
 	Audit       *adminapi.Audit      `json:"audit,omitempty"`
+	Modules     []moduleStatus       `json:"pkcs11Modules"` // of its own smartcard agents
 }
 
 type storeStatus struct {
@@ -184,7 +190,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	status := gatewayStatus{
 		Environment: a.Environment, Version: Version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
 		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(), Revocations: a.revocationStatus(),
-		Audit: a.auditStatus(),
+		Audit: a.auditStatus(), Modules: a.moduleStatuses(),
 	}
 	var asking sync.WaitGroup
 	for i, site := range a.services {

@@ -40,6 +40,7 @@ type Authorize struct {
 	Provider string `json:"provider,omitempty"`
 
 	authorizer *oauth.Authorizer
+	mount      *Mount
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -60,16 +61,23 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := app.ClaimURL(ctx, "apim_authorize", z.PublicURL, z); err != nil {
+		return err
+	}
 	if z.Environment == "" {
 		z.Environment = app.Environment
 	}
 	if err := z.Environment.Check(); err != nil {
 		return err
 	}
+	if err := app.JoinSite(ctx, z.Environment, "apim_authorize "+z.PublicURL); err != nil {
+		return err
+	}
 	z.PublicURL = strings.TrimSuffix(z.PublicURL, "/")
 	if err := z.Environment.checkPublicURL(z.PublicURL); err != nil {
 		return err
 	}
+	z.mount = NewMount("apim_authorize", z.PublicURL, ctx.Slogger(), "authorize", "callback", "userinfo", "backchannel-logout")
 	provider, err := app.openID(z.Provider)
 	if err != nil {
 		return err
@@ -104,6 +112,7 @@ func (d *userInfoDoor) refuse(w http.ResponseWriter, r *http.Request, err error)
 // ServeHTTP answers the authorizer's paths, and leaves others to what follows.
 func (z *Authorize) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !z.authorizer.Answers(r.URL.Path) {
+		z.mount.Look(r)
 		return next.ServeHTTP(w, r)
 	}
 	z.Environment.strictTransport(w, z.PublicURL)

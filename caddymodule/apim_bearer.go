@@ -139,6 +139,9 @@ func NewDoor(ctx caddy.Context, demands Demands) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := demands.check(); err != nil {
+		return nil, err
+	}
 	for _, names := range demands.Products {
 		for _, name := range names {
 			if app.Products[name] == nil {
@@ -147,6 +150,34 @@ func NewDoor(ctx caddy.Context, demands Demands) (*Door, error) {
 		}
 	}
 	return &Door{Demands: demands, checker: app.checker(), hold: app.HoldRefusal}, nil
+}
+
+// check refuses demands that no token fulfils.
+func (d *Demands) check() error {
+	for _, lists := range [][][]string{d.Scopes, d.Products} {
+		for _, words := range lists {
+			if len(words) == 0 || slices.Contains(words, "") {
+				return errors.New("has a list of scopes or products with nothing in it, so it would refuse every token; name them, or take the list out")
+			}
+		}
+	}
+	ofUser := false
+	for _, level := range d.Levels {
+		if !slices.Contains(levels(), level) {
+			return fmt.Errorf("level %q is not known, so it would refuse every token; use %s", level, strings.Join(levels(), ", "))
+		}
+		ofUser = ofUser || levelOf(level) > 0
+	}
+	if d.User && len(d.Levels) > 0 && !ofUser {
+		return fmt.Errorf("demands a user and only levels of applications (%s), so it would refuse every token; use aal1, aal2 or aal3, or take user out",
+			strings.Join(d.Levels, " "))
+	}
+	return nil
+}
+
+// levels are those that a token can have: an application's, and those of a user's sign-in.
+func levels() []string {
+	return []string{oauth.LevelApplication, oauth.LevelOf(1), oauth.LevelOf(2), oauth.LevelOf(3)}
 }
 
 // Enter returns whose token the request shows. A refusal for want of something comes with the grant.

@@ -38,6 +38,7 @@ type TokenService struct {
 	StatusKey string `json:"status_key,omitempty"`
 
 	service http.Handler
+	mount   *Mount
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -58,16 +59,23 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := app.ClaimURL(ctx, "apim_token", t.PublicURL, t); err != nil {
+		return err
+	}
 	if t.Environment == "" {
 		t.Environment = app.Environment
 	}
 	if err := t.Environment.Check(); err != nil {
 		return err
 	}
+	if err := app.JoinSite(ctx, t.Environment, "apim_token "+t.PublicURL); err != nil {
+		return err
+	}
 	t.PublicURL = strings.TrimSuffix(t.PublicURL, "/")
 	if err := t.Environment.checkPublicURL(t.PublicURL); err != nil {
 		return err
 	}
+	t.mount = NewMount("apim_token", t.PublicURL, ctx.Slogger(), "token", "openapi.json", "_ping", "_status")
 	statusKey, err := caddy.NewReplacer().ReplaceOrErr(t.StatusKey, true, true)
 	if err != nil {
 		return fmt.Errorf("status_key: %w", err)
@@ -98,6 +106,7 @@ func tokenBase(publicURL string, r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	t.mount.Look(r)
 	t.Environment.strictTransport(w, t.PublicURL)
 	return intake.Serve(w, r, t.service)
 }

@@ -55,6 +55,10 @@ type App struct {
 	// providers be in. Addresses in private ranges are refused otherwise.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
+	// Accept are the names of rules of production that hold here all the same: store_memory, store_unverified, audit_off,
+	// audit_keep, allow_networks. Outside production they have no effect.
+	Accept []string `json:"accept,omitempty"`
+
 	// RefusalRate is how many refusals a second an address is answered at once, after ten times as many in a burst. The
 	// answers to more of them wait, for two seconds at most, so that who posts garbage leaves the processors to others;
 	// what is not refused never waits. Default 50; -1: none waits.
@@ -82,13 +86,17 @@ type App struct {
 	servers  func() []string // of this configuration, that have full duplex on
 	needed   bool            // whether any handler keeps sessions
 	starts   []func(context.Context)
-	displays *displays // of prescriptions
-	spans    func()    // ends the cleaning of spans
+	before   []func() error // what has to hold for this configuration to start
+	modules  []cardModule   // of its own smartcard agents
+	displays *displays      // of prescriptions
+	spans    func()         // ends the cleaning of spans
 	now      func() time.Time
 	quotas   *signing.Quotas           // that all sites share
 	approved map[string]signing.Client // every client that is not revoked
 	holders  map[string]oauth.Client   // the same, as the token service knows them
 	tokenURL string                    // of the first apim_token
+	prod     production                // what production refuses of all this
+	mounted  map[string][]mounted      // the services at each public URL
 }
 
 // OwnKeys says how the gateway's own signing keys (Ed25519) change. They live in Caddy's storage, so that the
@@ -96,6 +104,30 @@ type App struct {
 type OwnKeys struct {
 	Rotate  caddy.Duration `json:"rotate,omitempty"`  // how long a key signs; default 90 days
 	Overlap caddy.Duration `json:"overlap,omitempty"` // how long it is published before and after; default 7 days
+}
+
+// check refuses times in which a key would not be published before it signs.
+func (o *OwnKeys) check() error {
+	if err := CheckLimits(
+		Limit{"rotate", o.Rotate, 5 * 365 * 24 * time.Hour, "who has such a key has it for good"},
+		Limit{"overlap", o.Overlap, 365 * 24 * time.Hour, "nobody keeps a key set so long"},
+	); err != nil {
+		return err
+	}
+	rotate, overlap := time.Duration(o.Rotate), time.Duration(o.Overlap)
+	if rotate == 0 {
+		rotate = jwks.DefaultRotate
+	}
+	if overlap == 0 {
+		overlap = jwks.DefaultOverlap
+	}
+	switch {
+	case overlap < jwks.MinOverlap:
+		return fmt.Errorf("overlap %s is shorter than %s, so other nodes would not know a key when it signs; make it longer, or leave it out for the default", overlap, jwks.MinOverlap)
+	case rotate < 2*overlap:
+		return fmt.Errorf("rotate %s must be at least twice as long as overlap %s, or a key would sign before it was published", rotate, overlap)
+	}
+	return nil
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -111,13 +143,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.Environment.Check(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
+	if err := checkAccept(a.Accept, appAccepts()...); err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
 	if _, err := a.ProvisionStore(ctx); err != nil {
 		return err
 	}
 	if err := a.provisionClients(); err != nil {
 		return err
 	}
-	if err := a.Audit.check(a.Environment); err != nil {
+	if err := a.Audit.check(a.Forbid); err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
+	if err := a.judgeNetworks(); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
 	if err := a.provisionOpenID(); err != nil {
@@ -170,13 +208,22 @@ func (a *App) ProvisionStore(ctx caddy.Context) (Engine, error) {
 		return nil, fmt.Errorf("countersign store: %w", err)
 	}
 	a.engine = loaded.(Engine)
-	if strict, is := a.engine.(interface{ CheckProduction() error }); is && a.Environment == Production {
-		return a.engine, strict.CheckProduction()
+	if risky, is := a.engine.(interface{ Risks() []Risk }); is {
+		for _, risk := range risky.Risks() {
+			if err := a.Forbid(risk); err != nil {
+				return nil, fmt.Errorf("countersign: %w", err)
+			}
+		}
 	}
 	return a.engine, nil
 }
 
 func (a *App) provisionClients() error {
+	for id, client := range a.Clients {
+		if client == nil { // which only JSON can say
+			return fmt.Errorf("client %s is null; write its options, or take it out", id)
+		}
+	}
 	if err := a.checkProducts(); err != nil {
 		return err
 	}
@@ -184,7 +231,7 @@ func (a *App) provisionClients() error {
 	a.holders = make(map[string]oauth.Client, len(a.Clients))
 	var sources []jwks.ClientKeys
 	for id, client := range a.Clients {
-		if err := client.check(a.Environment); err != nil {
+		if err := client.check(a); err != nil {
 			return fmt.Errorf("client %s: %w", id, err)
 		}
 		if client.Status == statusRevoked {
@@ -212,10 +259,13 @@ func (a *App) provisionClients() error {
 
 // Validate checks what only the whole configuration shows.
 func (a *App) Validate() error {
-	if o := a.Keys; o.Rotate < 0 || o.Overlap < 0 || (o.Rotate > 0 && o.Overlap > 0 && o.Rotate < 2*o.Overlap) {
-		return errors.New("countersign: keys: rotate must be at least twice as long as overlap")
+	if err := a.Keys.check(); err != nil {
+		return fmt.Errorf("countersign: keys: %w", err)
 	}
-	return nil
+	if err := CheckCount("refusal_rate", int64(max(a.RefusalRate, 0)), 1_000_000); err != nil || a.RefusalRate < -1 {
+		return fmt.Errorf("countersign: refusal_rate %d cannot be meant; write the refusals a second of one address, at most 1000000, or off (in JSON -1)", a.RefusalRate)
+	}
+	return a.checkDirs()
 }
 
 // Start opens the store, if a handler keeps anything in it, and fetches clients' key sets in the background. An
@@ -226,6 +276,11 @@ func (a *App) Start() error {
 		return fmt.Errorf("countersign: %w", err)
 	}
 	a.spans = end
+	for _, check := range a.before {
+		if err := check(); err != nil {
+			return err
+		}
+	}
 	if a.needed {
 		open, err := a.openStore()
 		if err != nil {
@@ -242,8 +297,19 @@ func (a *App) Start() error {
 		start(context.Background())
 	}
 	a.warnOfFullDuplex()
+	a.warnOfAccept()
 	running.add(a)
 	return nil
+}
+
+// BeforeStart has something on this machine looked at when the configuration starts, which is never when it is only validated:
+// that may happen on another machine, and as another user. An error keeps it from starting. Handlers call it in Provision.
+func (a *App) BeforeStart(check func() error) { a.before = append(a.before, check) }
+
+// ReportModule has readiness, status and metrics tell of a PKCS#11 module of a smartcard agent, which the gateway starts without
+// and is not ready without. trouble is why it cannot be used; it returns at once. Handlers call it in Provision.
+func (a *App) ReportModule(path string, trouble func() error) {
+	a.modules = append(a.modules, cardModule{path, trouble})
 }
 
 // OnStart has a handler's work begin when the configuration starts, which is never when it is only validated.

@@ -39,6 +39,7 @@ func init() {
 //			concurrency <number>
 //		}
 //		allow_networks <cidr...>
+//		accept         <name of a rule of production...>
 //		refusal_rate   <number>|off
 //		client <id> {
 //			name       <text>
@@ -87,6 +88,7 @@ func (a *App) options() parse.Options {
 		"audit":          a.Audit.parse,
 		"webhooks":       a.Webhooks.parse,
 		"allow_networks": parse.List(&a.AllowNetworks),
+		acceptOption:     parse.List(&a.Accept),
 		"refusal_rate":   a.parseRefusalRate,
 		"client":         a.parseClient,
 		"product":        a.parseProduct,

@@ -57,16 +57,21 @@ func (a *Audit) Path() (string, error) {
 	return filepath.Abs(path)
 }
 
-// check refuses what cannot be meant, and in production a keep under two years.
-func (a *Audit) check(e Environment) error {
+// check refuses what cannot be meant, and has what production refuses forbidden there.
+func (a *Audit) check(forbid func(Risk) error) error {
 	if _, err := a.node(); err != nil {
 		return err
 	}
-	switch keep := time.Duration(a.Keep); {
+	keep := time.Duration(a.Keep)
+	switch {
+	case a.Off && (a.Dir != "" || a.Node != "" || a.Keep != 0 || a.Optional):
+		return errors.New("audit off keeps no record, so the other options of audit have no effect; take off out, or them")
+	case a.Off:
+		return forbid(Risk{RuleAuditOff, "audit off"})
 	case keep != 0 && keep < 24*time.Hour:
 		return fmt.Errorf("audit keep %s is under a day; make it longer, or leave it out to keep everything", keep)
-	case e == Production && keep != 0 && keep < auditKeepLeast:
-		return fmt.Errorf("audit keep %s is under two years, which production refuses; make it longer, or leave it out to keep everything", keep)
+	case keep != 0 && keep < auditKeepLeast:
+		return forbid(Risk{RuleAuditKeep, fmt.Sprintf("audit keep %s, which is under two years,", keep)})
 	}
 	return nil
 }
@@ -132,6 +137,9 @@ func (a *App) acquireAudit() (*openAudit, error) {
 		return nil, err
 	}
 	open, err := a.auditLog.Acquire("audit "+dir, func() (*openAudit, error) {
+		if err := needDir("audit dir", dir); err != nil {
+			return nil, err
+		}
 		host, _ := os.Hostname() // without one the log has a name all the same
 		open, err := keeper.Open(audit.Options{Dir: dir, Host: host, Now: a.now}, a, a.auditSettings())
 		if err != nil {

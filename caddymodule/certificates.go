@@ -85,7 +85,22 @@ func (c *Certificates) check() error {
 	if c.AllowSHA1 && fips140.Enforced() {
 		return errors.New("allow_sha1 is refused in this FIPS-only process; take it out")
 	}
-	return nil
+	return c.CRL.check()
+}
+
+// check refuses sizes and times that nobody can mean.
+func (c *CRL) check() error {
+	if err := CheckLimits(
+		Limit{"crl refresh", c.Refresh, 7 * 24 * time.Hour, "a revoked card would be accepted all the while"},
+		Limit{"crl stale", c.Stale, 30 * 24 * time.Hour, "a list that old proves nothing"},
+		Limit{"crl timeout", c.Timeout, 5 * time.Minute, "whoever signs waits for it"},
+	); err != nil {
+		return err
+	}
+	if err := CheckCount("crl max_size", c.MaxSize, 1<<30); err != nil {
+		return err
+	}
+	return CheckCount("crl max_entries", int64(c.MaxEntries), 100_000_000)
 }
 
 // trust makes the policy for the certificates of a site's cards.
@@ -104,6 +119,13 @@ func (a *App) trust(c *Certificates, of Environment) (signing.Trust, error) {
 	}
 	if trust.Intermediates, err = certificates.ReadPEM(c.Intermediates...); err != nil {
 		return trust, fmt.Errorf("certificates: intermediates %w", err)
+	}
+	for what, all := range map[string][]*x509.Certificate{"trust_pool file": trust.Issuers, "intermediates": trust.Intermediates} {
+		for _, one := range all {
+			if err := certificates.CheckIssuer(one); err != nil {
+				return trust, fmt.Errorf("certificates: %s: %w", what, err)
+			}
+		}
 	}
 	if c.TrustMock {
 		trust.Mock = a.mockCA

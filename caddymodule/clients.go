@@ -71,9 +71,15 @@ const (
 )
 
 // check says what is wrong with a client and how to mend it.
-func (c *Client) check(environment Environment) error {
+func (c *Client) check(app *App) error {
+	environment := app.Environment
 	if c.JWKS != "" {
-		if err := environment.CheckAddress("jwks", c.JWKS); err != nil {
+		if err := app.checkReach("jwks", c.JWKS); err != nil {
+			return err
+		}
+	}
+	if c.Webhook != "" {
+		if err := app.checkReach("webhook", c.Webhook); err != nil {
 			return err
 		}
 	}
@@ -82,20 +88,25 @@ func (c *Client) check(environment Environment) error {
 		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
 	}
 	if c.Callback != "" {
-		if err := environment.CheckAddress("callback", c.Callback); err != nil {
+		if err := app.checkAddress("callback", c.Callback); err != nil {
 			return err
 		}
 	}
 	for _, redirect := range c.RedirectURIs {
-		if err := environment.CheckAddress("redirect_uri", redirect); err != nil {
+		if err := app.checkAddress("redirect_uri", redirect); err != nil {
 			return err
 		}
 		if strings.Contains(redirect, "#") {
 			return fmt.Errorf("redirect_uri %q has a fragment, which RFC 6749 §3.1.2 forbids", redirect)
 		}
 	}
-	if len(c.RedirectURIs) > 0 && c.Secret == "" {
+	switch {
+	case len(c.RedirectURIs) > 0 && c.Secret == "":
 		return errors.New("has a redirect_uri and no secret, so it could never redeem a code; add secret {file./path}")
+	case c.Secret != "" && len(c.RedirectURIs) == 0:
+		return errors.New("has a secret and no redirect_uri, so nothing would ask for it; add redirect_uri, or take secret out")
+	case c.Callback == "" && len(c.Products) > 0 && (c.Webhook != "" || len(c.Algorithms) > 0 || c.MaxSessions != 0):
+		return errors.New("has no callback, so it signs nothing, and webhook, algorithms and max_sessions have no effect; add callback, or take them out")
 	}
 	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
 		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)

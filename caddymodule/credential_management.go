@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -20,6 +22,23 @@ type CredentialManagement struct {
 
 	// User is whose card it is. Default: the agent looks at the card; a kind that cannot needs it.
 	User string `json:"user,omitempty"`
+}
+
+// check refuses a user that is none, or whom the agent does not serve.
+func (c *CredentialManagement) check(users []string) error {
+	if c.User == "" {
+		return nil
+	}
+	if err := CheckUsers("user", []string{c.User}); err != nil {
+		return err
+	}
+	if strings.ContainsAny(c.User, "*?[") {
+		return fmt.Errorf("user %q is a pattern, and one person's card is meant; write the user id", c.User)
+	}
+	if !smartcard.Serves(users, c.User) {
+		return fmt.Errorf("user %s is none of users %s, so the agent would refuse everybody; correct one of them", c.User, strings.Join(users, " "))
+	}
+	return nil
 }
 
 func (c *CredentialManagement) server(signer smartcard.Signer, users []string, log *slog.Logger) (http.Handler, error) {

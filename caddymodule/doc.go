@@ -18,14 +18,18 @@
 //	admin*.go           what Caddy's admin endpoint tells an operator, of the app that runs (running.go)
 //	proxies.go          … and of each bars_proxy
 //	displays.go         what can be shown of prescriptions, and the check of those that pass by
-//	environment.go      sandbox, int or prod, and what each refuses
+//	environment.go      sandbox, int or prod
+//	production.go       the table of what production refuses, and who judges by it; addresses.go judges addresses
+//	limits.go           what options can be meant to be; dirs.go holds directories apart
+//	site.go             what a handler can see of its server and of other sites; mount.go notices a mount that no request reaches
+//	cardmodules.go      the PKCS#11 modules of its own agents
 //	order.go            the order of all directives in a route
 //	version.go          the version of the build, as /_ping tells it
 //	faults*.go          what only the build of test/faults has: a clock that can be moved, a store that forgets
 //
 // Its directives (x.go, and the syntax in x_caddyfile.go):
 //
-//	signing*.go         signing_service
+//	signing*.go         signing_service; signing_check.go is what it refuses
 //	certificates*.go    … whether a card's certificate is accepted; revocations.go is what is known of revocations
 //	agentclient.go      … how a gateway reaches an agent: mutual TLS by Caddy's own http transport
 //	credential_*.go     … or by the page, on the person's own machine

@@ -38,10 +38,12 @@ func (e Environment) CheckAddress(what, address string) error {
 		return nil
 	case u.Scheme != "http":
 		return fmt.Errorf("%s %q must be an https URL", what, address)
-	case e == Production:
-		return fmt.Errorf("%s %q is plain http, which production refuses; use https", what, address)
 	}
-	return nil
+	return e.Forbid(nil, plainHTTP(what, address))
+}
+
+func plainHTTP(what, address string) Risk {
+	return Risk{RulePlainHTTP, fmt.Sprintf("%s %q", what, address)}
 }
 
 // nhsHosts are NHS England's own hosts of each environment.
@@ -96,8 +98,8 @@ func (e Environment) checkPublicURL(address string) error {
 		return fmt.Errorf("public_url %q is not an absolute http or https URL", address)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return fmt.Errorf("public_url %q may have neither query, fragment nor user in it", address)
-	case u.Scheme == "http" && e == Production:
-		return fmt.Errorf("public_url %q is plain http, which production refuses", address)
+	case u.Scheme == "http":
+		return e.Forbid(nil, plainHTTP("public_url", address))
 	}
 	return nil
 }

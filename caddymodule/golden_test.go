@@ -95,25 +95,37 @@ func TestAdapt(t *testing.T) {
 // the site and what to do. Nothing is opened or connected, and the same holds for the JSON.
 func TestValidate(t *testing.T) {
 	golden(t, "testdata/validate/*.caddyfiletest", func(t *testing.T, file string, input []byte, want string) {
-		home := t.TempDir()
-		t.Setenv("XDG_DATA_HOME", home)
 		config, err := adapt(t, file, input)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var parsed caddy.Config
-		if err := json.Unmarshal(config, &parsed); err != nil {
-			t.Fatal(err)
-		}
-		err = caddy.Validate(&parsed)
-		switch {
-		case want == "valid" && err != nil:
-			t.Fatal(err)
-		case want != "valid" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Fatalf("error is %v\nwant one that contains %q", err, want)
-		}
-		if _, err := os.Stat(filepath.Join(home, "caddy", "countersign")); !os.IsNotExist(err) {
-			t.Errorf("validation touched the store: %v", err)
-		}
+		validate(t, config, want)
 	})
+}
+
+// TestValidateJSON is TestValidate for what only JSON can say, since a Caddyfile's syntax refuses it.
+func TestValidateJSON(t *testing.T) {
+	golden(t, "testdata/validate/*.jsontest", func(t *testing.T, _ string, input []byte, want string) {
+		validate(t, input, want)
+	})
+}
+
+func validate(t *testing.T, config []byte, want string) {
+	t.Helper()
+	home := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", home)
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	err := caddy.Validate(&parsed)
+	switch {
+	case want == "valid" && err != nil:
+		t.Fatal(err)
+	case want != "valid" && (err == nil || !strings.Contains(err.Error(), want)):
+		t.Fatalf("error is %v\nwant one that contains %q", err, want)
+	}
+	if _, err := os.Stat(filepath.Join(home, "caddy", "countersign")); !os.IsNotExist(err) {
+		t.Errorf("validation touched the store: %v", err)
+	}
 }

@@ -42,10 +42,16 @@ func (a *App) Outbound(e Environment) (outbound.Options, error) {
 	networks := make([]netip.Prefix, len(a.AllowNetworks))
 	for i, text := range a.AllowNetworks {
 		network, err := netip.ParsePrefix(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
+		case network.Addr().Is4In6():
+			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q would match no address; write the IPv4 network itself", text)
+		case network != network.Masked():
+			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q is no network: its address goes on behind the /%d; write %s, or %s for that address alone",
+				text, network.Bits(), network.Masked(), netip.PrefixFrom(network.Addr(), network.Addr().BitLen()))
 		}
-		networks[i] = network.Masked()
+		networks[i] = network
 	}
 	return outbound.Options{AllowNetworks: networks, AllowLocalhost: e != Production}, nil
 }

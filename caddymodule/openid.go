@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -63,6 +62,9 @@ func (a *App) provisionOpenID() error {
 		return err
 	}
 	for i, provider := range a.OpenID {
+		if provider == nil { // which only JSON can say
+			return errors.New("countersign: openid is null; write its issuer, or take it out")
+		}
 		if slices.ContainsFunc(a.OpenID[:i], func(other *OpenID) bool { return other.Issuer == provider.Issuer }) {
 			return fmt.Errorf("countersign: openid %s is configured twice", provider.Issuer)
 		}
@@ -74,13 +76,10 @@ func (a *App) provisionOpenID() error {
 }
 
 func (o *OpenID) provision(a *App, rules outbound.Options) error {
-	address, err := url.Parse(o.Issuer)
-	if err != nil {
-		return errors.New("the issuer is not a URL")
+	if err := a.checkReach("issuer", o.Issuer); err != nil {
+		return err
 	}
-	if err := rules.CheckURL(address); err != nil {
-		return fmt.Errorf("issuer: %w", err)
-	}
+	var err error
 	options := openid.Options{
 		Issuer: o.Issuer, ClientID: o.ClientID, Scopes: o.Scopes, ACR: strings.Join(o.ACR, " "), UserClaim: o.UserClaim,
 		HTTP: outbound.New(rules), Now: a.now, Logger: a.logger,
@@ -157,7 +156,9 @@ func (a *App) openIDErrors() map[string]string {
 func (a *App) releaseOpenID() error {
 	var errs []error
 	for _, o := range a.OpenID {
-		errs = append(errs, o.provider.Release())
+		if o != nil {
+			errs = append(errs, o.provider.Release())
+		}
 	}
 	return errors.Join(errs...)
 }

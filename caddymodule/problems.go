@@ -28,6 +28,11 @@ func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expi
 	if err := cmp.Or(status.Store.Error, status.Store.WriteError); err != "" {
 		found.add(err, "The session store refuses reads or writes")
 	}
+	for _, module := range status.Modules {
+		if module.Error != "" {
+			found.add(module.Error, "PKCS#11 module %s cannot be used", module.Path)
+		}
+	}
 	found.audited(status.Audit)
 	found.kept(status.Audit)
 	for _, service := range status.Services {

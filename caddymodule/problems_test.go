@@ -37,6 +37,7 @@ func TestProblems(t *testing.T) {
 		},
 		OpenID:      []openid.Status{{Issuer: "https://well"}, {Issuer: "https://care", Keys: []jwks.SourceStatus{{Error: "timeout"}}}},
 		Proxies:     []ProxyStatus{{}, {Catalogue: &bars.SourceStatus{Source: "catalogue.json", Error: "not JSON"}}},
+		Modules:     []moduleStatus{{Path: "/well.so"}, {Path: "/cards.so", Error: "is not there"}},
 		Revocations: revocationStatus{Current: 2, Missing: 1},
 		Audit: &adminapi.Audit{
 			Error: "disk full", HeadError: "storage is away", KeepError: "not permitted", Waiting: 2,
@@ -49,6 +50,7 @@ func TestProblems(t *testing.T) {
 	expiries := []metrics.Expiry{{Kind: "issuer", Subject: "CN=later", At: now.AddDate(0, 2, 0)}, {Kind: "agent", Subject: "CN=managed", From: now.Add(-time.Hour), At: now.Add(11 * time.Hour)}, {Kind: "proxy", Subject: "CN=soon", At: now.AddDate(0, 0, 9)}}
 	want := []adminapi.Problem{
 		{What: "The session store refuses reads or writes", Detail: "no space left"},
+		{What: "PKCS#11 module /cards.so cannot be used", Detail: "is not there"},
 		{What: "The audit log cannot be written", Detail: "disk full"},
 		{What: "The audit log's head cannot be signed", Detail: "storage is away"},
 		{What: "The audit log of node gw-9 is not as it is remembered: shorter", Detail: "the last head that is remembered is 7:9f86 of 2026-11-22T12:00:00Z"},
@@ -83,7 +85,7 @@ func TestProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := regexp.MustCompile(`\{\{ .*? \}\}`).ReplaceAllString(strings.ReplaceAll(string(rules), " of {{ $labels.host }} are missing", " are missing"), "…")
-	names := strings.NewReplacer("https://cards", "…", "client never", "client …", "client late", "client …", "https://care", "…", "catalogue.json", "…",
+	names := strings.NewReplacer("https://cards", "…", "/cards.so", "…", "client never", "client …", "client late", "client …", "https://care", "…", "catalogue.json", "…",
 		"CN=soon (proxy)", "… (…)", "acme", "…", "gw-9", "…", ": shorter", ": …")
 	for _, p := range want {
 		if what := names.Replace(p.What); !strings.Contains(said, "summary: "+what) && !strings.Contains(said, `summary: "`+what) {

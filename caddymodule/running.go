@@ -59,6 +59,7 @@ func (s standing) KeySets() []jwks.SourceStatus             { return s.keys.Stat
 func (s standing) Webhooks() webhook.Stats                  { return s.webhookStats() }
 func (s standing) Catalogues() []bars.SourceStatus          { return s.catalogues() }
 func (s standing) OpenID() map[string]string                { return s.openIDErrors() }
+func (s standing) Modules() map[string]string               { return s.moduleErrors() }
 func (s standing) Revocations() []*certificates.Revocations { return s.revocations() }
 func (s standing) Audit() *keeper.Status {
 	open, held := s.auditLog.Held()

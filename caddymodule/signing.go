@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -55,8 +54,12 @@ type SigningService struct {
 	Tries      int            `json:"tries,omitempty"`       // runs of an agent before a session fails; default 5
 	Once       bool           `json:"once,omitempty"`        // signatures can be fetched once only
 
+	// Accept are the names of rules of production that hold for this site all the same: clock_skew.
+	Accept []string `json:"accept,omitempty"`
+
 	app     *App
 	service signingService
+	mount   *Mount
 }
 
 // signingService is a signing.Service, or a signing.Sandbox.
@@ -77,8 +80,16 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("signing_service: %w", err)
 	}
 	s.app.services = append(s.app.services, s)
+	s.mount = NewMount("signing_service", s.PublicURL, ctx.Slogger(),
+		"signaturerequest", "signatureresponse", "client", "jwks.json", "openapi.json", "_ping", "_status")
+	if err := s.app.ClaimURL(ctx, "signing_service", s.PublicURL, s); err != nil {
+		return fmt.Errorf("signing_service: %w", err)
+	}
 	if s.Environment == "" {
 		s.Environment = s.app.Environment
+	}
+	if err := s.app.JoinSite(ctx, s.Environment, "signing_service "+s.PublicURL); err != nil {
+		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
 	if err := s.check(); err != nil {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
@@ -103,44 +114,6 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("signing_service %s: %w", s.PublicURL, err)
 	}
 	return nil
-}
-
-// check refuses what the environment does not allow, and what cannot be meant.
-func (s *SigningService) check() error {
-	if err := s.Environment.Check(); err != nil {
-		return err
-	}
-	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
-	if err := s.Environment.checkPublicURL(s.PublicURL); err != nil {
-		return err
-	}
-	if s.Access != "open" && s.Access != "bearer" {
-		return fmt.Errorf("access %q is not known; write access bearer, or access open for loopback and the sandbox", s.Access)
-	}
-	if s.Environment == Sandbox {
-		return nil
-	}
-	if s.Mock == nil && len(s.Agents) == 0 {
-		return errors.New("has no way to a smartcard; add agent with the address of one, or outside production mock")
-	}
-	if !s.Certificates.TrustMock && len(s.Certificates.Issuers) == 0 {
-		return errors.New("trusts no issuer, so no signature could be released; add certificates { trust mock } or { trust_pool file <pem file> }")
-	}
-	if err := s.Certificates.check(); err != nil {
-		return fmt.Errorf("certificates: %w", err)
-	}
-	if s.Environment != Production {
-		return s.checkUser()
-	}
-	switch {
-	case s.Access == "open":
-		return errors.New("access open is refused in production")
-	case s.Mock != nil:
-		return errors.New("mock is refused in production; take it out")
-	case s.Certificates.TrustMock:
-		return errors.New("trust mock is refused in production; take it out")
-	}
-	return s.checkUser()
 }
 
 func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.Options, error) {
@@ -215,6 +188,7 @@ func (s *SigningService) baseURL(r *http.Request) (string, error) {
 
 // ServeHTTP answers everything below the service's path.
 func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	s.mount.Look(r)
 	s.Environment.strictTransport(w, s.PublicURL)
 	return intake.Serve(w, r, s.service)
 }

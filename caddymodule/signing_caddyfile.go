@@ -48,6 +48,7 @@ func init() {
 //		clock_skew  <duration>
 //		tries       <number>
 //		once
+//		accept      <name of a rule of production...>
 //	}
 func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parse.Options{
@@ -68,6 +69,7 @@ func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"clock_skew":         parse.Duration(&s.ClockSkew),
 		"tries":              parse.Count(&s.Tries),
 		"once":               parse.Flag(&s.Once),
+		acceptOption:         parse.List(&s.Accept),
 	}.Directive(d)
 }
 

@@ -38,6 +38,12 @@ type SigningUser struct {
 
 // checkUser refuses what cannot be meant, and fills in the defaults.
 func (s *SigningService) checkUser() error {
+	if s.Level != "" && s.Access == "open" && !s.SignIn {
+		return fmt.Errorf("level %s has no effect: access open asks for no token, and without sign_in nobody signs in; add sign_in, or take level out", s.Level)
+	}
+	if s.Provider != "" && !s.SignIn { // which only JSON can say
+		return fmt.Errorf("provider %s has no effect without sign_in; add it, or take provider out", s.Provider)
+	}
 	if s.Level == "" {
 		s.Level = oauth.LevelOf(3)
 	}
@@ -47,13 +53,18 @@ func (s *SigningService) checkUser() error {
 	if !slices.Contains([]string{"", "required", "optional"}, s.User) {
 		return fmt.Errorf("user %q is not known; use required or optional", s.User)
 	}
-	production := s.Environment == Production
-	if s.User == "" && production {
-		s.User = "required"
-	}
-	if s.User == "required" && s.Access == "bearer" && len(s.app.OpenID) == 0 {
+	nowhere := s.Access == "bearer" && len(s.app.OpenID) == 0
+	switch {
+	case s.User == "required" && s.Access == "open":
+		return errors.New("user required has no effect beside access open, which asks nobody for a token; take it out, or write access bearer")
+	case s.User == "required" && nowhere:
 		return errors.New("demands tokens with a user, and people have nowhere to sign in; add openid <issuer> { client_id … } to countersign " +
 			"and apim_authorize beside apim_token, or write user optional")
+	case s.User == "" && s.Environment == Production:
+		s.User = "required"
+		if nowhere {
+			return s.Environment.Forbid(nil, Risk{RuleNobody, "access bearer without an openid"})
+		}
 	}
 	if s.SignIn && s.Environment != Sandbox {
 		if _, err := s.app.openID(s.Provider); err != nil {
@@ -62,9 +73,8 @@ func (s *SigningService) checkUser() error {
 	}
 	// At an agent on the person's own machine they show themselves by their PIN, at their own card.
 	behind := slices.ContainsFunc(s.Agents, func(a *AgentClient) bool { return !a.ownMachine() })
-	if production && behind && !s.SignIn {
-		return errors.New("has an agent with real cards, so in production the page must know who is at it; " +
-			"add sign_in, and openid <issuer> { client_id … } to countersign")
+	if behind && !s.SignIn {
+		return s.Environment.Forbid(nil, Risk{RuleStranger, "agent without sign_in"})
 	}
 	return nil
 }

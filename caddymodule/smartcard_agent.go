@@ -15,6 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
 	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/smartcard"
+	"github.com/seed-dd2befc3/countersign/smartcard/credential"
 )
 
 func init() {
@@ -64,9 +65,18 @@ func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 	if !ok {
 		return errors.New("smartcard_agent: the module does not sign")
 	}
+	if err := CheckUsers("users", a.Users); err != nil {
+		return fmt.Errorf("smartcard_agent: %w", err)
+	}
 	if a.CredentialManagement != nil {
 		if len(a.AllowClients) > 0 {
 			return errors.New("smartcard_agent: allow_client is for gateways, credential_management for pages: a site serves one of them")
+		}
+		if err := a.CredentialManagement.check(a.Users); err != nil {
+			return fmt.Errorf("smartcard_agent: credential_management: %w", err)
+		}
+		if server := ServerOf(ctx); server != nil && !listensOn(server, credential.Ports) {
+			ctx.Slogger().Warn("the site of a smartcard_agent with credential_management listens on no port that pages look at", "listen", server.Listen, "ports", credential.Ports)
 		}
 		if a.server, err = a.CredentialManagement.server(signer, a.Users, ctx.Slogger()); err != nil {
 			return fmt.Errorf("smartcard_agent: %w", err)
@@ -76,6 +86,9 @@ func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 	a.server, err = smartcard.NewServer(smartcard.ServerOptions{
 		Signer: signer, AllowClients: a.AllowClients, Users: a.Users, Logger: ctx.Slogger(),
 	})
+	if err == nil {
+		err = checkClientAuth(ServerOf(ctx))
+	}
 	if err != nil {
 		return fmt.Errorf("smartcard_agent: %w", err)
 	}

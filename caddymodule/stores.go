@@ -85,6 +85,9 @@ func (b *Badger) Identity() string { return "badger " + filepath.Clean(b.Path) }
 
 // Open opens the directory.
 func (b *Badger) Open(ctx context.Context) (store.Store, error) {
+	if err := needDir("store badger", b.Path); err != nil {
+		return nil, err
+	}
 	return badger.Open(ctx, badger.Options{Dir: b.Path, Now: clock(), Logger: b.logger})
 }
 
@@ -106,6 +109,9 @@ type Memory struct{}
 func (Memory) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.stores.memory", New: func() caddy.Module { return new(Memory) }}
 }
+
+// Risks says that production refuses it.
+func (*Memory) Risks() []Risk { return []Risk{{RuleStoreMemory, "store memory"}} }
 
 // Identity is the same for all: a process has one.
 func (*Memory) Identity() string { return "memory" }

@@ -1,7 +1,7 @@
 package caddymodule
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/url"
 	"time"
@@ -31,18 +31,25 @@ const webhookSecretName = "countersign/keys/webhooks"
 
 // check says what cannot be meant.
 func (w *Webhooks) check() error {
-	for _, d := range []caddy.Duration{w.Timeout, w.FirstWait, w.LongestWait, w.GiveUp, w.KeepDead, w.Poll} {
-		if d < 0 {
-			return errors.New("countersign: webhooks: a duration is negative")
-		}
+	if err := CheckLimits(
+		Limit{"webhooks: timeout", w.Timeout, 5 * time.Minute, "a receiver answers first and works afterwards"},
+		Limit{"webhooks: first wait of backoff", w.FirstWait, 24 * time.Hour, "a client hears of its signature by asking long before"},
+		Limit{"webhooks: longest wait of backoff", w.LongestWait, 24 * time.Hour, "a receiver that is back would not be noticed for a day"},
+		Limit{"webhooks: give_up", w.GiveUp, 30 * 24 * time.Hour, "what is told was kept no longer"},
+		Limit{"webhooks: keep_dead", w.KeepDead, 365 * 24 * time.Hour, "a dead letter holds a session's token"},
+		Limit{"webhooks: poll", w.Poll, time.Hour, "what another node has left would wait so long"},
+	); err != nil {
+		return fmt.Errorf("countersign: %w", err)
 	}
+	if err := CheckCount("webhooks: concurrency", int64(w.Concurrency), 1000); err != nil {
+		return fmt.Errorf("countersign: %w", err)
+	}
+	first, longest, giveUp := time.Duration(w.FirstWait), cmp.Or(time.Duration(w.LongestWait), webhook.DefaultLongestWait), cmp.Or(time.Duration(w.GiveUp), webhook.DefaultGiveUp)
 	switch {
-	case time.Duration(w.Timeout) > 5*time.Minute:
-		return errors.New("countersign: webhooks: timeout is at most 5m; a receiver answers first and works afterwards")
-	case w.LongestWait > 0 && w.LongestWait < w.FirstWait:
-		return errors.New("countersign: webhooks: the longest wait of backoff is shorter than the first")
-	case w.Concurrency < 0:
-		return errors.New("countersign: webhooks: concurrency is a positive number")
+	case longest < first:
+		return fmt.Errorf("countersign: webhooks: the longest wait of backoff, %s, is shorter than the first, %s", longest, first)
+	case giveUp < first:
+		return fmt.Errorf("countersign: webhooks: give_up %s is shorter than the first wait of backoff, %s, so nothing would be tried twice", giveUp, first)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -49,4 +50,19 @@ func ParsePEM(text []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("there is no PEM certificate in it")
 	}
 	return found, nil
+}
+
+// CheckIssuer refuses a certificate that can vouch for none: one of a person, a card or a server, where an authority's is
+// meant. Of version 1, which cannot say what it is, it takes those that vouch for themselves (RFC 5280 §4.2.1.9).
+func CheckIssuer(c *x509.Certificate) error {
+	const fix = "; name the certificate of the authority that issued it"
+	switch {
+	case c.BasicConstraintsValid && !c.IsCA, c.Version == 3 && !c.BasicConstraintsValid:
+		return fmt.Errorf("the certificate of %s is no authority's (basicConstraints is not CA:TRUE), so it vouches for no card%s", c.Subject, fix)
+	case c.Version < 3 && !bytes.Equal(c.RawSubject, c.RawIssuer):
+		return fmt.Errorf("the certificate of %s is of version %d and not its own issuer's, so it vouches for no card%s", c.Subject, c.Version, fix)
+	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
+		return fmt.Errorf("the certificate of %s may not sign certificates (keyUsage has no keyCertSign), so it vouches for no card%s", c.Subject, fix)
+	}
+	return nil
 }

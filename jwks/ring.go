@@ -35,9 +35,13 @@ type RingOptions struct {
 	Logger  *slog.Logger     // default: nothing is logged
 }
 
+// Times of a ring.
 const (
-	ringMemory = time.Minute     // how long keys read from the vault are cached
-	minOverlap = 5 * time.Minute // well over ringMemory, so that every node knows a key before it signs
+	ringMemory = time.Minute // how long keys read from the vault are cached
+
+	DefaultRotate  = 90 * 24 * time.Hour // how long a key signs
+	DefaultOverlap = 7 * 24 * time.Hour  // how long it is published before and after
+	MinOverlap     = 5 * time.Minute     // the shortest overlap: well over ringMemory, so that every node knows a key before it signs
 )
 
 // Ring is the gateway's own Ed25519 keys, for webhooks and receipts. The states of a key are
@@ -61,8 +65,8 @@ func NewRing(vault Vault, options RingOptions) *Ring {
 	if options.Name == "" {
 		options.Name = "countersign/keys.json"
 	}
-	options.Rotate = orDefault(options.Rotate, 90*24*time.Hour)
-	options.Overlap = max(orDefault(options.Overlap, 7*24*time.Hour), minOverlap)
+	options.Rotate = orDefault(options.Rotate, DefaultRotate)
+	options.Overlap = max(orDefault(options.Overlap, DefaultOverlap), MinOverlap)
 	options.Now = orTimeNow(options.Now)
 	options.Logger = orDiscard(options.Logger)
 	if options.Rand == nil {

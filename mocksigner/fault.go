@@ -107,6 +107,21 @@ func (f Fault) isPattern() bool {
 	return err == nil
 }
 
+// CheckFaults refuses faults that are none, and those that are there twice for the same users.
+func CheckFaults(faults []Fault) error {
+	seen := make(map[string]bool, len(faults))
+	for _, f := range faults {
+		if err := f.validate(); err != nil {
+			return err
+		}
+		if seen[f.Name+" "+f.User] {
+			return fmt.Errorf("fault %s is given twice for the same users", f.Name)
+		}
+		seen[f.Name+" "+f.User] = true
+	}
+	return nil
+}
+
 // concerns tells whether the fault may happen to a user's jobs.
 func (f Fault) concerns(user string) bool {
 	matches, err := path.Match(f.User, user)

@@ -70,15 +70,8 @@ func New(o Options) (*Mock, error) {
 	if u, err := url.Parse(o.CRLURL); err != nil || o.CRLURL != "" && u.Host == "" {
 		return nil, fmt.Errorf("mock smartcard agent: the CRL address %q is not a URL", o.CRLURL)
 	}
-	seen := make(map[string]bool, len(o.Faults))
-	for _, f := range o.Faults {
-		if err := f.validate(); err != nil {
-			return nil, fmt.Errorf("mock smartcard agent: %w", err)
-		}
-		if seen[f.Name+" "+f.User] {
-			return nil, fmt.Errorf("mock smartcard agent: fault %s is given twice", f.Name)
-		}
-		seen[f.Name+" "+f.User] = true
+	if err := CheckFaults(o.Faults); err != nil {
+		return nil, fmt.Errorf("mock smartcard agent: %w", err)
 	}
 	m := &Mock{
 		ca: o.CA, faults: o.Faults, delay: o.Delay, crlURL: o.CRLURL, now: o.Now, log: o.Logger,

@@ -72,6 +72,7 @@ type Proxy struct {
 	proxy    *bars.Proxy
 	upstream *reverseproxy.Handler
 	expiry   *expiryWatch
+	mount    *caddymodule.Mount
 }
 
 // Target is an entry of the endpoint catalogue: what identifies a receiver, and its address.
@@ -119,6 +120,7 @@ func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	began := time.Now()
 	b.expiry.remind(r.Context())
+	b.mount.Look(r)
 	call := b.proxy.Route(w, r)
 	defer func() { b.tell(r, call, time.Since(began)) }() // also where the answer breaks off, which is a panic
 	switch {

@@ -23,6 +23,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
+// maxBodyMost is the most that max_body can be meant to be.
+const maxBodyMost = 1 << 30
+
 // dialTimeout is how long a receiver's address is looked up and connected to.
 const dialTimeout = 5 * time.Second
 
@@ -35,7 +38,11 @@ func (b *Proxy) provision(ctx caddy.Context) error {
 	if b.Environment == "" {
 		b.Environment = b.app.Environment
 	}
+	b.mount = caddymodule.NewMount("bars_proxy", "/booking-and-referral/FHIR/R4", b.logger)
 	if err := b.check(); err != nil {
+		return err
+	}
+	if err := b.app.JoinSite(ctx, b.Environment, "bars_proxy", caddymodule.RulePlainHTTP, caddymodule.RuleLocalAddress, caddymodule.RuleNetworks); err != nil {
 		return err
 	}
 	rules, err := b.outboundRules()
@@ -85,10 +92,19 @@ func (b *Proxy) check() error {
 		return err
 	}
 	for what, number := range map[string]int64{"rate": int64(b.Rate), "rate_overall": int64(b.RateOverall), "max_body": b.MaxBody,
-		"timeout": int64(b.Timeout), "catalogue_every": int64(b.CatalogueEvery)} {
+		"catalogue_every": int64(b.CatalogueEvery)} {
 		if number < 0 {
 			return fmt.Errorf("%s is less than nothing", what)
 		}
+	}
+	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "timeout", Value: b.Timeout, Most: bars.SendTimeout, Why: "no sender waits longer"}); err != nil {
+		return err
+	}
+	if b.CatalogueEvery != 0 && b.Catalogue == "" { // which only JSON can say
+		return errors.New("catalogue_every has no effect without catalogue; add it, or take catalogue_every out")
+	}
+	if b.MaxBody > maxBodyMost {
+		return fmt.Errorf("max_body %d is more than 1GiB, which no message has; make it smaller, or leave it out for the default", b.MaxBody)
 	}
 	if b.CatalogueEvery > caddy.Duration(bars.MaxAge) {
 		return fmt.Errorf("catalogue_every %s is too rare: a catalogue may be %s old", time.Duration(b.CatalogueEvery), bars.MaxAge)

@@ -112,10 +112,7 @@ func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 		return bars.Egress(environment), nil
 	}
 	if len(rc.ProxyAddresses) == 1 && rc.ProxyAddresses[0] == "any" {
-		if environment == bars.Production {
-			return nil, errors.New("proxy_addresses any is refused in production; leave it out for NHS England's proxy, or name the addresses of yours")
-		}
-		return nil, nil
+		return nil, rc.Environment.Forbid(nil, caddymodule.Risk{Rule: caddymodule.RuleAnyAddress, What: "proxy_addresses any"})
 	}
 	var allowed []netip.Prefix
 	for _, text := range rc.ProxyAddresses {

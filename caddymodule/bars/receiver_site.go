@@ -42,6 +42,9 @@ func (s receiverSite) check(names []string) error {
 	if strict := s.server.StrictSNIHost; strict == nil || !*strict {
 		return errors.New("strict_sni_host is off for its server, so that a caller could shake hands as for another site; take strict_sni_host insecure_off out of the global options")
 	}
+	if err := s.trust.Environment.JudgeServer(s.server); err != nil {
+		return err
+	}
 	for _, name := range names {
 		met := false
 		for _, policy := range s.server.TLSConnPolicies {
@@ -78,8 +81,6 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 		return errors.New("trusts the system's authorities; a receiver trusts the environment's chain and none else")
 	case !s.verifies(policy):
 		return errors.New("has no verifier bars with the same environment and chain as this receiver; one site has one environment")
-	case policy.InsecureSecretsLog != "" && s.trust.Environment == caddymodule.Production:
-		return errors.New("writes the secrets of connections to a file (insecure_secrets_log), which production refuses")
 	}
 	for _, suite := range policy.CipherSuites {
 		if !bars.ForwardSecret(suite) {

@@ -48,7 +48,8 @@ type Standing interface {
 	KeySets() []jwks.SourceStatus
 	Webhooks() webhook.Stats
 	Catalogues() []bars.SourceStatus
-	OpenID() map[string]string // by issuer, what went wrong when it was last asked; empty where nothing did
+	OpenID() map[string]string  // by issuer, what went wrong when it was last asked; empty where nothing did
+	Modules() map[string]string // PKCS#11 modules, by path, why they cannot be used; empty where they can
 	Revocations() []*certificates.Revocations
 	Expiries() []Expiry
 	Audit() *keeper.Status // nil where there is no audit log
@@ -101,7 +102,7 @@ func New(running func() Standing) *Metrics {
 
 // Register has a configuration's registry show them.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, moduleCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

@@ -53,7 +53,26 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.vault, a.logger = app.Vault(), ctx.Slogger()
+	if err := a.check(); err != nil {
+		return fmt.Errorf("smartcard_agent mock: %w", err)
+	}
 	return outsideProduction(app, "smartcard_agent mock")
+}
+
+// check refuses what cannot be meant, before the first job meets it.
+func (a *Agent) check() error {
+	if err := mocksigner.CheckFaults(a.Faults); err != nil {
+		return err
+	}
+	for _, fault := range a.Faults {
+		if fault.User == "" {
+			continue
+		}
+		if err := caddymodule.CheckUsers("fault "+fault.Name+": user", []string{fault.User}); err != nil {
+			return err
+		}
+	}
+	return caddymodule.CheckLimits(caddymodule.Limit{Name: "delay", Value: a.Delay, Most: time.Hour, Why: "no gateway waits longer for a job"})
 }
 
 // ready returns the mock, which it makes once the CA can be had.

@@ -46,8 +46,9 @@ type Demo struct {
 	// Token is where it gets its access tokens. Default: this gateway's own apim_token, where it has one.
 	Token string `json:"token,omitempty"`
 
-	key string // in the pool, once acquired
-	run *running
+	key   string // in the pool, once acquired
+	run   *running
+	mount *caddymodule.Mount
 }
 
 // running is a demo in the pool.
@@ -75,6 +76,10 @@ func (d *Demo) Provision(ctx caddy.Context) error {
 	}
 	if err := outsideProduction(app, "countersign_demo"); err != nil {
 		return err
+	}
+	d.mount = caddymodule.NewMount("countersign_demo", d.PublicURL, ctx.Slogger(), "sign", "signed", "webhook", "webhooks", "jwks.json")
+	if err := app.ClaimURL(ctx, "countersign_demo", d.PublicURL, d); err != nil {
+		return fmt.Errorf("countersign_demo: %w", err)
 	}
 	if d.Client == "" {
 		d.Client = "demo-epr"
@@ -112,6 +117,7 @@ func (d *Demo) Cleanup() error {
 
 // ServeHTTP answers everything below the demo's path.
 func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	d.mount.Look(r)
 	return intake.Serve(w, r, d.run)
 }
 

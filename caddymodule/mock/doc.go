@@ -3,16 +3,9 @@
 // refuse to run in production.
 package mock
 
-import (
-	"fmt"
-
-	"github.com/seed-dd2befc3/countersign/caddymodule"
-)
+import "github.com/seed-dd2befc3/countersign/caddymodule"
 
 // outsideProduction refuses what production must not have.
 func outsideProduction(app *caddymodule.App, what string) error {
-	if app.Environment == caddymodule.Production {
-		return fmt.Errorf("%s is refused in production; take it out of the configuration", what)
-	}
-	return nil
+	return app.Forbid(caddymodule.Risk{Rule: caddymodule.RuleStandIn, What: what})
 }

@@ -37,6 +37,7 @@ type OpenID struct {
 	Clients []mockopenid.Client `json:"clients,omitempty"`
 
 	provider *mockopenid.Provider
+	mount    *caddymodule.Mount
 }
 
 // CaddyModule returns the module's name for Caddy.
@@ -57,6 +58,10 @@ func (o *OpenID) Provision(ctx caddy.Context) error {
 	if issuer == "" {
 		return fmt.Errorf("openid_mock: has no public_url, which is its issuer; add it, as openid in the global option countersign has it")
 	}
+	o.mount = caddymodule.NewMount("openid_mock", issuer, ctx.Slogger())
+	if err := app.ClaimURL(ctx, "openid_mock", issuer, o); err != nil {
+		return fmt.Errorf("openid_mock: %w", err)
+	}
 	o.provider, err = mockopenid.New(mockopenid.Options{
 		BaseURL: func(*http.Request) (string, error) { return issuer, nil },
 		People:  o.People, Clients: o.Clients, Vault: app.Vault(), Logger: ctx.Slogger(),
@@ -69,6 +74,7 @@ func (o *OpenID) Provision(ctx caddy.Context) error {
 
 // ServeHTTP answers everything below the mock's path.
 func (o *OpenID) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	o.mount.Look(r)
 	return intake.Serve(w, r, o.provider)
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -74,7 +76,10 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 	if a.Module == "" {
 		return errors.New("smartcard_agent pkcs11: has no module; name the library of the card's vendor, or OpenSC's opensc-pkcs11.so")
 	}
-	source, err := a.PIN.source(app.Environment == caddymodule.Production)
+	if err := a.check(); err != nil {
+		return fmt.Errorf("smartcard_agent pkcs11: %w", err)
+	}
+	source, err := a.PIN.source(app)
 	if err != nil {
 		return fmt.Errorf("smartcard_agent pkcs11: %w", err)
 	}
@@ -89,11 +94,41 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("smartcard_agent: %w", err)
 	}
+	if file, is := source.(*pin.File); is {
+		app.BeforeStart(func() error {
+			if err := file.Check(); err != nil {
+				return fmt.Errorf("smartcard_agent pkcs11: %w", err)
+			}
+			return nil
+		})
+	}
+	app.ReportModule(a.Module, a.agent.Trouble)
+	return nil
+}
+
+// check refuses options that nobody can mean.
+func (a *Agent) check() error {
+	if err := caddymodule.CheckLimits(
+		caddymodule.Limit{Name: "pin_timeout", Value: a.PINTimeout, Most: 10 * time.Minute, Why: "no gateway waits so long for a PIN (idle, by default 1m)"},
+		caddymodule.Limit{Name: "call_timeout", Value: a.CallTimeout, Most: 5 * time.Minute, Why: "a person waits for each signature"},
+	); err != nil {
+		return err
+	}
+	for i, token := range a.Tokens {
+		if strings.TrimSpace(token) == "" || slices.Contains(a.Tokens[:i], token) {
+			return fmt.Errorf("token %q is empty, or there twice; name each card once by its label or serial number", token)
+		}
+	}
+	for _, name := range a.Env {
+		if name == "" || strings.ContainsAny(name, "= ") {
+			return fmt.Errorf("env %q is no name of an environment variable; write the name alone, the value is the gateway's own", name)
+		}
+	}
 	return nil
 }
 
 // source is where PINs come from; nil: nowhere.
-func (p *PIN) source(production bool) (pin.Source, error) {
+func (p *PIN) source(app *caddymodule.App) (pin.Source, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -112,9 +147,10 @@ func (p *PIN) source(production bool) (pin.Source, error) {
 		if !filepath.IsAbs(p.File) {
 			return nil, fmt.Errorf("pin file %q: must be an absolute path", p.File)
 		}
-		if production && !p.ServiceKey {
-			return nil, errors.New("pin file: a stored PIN is refused in production, since nobody but a card's holder may know its PIN; " +
-				"use terminal or pinentry, or, if the key is a service's own and no person's, say service_key")
+		if !p.ServiceKey { // which says that no person holds the card
+			if err := app.Forbid(caddymodule.Risk{Rule: caddymodule.RuleStoredPIN, What: "pin file " + p.File}); err != nil {
+				return nil, err
+			}
 		}
 		return pin.NewFile(p.File), nil
 	}

@@ -72,10 +72,14 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// CheckProduction refuses a way to the database that others can listen on.
-func (p *Postgres) CheckProduction() error {
-	if host := postgres.Plaintext(p.dsn); host != "" {
-		return fmt.Errorf("store postgres: production does not speak to %s without TLS; add sslmode=verify-full to the DSN (and sslrootcert=… for a CA of your own)", host)
+// Risks is a way to the database that others can listen on, or pretend to be at the end of.
+func (p *Postgres) Risks() []caddymodule.Risk {
+	host, secrecy := postgres.Weakest(p.dsn)
+	switch secrecy {
+	case postgres.Plaintext:
+		return []caddymodule.Risk{{Rule: caddymodule.RuleStorePlaintext, What: "store postgres at " + host + " without TLS"}}
+	case postgres.Unverified:
+		return []caddymodule.Risk{{Rule: caddymodule.RuleStoreUnverified, What: "store postgres at " + host + ", whose certificate is not verified,"}}
 	}
 	return nil
 }

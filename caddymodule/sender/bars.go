@@ -73,9 +73,13 @@ func (b *Bars) check(s *Sender) error {
 	if s.Environment != caddymodule.Sandbox && (caddymodule.EnvironmentOf(b.BaseURL) == "") != (caddymodule.EnvironmentOf(s.TokenURL) == "") {
 		return fmt.Errorf("base_url %s and token_url %s: one is NHS England's and the other is not, and a token of one means nothing to the other", b.BaseURL, s.TokenURL)
 	}
+	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "bars: timeout", Value: b.Timeout, Most: 5 * time.Minute, Why: "the proxy gives up after 32s"}); err != nil {
+		return err
+	}
+	if err := caddymodule.CheckCount("bars: tries", int64(b.Tries), 20); err != nil {
+		return err
+	}
 	switch {
-	case b.Timeout < 0 || b.Tries < 0:
-		return fmt.Errorf("bars: timeout and tries are not less than nothing")
 	case b.Version != "" && s.Accept != "":
 		return fmt.Errorf("accept is given, and version in bars, which stands for it; take one out")
 	case b.Version != "" && !version.MatchString(b.Version):

@@ -100,13 +100,16 @@ func (s *Sender) source(app *caddymodule.App, keys *Keys) (*oauth.Source, error)
 	})
 }
 
+// replayMost is the most that replay can be meant to be: so many bytes of each request are in memory.
+const replayMost = 256 << 20
+
 // check refuses what cannot be meant, and a mixture of environments.
 func (s *Sender) check() error {
 	if err := s.Environment.Check(); err != nil {
 		return err
 	}
-	if s.Replay < 0 {
-		return fmt.Errorf("replay %d is not a number of bytes", s.Replay)
+	if err := caddymodule.CheckCount("replay", int64(s.Replay), replayMost); err != nil {
+		return err
 	}
 	if s.Environment == caddymodule.Sandbox {
 		return s.checkBars()

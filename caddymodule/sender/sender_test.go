@@ -455,7 +455,7 @@ func TestSenderConfiguration(t *testing.T) {
 		"sandbox needs none":  {Sender{Environment: caddymodule.Sandbox}, ""},
 		"another environment": {Sender{Environment: caddymodule.Integration, Keys: good, TokenURL: "https://api.service.nhs.uk/oauth2/token"}, "never mixed"},
 		"another audience":    {Sender{Environment: caddymodule.Production, Keys: good, Audience: "https://INT.api.service.nhs.uk/oauth2/token"}, "never mixed"},
-		"plain http":          {Sender{Environment: caddymodule.Production, Keys: good, TokenURL: "http://localhost/token"}, "plain http"},
+		"plain http":          {Sender{Environment: caddymodule.Production, Keys: good, TokenURL: "http://localhost/token"}, "is refused in production: tokens and signatures can be read"},
 		"no client":           {Sender{Environment: caddymodule.Integration, Keys: Keys{Key: key}}, "add client"},
 		"providers, no word":  {Sender{Environment: caddymodule.Integration, Providers: map[string]*Keys{"a": &good}}, "add provider_by"},
 		"a word, no provider": {Sender{Environment: caddymodule.Integration, Keys: good, Provider: "{x}"}, "add provider <name>"},

@@ -11,6 +11,12 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
+// Defaults of Settings.
+const (
+	DefaultLongestWait = 15 * time.Minute
+	DefaultGiveUp      = 72 * time.Hour
+)
+
 // Settings are what the present configuration says. A delivery goes by those that hold when it is attempted, so a
 // changed address or a changed wait holds for what is queued already.
 type Settings struct {
@@ -54,8 +60,8 @@ const maxRetryAfter = time.Hour
 func (s Settings) complete() *Settings {
 	s.Timeout = cmp.Or(s.Timeout, 15*time.Second)
 	s.FirstWait = cmp.Or(s.FirstWait, time.Second)
-	s.LongestWait = max(cmp.Or(s.LongestWait, 15*time.Minute), s.FirstWait)
-	s.GiveUp = cmp.Or(s.GiveUp, 72*time.Hour)
+	s.LongestWait = max(cmp.Or(s.LongestWait, DefaultLongestWait), s.FirstWait)
+	s.GiveUp = cmp.Or(s.GiveUp, DefaultGiveUp)
 	s.KeepDead = cmp.Or(s.KeepDead, 30*24*time.Hour)
 	s.Poll = cmp.Or(s.Poll, 5*time.Second)
 	s.PerClient = cmp.Or(s.PerClient, 8)

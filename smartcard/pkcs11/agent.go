@@ -57,6 +57,7 @@ type Agent struct {
 	mu   sync.Mutex
 	busy map[string]chan struct{} // by card: held by the job that it signs for
 	last []Reader                 // what was in the readers when a job or a health check looked
+	why  error                    // the module could not be loaded or asked, when it was tried last
 	jobs int                      // under way
 }
 
@@ -104,6 +105,17 @@ func (a *Agent) Close() { a.children.close() }
 
 // Readers looks into the readers, at the cards that the agent may use, and says which could sign for whom.
 func (a *Agent) Readers(ctx context.Context) ([]Reader, error) {
+	found, err := a.readers(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.why = err
+	if ctx.Err() != nil { // who asked has gone, which says nothing of the module
+		a.why = nil
+	}
+	return found, err
+}
+
+func (a *Agent) readers(ctx context.Context) ([]Reader, error) {
 	child, _, err := a.children.borrow(ctx)
 	if err != nil {
 		return nil, err
@@ -115,6 +127,17 @@ func (a *Agent) Readers(ctx context.Context) ([]Reader, error) {
 	}
 	a.children.giveBack(child)
 	return found, nil
+}
+
+// Trouble is why the module cannot be used, as far as can be said without loading it: its file is not there or is no library,
+// or it could not be loaded or asked when that was tried last. nil: nothing is known against it.
+func (a *Agent) Trouble() error {
+	if err := checkModule(a.o.Module); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.why
 }
 
 // About says what the module calls itself.

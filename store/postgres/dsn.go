@@ -55,25 +55,48 @@ func configure(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Plaintext returns a host that a readable DSN lets the store speak to without TLS over a network, or nothing.
-func Plaintext(dsn string) string {
+// Secrecy is how much of the way to a database others can get at.
+type Secrecy int
+
+// From the worst to the best.
+const (
+	Plaintext  Secrecy = iota // who is on the way reads and changes all
+	Unverified                // who is on the way can pass for the database
+	Verified                  // by TLS to a host that its certificate names, or a CA of one's own vouches for; or on this machine
+)
+
+// Weakest is the worst way to a database that a readable DSN allows, and the host at its end; "" for Verified.
+func Weakest(dsn string) (host string, secrecy Secrecy) {
 	config, err := configure(dsn)
 	if err != nil {
-		return ""
-	}
-	plain := func(host string, secured *tls.Config) bool {
-		ip := net.ParseIP(host)
-		local := strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
-		return secured == nil && !local
+		return "", Verified
 	}
 	c := config.ConnConfig
-	if plain(c.Host, c.TLSConfig) {
-		return c.Host
-	}
-	for _, f := range c.Fallbacks {
-		if plain(f.Host, f.TLSConfig) {
-			return f.Host
+	host, secrecy = "", Verified
+	note := func(of string, secured *tls.Config) {
+		if found := secrecyOf(of, secured); found < secrecy {
+			host, secrecy = of, found
 		}
 	}
-	return ""
+	note(c.Host, c.TLSConfig)
+	for _, f := range c.Fallbacks {
+		note(f.Host, f.TLSConfig)
+	}
+	return host, secrecy
+}
+
+func secrecyOf(host string, secured *tls.Config) Secrecy {
+	ip := net.ParseIP(host)
+	if strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return Verified
+	}
+	switch {
+	case secured == nil:
+		return Plaintext
+	case !secured.InsecureSkipVerify: // verify-full
+		return Verified
+	case secured.VerifyPeerCertificate != nil && secured.RootCAs != nil: // verify-ca by a CA of one's own, for any host of it
+		return Verified
+	}
+	return Unverified // also by the system's authorities, each of which vouches for anybody's host
 }

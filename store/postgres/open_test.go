@@ -132,19 +132,30 @@ func nothingIsTold(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-func TestPlaintext(t *testing.T) {
-	for dsn, want := range map[string]string{
-		"postgres://u:p@db.example/x":                                "db.example", // sslmode=prefer, which goes on without
-		"postgres://u:p@db.example/x?sslmode=disable":                "db.example",
-		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=disable":     "db2.example",
-		"postgres://u:p@db.example/x?sslmode=require":                "",
-		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-ca": "",
-		"postgres://u:p@localhost/x":                                 "",
-		"postgres://u:p@[::1]/x?sslmode=disable":                     "",
-		"host=/run/postgresql user=u dbname=x":                       "",
+func TestWeakest(t *testing.T) {
+	own := "&sslrootcert=" + url.QueryEscape("../../caddymodule/testdata/root.pem")
+	for dsn, want := range map[string]struct {
+		host    string
+		secrecy Secrecy
+	}{
+		"postgres://u:p@db.example/x":                                        {"db.example", Plaintext}, // sslmode=prefer, which goes on without
+		"postgres://u:p@db.example/x?sslmode=allow":                          {"db.example", Plaintext},
+		"postgres://u:p@db.example/x?sslmode=disable":                        {"db.example", Plaintext},
+		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=disable":             {"db2.example", Plaintext},
+		"postgres://u:p@db.example/x?sslmode=require":                        {"db.example", Unverified},
+		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=require":             {"db2.example", Unverified},
+		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-ca":         {"db1.example", Unverified}, // by any authority for any host
+		"postgres://u:p@db.example/x?sslmode=verify-ca" + own:                {"", Verified},
+		"postgres://u:p@db.example/x?sslmode=require" + own:                  {"", Verified}, // is verify-ca then, as in libpq
+		"postgres://u:p@db.example/x?sslmode=verify-full":                    {"", Verified},
+		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-full" + own: {"", Verified},
+		"postgres://u:p@localhost/x":                                         {"", Verified},
+		"postgres://u:p@[::1]/x?sslmode=disable":                             {"", Verified},
+		"host=/run/postgresql user=u dbname=x":                               {"", Verified},
+		"no DSN":                                                             {"", Verified},
 	} {
-		if got := Plaintext(dsn); got != want {
-			t.Errorf("%s: %q, want %q", dsn, got, want)
+		if host, secrecy := Weakest(dsn); host != want.host || secrecy != want.secrecy {
+			t.Errorf("%s: got %q %d, want %q %d", dsn, host, secrecy, want.host, want.secrecy)
 		}
 	}
 }

@@ -30,6 +30,29 @@ type stamp struct {
 // NewFile is the source at a path. It is read when a PIN is asked for.
 func NewFile(path string) *File { return &File{path: path} }
 
+// Check says what is wrong with the file that nobody should start with: it is none, or others than its owner can read it. One
+// that is not there may come yet. It reads nothing of it.
+func (f *File) Check() error {
+	info, err := os.Stat(f.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the PIN's file: %w", err)
+	}
+	return check(f.path, info)
+}
+
+func check(path string, info os.FileInfo) error {
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return fmt.Errorf("the PIN's file %s is not a file", path)
+	case mode.Perm()&0o077 != 0:
+		return fmt.Errorf("the PIN's file %s can be read or written by others (mode %04o): take their rights away, as by chmod 600", path, mode.Perm())
+	}
+	return nil
+}
+
 // Ask reads the first line of the file.
 func (f *File) Ask(context.Context, Prompt) ([]byte, error) {
 	f.mu.Lock()
@@ -44,12 +67,10 @@ func (f *File) Ask(context.Context, Prompt) ([]byte, error) {
 		return nil, fmt.Errorf("the PIN's file: %w", err)
 	}
 	f.last = stamp{info.ModTime(), info.Size()}
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, errors.New("the PIN's file is not a file")
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, errors.New("the PIN's file can be read by others: take their rights away, as by chmod 600")
-	case f.last == f.refused:
+	if err := check(f.path, info); err != nil {
+		return nil, err
+	}
+	if f.last == f.refused {
 		return nil, errors.New("the card has refused the PIN in the file; it is not tried again until the file was changed, so that the card does not lock")
 	}
 	buffer := make([]byte, Max+2)
