@@ -83,10 +83,16 @@ func Path(path string) string {
 // shortest is the length below which nothing is taken for a secret: that of an NHS number.
 const shortest = 10
 
+// row is what a token, a code or a JWT is made of.
+const row = `[A-Za-z0-9_=+.~%-]{20,}`
+
 var (
-	numbers = regexp.MustCompile(`^[0-9]{10,12}$`)            // of a patient or a user
-	opaque  = regexp.MustCompile(`^[A-Za-z0-9_=+.~%-]{20,}$`) // as a token, a code or a JWT is
-	words   = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
+	numbers     = regexp.MustCompile(`(?:^|[^0-9])[0-9]{10,12}(?:[^0-9]|$)`) // of a patient or a user, as of 9990548609 in nhs:9990548609
+	apart       = strings.NewReplacer(" ", "", "-", "", "+", "")             // as people write them: 999 054 8609
+	opaque      = regexp.MustCompile("^" + row + "$")
+	runs        = regexp.MustCompile(row) // what punctuation parts in a segment: ;token=…
+	wholeNumber = regexp.MustCompile(`^[0-9]{10,12}$`)
+	words       = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
 )
 
 func pathSegment(segment, after string) string {
@@ -99,10 +105,13 @@ func pathSegment(segment, after string) string {
 		return segment
 	case isUUID(plain) != "":
 		return isUUID(plain)
-	case after == "signatureresponse", numbers.MatchString(plain):
+	case after == "signatureresponse", numbers.MatchString(plain), wholeNumber.MatchString(apart.Replace(plain)):
 		return hidden
-	case opaque.MatchString(plain) && strings.ContainsAny(plain, "0123456789") && !isName(plain):
-		return hidden
+	}
+	for _, run := range runs.FindAllString(plain, -1) {
+		if strings.ContainsAny(run, "0123456789") && (isUUID(run) != "" || !isName(run)) {
+			return hidden
+		}
 	}
 	return segment
 }
@@ -169,6 +178,7 @@ func parameter(name, value string) string {
 // Words in the name of a header field that holds a secret or names a person.
 var secretWords = []string{
 	"auth", "cookie", "token", "key", "secret", "csrf", "xsrf", "session", "password", "passwd", "credential", "signature", "jwt", "assertion", "user",
+	"identity", "subject", "person", "patient", "practitioner", "nhs-number", "nhsnumber",
 }
 
 // Fields with such a word that hold neither.

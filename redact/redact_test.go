@@ -38,10 +38,20 @@ func TestURI(t *testing.T) {
 		"/x/1ba5f52b9c0f4c2d8a7e6b5c4d3e2f1a0b":                             "/x/…",
 		"/x/eyJhbGciOiJSUzUxMiJ9.eyJpc3MiOiJhIn0.c2ln":                      "/x/…",
 		"/fhir/StructureDefinition/BARSMessageHeader-booking-request-1.2.0": "/fhir/StructureDefinition/BARSMessageHeader-booking-request-1.2.0",
-		"/x?" + token:     "/x?…",
-		"/x?a&b=":         "/x?a&b=",
-		"*":               "*",
-		"example.com:443": "example.com:443",
+		"/signing-service;token=" + token + "/x":                            "/…/x",
+		"/signatureresponse:" + token:                                       "/…",
+		"/x/(" + token + ")":                                                "/x/" + named,
+		"/x/token%3A" + token:                                               "/x/…",
+		"/fhir/Patient('9990548609')":                                       "/fhir/…",
+		"/x/nhs-number%7C9990548609":                                        "/x/…",
+		"/x/999%20054%208609":                                               "/x/…",
+		"/x/999-054-8609":                                                   "/x/…",
+		"/x/2026-12-01T10:00:00Z":                                           "/x/2026-12-01T10:00:00Z",
+		"/x/10.1.2.3:8443":                                                  "/x/10.1.2.3:8443",
+		"/x?" + token:                                                       "/x?…",
+		"/x?a&b=":                                                           "/x?a&b=",
+		"*":                                                                 "*",
+		"example.com:443":                                                   "example.com:443",
 	} {
 		if got := URI(address); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", address, got, want)
@@ -53,6 +63,7 @@ func TestHeader(t *testing.T) {
 	for _, name := range []string{
 		"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "Apikey", "apikey", "X-API-Key", "X-Csrf-Token", "X-Auth-Token",
 		"Webhook-Signature", "NHSD-Session-URID", "X-Forwarded-User", "Client-Assertion",
+		"NHSD-Identity-UUID", "X-Patient", "Nhs-Number", "X-Subject",
 	} {
 		if got := Header(name, "canary"); got != whole {
 			t.Errorf("%s: got %q", name, got)

@@ -90,7 +90,7 @@ func (c canaries) send(t *testing.T, method, address string) {
 		for name, value := range map[string]string{
 			"Content-Type": mediaType, "Authorization": "Bearer " + c.bearer, "Cookie": "countersign-page=" + c.cookie, "X-CSRF-Token": c.csrf,
 			"Apikey": c.apikey, "Referer": "http://localhost/client?token=" + c.token + "&code=" + c.code, "X-Original-Uri": "/x?token=" + c.token,
-			"X-Auth-Token": c.bearer, "Origin": strings.TrimSuffix(address, r.URL.Path),
+			"X-Auth-Token": c.bearer, "NHSD-Identity-UUID": c.patient, "NHSD-Session-URID": c.patient, "Origin": strings.TrimSuffix(address, r.URL.Path),
 		} {
 			r.Header.Set(name, value)
 		}
@@ -117,7 +117,7 @@ func (c canaries) described(t *testing.T, file string) map[string][]string {
 	}
 	found := map[string][]string{}
 	for path, methods := range description.Paths {
-		for _, name := range []string{"{token}", "{id}", "{file}"} {
+		for _, name := range []string{"{token}", "{id}", "{file}", "{node}"} {
 			path = strings.ReplaceAll(path, name, c.token)
 		}
 		found[path] = slices.Collect(maps.Keys(methods))
@@ -162,6 +162,16 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	handle_path /keys/* {
 		countersign_jwks
 	}
+	handle_path /op/* {
+		openid_mock {
+			public_url http://localhost:{$PORT_GATEWAY}/op
+			person 500000000001 "Eve Made-Up" 3
+			client gateway {
+				secret secret-of-the-mock
+				redirect_uri http://localhost:9/callback
+			}
+		}
+	}
 `
 		w.options = []gateway.Option{gateway.Env("OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf",
 			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+spans.URL+"/v1/traces", "OTEL_BSP_SCHEDULE_DELAY=100")}
@@ -178,7 +188,15 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 			}
 		}
 	}
+	for path, methods := range c.described(t, "caddymodule/adminapi/openapi/openapi.json") {
+		for _, method := range methods {
+			c.send(t, strings.ToUpper(method), w.URL("ADMIN", "/countersign"+path))
+		}
+	}
 	for _, path := range []string{
+		"/signing-service;token=" + c.token, "/signing-service/signatureresponse;" + c.token, "/signing-service/signatureresponse:" + c.bearer,
+		"/fhir/Patient('" + c.patient + "')", "/fhir/Patient;nhs=" + c.patient, "/x/token%3A" + c.token,
+		"/op/.well-known/openid-configuration", "/op/authorize", "/op/token", "/op/userinfo", "/op/jwks.json", "/op/" + c.code,
 		"/api/x", "/api/" + c.token, "/breaks/" + c.token, "/away/" + c.token, "/keys/" + c.token, "/signatureresponse/" + c.token, "/" + c.token,
 		"/signing-service/signatureresponse/" + base64.StdEncoding.EncodeToString([]byte(c.token)), "/signing-service/signatureresponses/" + c.token,
 		"/signing-service/signatureresponse/" + c.code, "/signing-service/" + c.bearer, "/fhir/Patient/" + c.patient,
