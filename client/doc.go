@@ -7,6 +7,7 @@
 //	Client.Prepare   →  the JWT; keep it, for sending it again is how a request survives a lost answer
 //	Client.Send      →  Ticket{Token, RedirectURI}; the user's browser goes to RedirectURI
 //	     ⋮              the person signs; the browser comes back with the token and the state
+//	ReadReturn       →  Return{Token, Error, Reason}; a hint
 //	Client.Fetch     →  Response{Signatures, Certificate}
 //	     │
 //	Verify           →  nil only if every payload, in its place, has a signature that holds

@@ -169,7 +169,7 @@ func (o opening) apply(current *session, held claim, token uuid.UUID) error {
 	}
 	held.take(current, token)
 	if current.State == StateCreated {
-		current.State, current.Mock = StateOpened, o.mock
+		current.State, current.Mock, current.Refused = StateOpened, o.mock, nil
 	}
 	if current.Carried == "" { // what the client system posted stands; else what it put into the address itself
 		current.Carried = o.carried

@@ -74,19 +74,21 @@ func (s *session) refusedIn(r *http.Request, base *url.URL) (reason string, mine
 
 // refuseSignIn notes why a sign-in does not count, and sends the browser back to the page.
 func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, found *session, why refusal, came cameInstead) error {
+	waits := false
 	noted, err := s.sessions.change(r.Context(), found.ID, func(current *session) ([]store.Op, error) {
-		if !current.waitsFor(claimOn(r, base, current.ID)) {
+		now := refusedSignIn{Reason: why.code, Browser: signedInMark(r, base, current.ID)}
+		waits = current.waitsFor(claimOn(r, base, current.ID))
+		if !waits || current.Refused != nil && *current.Refused == now {
 			return nil, errUnchanged
 		}
-		// Whoever signed in here before is not who is here now.
-		current.Person, current.SignIn = "", ""
-		current.Refused = &refusedSignIn{Reason: why.code, Browser: signedInMark(r, base, current.ID)}
+		current.Refused = &now
+		current.Person, current.SignIn = "", "" // whoever signed in here before is not who is here now
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return err
 	}
-	if err == nil {
+	if waits {
 		if err := s.keepRefusal(w, r, base, noted, came); err != nil {
 			return err
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
 )
 
 const (
@@ -176,6 +178,22 @@ func TestTheRightPersonComesAfterTheWrongOne(t *testing.T) {
 func query(of accepted) string {
 	_, query, _ := strings.Cut(of.RedirectURI, "?")
 	return query
+}
+
+// The same refusal again is no news: whoever repeats it costs the store nothing, and the audit log is told of people alone.
+func TestARepeatedRefusalWritesNothing(t *testing.T) {
+	w := newTurningWorld(t)
+	b, ticket := w.asked(t)
+	w.comes(t, b, ticket, "&error=access_denied")
+	writes := 0
+	w.store.fail(nil, func(store.Batch) error { writes++; return nil })
+	for range 3 {
+		mustRefuse(t, b.opens(sessionOf(t, ticket)), refused{403, "sign_in", ""})
+		w.comes(t, b, ticket, "&error=access_denied")
+	}
+	if writes != 0 || len(w.auditor.records) != 0 {
+		t.Errorf("three refusals caused %d writes and %d records", writes, len(w.auditor.records))
+	}
 }
 
 // A request that expires after a sign-in that did not count says both; the page says what counts there.
