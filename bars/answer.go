@@ -17,11 +17,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// maxJudged bounds what is read of a receiver's 500 to find out whether it says why, in bytes.
+// maxJudged is how many bytes of a receiver's 500 are read to find out whether it explains itself.
 const maxJudged = 1 << 20
 
-// judge says what a receiver's answer becomes; nil: it is passed on as it is. What it has read of the body it puts
-// back.
+// judge returns the outcome that replaces a receiver's answer, or nil if the answer is passed on. It puts back what
+// it reads of the body.
 func judge(answer *http.Response) *Outcome {
 	switch answer.StatusCode {
 	case http.StatusForbidden:
@@ -38,7 +38,7 @@ func judge(answer *http.Response) *Outcome {
 	return nil
 }
 
-// saysWhy tells whether an answer's body is an OperationOutcome.
+// saysWhy reports whether an answer's body is an OperationOutcome.
 func saysWhy(answer *http.Response) bool {
 	read, err := io.ReadAll(io.LimitReader(answer.Body, maxJudged))
 	answer.Body = struct {
@@ -60,8 +60,8 @@ func saysWhy(answer *http.Response) bool {
 	return IsOutcome(read)
 }
 
-// passedOn is what the log tells of a receiver's own refusal or failure, which its sender gets as it is; nil for a
-// success.
+// passedOn returns what the log says about a refusal or failure of the receiver that reaches the sender unchanged;
+// nil for a success.
 func passedOn(status int) *Outcome {
 	if status < http.StatusBadRequest {
 		return nil
@@ -75,10 +75,10 @@ func passedOn(status int) *Outcome {
 	return outcome
 }
 
-// errTimeout is the cause of a context that ends because the receiver's time is over.
-var errTimeout = errors.New("the receiver's time is over")
+// errTimeout is the cause of a context that ended because the receiver took too long.
+var errTimeout = errors.New("the receiver did not answer in time")
 
-// judgeError says what becomes of a request that no answer has come to. ctx is the request's own.
+// judgeError returns the outcome of a request that got no answer. ctx is the request's own.
 func judgeError(ctx context.Context, err error) *Outcome {
 	if outcome := OutcomeOf(err); outcome != nil {
 		return outcome
@@ -89,7 +89,7 @@ func judgeError(ctx context.Context, err error) *Outcome {
 	dialling := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
-		return timedOut.With("no answer within the time")
+		return timedOut.With("no answer before the timeout")
 	case ctx.Err() != nil:
 		return senderGone.With("the sender closed the connection")
 	case errors.Is(err, outbound.ErrRefused):
@@ -97,19 +97,19 @@ func judgeError(ctx context.Context, err error) *Outcome {
 		outcome.Fault = FaultProxy
 		return outcome
 	case errors.As(err, &dns):
-		return network("its name cannot be resolved: %v", err)
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // somebody was there to do it
-		return unavailable.With("it refused or broke the connection: %v", err)
+		return network("cannot resolve the receiver's name: %v", err)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // the receiver's machine is up
+		return unavailable.With("the receiver refused or reset the connection: %v", err)
 	case certificateFault(err) != "":
 		return unavailable.With("%s: %v", certificateFault(err), err)
 	case refusedByPeer(err):
-		return unavailable.With("the receiver refused the connection in the TLS handshake; the proxy's certificate is not what it trusts: %v", err)
+		return unavailable.With("the receiver refused the TLS handshake, most likely because it does not trust the proxy's certificate: %v", err)
 	case dialling, errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return network("it cannot be reached: %v", err)
+		return network("cannot connect to the receiver: %v", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut.With("%v", err)
 	}
-	return unavailable.With("the exchange broke off: %v", err)
+	return unavailable.With("the connection broke: %v", err)
 }
 
 func network(format string, args ...any) *Outcome {
@@ -118,7 +118,7 @@ func network(format string, args ...any) *Outcome {
 	return outcome
 }
 
-// certificateFault says what is wrong with what the receiver showed as its certificate, or "".
+// certificateFault says what is wrong with the certificate the receiver presented, or returns "".
 func certificateFault(err error) string {
 	var verification *tls.CertificateVerificationError
 	var plain tls.RecordHeaderError
@@ -126,18 +126,18 @@ func certificateFault(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return "it does not speak TLS at its address"
+		return "the receiver does not speak TLS"
 	case errors.As(err, &name):
-		return "its certificate is for another name"
+		return "the receiver's certificate is for another name"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate has expired, or is not valid yet"
+		return "the receiver's certificate has expired or is not valid yet"
 	case errors.As(err, &verification):
-		return "its certificate is not from this environment's chain"
+		return "the receiver's certificate is not from this environment's chain"
 	}
 	return ""
 }
 
-// refusedByPeer says whether the other side ended the TLS handshake with an alert.
+// refusedByPeer reports whether the other side ended the TLS handshake with an alert.
 func refusedByPeer(err error) bool {
 	var alert tls.AlertError
 	var remote *net.OpError

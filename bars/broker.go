@@ -13,24 +13,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/intake"
 )
 
-// Broker sends requests on to their receivers, as an http.RoundTripper below a reverse proxy. Whatever goes wrong
-// becomes an answer, as BAR-1.20 to BAR-1.25 have it, so that it returns an error only where the sender
-// has gone. It never sends a request twice by itself.
+// Broker forwards requests to receivers, as an http.RoundTripper under a reverse proxy. Every failure becomes an
+// answer (BAR-1.20 to BAR-1.25); it returns an error only if the sender has gone. It never sends a request twice.
 type Broker struct {
-	Transport http.RoundTripper // with the proxy's certificate, and the chain that receivers are held to
-	Timeout   time.Duration     // until the answer has begun, and then once more until it has ended
-	MaxBody   int64             // bytes of a request
+	Transport http.RoundTripper // presents the proxy's certificate and trusts the receivers' chain
+	Timeout   time.Duration     // until the answer begins, and again from there until it ends
+	MaxBody   int64             // of a request, in bytes
 }
 
-// callKey is the context's key of a *Call.
+// callKey is the context key of a *Call.
 type callKey struct{}
 
-// WithCall is a context in which a Broker knows where a request goes.
+// WithCall returns a context that tells a Broker where a request goes.
 func WithCall(ctx context.Context, call *Call) context.Context {
 	return context.WithValue(ctx, callKey{}, call)
 }
 
-// CallOf finds what WithCall put into a context; nil where there is none.
+// CallOf returns the Call that WithCall put into a context, or nil.
 func CallOf(ctx context.Context) *Call {
 	call, _ := ctx.Value(callKey{}).(*Call)
 	return call
@@ -40,7 +39,7 @@ func CallOf(ctx context.Context) *Call {
 func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := CallOf(r.Context())
 	if call == nil || call.Address == nil {
-		return nil, errors.New("a request without a call came to the broker")
+		return nil, errors.New("broker: the request's context has no Call; use WithCall")
 	}
 	if r.ContentLength > b.MaxBody {
 		return call.answer(r, tooLarge.With("%d bytes; %d are allowed", r.ContentLength, b.MaxBody)), nil
@@ -51,7 +50,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 
 	out := r.WithContext(ctx)
 	out.URL, out.Host = call.Address, call.Address.Host
-	out.Header.Del("Authorization") // the token is for the proxy alone
+	out.Header.Del("Authorization") // the token is for the proxy only
 	var body *sending
 	if r.Body != nil && r.Body != http.NoBody {
 		body = &sending{ReadCloser: r.Body, left: b.MaxBody}
@@ -62,7 +61,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 		outcome := judgeError(ctx, err)
 		switch complete, broken := body.state(); {
 		case OutcomeOf(broken) == nil && broken != nil && !errors.Is(context.Cause(ctx), errTimeout):
-			outcome = senderGone.With("its body broke off: %v", broken)
+			outcome = senderGone.With("the request body broke off: %v", broken)
 		case outcome.Code == timedOut.Code && !complete:
 			outcome = slowSender
 		}
@@ -74,7 +73,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 		return call.answer(r, outcome), nil
 	}
 	if outcome := judge(answer); outcome != nil {
-		_ = answer.Body.Close() // what it says is not passed on
+		_ = answer.Body.Close() // replaced, so not passed on
 		end()
 		return call.instead(r, answer, outcome), nil
 	}
@@ -84,7 +83,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// answer is an answer of the proxy's own.
+// answer makes an answer of the proxy's own.
 func (c *Call) answer(r *http.Request, outcome *Outcome) *http.Response {
 	intake.TakeBack(r)
 	c.Outcome = outcome
@@ -104,7 +103,7 @@ func (c *Call) answer(r *http.Request, outcome *Outcome) *http.Response {
 	return answer
 }
 
-// instead is an answer of the proxy's own in the place of a receiver's, which may say when to try again.
+// instead makes an answer of the proxy's own in place of a receiver's. It keeps the receiver's Retry-After.
 func (c *Call) instead(r *http.Request, theirs *http.Response, outcome *Outcome) *http.Response {
 	answer := c.answer(r, outcome)
 	if later := theirs.Header.Get("Retry-After"); later != "" {
@@ -119,14 +118,14 @@ type sending struct {
 	left int64
 
 	mu  sync.Mutex
-	end error // io.EOF once all of it was read, or what it broke off with
+	end error // io.EOF after the whole body, or why it broke off
 }
 
 // Read implements io.Reader.
 func (s *sending) Read(into []byte) (int, error) {
 	n, err := s.ReadCloser.Read(into)
 	if s.left -= int64(n); s.left < 0 {
-		n, err = 0, tooLarge.With("more than is allowed, which its header did not say")
+		n, err = 0, tooLarge.With("the body is larger than allowed and had no Content-Length")
 	}
 	if err != nil {
 		s.mu.Lock()
@@ -136,8 +135,8 @@ func (s *sending) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// state says whether the sender has sent its whole body, so that it is the receiver who is waited for, or else what
-// the body broke off with, if it did.
+// state reports whether the sender has sent its whole body, so that any waiting is for the receiver, and otherwise
+// why the body broke off, if it did.
 func (s *sending) state() (complete bool, broken error) {
 	if s == nil {
 		return true, nil
@@ -150,11 +149,11 @@ func (s *sending) state() (complete bool, broken error) {
 	return false, s.end
 }
 
-// receiving is a receiver's answer on its way to the sender. It notes where that breaks off.
+// receiving is a receiver's answer on its way to the sender. It records why it broke off.
 type receiving struct {
 	io.ReadCloser
 	call *Call
-	ctx  context.Context //nolint:containedctx // the exchange's own, which ends with this body
+	ctx  context.Context //nolint:containedctx // //nolint:containedctx // the exchange's own, which ends with this body
 	end  func()
 }
 

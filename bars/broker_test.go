@@ -22,7 +22,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// What cannot be had from a local receiver, or not for certain. Each says whose fault it is, and to the log what it was.
+// Failures that a local receiver cannot produce, or not reliably, with whose fault each is and what the log says.
 func TestBrokerErrors(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	shown := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
@@ -34,21 +34,21 @@ func TestBrokerErrors(t *testing.T) {
 		fault  bars.Fault
 		says   string
 	}{
-		"no such name":        {fmt.Errorf("looking up x: %w", &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), 503, code, bars.FaultNetwork, "cannot be resolved"},
-		"no route":            {errors.Join(dial(syscall.EHOSTUNREACH)), 503, code, bars.FaultNetwork, "cannot be reached"},
-		"no route any more":   {&net.OpError{Op: "write", Err: syscall.EHOSTUNREACH}, 503, code, bars.FaultNetwork, "cannot be reached"},
-		"no network any more": {&net.OpError{Op: "read", Err: syscall.ENETUNREACH}, 503, code, bars.FaultNetwork, "cannot be reached"},
-		"connecting is slow":  {dial(context.DeadlineExceeded), 503, code, bars.FaultNetwork, "cannot be reached"},
+		"no such name":        {fmt.Errorf("looking up x: %w", &net.DNSError{Err: "no such host", Name: "x", IsNotFound: true}), 503, code, bars.FaultNetwork, "cannot resolve"},
+		"no route":            {errors.Join(dial(syscall.EHOSTUNREACH)), 503, code, bars.FaultNetwork, "cannot connect"},
+		"no route any more":   {&net.OpError{Op: "write", Err: syscall.EHOSTUNREACH}, 503, code, bars.FaultNetwork, "cannot connect"},
+		"no network any more": {&net.OpError{Op: "read", Err: syscall.ENETUNREACH}, 503, code, bars.FaultNetwork, "cannot connect"},
+		"connecting is slow":  {dial(context.DeadlineExceeded), 503, code, bars.FaultNetwork, "cannot connect"},
 		"the handshake is":    {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, 408, "REC_TIMEOUT", bars.FaultReceiver, "timeout"},
-		"refused":             {dial(syscall.ECONNREFUSED), 503, code, bars.FaultReceiver, "refused or broke"},
-		"reset at once":       {dial(syscall.ECONNRESET), 503, code, bars.FaultReceiver, "refused or broke"},
+		"refused":             {dial(syscall.ECONNREFUSED), 503, code, bars.FaultReceiver, "refused or reset"},
+		"reset at once":       {dial(syscall.ECONNRESET), 503, code, bars.FaultReceiver, "refused or reset"},
 		"private address":     {fmt.Errorf("connecting: %w", outbound.ErrRefused), 503, code, bars.FaultProxy, ""},
 		"another name":        {shown(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), 503, code, bars.FaultReceiver, "for another name"},
-		"expired":             {shown(x509.CertificateInvalidError{Reason: x509.Expired}), 503, code, bars.FaultReceiver, "its certificate has expired"},
+		"expired":             {shown(x509.CertificateInvalidError{Reason: x509.Expired}), 503, code, bars.FaultReceiver, "the receiver's certificate has expired"},
 		"another chain":       {shown(x509.UnknownAuthorityError{}), 503, code, bars.FaultReceiver, "not from this environment's chain"},
 		"no TLS":              {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, 503, code, bars.FaultReceiver, "does not speak TLS"},
-		"our certificate":     {&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, 503, code, bars.FaultReceiver, "the proxy's certificate is not what it trusts"},
-		"broken off":          {io.ErrUnexpectedEOF, 503, code, bars.FaultReceiver, "broke off"},
+		"our certificate":     {&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, 503, code, bars.FaultReceiver, "does not trust the proxy's certificate"},
+		"broken off":          {io.ErrUnexpectedEOF, 503, code, bars.FaultReceiver, "the connection broke"},
 		"refused on the way":  {&bars.Outcome{Status: 413, Code: "PROXY_BAD_REQUEST", Fault: bars.FaultSender}, 413, "PROXY_BAD_REQUEST", bars.FaultSender, ""},
 	} {
 		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "x"}}
@@ -56,13 +56,12 @@ func TestBrokerErrors(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
 		answer, err := b.RoundTrip(r.WithContext(bars.WithCall(t.Context(), call)))
 		if err != nil || answer.StatusCode != c.status || call.Outcome.Code != c.code || call.Outcome.Fault != c.fault || !strings.Contains(call.Outcome.Detail, c.says) {
-			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+			t.Errorf("%s: got error %v, outcome %+v", name, err, call.Outcome)
 		}
 	}
 }
 
-// What reaches the receiver is the request, at the receiver's own name and without the token, and its body up to the
-// bound, to the byte.
+// The receiver gets the request at its own name, without the token, with a body up to the limit, byte for byte.
 func TestBrokerSends(t *testing.T) {
 	const limit = 10
 	for name, c := range map[string]struct {
@@ -80,7 +79,7 @@ func TestBrokerSends(t *testing.T) {
 		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "receiver.nhs.uk:8443", Path: "/r/Slot"}}
 		b := &bars.Broker{Timeout: time.Minute, MaxBody: limit, Transport: transport(func(r *http.Request) (*http.Response, error) {
 			if r.Host != "receiver.nhs.uk:8443" || r.URL.String() != "https://receiver.nhs.uk:8443/r/Slot" || r.Header.Get("Authorization") != "" || r.Header.Get("Accept") != "a" {
-				t.Errorf("%s: %s at %s with %v", name, r.URL, r.Host, r.Header)
+				t.Errorf("%s: got URL %s, host %s, headers %v", name, r.URL, r.Host, r.Header)
 			}
 			if r.Body != nil {
 				if _, err := io.ReadAll(r.Body); err != nil {
@@ -95,22 +94,22 @@ func TestBrokerSends(t *testing.T) {
 		answer, err := b.RoundTrip(r.WithContext(bars.WithCall(t.Context(), call)))
 		switch {
 		case c.broken && (!errors.Is(err, context.Canceled) || call.Outcome == nil || call.Outcome.Code != "SEND_GONE" || call.Outcome.Fault != bars.FaultSender):
-			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+			t.Errorf("%s: got error %v, outcome %+v", name, err, call.Outcome)
 		case !c.broken && (err != nil || answer.StatusCode != c.status):
-			t.Errorf("%s: %v %+v", name, err, call.Outcome)
+			t.Errorf("%s: got error %v, outcome %+v", name, err, call.Outcome)
 		}
 	}
 }
 
-// What a receiver answers: the rows that are told in the proxy's own words, those that are passed on byte for byte, and
-// whose fault the log says it is (BAR-1.20 to BAR-1.26).
+// What a receiver answers: answers replaced by the proxy, answers passed on byte for byte, and whose fault the log
+// names (BAR-1.20 to BAR-1.26).
 func TestBrokerAnswers(t *testing.T) {
 	const outcome = `{"resourceType":"OperationOutcome","issue":[]}`
 	for _, c := range []struct {
 		status int
 		body   string
 		want   int
-		codes  string // of what is told instead; empty: it is passed on
+		codes  string // of the replacement; empty: passed on
 		fault  bars.Fault
 	}{
 		{200, "{}", 200, "", ""}, {201, "", 201, "", ""}, {304, "", 304, "", ""},
@@ -139,21 +138,21 @@ func TestBrokerAnswers(t *testing.T) {
 		body, err := io.ReadAll(answer.Body)
 		answer.Body.Close()
 		if err != nil || answer.StatusCode != c.want || answer.Header.Get("Retry-After") != "7" {
-			t.Errorf("%d: %v %d %v", c.status, err, answer.StatusCode, answer.Header)
+			t.Errorf("receiver's %d: got error %v, status %d, headers %v", c.status, err, answer.StatusCode, answer.Header)
 		}
 		switch found := call.Outcome; {
 		case found == nil && c.fault != "", found != nil && found.Fault != c.fault:
-			t.Errorf("%d: the log is told %+v", c.status, found)
+			t.Errorf("receiver's %d: got outcome %+v for the log", c.status, found)
 		case c.codes == "" && string(body) != c.body:
-			t.Errorf("%d is passed on as %s", c.status, body)
+			t.Errorf("receiver's %d: got body %s, want it unchanged", c.status, body)
 		case c.codes != "" && (found.Issue+" "+found.Code != c.codes || string(body) != string(found.Body()) ||
 			answer.Header.Get("Content-Type") != "application/fhir+json" || answer.Header.Get("X-Request-Id") != "r" || answer.Header.Get("X-Correlation-Id") != "c"):
-			t.Errorf("%d is told as %v %s", c.status, answer.Header, body)
+			t.Errorf("receiver's %d: got headers %v, body %s", c.status, answer.Header, body)
 		}
 	}
 }
 
-// The receiver's time ends after 32 seconds; one whose sender has gone is not answered.
+// A receiver has 32 seconds; a sender that has gone gets no answer.
 func TestBrokerTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bars.Broker{Timeout: bars.Timeout, MaxBody: 10, Transport: transport(func(r *http.Request) (*http.Response, error) {
@@ -167,14 +166,14 @@ func TestBrokerTime(t *testing.T) {
 		}
 		began := time.Now()
 		if call, answer, err := send(t.Context()); err != nil || answer.StatusCode != 408 || call.Outcome.Fault != bars.FaultReceiver || time.Since(began) != 32*time.Second {
-			t.Errorf("%v %+v after %s", err, call.Outcome, time.Since(began))
+			t.Errorf("got error %v, outcome %+v after %s", err, call.Outcome, time.Since(began))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if call, _, err := send(ctx); !errors.Is(err, context.Canceled) || call.Outcome.Fault != bars.FaultSender {
-			t.Errorf("%v %+v", err, call.Outcome)
+			t.Errorf("got error %v, outcome %+v", err, call.Outcome)
 		}
-		b.Transport = transport(func(r *http.Request) (*http.Response, error) { // begins, and never ends
+		b.Transport = transport(func(r *http.Request) (*http.Response, error) { // begins and never ends
 			answer := answering(200, "")
 			answer.Body = io.NopCloser(readerFunc(func([]byte) (int, error) {
 				<-r.Context().Done()
@@ -188,7 +187,7 @@ func TestBrokerTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadAll(answer.Body); err == nil || call.Outcome.Code != "REC_BROKEN_OFF" || time.Since(began) != 32*time.Second {
-			t.Errorf("%v %+v after %s", err, call.Outcome, time.Since(began))
+			t.Errorf("got error %v, outcome %+v after %s", err, call.Outcome, time.Since(began))
 		}
 		answer.Body.Close()
 	})
@@ -201,8 +200,11 @@ func (f readerFunc) Read(into []byte) (int, error) { return f(into) }
 func TestRoute(t *testing.T) {
 	p := bars.NewProxy(bars.Options{
 		Access: func(*http.Request) (string, error) { return "", errors.New("defect") },
-		Find:   func(bars.Target) (*url.URL, *bars.Outcome) { t.Error("a target is looked up"); return nil, nil },
-		Quota:  bars.NewQuota(bars.Limits{}, nil),
+		Find: func(bars.Target) (*url.URL, *bars.Outcome) {
+			t.Error("a target was looked up, want none")
+			return nil, nil
+		},
+		Quota: bars.NewQuota(bars.Limits{}, nil),
 	})
 	for path, status := range map[string]int{
 		"/Appointment/..": 404, "/Appointment/.": 404, "/Appointment/%2e%2e": 404, "/Appointment/a_b": 404, "/Appointment/" + strings.Repeat("a", 65): 404,
@@ -211,9 +213,9 @@ func TestRoute(t *testing.T) {
 		call := p.Route(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
 		switch {
 		case status == 0 && (call.Outcome != nil || call.Answer == nil):
-			t.Errorf("%s: %+v", path, call.Outcome)
+			t.Errorf("%s: got outcome %+v", path, call.Outcome)
 		case status != 0 && (call.Outcome == nil || call.Outcome.Status != status):
-			t.Errorf("%s: %+v", path, call.Outcome)
+			t.Errorf("%s: got outcome %+v", path, call.Outcome)
 		}
 	}
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Rules are what the entries of a catalogue are held to.
+// Rules are checked for each entry of a catalogue.
 type Rules struct {
-	// Loose lets in plain http and address literals: the sandbox alone.
+	// Loose admits plain http and address literals. Only the sandbox sets it.
 	Loose bool
-	// Name says what is unusual about a receiver's host name, which is a warning; nil: nothing ever is.
+	// Name reports what is unusual about a receiver's host name, which is a warning. nil accepts every name.
 	Name func(host string) error
-	// Strict makes such names a fault.
+	// Strict turns such warnings into faults.
 	Strict bool
 }
 
-// Catalogue is where the receivers are: system → value → address. It is never changed once it is made.
+// Catalogue maps system and value to a receiver's URL. It is immutable.
 type Catalogue struct {
 	places  map[Target]place
 	systems map[string]bool
 	faults  []string // of entries that were left out
-	strange []string // of entries whose names break the rules
+	strange []string // entries whose names break the naming rules
 }
 
-// place is where a receiver is, or why that cannot be said.
+// place is a receiver's URL, or why it has none.
 type place struct {
 	address *url.URL
 	fault   string // of an entry that was left out
@@ -43,14 +43,14 @@ type document struct {
 }
 
 // ParseCatalogue reads a catalogue: {"NHSD-Target-Identifier":{"<system>":{"<value>":"https://…"}}}. An entry that
-// breaks the rules is left out, and is not a reason to lose all others.
+// breaks the rules is left out; the others are used.
 func ParseCatalogue(data []byte, rules Rules) (*Catalogue, error) {
 	var read document
 	if err := json.Unmarshal(data, &read); err != nil {
-		return nil, fmt.Errorf("it is not the JSON of a catalogue, such as {\"NHSD-Target-Identifier\":{\"<system>\":{\"<value>\":\"https://…\"}}}: %w", err)
+		return nil, fmt.Errorf("not a catalogue in JSON, such as {\"NHSD-Target-Identifier\":{\"<system>\":{\"<value>\":\"https://…\"}}}: %w", err)
 	}
 	if len(read.Systems) == 0 {
-		return nil, errors.New("it has no NHSD-Target-Identifier with a system in it")
+		return nil, errors.New("no system under NHSD-Target-Identifier")
 	}
 	c := newCatalogue()
 	for system, values := range read.Systems {
@@ -63,13 +63,13 @@ func ParseCatalogue(data []byte, rules Rules) (*Catalogue, error) {
 		}
 	}
 	if len(c.faults) == len(c.places) {
-		return nil, fmt.Errorf("none of its %d entries can be used%s", len(c.places), firstOf(c.faults))
+		return nil, fmt.Errorf("none of the %d entries can be used%s", len(c.places), firstOf(c.faults))
 	}
 	c.sort()
 	return c, nil
 }
 
-// NewCatalogue makes a catalogue of entries that were written by hand, in which each has to be right.
+// NewCatalogue makes a catalogue of entries written by hand, all of which must be valid.
 func NewCatalogue(entries map[Target]string, rules Rules) (*Catalogue, error) {
 	c := newCatalogue()
 	for target, address := range entries {
@@ -119,10 +119,10 @@ func (c *Catalogue) add(target Target, address string, rules Rules) error {
 	return nil
 }
 
-// looksNumeric finds host names that some resolvers take for an address: 127.1, 2130706433, 0x7f000001.
+// looksNumeric matches host names that some resolvers read as an address: 127.1, 2130706433, 0x7f000001.
 var looksNumeric = regexp.MustCompile(`(?i)(^|\.)(0x[0-9a-f]*|[0-9]+)\.?$`)
 
-// checkAddress reads a receiver's address.
+// checkAddress parses and checks a receiver's URL.
 func checkAddress(address string, loose bool) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
@@ -131,17 +131,17 @@ func checkAddress(address string, loose bool) (*url.URL, error) {
 	_, literal := netip.ParseAddr(u.Hostname())
 	switch {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(address, "#"):
-		return nil, fmt.Errorf("%q may have neither user, query nor fragment", u.Redacted())
+		return nil, fmt.Errorf("%q must not have a user, query or fragment", u.Redacted())
 	case loose:
 	case u.Scheme != "https":
-		return nil, fmt.Errorf("%q is not https", address)
+		return nil, fmt.Errorf("%q does not begin with https://", address)
 	case literal == nil || looksNumeric.MatchString(u.Hostname()):
-		return nil, fmt.Errorf("%q is an address literal; a receiver is known by the name in its certificate", address)
+		return nil, fmt.Errorf("%q is an IP address: use the host name in the receiver's certificate", address)
 	}
 	return withoutSlash(u), nil
 }
 
-// withoutSlash takes one trailing slash off the path.
+// withoutSlash removes one trailing slash from the path.
 func withoutSlash(u *url.URL) *url.URL {
 	raw := u.EscapedPath()
 	if path, slash := strings.CutSuffix(u.Path, "/"); slash && strings.HasSuffix(raw, "/") {
@@ -150,7 +150,7 @@ func withoutSlash(u *url.URL) *url.URL {
 	return u
 }
 
-// Lookup finds a target's address.
+// Lookup returns a target's URL.
 func (c *Catalogue) Lookup(target Target) (*url.URL, *Outcome) {
 	found, known := c.places[target]
 	switch {
@@ -161,15 +161,15 @@ func (c *Catalogue) Lookup(target Target) (*url.URL, *Outcome) {
 		outcome.Fault = FaultProxy
 		return nil, outcome
 	case !c.systems[target.System]:
-		return nil, unknownTarget.With("the catalogue has no such system")
+		return nil, unknownTarget.With("the catalogue does not have the system")
 	}
-	return nil, unknownTarget.With("the catalogue has the system, and no such value in it")
+	return nil, unknownTarget.With("the catalogue has the system but not the value")
 }
 
-// Size is how many targets can be reached.
+// Size is the number of targets that can be reached.
 func (c *Catalogue) Size() int { return len(c.places) - len(c.faults) }
 
-// Hosts are the receivers' host names, sorted.
+// Hosts returns the receivers' host names, sorted.
 func (c *Catalogue) Hosts() []string {
 	hosts := map[string]bool{}
 	for _, place := range c.places {
@@ -180,8 +180,9 @@ func (c *Catalogue) Hosts() []string {
 	return slices.Sorted(maps.Keys(hosts))
 }
 
-// LeftOut says, of each entry that cannot be used, why.
+// LeftOut returns, for each entry that cannot be used, the entry and why.
 func (c *Catalogue) LeftOut() []string { return c.faults }
 
-// Unusual says, of each entry whose name breaks the rules for names, how. It is used all the same.
+// Unusual returns, for each entry whose name breaks the naming rules, the entry and which rule. Such entries are
+// used.
 func (c *Catalogue) Unusual() []string { return c.strange }

@@ -8,14 +8,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// catalogueOf is a catalogue with one entry, or why there is none.
+// catalogueOf parses a catalogue with one entry.
 func catalogueOf(t *testing.T, address string, loose bool) (*bars.Catalogue, error) {
 	t.Helper()
 	return bars.NewCatalogue(map[bars.Target]string{{System: "s", Value: "v"}: address}, bars.Rules{Loose: loose})
 }
 
 func TestAddresses(t *testing.T) {
-	for address, want := range map[string]string{ // want: as it is used, or empty
+	for address, want := range map[string]string{ // the normalised URL; empty: refused
 		"https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk":     "https://BaRS-INT-X26.MySupplier.thirdparty.nhs.uk",
 		"https://bars-int-x26.a.thirdparty.nhs.uk/":             "https://bars-int-x26.a.thirdparty.nhs.uk",
 		"https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4/":     "https://bars-int-x26.a.thirdparty.nhs.uk/FHIR/R4",
@@ -40,23 +40,23 @@ func TestAddresses(t *testing.T) {
 		c, err := catalogueOf(t, address, false)
 		if want == "" {
 			if err == nil {
-				t.Errorf("%s is taken", address)
+				t.Errorf("%s: got no error, want a refusal", address)
 			} else if strings.Contains(err.Error(), "secret") {
-				t.Errorf("%s: the error tells a password: %v", address, err)
+				t.Errorf("%s: the error reveals a password: %v", address, err)
 			}
 			continue
 		}
 		if err != nil {
-			t.Errorf("%s: %v", address, err)
+			t.Errorf("%s: got error %v, want none", address, err)
 			continue
 		}
 		if got, outcome := c.Lookup(bars.Target{System: "s", Value: "v"}); outcome != nil || got.String() != want {
-			t.Errorf("%s: %v %v", address, got, outcome)
+			t.Errorf("%s: got URL %v, outcome %v", address, got, outcome)
 		}
 	}
 	for _, address := range []string{"http://localhost:9/a", "https://127.0.0.1/"} {
 		if _, err := catalogueOf(t, address, true); err != nil {
-			t.Errorf("the sandbox refuses %s: %v", address, err)
+			t.Errorf("sandbox: %s: got error %v, want none", address, err)
 		}
 	}
 }
@@ -76,29 +76,29 @@ func TestLookup(t *testing.T) {
 	}
 	const system = "https://fhir.nhs.uk/Id/dos-service-id"
 	if got, outcome := c.Lookup(bars.Target{System: system, Value: "1"}); outcome != nil || got.String() != "https://one.nhs.uk/r" {
-		t.Errorf("%v %v", got, outcome)
+		t.Errorf("got URL %v, outcome %v", got, outcome)
 	}
 	for target, fault := range map[bars.Target]bars.Fault{
 		{System: system, Value: "4"}:                                  bars.FaultSender,
 		{System: system, Value: "ab"}:                                 bars.FaultSender,
 		{System: strings.ToUpper(system), Value: "1"}:                 bars.FaultSender,
 		{System: "https://fhir.nhs.uk/id/dos-service-id", Value: "1"}: bars.FaultSender,
-		{System: system, Value: "2"}:                                  bars.FaultProxy, // whose entry is left out
+		{System: system, Value: "2"}:                                  bars.FaultProxy, // its entry is left out
 	} {
 		_, outcome := c.Lookup(target)
 		if outcome == nil || outcome.Status != 404 || outcome.Issue != "not-found" || outcome.Code != "PROXY_NOT_FOUND" || outcome.Fault != fault {
-			t.Errorf("%v: %+v", target, outcome)
+			t.Errorf("%v: got outcome %+v", target, outcome)
 		}
 	}
 	if c.Size() != 3 || len(c.LeftOut()) != 1 || len(c.Unusual()) != 1 || strings.Join(c.Hosts(), " ") != "odd.nhs.uk one.nhs.uk" {
-		t.Errorf("%d %q %q %q", c.Size(), c.LeftOut(), c.Unusual(), c.Hosts())
+		t.Errorf("got size %d, left out %q, unusual %q, hosts %q", c.Size(), c.LeftOut(), c.Unusual(), c.Hosts())
 	}
 }
 
 func TestBadCatalogues(t *testing.T) {
 	for _, target := range []bars.Target{{System: "s"}, {Value: "v"}} {
 		if _, err := bars.NewCatalogue(map[bars.Target]string{target: "https://a.nhs.uk"}, bars.Rules{}); err == nil || !strings.Contains(err.Error(), "no system or no value") {
-			t.Errorf("%+v: %v", target, err)
+			t.Errorf("%+v: got error %v, want one about a missing system or value", target, err)
 		}
 	}
 	for _, text := range []string{
@@ -108,7 +108,7 @@ func TestBadCatalogues(t *testing.T) {
 		`{"NHSD-Target-Identifier":{"s":{"v":"https://a.nhs.uk"}}} `[:40],
 	} {
 		if _, err := bars.ParseCatalogue([]byte(text), bars.Rules{}); err == nil {
-			t.Errorf("%s is taken", text)
+			t.Errorf("%s: got no error, want a refusal", text)
 		}
 	}
 }

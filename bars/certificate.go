@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ReadCertificates reads the certificates of PEM files, in their order. A file without any is an error.
+// ReadCertificates reads the certificates of PEM files in order. A file without a certificate is an error.
 func ReadCertificates(paths ...string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, path := range paths {
@@ -30,22 +30,22 @@ func ReadCertificates(paths ...string) ([]*x509.Certificate, error) {
 			all = append(all, certificate)
 		}
 		if len(all) == before {
-			return nil, fmt.Errorf("%s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
+			return nil, fmt.Errorf("%s: no PEM certificate (-----BEGIN CERTIFICATE-----) found", path)
 		}
 	}
 	return all, nil
 }
 
-// CheckServes refuses a certificate that does not name the system: a caller would not connect to it.
+// CheckServes refuses a certificate that does not name the system, because callers would not accept it.
 func CheckServes(leaf *x509.Certificate, fqdn string) error {
 	if err := leaf.VerifyHostname(fqdn); err != nil {
-		return fmt.Errorf("the certificate does not name %s among its subject alternative names (it has %s)", fqdn, strings.Join(leaf.DNSNames, ", "))
+		return fmt.Errorf("the certificate does not name %s as a subject alternative name (it names %s)", fqdn, strings.Join(leaf.DNSNames, ", "))
 	}
 	return nil
 }
 
-// CheckNames holds a certificate to the rule that FQDN, CN and the only subject alternative name are one
-// (BAR-3.9, BAR-4.5), compared without regard to case.
+// CheckNames checks that FQDN, CN and the only subject alternative name are the same (BAR-3.9, BAR-4.5), ignoring
+// case.
 func CheckNames(leaf *x509.Certificate, fqdn string) error {
 	if err := CheckServes(leaf, fqdn); err != nil {
 		return err
@@ -53,20 +53,20 @@ func CheckNames(leaf *x509.Certificate, fqdn string) error {
 	cn := leaf.Subject.CommonName
 	switch {
 	case cn == "":
-		return fmt.Errorf("the certificate has no CN; it should be %s", fqdn)
+		return fmt.Errorf("the certificate has no CN; want %s", fqdn)
 	case !strings.EqualFold(cn, fqdn):
-		return fmt.Errorf("the certificate's CN is %s, and the system's name is %s; they should be the same", cn, fqdn)
+		return fmt.Errorf("the certificate's CN is %s, want the system's name %s", cn, fqdn)
 	case len(leaf.DNSNames) != 1 || len(leaf.IPAddresses)+len(leaf.EmailAddresses)+len(leaf.URIs) > 0:
-		return fmt.Errorf("the certificate has more subject alternative names than %s; it should be the only one", fqdn)
+		return fmt.Errorf("the certificate has more subject alternative names than %s, want no other", fqdn)
 	}
 	return nil
 }
 
-// CheckIssued refuses a certificate, the first of its file, that no authority of the chain vouches for. The others
-// of the file may lead to one. Its validity in time is not looked at.
+// CheckIssued refuses a file whose first certificate was not issued under an authority of the chain. The file's other
+// certificates serve as intermediates. Validity in time is not checked.
 func CheckIssued(file, chain []*x509.Certificate) error {
 	if len(file) == 0 {
-		return errors.New("there is no certificate")
+		return errors.New("no certificate in the file")
 	}
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	for _, authority := range chain {
@@ -85,7 +85,7 @@ func CheckIssued(file, chain []*x509.Certificate) error {
 		Roots: roots, Intermediates: intermediates, CurrentTime: when, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
-		return fmt.Errorf("the certificate %s is not vouched for by the environment's chain: %w", nameOf(file[0]), err)
+		return fmt.Errorf("the certificate %s is not issued by the environment's chain: %w", nameOf(file[0]), err)
 	}
 	return nil
 }

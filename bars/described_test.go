@@ -17,7 +17,7 @@ import (
 
 const descriptionFile = "openapi/openapi.json"
 
-// The description has the paths of the API, with their methods, and no other.
+// The description lists the API's paths and methods, and no others.
 func TestDescriptionListsEveryEndpoint(t *testing.T) {
 	proxy := bars.NewProxy(bars.Options{})
 	listed := descriptiontest.Endpoints(descriptiontest.Lint(t, descriptionFile))
@@ -29,15 +29,15 @@ func TestDescriptionListsEveryEndpoint(t *testing.T) {
 		call := proxy.Route(got, httptest.NewRequest(http.MethodTrace, path, nil))
 		served := strings.Split(got.Header().Get("Allow"), ", ")
 		if call.Outcome == nil || call.Outcome.Status != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %v", path, call.Outcome)
+			t.Errorf("%s: got outcome %v", path, call.Outcome)
 		}
 		for _, method := range strings.Split(methods, ", ") {
 			if !strings.Contains(got.Header().Get("Allow"), method) {
-				t.Errorf("%s is described with %s, and takes %v", path, method, served)
+				t.Errorf("%s: the description has method %s, the API accepts %v", path, method, served)
 			}
 		}
 		if len(served) != len(strings.Split(methods, ", ")) {
-			t.Errorf("%s takes %v and is described with %s", path, served, methods)
+			t.Errorf("%s: the API accepts %v, the description has %s", path, served, methods)
 		}
 	}
 	source, err := os.ReadFile("proxy.go")
@@ -48,16 +48,16 @@ func TestDescriptionListsEveryEndpoint(t *testing.T) {
 	router, _, found := strings.Cut(router, "\n}\n")
 	routed := regexp.MustCompile(`"(/[^"]+)"`).FindAllStringSubmatch(router, -1)
 	if !found || len(routed) < 8 {
-		t.Fatalf("the router is written in another way than this test reads: %v", routed)
+		t.Fatalf("cannot read the router's source, got routes %v: adapt this test", routed)
 	}
 	for _, path := range routed {
 		if listed[path[1]] == "" {
-			t.Errorf("%s is served, and not described", path[1])
+			t.Errorf("%s is served but not described", path[1])
 		}
 	}
 }
 
-// Every outcome that a sender can be told stands in the description, as an example.
+// Every outcome a sender can get is an example in the description.
 func TestDescriptionHasEveryOutcome(t *testing.T) {
 	described := map[string]bool{}
 	for _, response := range descriptiontest.Lint(t, descriptionFile).Components.Responses {
@@ -78,15 +78,15 @@ func TestDescriptionHasEveryOutcome(t *testing.T) {
 		for _, found := range regexp.MustCompile(`Issue: "([^"]+)", Code: "([^"]+)"`).FindAllStringSubmatch(string(source), -1) {
 			seen++
 			if found[2] == "SEND_GONE" || found[2] == "REC_BROKEN_OFF" {
-				continue // nobody is there to be told, or it is too late: these are for the log
+				continue // only logged: the sender has gone, or the answer has begun
 			}
 			if !described[found[1]+" / "+found[2]] {
-				t.Errorf("%s has %s / %s, which the description does not have", file, found[1], found[2])
+				t.Errorf("%s: outcome %s / %s is not in the description", file, found[1], found[2])
 			}
 		}
 	}
 	if seen < 18 {
-		t.Errorf("only %d outcomes found: they are written in another way than this test reads", seen)
+		t.Errorf("found only %d outcomes: adapt this test to how they are written", seen)
 	}
 }
 

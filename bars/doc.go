@@ -1,23 +1,23 @@
-// Package bars is the Booking and Referral Standard's proxy without its transport (BAR-1): who receives a
-// request, whether it may be sent, and what its sender is told where it fails. It is for whoever brokers, receives
-// or sends bookings and referrals.
+// Package bars decides what the proxy of the Booking and Referral Standard does with a request, without any transport
+// (BAR-1): which receiver it goes to, whether it may be sent, and what the sender is told when it fails. Brokers,
+// receivers and senders of bookings and referrals use it.
 //
-//	outcome.go   a failure as FHIR tells it, and whose fault it is
-//	target.go    the target identifier, which says who receives
-//	catalogue.go where each target is to be found
-//	source.go    … as a file or an address that is looked at again and again
-//	proxy.go     the checks of a request, in the order of BAR-1.4
-//	answer.go    what a receiver's answer, or its silence, becomes
-//	quota.go     how many requests an application may send
-//	sandbox.go   the receiver that is built in
-//	names.go     what systems and keys are called
-//	trust.go     who may call a receiver, by its connection
-//	revoked.go   … and whose certificate was revoked
-//	egress.go    … and from which addresses
-//	certificate.go what a system's own certificate has to say
-//	csr.go       the request for it
-//	onboarding.go the steps until a system is connected, and the letters
+//	outcome.go     a failure as a FHIR OperationOutcome, and whose fault it is
+//	target.go      the target identifier, which names the receiver
+//	catalogue.go   the endpoint catalogue: the URL of each target
+//	source.go      … read again and again from a file or a URL
+//	proxy.go       the checks of a request, in the order of BAR-1.4
+//	answer.go      what a receiver's answer, or silence, becomes
+//	quota.go       how many requests an application may send
+//	sandbox.go     the receiver built into the sandbox
+//	names.go       naming rules for systems and keys
+//	trust.go       which connections may reach a receiver
+//	revoked.go     … which certificates are revoked
+//	egress.go      … which addresses the proxy calls from
+//	certificate.go checks of a system's own certificate
+//	csr.go         the request for that certificate
+//	onboarding.go  the steps of connecting a system, and their letters
 //
-// It knows no Caddy, opens no connection to a receiver and never looks into a message: what a sender sends reaches
-// the receiver byte for byte.
+// The package knows nothing of Caddy, opens no connection to a receiver and never interprets a message: the receiver
+// gets the sender's bytes unchanged.
 package bars

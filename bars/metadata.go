@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// object is JSON that is written here.
+// object is a JSON object made here.
 type object = map[string]any
 
-// status tells whoever holds the operator's key, and in the sandbox everybody, how the proxy is.
+// status answers with the proxy's health: to holders of the operator's key, and in the sandbox to everybody.
 func (p *Proxy) status(r *http.Request, call *Call) *Outcome {
 	if !p.Sandbox && !sameSecret(r.Header.Get("apikey"), p.StatusKey) {
 		return noStatusKey
@@ -25,13 +25,13 @@ func (p *Proxy) status(r *http.Request, call *Call) *Outcome {
 	return nil
 }
 
-// sameSecret compares in constant time, also in the lengths. An empty secret is never right.
+// sameSecret compares in constant time whatever the lengths. An empty secret never matches.
 func sameSecret(got, want string) bool {
 	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
 	return want != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// capabilities is the proxy's own CapabilityStatement.
+// capabilities answers with the proxy's own CapabilityStatement.
 func (p *Proxy) capabilities(w http.ResponseWriter, r *http.Request) {
 	writeResource(w, r, http.StatusOK, ContentType, capabilityStatement(
 		"Booking and Referral proxy: brokers what it is sent to the receiver that "+HeaderTarget+" names"))

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// The rules to the letter (BAR-3.10, BAR-3.11, BAR-4.1), to hold our reading of them to.
+// The rules as regular expressions (BAR-3.10, BAR-3.11, BAR-4.1), which the parser is compared with.
 const label = `[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?`
 
 var (
@@ -43,7 +43,7 @@ func TestFQDN(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 		if !byTheRule(name) {
-			t.Errorf("%s: the contract's rule refuses it", name)
+			t.Errorf("%s: accepted, but the contract's rule refuses it", name)
 		}
 	}
 	for name, says := range map[string]string{
@@ -57,34 +57,34 @@ func TestFQDN(t *testing.T) {
 		"bars-dev-x26.supplier.thirdparty.nhs.uk":                "does not begin",
 		"bars-intx26.supplier.thirdparty.nhs.uk":                 "does not begin",
 		"barsint-x26.supplier.thirdparty.nhs.uk":                 "does not begin",
-		"bars-int-x2.supplier.thirdparty.nhs.uk":                 "organisation's code",
-		"bars-int-.supplier.thirdparty.nhs.uk":                   "organisation's code",
-		"bars-int-abcdefghi.supplier.thirdparty.nhs.uk":          "organisation's code",
-		"bars-int-x_6.supplier.thirdparty.nhs.uk":                "organisation's code",
+		"bars-int-x2.supplier.thirdparty.nhs.uk":                 "organisation code",
+		"bars-int-.supplier.thirdparty.nhs.uk":                   "organisation code",
+		"bars-int-abcdefghi.supplier.thirdparty.nhs.uk":          "organisation code",
+		"bars-int-x_6.supplier.thirdparty.nhs.uk":                "organisation code",
 		"bars-int-x26-.supplier.thirdparty.nhs.uk":               "suffix",
 		"bars-int-x26--a.supplier.nhs.uk":                        "suffix",
 		"bars-int-x26.thirdparty.nhs.uk":                         "neither a supplier nor",
 		"bars-int-x26.nhs.uk":                                    "neither a supplier nor",
-		"bars-int-x26.a.b.thirdparty.nhs.uk":                     "supplier's name",
-		"bars-int-x26.-a.thirdparty.nhs.uk":                      "supplier's name",
-		"bars-int-x26.a..nhs.uk":                                 "no part of a host's name",
-		"bars-int-x26..thirdparty.nhs.uk":                        "supplier's name",
-		"bars-int-x26.su pplier.nhs.uk":                          "no part of a host's name",
-		"bars-int-x26.caf\u00e9.nhs.uk":                          "no part of a host's name",
-		"bars-int-x26.l" + strings.Repeat("o", 61) + "ng.nhs.uk": "no part of a host's name",
+		"bars-int-x26.a.b.thirdparty.nhs.uk":                     "a supplier name",
+		"bars-int-x26.-a.thirdparty.nhs.uk":                      "a supplier name",
+		"bars-int-x26.a..nhs.uk":                                 "not a valid host name label",
+		"bars-int-x26..thirdparty.nhs.uk":                        "a supplier name",
+		"bars-int-x26.su pplier.nhs.uk":                          "not a valid host name label",
+		"bars-int-x26.caf\u00e9.nhs.uk":                          "not a valid host name label",
+		"bars-int-x26.l" + strings.Repeat("o", 61) + "ng.nhs.uk": "not a valid host name label",
 		"bars-int-x26." + strings.Repeat("a.", 120) + "nhs.uk":   "not an nhs.uk name",
 	} {
 		_, err := bars.ParseFQDN(name)
 		if err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: error is %v; want one that says %q", name, err, says)
+			t.Errorf("%q: got error %v, want one containing %q", name, err, says)
 		}
 		if len(name) <= 253 && byTheRule(name) {
-			t.Errorf("%q: the contract's rule allows it", name)
+			t.Errorf("%q: refused, but the contract's rule allows it", name)
 		}
 	}
 }
 
-// FuzzFQDN holds the reading by hand to the contract's expressions.
+// FuzzFQDN compares the hand-written parser with the contract's expressions.
 func FuzzFQDN(f *testing.F) {
 	for _, seed := range []string{
 		"BaRS-INT-X26.MySupplier.thirdparty.nhs.uk", "bars-prod-rx7-utc.nwas.nhs.uk", "bars-int-x26.thirdparty.nhs.uk",
@@ -95,7 +95,7 @@ func FuzzFQDN(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		_, err := bars.ParseFQDN(name)
 		if len(name) <= 253 && byTheRule(name) != (err == nil) {
-			t.Errorf("%q: %v, but the contract's rule says otherwise", name, err)
+			t.Errorf("%q: got error %v, but the contract's rule decides otherwise", name, err)
 		}
 	})
 }
@@ -105,7 +105,7 @@ func TestEnvironmentOf(t *testing.T) {
 		"BaRS-INT-x": bars.Integration, "bars-prod-": bars.Production, "bars-int": "", "int.api.service.nhs.uk": "", "": "",
 	} {
 		if got := bars.EnvironmentOf(host); got != want {
-			t.Errorf("%s: %q, want %q", host, got, want)
+			t.Errorf("%s: got %q, want %q", host, got, want)
 		}
 	}
 }
@@ -127,11 +127,11 @@ func TestKID(t *testing.T) {
 	for kid, says := range map[string]string{
 		"":                                 "fewer than three parts",
 		"test-1":                           "fewer than three parts",
-		"MySupplier-INT-0":                 "number from 1",
-		"MySupplier-INT-01":                "number from 1",
-		"MySupplier-INT-+1":                "number from 1",
-		"MySupplier-INT-":                  "number from 1",
-		"MySupplier-INT-v1":                "number from 1",
+		"MySupplier-INT-0":                 "a number of 1 or more",
+		"MySupplier-INT-01":                "a number of 1 or more",
+		"MySupplier-INT-+1":                "a number of 1 or more",
+		"MySupplier-INT-":                  "a number of 1 or more",
+		"MySupplier-INT-v1":                "a number of 1 or more",
 		"MySupplier-int-1":                 "does not name its environment",
 		"MySupplier-Live-1":                "does not name its environment",
 		"-INT-1":                           "before the environment",
@@ -143,7 +143,7 @@ func TestKID(t *testing.T) {
 	} {
 		_, err := bars.ParseKID(kid)
 		if err == nil || !strings.Contains(err.Error(), says) || kidRule.MatchString(kid) {
-			t.Errorf("%q: error is %v; want one that says %q", kid, err, says)
+			t.Errorf("%q: got error %v, want one containing %q", kid, err, says)
 		}
 	}
 }

@@ -5,52 +5,52 @@ import (
 	"strings"
 )
 
-// Profile is what is known of a system that is being connected. It holds nothing secret.
+// Profile is what is known about a system being connected. It holds nothing secret.
 type Profile struct {
 	Environment  Environment `json:"environment,omitempty"`
 	Name         string      `json:"name,omitempty"`         // of the supplier or provider, as in the kid
 	Organisation string      `json:"organisation,omitempty"` // its ODS code
 	AppID        string      `json:"app_id,omitempty"`       // of the application in the developer portal
 	AppName      string      `json:"app_name,omitempty"`
-	IntAppName   string      `json:"int_app_name,omitempty"` // for PROD: the application that was used on INT
+	IntAppName   string      `json:"int_app_name,omitempty"` // PROD only: the application used on INT
 	KID          string      `json:"kid,omitempty"`
 	FQDN         string      `json:"fqdn,omitempty"`
 	IP           string      `json:"ip,omitempty"`     // the receiver's public address
 	URL          string      `json:"url,omitempty"`    // the receiver's base URL, for the endpoint catalogue
-	Target       string      `json:"target,omitempty"` // the service's id, by which senders find the receiver
+	Target       string      `json:"target,omitempty"` // the service's id, which senders use as the target
 
-	Done map[Step]string `json:"done,omitempty"` // steps that people have done, and when
+	Done map[Step]string `json:"done,omitempty"` // steps done by people, and when
 }
 
-// Step is one of the steps until a system is connected.
+// Step is one step of connecting a system.
 type Step string
 
-// The steps, in their order (BAR-4).
+// The steps in order (BAR-4).
 const (
 	StepPortal      Step = "portal"      // account, team and application in the developer portal
-	StepKey         Step = "key"         // the key pair that tokens are asked with
-	StepRegister    Step = "register"    // the public key is registered for the application
-	StepCSR         Step = "csr"         // the request for the TLS certificate
-	StepCertificate Step = "certificate" // the certificate is asked for
-	StepDNS         Step = "dns"         // the name leads to the public address
-	StepCatalogue   Step = "catalogue"   // senders find the receiver
+	StepKey         Step = "key"         // make the key pair that authenticates token requests
+	StepRegister    Step = "register"    // register the public key for the application
+	StepCSR         Step = "csr"         // make the request for the TLS certificate
+	StepCertificate Step = "certificate" // request the certificate
+	StepDNS         Step = "dns"         // point the name at the public address
+	StepCatalogue   Step = "catalogue"   // add the receiver to the endpoint catalogue
 )
 
-// Steps are all of them, in their order.
+// Steps returns all steps in order.
 func Steps() []Step {
 	return []Step{StepPortal, StepKey, StepRegister, StepCSR, StepCertificate, StepDNS, StepCatalogue}
 }
 
-// Letter is what is to be sent to somebody, ready to be sent.
+// Letter is an e-mail ready to send.
 type Letter struct {
 	To      string   `json:"to"`
 	Subject string   `json:"subject"`
 	Attach  []string `json:"attach,omitempty"` // files
 	Body    string   `json:"body"`
-	Note    string   `json:"note,omitempty"` // for the one who sends it, not part of it
+	Note    string   `json:"note,omitempty"` // for the sender of the letter, not part of it
 }
 
-// Text is the letter for reading and copying.
+// Text formats the letter for reading and copying.
 func (l Letter) Text() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "To:      %s\nSubject: %s\n", l.To, l.Subject)
@@ -61,7 +61,7 @@ func (l Letter) Text() string {
 	return text.String()
 }
 
-// The addresses of the onboarding guide.
+// The addresses given by the onboarding guide.
 const (
 	mailAPIManagement = "api.management@nhs.net"
 	mailITOC          = "itoc.supportdesk@nhs.net"
@@ -71,7 +71,7 @@ const (
 	mailBaRS          = "bookingandreferralstandard@nhs.net"
 )
 
-// PortalAPI is the API that an application is given in the developer portal.
+// PortalAPI returns the API to choose for the application in the developer portal.
 func PortalAPI(environment Environment) string {
 	if environment == Production {
 		return "Booking and Referral FHIR API"
@@ -79,7 +79,7 @@ func PortalAPI(environment Environment) string {
 	return "Booking and Referral FHIR API (Integration Testing Environment)"
 }
 
-// word is how the guide calls an environment in the subject of a letter.
+// word returns the guide's name for an environment in the subject of a letter.
 func (e Environment) word() string {
 	if e == Production {
 		return "PROD (Live)"
@@ -87,17 +87,17 @@ func (e Environment) word() string {
 	return "INT"
 }
 
-// Letter words what is to be sent for a step, to whom the environment demands. What it needs and does not know is
-// an error that names it.
+// Letter writes the letter for a step, to the address the environment demands. Missing values are an error that names
+// their flags.
 func (p Profile) Letter(step Step, attach ...string) (Letter, error) {
 	write, ok := map[Step]func(Profile) Letter{
 		StepRegister: Profile.registration, StepCertificate: Profile.certificateRequest, StepDNS: Profile.dnsRequest, StepCatalogue: Profile.catalogueRequest,
 	}[step]
 	if !ok {
-		return Letter{}, fmt.Errorf("nothing is to be sent for the step %s", step)
+		return Letter{}, fmt.Errorf("the step %s has no letter", step)
 	}
 	if missing := p.missing(step); len(missing) > 0 {
-		return Letter{}, fmt.Errorf("the letter needs to say more than is known yet: give --%s", strings.Join(missing, ", --"))
+		return Letter{}, fmt.Errorf("the letter needs values that are not known yet: give --%s", strings.Join(missing, ", --"))
 	}
 	letter := write(p)
 	letter.Attach = attach
@@ -226,29 +226,29 @@ Kind regards
 	}
 }
 
-// Check refuses a profile that mixes environments, and returns what else is worth saying.
+// Check refuses a profile that mixes environments, and returns advice about the rest.
 func (p Profile) Check() (advice []string, err error) {
 	if p.Environment != Integration && p.Environment != Production {
-		return nil, fmt.Errorf("the environment is %q; say --environment int or --environment prod", p.Environment)
+		return nil, fmt.Errorf("unknown environment %q: use --environment int or --environment prod", p.Environment)
 	}
 	if p.KID != "" {
 		kid, err := ParseKID(p.KID)
 		if err != nil {
 			advice = append(advice, err.Error())
 		} else if kid.Environment != strings.ToUpper(string(p.Environment)) {
-			return nil, fmt.Errorf("the kid %s is for %s, and this is %s; each environment has a key of its own", p.KID, kid.Environment, p.Environment)
+			return nil, fmt.Errorf("the kid %s is for %s, but this environment is %s: each environment has its own key", p.KID, kid.Environment, p.Environment)
 		}
 	}
 	if p.FQDN != "" {
 		if EnvironmentOf(p.FQDN) == p.Environment.Other() {
-			return nil, fmt.Errorf("%s is a name of the %s environment, and this is %s", p.FQDN, p.Environment.Other(), p.Environment)
+			return nil, fmt.Errorf("%s is a name of the %s environment, but this environment is %s", p.FQDN, p.Environment.Other(), p.Environment)
 		}
 		if _, err := ParseFQDN(p.FQDN); err != nil {
 			advice = append(advice, err.Error())
 		}
 	}
 	if p.URL != "" && p.FQDN != "" && !strings.HasPrefix(strings.ToLower(p.URL)+"/", "https://"+strings.ToLower(p.FQDN)+"/") && !strings.HasPrefix(strings.ToLower(p.URL), "https://"+strings.ToLower(p.FQDN)+":") {
-		return nil, fmt.Errorf("the receiver's URL %s does not begin with https://%s, which its certificate is for", p.URL, p.FQDN)
+		return nil, fmt.Errorf("the receiver's URL %s does not begin with https://%s, the name in its certificate", p.URL, p.FQDN)
 	}
 	return advice, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// supplier is one of whom everything is known.
+// supplier returns a complete profile.
 func supplier(environment bars.Environment) bars.Profile {
 	word := strings.ToUpper(string(environment))
 	return bars.Profile{
@@ -16,7 +16,7 @@ func supplier(environment bars.Environment) bars.Profile {
 	}
 }
 
-// Each letter goes to the address of the guide, and says all that it has to (BAR-4.6 to BAR-4.10).
+// Each letter goes to the address the guide gives and contains everything required (BAR-4.6 to BAR-4.10).
 func TestLetters(t *testing.T) {
 	for _, c := range []struct {
 		step        bars.Step
@@ -53,11 +53,11 @@ func TestLetters(t *testing.T) {
 		text := letter.Text()
 		for _, part := range append(c.says, "To:      "+c.to+"\n", "Attach:  a.pem\n", "\nMySupplier\n") {
 			if !strings.Contains(text, part) {
-				t.Errorf("%s on %s does not say %q:\n%s", c.step, c.environment, part, text)
+				t.Errorf("%s on %s: want %q in the letter, got\n%s", c.step, c.environment, part, text)
 			}
 		}
 		if letter.To != c.to || !strings.Contains(letter.Note, c.note) || strings.Contains(text, "%!") {
-			t.Errorf("%s on %s goes to %q with the note %q:\n%s", c.step, c.environment, letter.To, letter.Note, text)
+			t.Errorf("%s on %s: got address %q, note %q, letter\n%s", c.step, c.environment, letter.To, letter.Note, text)
 		}
 	}
 	six := supplier(bars.Integration)
@@ -67,17 +67,17 @@ func TestLetters(t *testing.T) {
 	}
 }
 
-// The steps come in the order in which one needs the other.
+// Each step comes after the steps it depends on.
 func TestSteps(t *testing.T) {
 	want := []bars.Step{bars.StepPortal, bars.StepKey, bars.StepRegister, bars.StepCSR, bars.StepCertificate, bars.StepDNS, bars.StepCatalogue}
 	for i, step := range bars.Steps() {
 		if step != want[i] {
-			t.Errorf("step %d is %s, want %s", i+1, step, want[i])
+			t.Errorf("step %d: got %s, want %s", i+1, step, want[i])
 		}
 	}
 }
 
-// A profile that mixes environments is refused; a rule for names is told of, and refuses nothing (BAR-3.3, BAR-3.13).
+// A profile that mixes environments is refused; a broken naming rule is only advice (BAR-3.3, BAR-3.13).
 func TestProfile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*bars.Profile)
@@ -93,19 +93,19 @@ func TestProfile(t *testing.T) {
 		"a URL that goes on":      {func(p *bars.Profile) { p.URL = "https://" + p.FQDN + ".example.com/" }, "", "does not begin with"},
 		"a URL of another":        {func(p *bars.Profile) { p.URL = "https://b.nhs.uk" }, "", "does not begin with"},
 		"plain http":              {func(p *bars.Profile) { p.URL = strings.Replace(p.URL, "https", "http", 1) }, "", "does not begin with"},
-		"a kid of PROD":           {func(p *bars.Profile) { p.KID = "MySupplier-PROD-1" }, "", "is for PROD, and this is int"},
-		"a kid of the sandbox":    {func(p *bars.Profile) { p.KID = "MySupplier-Sandbox-1" }, "", "is for Sandbox, and this is int"},
+		"a kid of PROD":           {func(p *bars.Profile) { p.KID = "MySupplier-PROD-1" }, "", "is for PROD, but this environment is int"},
+		"a kid of the sandbox":    {func(p *bars.Profile) { p.KID = "MySupplier-Sandbox-1" }, "", "is for Sandbox, but this environment is int"},
 		"a name of PROD":          {func(p *bars.Profile) { p.FQDN = "bars-prod-x26.a.nhs.uk" }, "", "a name of the prod environment"},
-		"the sandbox":             {func(p *bars.Profile) { p.Environment = "sandbox" }, "", "say --environment int"},
+		"the sandbox":             {func(p *bars.Profile) { p.Environment = "sandbox" }, "", "use --environment int"},
 	} {
 		p := supplier(bars.Integration)
 		c.change(&p)
 		advice, err := p.Check()
 		if (err != nil) != (c.refusal != "") || err != nil && !strings.Contains(err.Error(), c.refusal) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 		if said := strings.Join(advice, "\n"); (said != "") != (c.advice != "") || !strings.Contains(said, c.advice) {
-			t.Errorf("%s: advice %q", name, said)
+			t.Errorf("%s: got advice %q", name, said)
 		}
 	}
 }

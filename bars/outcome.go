@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Fault is whose fault a failure is: who has to mend something.
+// Fault says who has to fix a failure.
 type Fault string
 
 // The faults.
@@ -25,15 +25,15 @@ const (
 // CodeSystem is the system of the detail codes.
 const CodeSystem = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
 
-// Outcome is why a request has failed. Its sender is told by a FHIR OperationOutcome with one issue (BAR-1.10).
+// Outcome is why a request failed. The sender gets it as a FHIR OperationOutcome with one issue (BAR-1.10).
 type Outcome struct {
 	Status int    // of the answer
-	Issue  string // issue[0].code: FHIR's kind of issue
-	Code   string // issue[0].details.coding[0].code: BaRS's, such as REC_TIMEOUT
-	Text   string // issue[0].diagnostics: what happened and what to do, for a person
+	Issue  string // issue[0].code: FHIR's issue type
+	Code   string // issue[0].details.coding[0].code: the BaRS code, such as REC_TIMEOUT
+	Text   string // issue[0].diagnostics: what happened and what to do, for people
 
 	Fault  Fault  // whose fault it is
-	Detail string // for the log alone: what exactly was found. Nothing secret or personal
+	Detail string // what exactly was found, for the log only; nothing secret or personal
 }
 
 // Error returns the text and the detail.
@@ -44,7 +44,7 @@ func (o *Outcome) Error() string {
 	return o.Code + ": " + o.Text + " (" + o.Detail + ")"
 }
 
-// With is a copy of the outcome with a detail for the log.
+// With returns a copy of the outcome with a detail for the log.
 func (o *Outcome) With(format string, args ...any) *Outcome {
 	detailed := *o
 	detailed.Detail = fmt.Sprintf(format, args...)
@@ -57,10 +57,10 @@ func OutcomeOf(err error) *Outcome {
 	return outcome
 }
 
-// ContentType is that of every answer of our own.
+// ContentType is the content type of every answer of our own.
 const ContentType = "application/fhir+json"
 
-// resource is an Outcome as FHIR has it.
+// resource is an Outcome in FHIR's JSON.
 type resource struct {
 	ResourceType string  `json:"resourceType"`
 	Issue        []issue `json:"issue"`
@@ -82,18 +82,18 @@ type coding struct {
 	Code   string `json:"code"`
 }
 
-// Body is the OperationOutcome in JSON.
+// Body returns the OperationOutcome in JSON.
 func (o *Outcome) Body() []byte {
 	body, err := json.Marshal(resource{ResourceType: "OperationOutcome", Issue: []issue{{
 		Severity: "error", Code: o.Issue, Details: details{[]coding{{CodeSystem, o.Code}}}, Diagnostics: o.Text,
 	}}})
-	if err != nil { // invalid UTF-8 in the text, which is a defect of whoever wrote it
+	if err != nil { // invalid UTF-8 in the text, which is a programming error
 		return []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception"}]}`)
 	}
 	return body
 }
 
-// Write answers the request with the outcome. Both of the request's ids are echoed.
+// Write answers the request with the outcome and echoes both request ids.
 func (o *Outcome) Write(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	Echo(header, r)
@@ -103,17 +103,17 @@ func (o *Outcome) Write(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(o.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a sender that has gone needs no answer
+		_, _ = w.Write(body) // the sender may have gone
 	}
 }
 
-// The headers with a request's ids.
+// The headers that carry a request's ids.
 const (
 	HeaderRequestID     = "X-Request-Id"
 	HeaderCorrelationID = "X-Correlation-Id"
 )
 
-// Echo puts the request's ids into an answer that does not have them.
+// Echo copies the request's ids into an answer that lacks them.
 func Echo(answer http.Header, r *http.Request) {
 	for _, name := range []string{HeaderRequestID, HeaderCorrelationID} {
 		if id := r.Header.Get(name); id != "" && answer.Get(name) == "" {
@@ -122,7 +122,7 @@ func Echo(answer http.Header, r *http.Request) {
 	}
 }
 
-// IsOutcome says whether a body is an OperationOutcome, in JSON or XML.
+// IsOutcome reports whether a body is an OperationOutcome, in JSON or XML.
 func IsOutcome(body []byte) bool {
 	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if bytes.HasPrefix(body, []byte("<")) {
@@ -134,7 +134,7 @@ func IsOutcome(body []byte) bool {
 	return json.Unmarshal(body, &is) == nil && is.ResourceType == "OperationOutcome"
 }
 
-// Codes are the detail codes of an OperationOutcome in JSON; none for any other body.
+// Codes returns the detail codes of an OperationOutcome in JSON, and nothing for any other body.
 func Codes(body []byte) []string {
 	var read resource
 	if json.Unmarshal(body, &read) != nil || read.ResourceType != "OperationOutcome" {
@@ -149,7 +149,7 @@ func Codes(body []byte) []string {
 	return codes
 }
 
-// rootOf is the name of an XML document's first element.
+// rootOf returns the name of an XML document's root element.
 func rootOf(document []byte) string {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	for {

@@ -20,7 +20,7 @@ func TestOutcomeIsWritten(t *testing.T) {
 
 	if w.Code != 408 || w.Header().Get("Content-Type") != "application/fhir+json" ||
 		w.Header().Get("X-Request-Id") != "id-1" || w.Header().Get("X-Correlation-Id") != "id-2" {
-		t.Errorf("%d %v", w.Code, w.Header())
+		t.Errorf("got status %d, headers %v", w.Code, w.Header())
 	}
 	var said, want any
 	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil {
@@ -32,13 +32,13 @@ func TestOutcomeIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(said) != fmt.Sprint(want) {
-		t.Errorf("said %s", w.Body)
+		t.Errorf("got body %s", w.Body)
 	}
 	if codes := bars.Codes(w.Body.Bytes()); len(codes) != 1 || codes[0] != "REC_TIMEOUT" {
-		t.Errorf("its codes are %q", codes)
+		t.Errorf("got codes %q", codes)
 	}
 	if !bars.IsOutcome(w.Body.Bytes()) {
-		t.Error("it is not taken for an OperationOutcome")
+		t.Error("IsOutcome = false, want true")
 	}
 }
 
@@ -46,7 +46,7 @@ func TestHeadHasNoBody(t *testing.T) {
 	w := httptest.NewRecorder()
 	(&bars.Outcome{Status: 404}).Write(w, httptest.NewRequest(http.MethodHead, "/Slot", nil))
 	if w.Body.Len() != 0 {
-		t.Errorf("said %s", w.Body)
+		t.Errorf("got body %s, want none", w.Body)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestIsOutcome(t *testing.T) {
 		``:                                                                                      false,
 	} {
 		if bars.IsOutcome([]byte(body)) != is {
-			t.Errorf("%q: want %v", body, is)
+			t.Errorf("IsOutcome(%q): want %v", body, is)
 		}
 	}
 }
@@ -71,6 +71,6 @@ func TestIsOutcome(t *testing.T) {
 func TestOutcomeOf(t *testing.T) {
 	outcome := &bars.Outcome{Code: "REC_TIMEOUT"}
 	if bars.OutcomeOf(fmt.Errorf("so: %w", outcome)) != outcome || bars.OutcomeOf(fmt.Errorf("none")) != nil {
-		t.Error("the outcome in an error's chain is not found")
+		t.Error("OutcomeOf does not find the outcome in an error's chain")
 	}
 }

@@ -2,8 +2,7 @@ package bars
 
 import "net/http"
 
-// The outcomes that are the proxy's own, in the order of BAR-1.14 to BAR-1.24. Those of the access token come from
-// whoever checks it.
+// The proxy's own outcomes, in the order of BAR-1.14 to BAR-1.24. Those about the access token come from its checker.
 var (
 	noID = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "BAD_REQUEST", Fault: FaultSender,
 		Text: "The headers X-Request-Id and X-Correlation-Id are mandatory."}
@@ -26,7 +25,7 @@ var (
 		Text: "The receiver failed and did not say why."}
 )
 
-// Those that the table does not have.
+// Outcomes that the standard's table does not have.
 var (
 	noPath = &Outcome{Status: http.StatusNotFound, Issue: "not-found", Code: "PROXY_NOT_FOUND", Fault: FaultSender,
 		Text: "There is no such path in this API."}
@@ -46,7 +45,7 @@ var (
 		Text: "The receiver's answer broke off."}
 )
 
-// Defect is what the sender is told where the proxy itself has failed.
+// Defect returns what the sender is told when the proxy itself failed.
 func Defect(err error) *Outcome {
 	return (&Outcome{Status: http.StatusInternalServerError, Issue: "exception", Code: "PROXY_SERVER_ERROR", Fault: FaultProxy,
 		Text: "The proxy has failed; its operator finds the reason under the request id."}).With("%v", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/description"
 )
 
-// Scope is what a sender's access token must carry.
+// Scope is the scope a sender's access token must have.
 const Scope = "urn:nhsd:apim:app:level3:booking-and-referral"
 
 // Defaults of the proxy (BAR-1.8, BAR-1.9).
@@ -23,7 +23,7 @@ const (
 	MaxBody = 10 << 20 // bytes of a request
 )
 
-// DefaultLimits are those of an environment.
+// DefaultLimits returns the limits of an environment.
 func DefaultLimits(production bool) Limits {
 	if production {
 		return Limits{PerApp: 1000, Overall: 60}
@@ -31,44 +31,46 @@ func DefaultLimits(production bool) Limits {
 	return Limits{PerApp: 300, Overall: 60}
 }
 
-// Options are what a Proxy needs.
+// Options configure a Proxy.
 type Options struct {
-	// Sandbox asks for no token and no ids, and answers some targets by itself.
+	// Sandbox requires no token and no ids, and answers some targets itself.
 	Sandbox bool
-	// Access finds out which application sends; its error is an *Outcome where it refuses. Not asked in the sandbox.
+	// Access returns the application that sends a request; its error is an *Outcome for a refusal. The sandbox does
+	// not call it.
 	Access func(*http.Request) (app string, err error)
-	// Find finds a target's address.
+	// Find returns a target's URL.
 	Find func(Target) (*url.URL, *Outcome)
-	// Quota counts what applications send.
+	// Quota counts requests by application.
 	Quota *Quota
-	// Version is what /_ping answers, as JSON.
+	// Version is the JSON answer of /_ping.
 	Version any
-	// StatusKey is what /_status wants in the header apikey; the sandbox wants none. Empty: nobody may read it.
+	// StatusKey must be sent to /_status in the header apikey, except in the sandbox. Empty: nobody may read it.
 	StatusKey string
-	// Health is what /_status answers: the version, a status (pass, warn or fail) and checks.
+	// Health returns the answer of /_status: the version, a status (pass, warn or fail) and checks.
 	Health func() map[string]any
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
 
-// Proxy is the standard's proxy but for its transport. A request meets, in this order,
+// Proxy is the standard's proxy without the transport. A request is checked in this order:
 //
 //	path ─▶ method ─▶ access token ─▶ rates ─▶ both ids ─▶ target ─▶ receiver
 //
-// and the first that refuses answers. /_ping, /_status, /openapi.json and /metadata without a target are answered at once.
+// and the first check that refuses answers. /_ping, /_status, /openapi.json, and /metadata without a target, are
+// answered directly.
 type Proxy struct {
 	Options
 }
 
-// Call is one request, and what has become of it.
+// Call is one request and what became of it.
 type Call struct {
-	Endpoint string // such as /Appointment/{id}; empty for a path that there is not
-	App      string // that sends, where known
-	Target   Target // where known
+	Endpoint string // such as /Appointment/{id}; empty for an unknown path
+	App      string // the sending application, if known
+	Target   Target // if known
 	Address  *url.URL
-	Outcome  *Outcome // how it failed; nil: it did not
+	Outcome  *Outcome // why it failed, or nil
 
-	Answer http.Handler // who answers it here; nil: it goes to Address
+	Answer http.Handler // answers the request here; nil: the request goes to Address
 }
 
 // NewProxy makes a Proxy.
@@ -79,8 +81,8 @@ func NewProxy(options Options) *Proxy {
 	return &Proxy{options}
 }
 
-// Route says what is to be done with a request, whose path begins after the API's base. Its Outcome is set where it
-// is refused.
+// Route decides what to do with a request, whose path is relative to the API's base. A refusal sets the call's
+// Outcome.
 func (p *Proxy) Route(w http.ResponseWriter, r *http.Request) *Call {
 	call := &Call{}
 	call.Outcome = p.route(w, r, call)
@@ -149,14 +151,14 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, call *Call) *Outco
 		case r.Header.Get(name) == "":
 			return noID.With("no %s", name)
 		case forOneHop(r.Header, name):
-			return noID.With("%s is named by Connection, so that it would not be sent on", name)
+			return noID.With("the header Connection names %s, so it would not be forwarded", name)
 		}
 	}
 	return nil
 }
 
-// forOneHop says whether a header is declared to be for the next hop alone (RFC 9110 §7.6.1). Such a one does not reach
-// the receiver, so that what was checked here would not be what is sent.
+// forOneHop reports whether Connection declares a header hop-by-hop (RFC 9110 §7.6.1). Such a header is not
+// forwarded, so the receiver would not get what was checked here.
 func forOneHop(header http.Header, name string) bool {
 	for _, value := range header.Values("Connection") {
 		for option := range strings.SplitSeq(value, ",") {
@@ -168,7 +170,7 @@ func forOneHop(header http.Header, name string) bool {
 	return false
 }
 
-// at is the address of a request at a receiver: the receiver's own, the request's path, and its query, byte for byte.
+// at returns a request's URL at a receiver: the receiver's base, then the request's path and query, byte for byte.
 func at(base, request *url.URL) *url.URL {
 	u := *base
 	u.Path = base.Path + request.Path
@@ -177,10 +179,10 @@ func at(base, request *url.URL) *url.URL {
 	return &u
 }
 
-// fhirID is what an id in a path may be (FHIR R4, datatype id). It keeps paths from leading elsewhere.
+// fhirID matches a valid id in a path (FHIR R4, datatype id). It keeps paths from escaping the API.
 var fhirID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 
-// endpointOf finds a path among those of the API (BAR-1.2), and the methods that it takes.
+// endpointOf matches a path to an endpoint of the API (BAR-1.2) and returns the methods it accepts.
 func endpointOf(path string) (endpoint string, methods []string) {
 	switch path {
 	case "/_ping", "/_status", description.Path:
@@ -200,13 +202,13 @@ func endpointOf(path string) (endpoint string, methods []string) {
 	return "", nil
 }
 
-// describe answers with the API's description.
+// describe answers with the API's OpenAPI description.
 func describe(w http.ResponseWriter, r *http.Request) {
 	Echo(w.Header(), r)
 	openapi.Serve(w, r)
 }
 
-// answerJSON answers with a value of our own.
+// answerJSON answers with a value of our own as JSON.
 func answerJSON(value any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeResource(w, r, http.StatusOK, "application/json", value)
@@ -216,7 +218,7 @@ func answerJSON(value any) http.Handler {
 // writeResource answers with a value as JSON.
 func writeResource(w http.ResponseWriter, r *http.Request, status int, contentType string, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // only our own values come here
+	if err != nil { // only our own values are written
 		Defect(err).Write(w, r)
 		return
 	}
@@ -227,6 +229,6 @@ func writeResource(w http.ResponseWriter, r *http.Request, status int, contentTy
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // a caller that has gone needs no answer
+		_, _ = w.Write(body) // the caller may have gone
 	}
 }

@@ -5,30 +5,29 @@ import (
 	"time"
 )
 
-// Limits are how many requests are let through. Zero is no limit.
+// Limits bound the rate of requests. Zero means no limit.
 type Limits struct {
-	PerApp  int // of each application, in a minute
-	Overall int // of all, in a second
+	PerApp  int // per application and minute
+	Overall int // over all applications, per second
 }
 
-// Quota counts requests. A minute, and a second, begins with the first request in it, and ends a minute, or a
-// second, later.
+// Quota counts requests. A window of a minute or a second begins with the first request in it.
 type Quota struct {
 	limits Limits
 	now    func() time.Time
 
 	mu   sync.Mutex
 	all  window
-	apps map[string]*window // as many as there are applications that hold a token
+	apps map[string]*window // bounded by the number of applications that hold a token
 }
 
-// window is the time in which requests are counted.
+// window is a period in which requests are counted.
 type window struct {
 	ends  time.Time
 	count int
 }
 
-// NewQuota makes a Quota. A nil now is time.Now.
+// NewQuota makes a Quota. A nil now means time.Now.
 func NewQuota(limits Limits, now func() time.Time) *Quota {
 	if now == nil {
 		now = time.Now
@@ -36,7 +35,7 @@ func NewQuota(limits Limits, now func() time.Time) *Quota {
 	return &Quota{limits: limits, now: now, apps: map[string]*window{}}
 }
 
-// Take counts a request of an application, or says how long it has to wait.
+// Take counts a request of an application, or returns how long it has to wait.
 func (q *Quota) Take(app string) (wait time.Duration, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -57,7 +56,7 @@ func (q *Quota) Take(app string) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// fits says whether one more request fits into the window, and opens a new one where it is over.
+// fits reports whether one more request fits into the window, and starts a new window when the old one is over.
 func (w *window) fits(now time.Time, length time.Duration, limit int) (wait time.Duration, ok bool) {
 	if !now.Before(w.ends) {
 		w.ends, w.count = now.Add(length), 0

@@ -22,23 +22,23 @@ func TestQuota(t *testing.T) {
 		return let, wait
 	}
 	if let, wait := take("a", 6); let != 4 || wait != time.Second {
-		t.Errorf("%d in the first second, then %s", let, wait)
+		t.Errorf("got %d requests in the first second, then a wait of %s", let, wait)
 	}
 	now = now.Add(time.Second)
 	if let, wait := take("a", 3); let != 1 || wait != 59*time.Second {
-		t.Errorf("%d more in the first minute, then %s", let, wait)
+		t.Errorf("got %d more requests in the first minute, then a wait of %s", let, wait)
 	}
 	if let, _ := take("b", 5); let != 3 {
-		t.Errorf("%d of another app in this second", let)
+		t.Errorf("got %d requests of another app in this second", let)
 	}
 	now = now.Add(59 * time.Second)
 	if let, _ := take("a", 9); let != 4 {
-		t.Errorf("%d in the next minute's first second", let)
+		t.Errorf("got %d requests in the first second of the next minute", let)
 	}
 	unlimited := bars.NewQuota(bars.Limits{}, nil)
 	for range 1000 {
 		if _, ok := unlimited.Take("a"); !ok {
-			t.Fatal("there is a limit where there is none")
+			t.Fatal("a request was refused without a limit")
 		}
 	}
 }

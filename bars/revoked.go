@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// crlLook is how often the files are looked at for a change.
+// crlLook is how often the files are checked for a change.
 const crlLook = time.Minute
 
-// maxCRL bounds a file with a revocation list.
+// maxCRL is the largest revocation list read, in bytes.
 const maxCRL = 32 << 20
 
-// Revocations are certificate revocation lists in files, PEM or DER. A file that changes is read again, within a
-// minute; where it cannot be read then, the last good list goes on.
+// Revocations are certificate revocation lists in PEM or DER files. A changed file is read again within a minute; if
+// that fails, the last good list stays in use.
 type Revocations struct {
 	files  []string
 	chain  []*x509.Certificate
@@ -28,12 +28,12 @@ type Revocations struct {
 	mu      sync.Mutex
 	looked  time.Time
 	seen    []os.FileInfo
-	due     time.Time            // when the first of the lists should have been renewed; zero: never
-	overdue bool                 // that it was not, and was told
-	revoked map[string]time.Time // when, by issuer and serial number
+	due     time.Time            // the earliest nextUpdate of the lists; zero: none
+	overdue bool                 // whether a passed due was logged
+	revoked map[string]time.Time // time of revocation, by issuer and serial number
 }
 
-// ReadRevocations reads the files. Each list must be signed by one of the chain, and be current.
+// ReadRevocations reads the files. Each list must be current and signed by an authority of the chain.
 func ReadRevocations(files []string, chain []*x509.Certificate, now time.Time, logger *slog.Logger) (*Revocations, error) {
 	r := &Revocations{files: files, chain: chain, logger: logger, looked: now}
 	if err := r.read(now); err != nil {
@@ -50,7 +50,7 @@ func (r *Revocations) read(now time.Time) error {
 			return fmt.Errorf("revocation list: %w", err)
 		}
 		if info.Size() > maxCRL {
-			return fmt.Errorf("revocation list %s has more than %d bytes", path, maxCRL)
+			return fmt.Errorf("revocation list %s is larger than %d bytes", path, maxCRL)
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -69,7 +69,7 @@ func (r *Revocations) read(now time.Time) error {
 	return nil
 }
 
-// add adds what one list revokes, and returns when the next list is due.
+// add adds the revocations of one list to a map and returns when the next list is due.
 func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) (time.Time, error) {
 	if block, _ := pem.Decode(text); block != nil {
 		text = block.Bytes
@@ -83,14 +83,14 @@ func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) (
 			continue
 		}
 		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-			return time.Time{}, fmt.Errorf("a newer one was due at %s; fetch it", list.NextUpdate.UTC().Format(time.DateTime))
+			return time.Time{}, fmt.Errorf("expired: the next list was due at %s: fetch it", list.NextUpdate.UTC().Format(time.DateTime))
 		}
 		for _, entry := range list.RevokedCertificateEntries {
 			to[string(list.RawIssuer)+entry.SerialNumber.String()] = entry.RevocationTime
 		}
 		return list.NextUpdate, nil
 	}
-	return time.Time{}, errors.New("no authority of the chain has signed it")
+	return time.Time{}, errors.New("not signed by an authority of the chain")
 }
 
 // look reads the files again if they have changed.
@@ -101,7 +101,7 @@ func (r *Revocations) look(now time.Time) {
 	r.looked = now
 	if !r.overdue && !r.due.IsZero() && now.After(r.due) {
 		r.overdue = true
-		r.logger.Error("a revocation list should have been renewed, and goes on as it is: fetch the new one", slog.Time("due", r.due), slog.Any("files", r.files))
+		r.logger.Error("revocation list expired, still in use: fetch the new one", slog.Time("due", r.due), slog.Any("files", r.files))
 	}
 	for i, path := range r.files {
 		info, err := os.Stat(path)
@@ -109,15 +109,15 @@ func (r *Revocations) look(now time.Time) {
 			continue
 		}
 		if err = r.read(now); err != nil {
-			r.logger.Error("a revocation list cannot be read; the last good one goes on", slog.Any("error", err))
+			r.logger.Error("revocation list cannot be read, the last good one stays in use", slog.Any("error", err))
 		} else {
-			r.logger.Info("a revocation list has changed, and was read", slog.String("file", path))
+			r.logger.Info("revocation list reloaded", slog.String("file", path))
 		}
 		return
 	}
 }
 
-// check refuses a chain with a revoked certificate. No revocations refuse nothing.
+// check refuses a chain that contains a revoked certificate. A nil r refuses nothing.
 func (r *Revocations) check(chain []*x509.Certificate, now time.Time) error {
 	if r == nil {
 		return nil

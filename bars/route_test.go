@@ -14,7 +14,7 @@ import (
 
 const dosService = "https://fhir.nhs.uk/Id/dos-service-id"
 
-// The proxy meets a request's faults in the order of BAR-1.4: each row mends what the one before was refused for.
+// The proxy checks a request in the order of BAR-1.4: each row corrects what the previous row was refused for.
 func TestOrderOfChecks(t *testing.T) {
 	place, _ := url.Parse("https://receiver.nhs.uk/r")
 	p := bars.NewProxy(bars.Options{
@@ -50,16 +50,16 @@ func TestOrderOfChecks(t *testing.T) {
 		c.mend()
 		call := p.Route(httptest.NewRecorder(), r)
 		if call.Outcome == nil || call.Outcome.Status != c.status || call.Outcome.Code != c.code {
-			t.Errorf("%s %s %v: %+v, want %d %s", r.Method, r.URL, r.Header, call.Outcome, c.status, c.code)
+			t.Errorf("%s %s %v: got outcome %+v, want %d %s", r.Method, r.URL, r.Header, call.Outcome, c.status, c.code)
 		}
 	}
 	r.Header.Set(bars.HeaderTarget, bars.Target{System: "s", Value: "known"}.Header())
 	if call := p.Route(httptest.NewRecorder(), r); call.Outcome != nil || call.App != "app" || call.Address.String() != "https://receiver.nhs.uk/r/Slot?a=b" {
-		t.Errorf("what is right is refused: %+v", call)
+		t.Errorf("a correct request was refused: %+v", call)
 	}
 }
 
-// The receiver that is built in answers in the sandbox alone, and there for its own targets alone.
+// The built-in receiver answers only in the sandbox, and only for its own targets.
 func TestBuiltInReceiver(t *testing.T) {
 	for target, builtIn := range map[bars.Target]bool{
 		{System: dosService, Value: "2000072489"}:                              true,
@@ -86,13 +86,13 @@ func TestBuiltInReceiver(t *testing.T) {
 			r.Header.Set(bars.HeaderTarget, target.Header())
 			call := p.Route(httptest.NewRecorder(), r)
 			if here := call.Answer != nil; here != (sandbox && builtIn) || here == (looked == 1) {
-				t.Errorf("%v, sandbox %v: answered here: %v, looked up %d times", target, sandbox, here, looked)
+				t.Errorf("%v, sandbox %v: got answered here: %v, looked up %d times", target, sandbox, here, looked)
 			}
 		}
 	}
 }
 
-// Each application has its own count, and is told how long to wait, in whole seconds.
+// Each application is counted separately and told how many whole seconds to wait.
 func TestRates(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 	p := bars.NewProxy(bars.Options{
@@ -114,17 +114,17 @@ func TestRates(t *testing.T) {
 		r.Header.Set(bars.HeaderTarget, bars.Target{System: "s", Value: "v"}.Header())
 		outcome := cmp.Or(p.Route(w, r).Outcome, &bars.Outcome{})
 		if outcome.Status != c.status || c.status == 429 && (outcome.Issue != "throttled" || outcome.Code != "PROXY_TOO_MANY_REQUESTS" || w.Header().Get("Retry-After") != "60") {
-			t.Errorf("%q: %+v %v", c.app, outcome, w.Header())
+			t.Errorf("app %q: got outcome %+v, headers %v", c.app, outcome, w.Header())
 		}
 		now = now.Add(200 * time.Millisecond)
 	}
 }
 
-// The rates that there are without a word in the configuration (BAR-1.9).
+// The default limits (BAR-1.9).
 func TestDefaultLimits(t *testing.T) {
 	for production, want := range map[bool]bars.Limits{false: {PerApp: 300, Overall: 60}, true: {PerApp: 1000, Overall: 60}} {
 		if got := bars.DefaultLimits(production); got != want {
-			t.Errorf("production %v: %+v", production, got)
+			t.Errorf("production %v: got limits %+v", production, got)
 		}
 	}
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// builtIn says whether a target is answered by the receiver that the sandbox has built in (BAR-1.27).
+// builtIn reports whether the sandbox's built-in receiver answers a target (BAR-1.27).
 func builtIn(target Target) bool {
 	return target.System == "https://fhir.nhs.uk/Id/dos-service-id" && strings.HasPrefix(target.Value, "2000") ||
 		target.System == "tests" && strings.HasPrefix(target.Value, "NHS")
 }
 
-// sandboxID is the id of the one appointment and of the one referral that the built-in receiver has.
+// sandboxID is the id of the built-in receiver's only appointment and only referral.
 const sandboxID = "d0b6a2d7-4f0e-4b39-9c5e-2a4f6f6ad5a1"
 
-// Those are the receiver's own refusals.
+// The built-in receiver's own refusals.
 var (
 	notThere = &Outcome{Status: http.StatusNotFound, Issue: "not-found", Code: "REC_NOT_FOUND", Fault: FaultSender,
 		Text: "The sandbox has no resource with this id; its one appointment and its one referral have " + sandboxID + "."}
@@ -27,7 +27,7 @@ var (
 		Text: "The sandbox cannot read this body."}
 )
 
-// receive answers as a receiver does that takes every booking and every referral, and keeps none of them.
+// receive answers like a receiver that accepts every booking and referral and keeps none of them.
 func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 	name, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if id != "" && id != sandboxID {
@@ -61,7 +61,7 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	case id == "":
 		answer = bundle("searchset", p.example(name))
-	default: // GET and PATCH of the one there is
+	default: // GET and PATCH of the only resource
 		answer = p.example(name)
 	}
 	if outcome != nil {
@@ -71,7 +71,7 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 	writeResource(w, r, status, ContentType, answer)
 }
 
-// bodyOf reads what a request brings, of those that bring anything.
+// bodyOf parses the body of a request that has one.
 func bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return nil, nil
@@ -82,7 +82,7 @@ func bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
 	}
 	var body object
 	if err := json.Unmarshal(text, &body); err != nil || body == nil {
-		return nil, notUnderstood.With("it is not a JSON object: %v", err)
+		return nil, notUnderstood.With("the body is not a JSON object: %v", err)
 	}
 	return body, nil
 }
@@ -101,7 +101,7 @@ func withID(body object) object {
 	return body
 }
 
-// respond answers a message: a Bundle of the type message that begins with a MessageHeader.
+// respond answers a message: a Bundle of type message that begins with a MessageHeader.
 func respond(message object) (object, *Outcome) {
 	wrong := *notUnderstood
 	wrong.Text = "A message is a Bundle of the type message whose first entry is a MessageHeader with an id."
@@ -149,7 +149,7 @@ func (p *Proxy) slot(id string, after time.Duration) object {
 	}
 }
 
-// example is the one appointment, or the one referral.
+// example returns the appointment or the referral.
 func (p *Proxy) example(name string) object {
 	if name == "Appointment" {
 		slot := p.slot("1", 24*time.Hour)

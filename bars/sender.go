@@ -14,33 +14,33 @@ import (
 
 // Defaults of a Sender (BAR-2.8, BAR-2.9).
 const (
-	SendTimeout = 35 * time.Second // of each try; the proxy takes 32
+	SendTimeout = 35 * time.Second // of each attempt; the proxy takes up to 32 s
 	SendTries   = 3
 
-	firstPause = 500 * time.Millisecond // before the second try; then doubled each time
-	maxPause   = 5 * time.Second        // also where Retry-After asks for more: then it is not tried again
+	firstPause = 500 * time.Millisecond // before the second attempt; doubled for each further one
+	maxPause   = 5 * time.Second        // a longer Retry-After ends the attempts
 )
 
-// Sender sends an application's requests to a BaRS proxy, as an http.RoundTripper below a reverse proxy. A GET is
-// sent again, with the same ids, where the answer is 408 or 503 or does not come at all; a message only where that
-// was asked for, since a receiver may have taken it. Where no answer comes, there is one of our own.
+// Sender sends an application's requests to a BaRS proxy, as an http.RoundTripper under a reverse proxy. It repeats a
+// GET, with the same ids, after 408, 503 or no answer. It repeats a message only if configured, because a receiver
+// may already have taken it. If no answer comes, it makes one.
 type Sender struct {
 	Transport http.RoundTripper
-	Base      *url.URL      // of the API, without a slash at its end
-	Timeout   time.Duration // of each try
-	Tries     int           // of a request that may be sent again
-	Messages  bool          // whether messages may be
+	Base      *url.URL      // of the API, without a trailing slash
+	Timeout   time.Duration // of each attempt
+	Tries     int           // attempts per repeatable request
+	Messages  bool          // whether messages are repeatable
 
 	After  func(time.Duration) <-chan time.Time // nil: time.After
 	Logger *slog.Logger
 }
 
-// RoundTrip implements http.RoundTripper. A request that may be sent again has no body, or has GetBody.
+// RoundTrip implements http.RoundTripper. A repeatable request has no body, or has GetBody.
 func (s *Sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	again := s.mayRepeat(r)
 	for try := 1; ; try++ {
 		answer, err := s.once(r, try)
-		if r.Context().Err() != nil { // the application went away
+		if r.Context().Err() != nil { // the application has gone
 			if answer != nil {
 				_ = answer.Body.Close()
 			}
@@ -58,19 +58,19 @@ func (s *Sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		attributes := []slog.Attr{slog.String("request_id", r.Header.Get(HeaderRequestID)), slog.Int("try", try), slog.Duration("pause", pause)}
 		if answer != nil {
-			_ = answer.Body.Close() // there will be another
+			_ = answer.Body.Close() // another one will follow
 			attributes = append(attributes, slog.Int("status", answer.StatusCode))
 		} else {
 			attributes = append(attributes, slog.Any("error", err))
 		}
-		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "a request is sent again", attributes...)
+		s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "repeating a request to the BaRS proxy", attributes...)
 		if err := s.wait(r.Context(), pause); err != nil {
 			return nil, context.Canceled
 		}
 	}
 }
 
-// mayRepeat says whether a request does no harm when it is sent twice.
+// mayRepeat reports whether sending a request twice does no harm.
 func (s *Sender) mayRepeat(r *http.Request) bool {
 	switch {
 	case r.Method == http.MethodGet:
@@ -81,7 +81,7 @@ func (s *Sender) mayRepeat(r *http.Request) bool {
 	return false
 }
 
-// once tries once.
+// once makes one attempt.
 func (s *Sender) once(r *http.Request, try int) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	timer := time.AfterFunc(s.Timeout, func() { cancel(errTimeout) })
@@ -109,7 +109,7 @@ func (s *Sender) once(r *http.Request, try int) (*http.Response, error) {
 	return answer, nil
 }
 
-// ending ends a try's time with its body.
+// ending releases an attempt's timeout when its body is closed.
 type ending struct {
 	io.ReadCloser
 	end func()
@@ -122,7 +122,7 @@ func (e *ending) Close() error {
 	return err
 }
 
-// pauseAfter says how long to wait before another try, and whether one is wanted.
+// pauseAfter reports whether another attempt is wanted, and after how long.
 func pauseAfter(answer *http.Response, err error, try int) (pause time.Duration, wanted bool) {
 	pause = min(firstPause<<(try-1), maxPause)
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Sender) wait(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// notSent is what the application is told where the proxy does not answer.
+// notSent returns what the application is told when the proxy does not answer.
 func notSent(err error) *Outcome {
 	if errors.Is(err, errTimeout) {
 		return (&Outcome{Status: http.StatusGatewayTimeout, Issue: "timeout", Code: "PROXY_TIMEOUT", Fault: FaultProxy,

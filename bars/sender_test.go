@@ -21,7 +21,7 @@ func sender(base string, do func(*http.Request) (*http.Response, error)) *bars.S
 	return &bars.Sender{Transport: transport(do), Base: u, Timeout: bars.SendTimeout, Tries: bars.SendTries, Logger: slog.New(slog.DiscardHandler)}
 }
 
-// A GET is tried again after pauses that grow, within bounds.
+// A GET is repeated after growing pauses, within bounds.
 func TestSenderTriesAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []int // 0: no answer
@@ -42,7 +42,7 @@ func TestSenderTriesAgain(t *testing.T) {
 				asked := 0
 				s := sender("https://api.nhs.uk/base", func(r *http.Request) (*http.Response, error) {
 					if r.URL.String() != "https://api.nhs.uk/base/Slot?a=%2B" || r.Host != "api.nhs.uk" {
-						t.Errorf("asked for %s at %s", r.URL, r.Host)
+						t.Errorf("got a request for %s at host %s", r.URL, r.Host)
 					}
 					status := c.answers[asked]
 					asked++
@@ -56,7 +56,7 @@ func TestSenderTriesAgain(t *testing.T) {
 				began := time.Now()
 				answer, err := s.RoundTrip(httptest.NewRequest(http.MethodGet, "/Slot?a=%2B", nil))
 				if err != nil || answer.StatusCode != c.status || time.Since(began) != c.took || asked != len(c.answers) {
-					t.Errorf("%v %v after %s and %d times", answer, err, time.Since(began), asked)
+					t.Errorf("got answer %v, error %v after %s and %d attempts", answer, err, time.Since(began), asked)
 				}
 				answer.Body.Close()
 			})
@@ -64,7 +64,7 @@ func TestSenderTriesAgain(t *testing.T) {
 	}
 }
 
-// Each try has its time, and the application may go away in between.
+// Each attempt has its own timeout, and the application may go away in between.
 func TestSenderGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := func(r *http.Request) (*http.Response, error) {
@@ -76,27 +76,27 @@ func TestSenderGivesUp(t *testing.T) {
 		began := time.Now()
 		answer, err := s.RoundTrip(httptest.NewRequest(http.MethodGet, "/Slot", nil))
 		if err != nil || answer.StatusCode != 504 || time.Since(began) != 2*35*time.Second+500*time.Millisecond {
-			t.Errorf("%v %v after %s", answer, err, time.Since(began))
+			t.Errorf("got answer %v, error %v after %s", answer, err, time.Since(began))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := s.RoundTrip(httptest.NewRequest(http.MethodGet, "/Slot", nil).WithContext(ctx)); !errors.Is(err, context.Canceled) {
-			t.Errorf("the application has gone: %v", err)
+			t.Errorf("the application has gone: got error %v", err)
 		}
 		message := httptest.NewRequest(http.MethodPost, "/$process-message", strings.NewReader("{}"))
 		began = time.Now()
 		if answer, err = s.RoundTrip(message); err != nil || answer.StatusCode != 504 || time.Since(began) != 35*time.Second {
-			t.Errorf("a message: %v %v after %s", answer, err, time.Since(began))
+			t.Errorf("a message: got answer %v, error %v after %s", answer, err, time.Since(began))
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
 	})
 }
 
-// What may be sent again, and how often the proxy is asked when it answers so. What is sent again is the same to the byte.
+// Which requests are repeated after which answer, and that a repeated request is identical.
 func TestSenderRepeats(t *testing.T) {
 	for _, c := range []struct {
 		method, path string
-		status       int // of each answer; 0: none
+		status       int // of each answer; 0: no answer
 		messages     bool
 		asked        int
 	}{
@@ -127,18 +127,18 @@ func TestSenderRepeats(t *testing.T) {
 			}
 			answer.Body.Close()
 			if len(seen) != c.asked {
-				t.Errorf("%s %s after %d, messages %v: asked %d times, want %d", c.method, c.path, c.status, c.messages, len(seen), c.asked)
+				t.Errorf("%s %s after %d, messages %v: got %d attempts, want %d", c.method, c.path, c.status, c.messages, len(seen), c.asked)
 			}
 			for i, one := range seen {
 				if one != "{} r-1 c-1" {
-					t.Errorf("%s %s, try %d: %q", c.method, c.path, i+1, one)
+					t.Errorf("%s %s, attempt %d: got %q", c.method, c.path, i+1, one)
 				}
 			}
 		})
 	}
 }
 
-// An answer that begins has as long again to end, and no longer.
+// An answer that has begun has as long again to complete.
 func TestSenderEndsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sender("https://api.nhs.uk", func(r *http.Request) (*http.Response, error) {
@@ -156,7 +156,7 @@ func TestSenderEndsAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadAll(answer.Body); err == nil || time.Since(began) != (30+35)*time.Second {
-			t.Errorf("%v after %s", err, time.Since(began))
+			t.Errorf("got error %v after %s", err, time.Since(began))
 		}
 		answer.Body.Close()
 	})

@@ -15,36 +15,35 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// How often a catalogue is looked at, and how old one from an address may get (BAR-1.29).
+// How often a catalogue is read, and how old one from a URL may get (BAR-1.29).
 const (
 	EveryFile = 5 * time.Second
 	EveryURL  = 15 * time.Minute
 	MaxAge    = 24 * time.Hour
 
-	firstRetry   = 5 * time.Second // of an address that gave nothing; then doubled each time, up to EveryURL
+	firstRetry   = 5 * time.Second // after a URL's first failure; doubled each time, up to EveryURL
 	maxCatalogue = 32 << 20        // bytes
 )
 
-// SourceOptions say where a catalogue comes from. One of File and URL is mandatory.
+// SourceOptions configure a Source. One of File and URL is mandatory.
 type SourceOptions struct {
 	File  string
 	URL   string
 	HTTP  *http.Client  // for URL
-	Every time.Duration // how often it is looked at; zero: EveryFile or EveryURL
+	Every time.Duration // how often the catalogue is read; zero: EveryFile or EveryURL
 	Rules Rules
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 }
 
-// Source is a catalogue that is looked at again and again. What is good replaces what there is; what is bad does
-// not. A catalogue in it is
+// Source keeps a catalogue up to date. A good catalogue replaces the current one; a bad one does not. Its states are
 //
 //	none ──good──▶ current ──good──▶ current
 //	                  │ 24 h without a good one, from an address
 //	                  └──▶ too old, which is none
 //
-// A file stays current for as long as it is not replaced: whoever writes it answers for its age.
+// A file stays current until it is replaced: whoever writes it is responsible for its age.
 type Source struct {
 	SourceOptions
 
@@ -55,26 +54,26 @@ type Source struct {
 
 	mu       sync.Mutex
 	current  *Catalogue
-	sum      [sha256.Size]byte // of the current one's text
-	good     time.Time         // when it was last found to be right
-	changed  time.Time         // when it replaced the one before
-	err      error             // of the last look
-	seen     os.FileInfo       // of the file, at the last look
-	failures int               // looks that failed since the last good one
+	sum      [sha256.Size]byte // of the current catalogue's text
+	good     time.Time         // when it was last found valid
+	changed  time.Time         // when it replaced its predecessor
+	err      error             // of the last read
+	seen     os.FileInfo       // of the file, at the last read
+	failures int               // failed reads since the last good one
 }
 
-// SourceStatus tells how a catalogue is doing.
+// SourceStatus describes the state of a catalogue.
 type SourceStatus struct {
 	Source  string    `json:"source"`
 	Targets int       `json:"targets"`
-	Good    time.Time `json:"good,omitzero"`    // when it was last found to be right
-	Changed time.Time `json:"changed,omitzero"` // when it last became another
-	Error   string    `json:"error,omitempty"`  // of the last look at it
+	Good    time.Time `json:"good,omitzero"`    // when it was last found valid
+	Changed time.Time `json:"changed,omitzero"` // when its content last changed
+	Error   string    `json:"error,omitempty"`  // of the last read
 	LeftOut []string  `json:"leftOut,omitempty"`
 	Unusual []string  `json:"unusual,omitempty"`
 }
 
-// NewSource makes a Source. It reads nothing yet.
+// NewSource makes a Source. It does not read yet.
 func NewSource(options SourceOptions) *Source {
 	if options.Now == nil {
 		options.Now = time.Now
@@ -93,8 +92,8 @@ func NewSource(options SourceOptions) *Source {
 	return s
 }
 
-// First reads a file for the first time; of an address, and of a file that was read before, it does nothing. Only
-// here is a bad file an error.
+// First reads a file for the first time. It does nothing for a URL, or for a file read before. A bad file is an error
+// only here.
 func (s *Source) First() error {
 	if s.File == "" || s.has() {
 		return nil
@@ -111,7 +110,7 @@ func (s *Source) has() bool {
 	return s.current != nil
 }
 
-// Start begins to look at it in the background, once, until Close.
+// Start reads the catalogue in the background until Close. Further calls do nothing.
 func (s *Source) Start() {
 	s.start.Do(func() {
 		s.tasks.Go(func() {
@@ -124,7 +123,7 @@ func (s *Source) Start() {
 			for {
 				select {
 				case <-timer.C:
-					_ = s.look() // it is noted and logged
+					_ = s.look() // the error is recorded and logged
 					timer.Reset(s.pause())
 				case <-s.life.Done():
 					return
@@ -134,7 +133,7 @@ func (s *Source) Start() {
 	})
 }
 
-// pause is the time until the next look.
+// pause returns the time until the next read.
 func (s *Source) pause() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,21 +143,21 @@ func (s *Source) pause() time.Duration {
 	return min(s.Every, firstRetry<<min(s.failures-1, 10))
 }
 
-// Close ends what Start began, and waits for it.
+// Close stops what Start began and waits for it.
 func (s *Source) Close() {
-	s.start.Do(func() {}) // nothing begins any more
+	s.start.Do(func() {}) // keep a later Start from running
 	s.stop()
 	s.tasks.Wait()
 }
 
-// Current is the catalogue as it is now, or why there is none.
+// Current returns the current catalogue, or why there is none.
 func (s *Source) Current() (*Catalogue, *Outcome) {
 	s.mu.Lock()
 	current, good, err := s.current, s.good, s.err
 	s.mu.Unlock()
 	switch {
 	case current == nil && err == nil:
-		return nil, noCatalogue.With("the catalogue %s has not come yet", s.location())
+		return nil, noCatalogue.With("the catalogue %s has not been read yet", s.location())
 	case current == nil:
 		return nil, noCatalogue.With("the catalogue %s: %v", s.location(), err)
 	case s.URL != "" && s.Now().Sub(good) > MaxAge:
@@ -174,7 +173,7 @@ func (s *Source) location() string {
 	return s.URL
 }
 
-// look reads the catalogue once and keeps what is good.
+// look reads the catalogue once and keeps it if it is good.
 func (s *Source) look() error {
 	text, info, err := s.read()
 	if errors.Is(err, errSame) {
@@ -202,7 +201,7 @@ func (s *Source) look() error {
 		s.current, s.sum, s.changed = read, sum, s.good
 	}
 	if read != nil || mended {
-		s.Logger.Info("the endpoint catalogue was read", "catalogue", s.location(), "targets", s.current.Size())
+		s.Logger.Info("endpoint catalogue loaded", "catalogue", s.location(), "targets", s.current.Size())
 	}
 	if read != nil {
 		s.warn(read)
@@ -210,7 +209,7 @@ func (s *Source) look() error {
 	return nil
 }
 
-// unchanged notes that a file is as it was.
+// unchanged records that a file has not changed.
 func (s *Source) unchanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,14 +218,14 @@ func (s *Source) unchanged() {
 	}
 }
 
-// is says whether a text is that of the current catalogue.
+// is reports whether sum is that of the current catalogue's text.
 func (s *Source) is(sum [sha256.Size]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current != nil && s.sum == sum
 }
 
-// failed notes a look that brought nothing good. It wants s.mu held.
+// failed records a read that gave no good catalogue. It requires s.mu.
 func (s *Source) failed(err error) {
 	news := s.err == nil || s.err.Error() != err.Error()
 	s.err = err
@@ -234,22 +233,22 @@ func (s *Source) failed(err error) {
 	switch {
 	case !news && s.File != "":
 	case s.current == nil:
-		s.Logger.Error("the endpoint catalogue cannot be used, and there is none from before: the fault is the proxy's; mend it",
+		s.Logger.Error("endpoint catalogue cannot be used and there is no earlier one: requests fail until it is corrected",
 			"catalogue", s.location(), "fault", FaultProxy, "error", err)
 	default:
-		s.Logger.Warn("the endpoint catalogue cannot be used; the last good one goes on: mend it",
+		s.Logger.Warn("endpoint catalogue cannot be used, the last good one stays in use: correct it",
 			"catalogue", s.location(), "fault", FaultProxy, "error", err, "good", s.good)
 	}
 }
 
-// maxWarned is how many entries of a catalogue are warned of by name.
+// maxWarned is how many entries of a catalogue are logged by name.
 const maxWarned = 20
 
-// warn tells of entries that are not as they should be.
+// warn logs entries that are left out or unusual.
 func (s *Source) warn(read *Catalogue) {
 	for said, entries := range map[string][]string{
-		"entries of the endpoint catalogue are left out":                              read.LeftOut(),
-		"entries of the endpoint catalogue have names that break the rules for names": read.Unusual(),
+		"endpoint catalogue entries were left out":          read.LeftOut(),
+		"endpoint catalogue entries break the naming rules": read.Unusual(),
 	} {
 		if len(entries) > 0 {
 			s.Logger.Warn(said, "catalogue", s.location(), "count", len(entries), "entries", entries[:min(len(entries), maxWarned)])
@@ -257,10 +256,10 @@ func (s *Source) warn(read *Catalogue) {
 	}
 }
 
-// errSame is that a file has not changed since the last look.
+// errSame says that a file has not changed since the last read.
 var errSame = errors.New("the file has not changed")
 
-// read gets the catalogue's text, bounded in size and time.
+// read returns the catalogue's text, bounded in size and time.
 func (s *Source) read() ([]byte, os.FileInfo, error) {
 	if s.File != "" {
 		return s.readFile()
@@ -276,12 +275,12 @@ func (s *Source) read() ([]byte, os.FileInfo, error) {
 	}
 	text, err := outbound.ReadBody(response, maxCatalogue)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the answer is %d, not 200", response.StatusCode)
+		err = fmt.Errorf("got status %d, want 200", response.StatusCode)
 	}
 	return text, nil, err
 }
 
-// readFile reads a file unless it is as it was at the last look.
+// readFile reads a file unless it has not changed since the last read.
 func (s *Source) readFile() ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(s.File)
 	if err != nil {
@@ -294,7 +293,7 @@ func (s *Source) readFile() ([]byte, os.FileInfo, error) {
 		return nil, nil, errSame
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("it is not a regular file")
+		return nil, nil, errors.New("not a regular file")
 	}
 	file, err := os.Open(s.File)
 	if err != nil {
@@ -303,12 +302,12 @@ func (s *Source) readFile() ([]byte, os.FileInfo, error) {
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxCatalogue+1))
 	if err == nil && len(text) > maxCatalogue {
-		err = fmt.Errorf("it has more than %d bytes", maxCatalogue)
+		err = fmt.Errorf("larger than %d bytes", maxCatalogue)
 	}
 	return text, info, err
 }
 
-// Status tells how the catalogue is doing.
+// Status describes the state of the catalogue.
 func (s *Source) Status() SourceStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()

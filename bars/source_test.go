@@ -19,7 +19,7 @@ import (
 
 const oneTarget = `{"NHSD-Target-Identifier":{"s":{"v":"https://one.nhs.uk"}}}`
 
-// transport answers requests from a test's own function.
+// transport answers requests with a function.
 type transport func(*http.Request) (*http.Response, error)
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
@@ -28,7 +28,7 @@ func answering(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// A catalogue from an address is fetched at the start, soon again where that fails, and is too old after a day.
+// A catalogue from a URL is fetched at the start, retried soon after a failure, and too old after a day.
 func TestSourceFromAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var good atomic.Bool
@@ -41,39 +41,39 @@ func TestSourceFromAddress(t *testing.T) {
 			return nil, errors.New("away")
 		})}})
 		if err := s.First(); err != nil || asked.Load() != 0 {
-			t.Fatalf("it is asked before the start: %v", err)
+			t.Fatalf("First fetched the URL, want it to wait for Start: error %v", err)
 		}
 		if _, outcome := s.Current(); outcome == nil || outcome.Status != 503 || outcome.Fault != bars.FaultProxy {
-			t.Errorf("before the first: %+v", outcome)
+			t.Errorf("before the first fetch: got outcome %+v", outcome)
 		}
 		s.Start()
 		defer s.Close()
 		synctest.Wait()
 		if status := s.Status(); asked.Load() != 1 || status.Error == "" || !status.Good.IsZero() {
-			t.Errorf("asked %d times: %+v", asked.Load(), status)
+			t.Errorf("fetched %d times: got status %+v", asked.Load(), status)
 		}
 		good.Store(true)
 		time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()
 		if c, outcome := s.Current(); outcome != nil || c.Size() != 1 || asked.Load() != 2 {
-			t.Fatalf("asked %d times: %v", asked.Load(), outcome)
+			t.Fatalf("fetched %d times: got outcome %v", asked.Load(), outcome)
 		}
 		good.Store(false)
 		time.Sleep(23 * time.Hour) //nolint:forbidigo // the bubble's clock
 		if _, outcome := s.Current(); outcome != nil {
-			t.Errorf("after 23 hours: %v", outcome)
+			t.Errorf("after 23 hours: got outcome %v", outcome)
 		}
 		if n := asked.Load(); n < 90 || n > 130 {
-			t.Errorf("asked %d times in 23 hours", n)
+			t.Errorf("got %d fetches in 23 hours", n)
 		}
 		time.Sleep(2 * time.Hour) //nolint:forbidigo // the bubble's clock
 		if _, outcome := s.Current(); outcome == nil || outcome.Fault != bars.FaultProxy || !strings.Contains(outcome.Detail, "older than 24h") {
-			t.Errorf("after 25 hours: %+v", outcome)
+			t.Errorf("after 25 hours: got outcome %+v", outcome)
 		}
 		good.Store(true)
 		time.Sleep(16 * time.Minute) //nolint:forbidigo // the bubble's clock
 		if _, outcome := s.Current(); outcome != nil {
-			t.Errorf("after it came back: %v", outcome)
+			t.Errorf("after the URL came back: got outcome %v", outcome)
 		}
 	})
 }
@@ -89,14 +89,13 @@ func TestSourceAnswers(t *testing.T) {
 			synctest.Wait()
 			s.Close()
 			if _, outcome := s.Current(); outcome == nil || s.Status().Error == "" {
-				t.Errorf("%s is taken", name)
+				t.Errorf("%s: got no error, want a refusal", name)
 			}
 		})
 	}
 }
 
-// A file is read when it changes; what is bad does not replace what is good, and a file that does not change is
-// never too old.
+// A file is read when it changes; a bad file does not replace a good one, and an unchanged file never gets too old.
 func TestSourceFromFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalogue.json")
 	write := func(text string) {
@@ -111,11 +110,11 @@ func TestSourceFromFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := bars.NewSource(bars.SourceOptions{File: path})
 		if err := s.First(); err == nil {
-			t.Fatal("a missing file is no error")
+			t.Fatal("a missing file: got no error")
 		}
 		write("{}")
 		if err := s.First(); err == nil {
-			t.Fatal("a bad file is no error")
+			t.Fatal("a bad file: got no error")
 		}
 		write(oneTarget)
 		if err := s.First(); err != nil {
@@ -135,30 +134,30 @@ func TestSourceFromFile(t *testing.T) {
 		}
 		write(strings.Replace(oneTarget, `"v"`, `"w":"https://two.nhs.uk","v"`, 1))
 		if n := size(); n != 2 {
-			t.Errorf("%d targets after a change", n)
+			t.Errorf("got %d targets after a change", n)
 		}
 		write("nonsense")
 		if n := size(); n != 2 || s.Status().Error == "" {
-			t.Errorf("%d targets after a bad change: %+v", n, s.Status())
+			t.Errorf("got %d targets after a bad change, status %+v", n, s.Status())
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 		if n := size(); n != 2 {
-			t.Errorf("%d targets without the file", n)
+			t.Errorf("got %d targets without the file", n)
 		}
 		write(oneTarget)
 		if n := size(); n != 1 || s.Status().Error != "" {
-			t.Errorf("%d targets after all: %+v", n, s.Status())
+			t.Errorf("got %d targets in the end, status %+v", n, s.Status())
 		}
 		time.Sleep(48 * time.Hour) //nolint:forbidigo // the bubble's clock
 		if n := size(); n != 1 || time.Since(s.Status().Good) > time.Minute {
-			t.Errorf("%d targets after two days: %+v", n, s.Status())
+			t.Errorf("got %d targets after two days, status %+v", n, s.Status())
 		}
 	})
 }
 
-// Any sign of a change has a file read again: its time, its length, or that it is another file, each by itself.
+// Any sign of a change makes a file read again, each by itself: its time, its size, or its inode.
 func TestSourceNoticesEveryChange(t *testing.T) {
 	const longer = `{"NHSD-Target-Identifier":{"s":{"v":"https://one.nhs.uk","w":"https://two.nhs.uk"}}}`
 	then := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
@@ -168,7 +167,7 @@ func TestSourceNoticesEveryChange(t *testing.T) {
 		},
 		"another length": func(string) (string, time.Time) { return oneTarget, then },
 		"another file": func(path string) (string, time.Time) {
-			if err := os.Rename(path, path+".old"); err != nil { // which keeps its inode from being used again
+			if err := os.Rename(path, path+".old"); err != nil { // the old inode stays in use
 				t.Fatal(err)
 			}
 			return strings.Replace(longer, "two", "six", 1), then
@@ -200,13 +199,14 @@ func TestSourceNoticesEveryChange(t *testing.T) {
 				t.Fatal(outcome)
 			}
 			if _, outcome := c.Lookup(bars.Target{System: "s", Value: "w"}); (name == "another length") != (outcome != nil) || strings.Contains(strings.Join(c.Hosts(), " "), "two") {
-				t.Errorf("%s is not noticed: %v", name, c.Hosts())
+				t.Errorf("%s: not noticed, got hosts %v", name, c.Hosts())
 			}
 		})
 	}
 }
 
-// What is wrong with a catalogue is told until it is mended, with whose fault it is; in the log once, as long as it is the same.
+// A bad catalogue is reported in the status, with whose fault it is, until it is corrected; the same error is logged
+// once.
 func TestSourceTells(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalogue.json")
 	write := func(text string) {
@@ -222,8 +222,8 @@ func TestSourceTells(t *testing.T) {
 		if err := s.First(); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(log.String(), "names that break the rules") || !strings.Contains(log.String(), "is odd") {
-			t.Errorf("an unusual name is not warned of:\n%s", &log)
+		if !strings.Contains(log.String(), "break the naming rules") || !strings.Contains(log.String(), "is odd") {
+			t.Errorf("want a warning of the unusual name, got log\n%s", &log)
 		}
 		s.Start()
 		write("nonsense")
@@ -231,12 +231,12 @@ func TestSourceTells(t *testing.T) {
 			time.Sleep(6 * time.Second) //nolint:forbidigo // the bubble's clock
 			synctest.Wait()
 			if status := s.Status(); status.Error == "" || time.Since(status.Good) < 5*time.Second {
-				t.Errorf("the file is bad, and the status is %+v", status)
+				t.Errorf("the file is bad: got status %+v", status)
 			}
 		}
-		s.Close() // so that nobody writes to the log any more
-		if n := strings.Count(log.String(), "the last good one goes on"); n != 1 || !strings.Contains(log.String(), "fault=proxy") {
-			t.Errorf("told %d times:\n%s", n, &log)
+		s.Close() // stops writing to the log
+		if n := strings.Count(log.String(), "the last good one stays in use"); n != 1 || !strings.Contains(log.String(), "fault=proxy") {
+			t.Errorf("got %d log lines, want one:\n%s", n, &log)
 		}
 	})
 	large := filepath.Join(t.TempDir(), "large.json")
@@ -246,9 +246,9 @@ func TestSourceTells(t *testing.T) {
 	if err := os.Truncate(large, 32<<20+1); err != nil {
 		t.Fatal(err)
 	}
-	for file, says := range map[string]string{os.DevNull: "not a regular file", large: "more than"} {
+	for file, says := range map[string]string{os.DevNull: "not a regular file", large: "larger than"} {
 		if err := bars.NewSource(bars.SourceOptions{File: file}).First(); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", file, err)
+			t.Errorf("%s: got error %v", file, err)
 		}
 	}
 }

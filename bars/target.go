@@ -9,21 +9,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// HeaderTarget is the header that says who receives.
+// HeaderTarget is the header that names the receiver.
 const HeaderTarget = "NHSD-Target-Identifier"
 
-// maxTarget bounds the header, in bytes.
+// maxTarget is the largest header accepted, in bytes.
 const maxTarget = 4 << 10
 
 // Target identifies a receiver, such as the system https://fhir.nhs.uk/Id/dos-service-id and the value 2000072489.
-// Both are compared letter for letter.
+// Both are case sensitive.
 type Target struct {
 	System string `json:"system"`
 	Value  string `json:"value"`
 }
 
-// ParseTarget reads a request's target: standard base64 of {"system":"…","value":"…"} (BAR-1.5). Members
-// besides those two are passed over.
+// ParseTarget parses a request's target: standard base64 of {"system":"…","value":"…"} (BAR-1.5). Other members are
+// ignored.
 func ParseTarget(header http.Header) (Target, *Outcome) {
 	values := header.Values(HeaderTarget)
 	switch {
@@ -32,7 +32,7 @@ func ParseTarget(header http.Header) (Target, *Outcome) {
 	case len(values) == 0 || strings.TrimSpace(values[0]) == "":
 		return Target{}, badTarget.With("no header")
 	case forOneHop(header, HeaderTarget):
-		return Target{}, badTarget.With("named by Connection, so that it would not be sent on")
+		return Target{}, badTarget.With("the header Connection names it, so it would not be forwarded")
 	case len(values[0]) > maxTarget:
 		return Target{}, badTarget.With("%d bytes", len(values[0]))
 	}
@@ -41,22 +41,22 @@ func ParseTarget(header http.Header) (Target, *Outcome) {
 		return Target{}, badTarget.With("not standard base64, with padding")
 	}
 	if !jsontext.Value(text).IsValid() {
-		return Target{}, badTarget.With("base64 of something else than JSON")
+		return Target{}, badTarget.With("base64 of something other than JSON")
 	}
 	var target Target
 	if err := json.Unmarshal(text, &target); err != nil {
-		return Target{}, bareTarget.With("not an object with a system and a value, which are strings")
+		return Target{}, bareTarget.With("not an object with the strings system and value")
 	}
 	if target.System == "" || target.Value == "" {
-		return Target{}, bareTarget.With("without a system or a value")
+		return Target{}, bareTarget.With("system or value is empty")
 	}
 	return target, nil
 }
 
-// Header is the target as the header has it.
+// Header returns the target as a header value.
 func (t Target) Header() string {
 	text, err := json.Marshal(t)
-	if err != nil { // invalid UTF-8, which no header can say
+	if err != nil { // invalid UTF-8, which no header can hold
 		return ""
 	}
 	return base64.StdEncoding.EncodeToString(text)

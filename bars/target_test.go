@@ -14,7 +14,7 @@ func TestParseTarget(t *testing.T) {
 	good := bars.Target{System: "https://fhir.nhs.uk/Id/dos-service-id", Value: "2000072489"}
 	for name, c := range map[string]struct {
 		header string
-		issue  string // of the refusal; empty: it is good
+		issue  string // of the refusal; empty: accepted
 	}{
 		"good":            {encode(`{"system":"https://fhir.nhs.uk/Id/dos-service-id","value":"2000072489"}`), ""},
 		"spaces, members": {encode(` { "value":"2000072489", "x":[1], "system":"https://fhir.nhs.uk/Id/dos-service-id" } `), ""},
@@ -38,15 +38,15 @@ func TestParseTarget(t *testing.T) {
 		got, outcome := bars.ParseTarget(http.Header{"Nhsd-Target-Identifier": {c.header}})
 		switch {
 		case c.issue == "" && (outcome != nil || got != good):
-			t.Errorf("%s: %v %v", name, got, outcome)
+			t.Errorf("%s: got target %v, outcome %v", name, got, outcome)
 		case c.issue != "" && (outcome == nil || outcome.Status != 400 || outcome.Issue != c.issue || outcome.Code != "PROXY_BAD_REQUEST"):
-			t.Errorf("%s: %v %+v", name, got, outcome)
+			t.Errorf("%s: got target %v, outcome %+v", name, got, outcome)
 		}
 	}
 	if _, outcome := bars.ParseTarget(http.Header{}); outcome == nil || outcome.Issue != "400" {
-		t.Error("no header is no refusal")
+		t.Error("no header: want a refusal")
 	}
 	if _, outcome := bars.ParseTarget(http.Header{"Nhsd-Target-Identifier": {good.Header(), good.Header()}}); outcome == nil {
-		t.Error("two headers are no refusal")
+		t.Error("two headers: want a refusal")
 	}
 }

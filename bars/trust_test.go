@@ -29,7 +29,7 @@ func chainOf(a *barstest.Authority, leaf tls.Certificate) []*x509.Certificate {
 	return []*x509.Certificate{leaf.Leaf, a.Sub, a.Root}
 }
 
-// TestTrust holds who may call by what TLS has verified, one fault at a time.
+// TestTrust checks who may call by the connection TLS verified, one fault at a time.
 func TestTrust(t *testing.T) {
 	int1, int2, prod := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "NHS INT New"), barstest.NewAuthority(t, "Somebody")
 	int3, late := barstest.NewAuthority(t, "NHS INT Third"), barstest.NewAuthority(t, "NHS INT Late", barstest.Valid(time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)))
@@ -78,32 +78,32 @@ func TestTrust(t *testing.T) {
 		"pinned by its CN":            {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", func(c *x509.Certificate) { c.DNSNames = nil }))), ""},
 
 		"no TLS":                                 {nil, "did not come over TLS"},
-		"TLS 1.1":                                {old, "TLS 1.2 is the least"},
-		"RSA key exchange":                       {weak, "not an ECDHE"},
-		"no certificate":                         {state(), "has shown no certificate"},
+		"TLS 1.1":                                {old, "want TLS 1.2 or later"},
+		"RSA key exchange":                       {weak, "does not use ECDHE"},
+		"no certificate":                         {state(), "presented no certificate"},
 		"no verified chain":                      {unverified, "was not verified"},
-		"another's chain":                        {swapped, "another certificate's"},
-		"other authority":                        {state(chainOf(prod, prod.Issue("proxy.example.nhs.uk"))), "not of the int chain"},
-		"the sub itself":                         {state([]*x509.Certificate{int1.Sub, int1.Root}), "an authority's"},
-		"a leaf alone":                           {state([]*x509.Certificate{good.Leaf}), "an authority's"},
+		"another's chain":                        {swapped, "does not begin with the presented certificate"},
+		"other authority":                        {state(chainOf(prod, prod.Issue("proxy.example.nhs.uk"))), "not in the int chain"},
+		"the sub itself":                         {state([]*x509.Certificate{int1.Sub, int1.Root}), "an authority, not a system"},
+		"a leaf alone":                           {state([]*x509.Certificate{good.Leaf}), "an authority, not a system"},
 		"expired":                                {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(-time.Hour), now.Add(-time.Second))))), "is valid from"},
 		"not valid yet":                          {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", barstest.Valid(now.Add(time.Second), now.Add(time.Hour))))), "is valid from"},
 		"wrong environment":                      {state(chainOf(int1, int1.Issue("BaRS-PROD-X26.a.nhs.uk"))), "a system of the prod environment"},
 		"wrong environment, in one of its names": {state(chainOf(int1, int1.Issue("proxy.example.nhs.uk", func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "bars-prod-x26.a.nhs.uk") }))), "a system of the prod environment"},
 		"an expired sub":                         {state(chainOf(late, late.Issue("proxy.example.nhs.uk"))), "is valid from"},
 		"a revoked sub":                          {state(chainOf(int3, int3.Issue("proxy.example.nhs.uk"))), "was revoked"},
-		"a subject not pinned":                   {state(chainOf(int1, int1.Issue("other.example.nhs.uk"))), "names none of the subjects"},
+		"a subject not pinned":                   {state(chainOf(int1, int1.Issue("other.example.nhs.uk"))), "none of the allowed subjects"},
 		"revoked":                                {state(chainOf(int1, revoked)), "was revoked"},
 	} {
 		err := trust.CheckConnection(c.state)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-			t.Errorf("%s: %v; want %q", what, err, c.says)
+			t.Errorf("%s: got error %v, want %q", what, err, c.says)
 		}
 	}
-	// A connection that is kept open does not outlive its certificate.
+	// An open connection does not outlive its certificate.
 	now = now.Add(100 * 24 * time.Hour)
 	if err := trust.CheckConnection(state(chainOf(int1, good))); err == nil {
-		t.Error("a certificate that has expired meanwhile is trusted")
+		t.Error("a certificate that expired meanwhile: got no error")
 	}
 }
 
@@ -120,7 +120,7 @@ func TestNewTrust(t *testing.T) {
 		"int":                   {bars.TrustOptions{Environment: bars.Integration, Chain: a.Chain()}, ""},
 		"empty":                 {bars.TrustOptions{Environment: bars.Integration}, "the chain is empty"},
 		"sandbox":               {bars.TrustOptions{Environment: "sandbox", Chain: a.Chain()}, "use int or prod"},
-		"a leaf":                {bars.TrustOptions{Environment: bars.Integration, Chain: append(a.Chain(), a.Issue("leaf").Leaf)}, "no authority"},
+		"a leaf":                {bars.TrustOptions{Environment: bars.Integration, Chain: append(a.Chain(), a.Issue("leaf").Leaf)}, "not an authority"},
 		"PROD chain on INT":     {bars.TrustOptions{Environment: bars.Integration, Chain: []*x509.Certificate{&production}}, "of the prod environment"},
 		"PROD sub on INT":       {bars.TrustOptions{Environment: bars.Integration, Chain: []*x509.Certificate{a.Root, &productionSub}}, "of the prod environment"},
 		"INT chain on PROD":     {bars.TrustOptions{Environment: bars.Production, Chain: a.Chain()}, "of the int environment"},
@@ -129,12 +129,12 @@ func TestNewTrust(t *testing.T) {
 	} {
 		_, err := bars.NewTrust(c.options)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-			t.Errorf("%s: %v; want %q", what, err, c.says)
+			t.Errorf("%s: got error %v, want %q", what, err, c.says)
 		}
 	}
 }
 
-// TestRevocations holds that lists are believed only when signed and current, and that a new one is taken up.
+// TestRevocations checks that lists must be signed and current, and that a new list is loaded.
 func TestRevocations(t *testing.T) {
 	a, other := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "Other")
 	var log bytes.Buffer
@@ -144,19 +144,19 @@ func TestRevocations(t *testing.T) {
 		return bars.ReadRevocations([]string{path}, a.Chain(), now, logger)
 	}
 	if _, err := read(); err == nil {
-		t.Error("a file that is missing")
+		t.Error("a missing file: got no error")
 	}
 	other.Revoke(path, now.Add(time.Hour), leaf.Leaf)
-	if _, err := read(); err == nil || !strings.Contains(err.Error(), "no authority of the chain") {
-		t.Errorf("another authority's list: %v", err)
+	if _, err := read(); err == nil || !strings.Contains(err.Error(), "by an authority of the chain") {
+		t.Errorf("another authority's list: got error %v", err)
 	}
 	barstest.NewAuthority(t, "NHS INT").Revoke(path, now.Add(time.Hour), leaf.Leaf)
-	if _, err := read(); err == nil || !strings.Contains(err.Error(), "no authority of the chain") {
-		t.Errorf("a list of an authority that only bears the name: %v", err)
+	if _, err := read(); err == nil || !strings.Contains(err.Error(), "by an authority of the chain") {
+		t.Errorf("a list of another authority of the same name: got error %v", err)
 	}
 	a.Revoke(path, now.Add(-time.Second))
-	if _, err := read(); err == nil || !strings.Contains(err.Error(), "was due") {
-		t.Errorf("an old list: %v", err)
+	if _, err := read(); err == nil || !strings.Contains(err.Error(), "list was due") {
+		t.Errorf("an old list: got error %v", err)
 	}
 	a.Revoke(path, now.Add(time.Hour))
 	lists, err := read()
@@ -174,29 +174,29 @@ func TestRevocations(t *testing.T) {
 	a.Revoke(path, now.Add(time.Hour), leaf.Leaf)
 	now = now.Add(2 * time.Minute)
 	if err := check(); err == nil || !strings.Contains(err.Error(), "was revoked") {
-		t.Errorf("the new list was not read: %v", err)
+		t.Errorf("a new list: got error %v, want a revoked certificate", err)
 	}
 	if block, _ := pem.Decode([]byte(readFile(t, path))); block == nil || os.WriteFile(path, block.Bytes, 0o600) != nil {
-		t.Fatal("the list cannot be written in DER")
+		t.Fatal("cannot write the list in DER")
 	}
 	if _, err := read(); err != nil {
-		t.Errorf("a list in DER: %v", err)
+		t.Errorf("a list in DER: got error %v", err)
 	}
 	if err := os.WriteFile(path, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(2 * time.Minute)
 	if err := check(); err == nil {
-		t.Error("the last good list does not go on")
+		t.Error("after an unreadable list: want the last good one to stay in use")
 	}
 	for range 3 {
 		now = now.Add(time.Hour)
 		if err := check(); err == nil {
-			t.Error("a list that is overdue does not go on")
+			t.Error("an overdue list: want it to stay in use")
 		}
 	}
-	if n := strings.Count(log.String(), "should have been renewed"); n != 1 {
-		t.Errorf("that the list is overdue is told %d times:\n%s", n, &log)
+	if n := strings.Count(log.String(), "revocation list expired"); n != 1 {
+		t.Errorf("got %d log lines about the overdue list, want one:\n%s", n, &log)
 	}
 }
 
@@ -215,17 +215,17 @@ func TestEgress(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := bars.CheckEgress(c.environment, []netip.Prefix{prefix}); (err == nil) != c.good {
-			t.Errorf("%s on %s: %v", c.allowed, c.environment, err)
+			t.Errorf("%s on %s: got error %v", c.allowed, c.environment, err)
 		}
 	}
 	if _, err := bars.ParseEgress("proxy.example.nhs.uk"); err == nil {
-		t.Error("a name is taken for an address")
+		t.Error("ParseEgress of a name: got no error")
 	}
 	for environment, want := range map[bars.Environment]string{
 		bars.Integration: "[35.197.254.55/32 35.246.55.143/32]", bars.Production: "[34.89.0.111/32 34.89.69.6/32]", "sandbox": "[]",
 	} {
 		if got := fmt.Sprint(bars.Egress(environment)); got != want {
-			t.Errorf("the proxy of %s calls from %s, want %s", environment, got, want)
+			t.Errorf("the proxy of %s: got addresses %s, want %s", environment, got, want)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// A request is for an RSA key of 2048 bits and more (BAR-4.5).
+// A request requires an RSA key of at least 2048 bits (BAR-4.5).
 func TestRequestKeys(t *testing.T) {
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -251,7 +251,7 @@ func TestRequestKeys(t *testing.T) {
 	}
 	for _, key := range []crypto.Signer{short, curve} {
 		if _, err := bars.NewRequest(fqdn, key); err == nil || !strings.Contains(err.Error(), "at least 2048 bits") {
-			t.Errorf("%T: %v", key, err)
+			t.Errorf("%T: got error %v", key, err)
 		}
 	}
 }
@@ -260,17 +260,17 @@ func TestCertificateNames(t *testing.T) {
 	a, other := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "Other")
 	leaf := a.Issue("BaRS-INT-X26.Supplier.thirdparty.nhs.uk")
 	if err := bars.CheckNames(leaf.Leaf, fqdn); err != nil {
-		t.Errorf("names differ in case only: %v", err)
+		t.Errorf("names that differ only in case: got error %v", err)
 	}
 	for says, option := range map[string]barstest.Option{
 		"does not name":                  func(c *x509.Certificate) { c.DNSNames = []string{"other.nhs.uk"} },
 		"has no CN":                      func(c *x509.Certificate) { c.Subject.CommonName = "" },
 		"CN is other":                    func(c *x509.Certificate) { c.Subject.CommonName = "other" },
 		"more subject alternative names": func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "more.nhs.uk") },
-		"it should be the only one":      func(c *x509.Certificate) { c.EmailAddresses = []string{"a@example.com"} },
+		"want no other":                  func(c *x509.Certificate) { c.EmailAddresses = []string{"a@example.com"} },
 	} {
 		if err := bars.CheckNames(a.Issue(fqdn, option).Leaf, fqdn); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%v; want %q", err, says)
+			t.Errorf("got error %v, want one containing %q", err, says)
 		}
 	}
 	file := []*x509.Certificate{leaf.Leaf, a.Sub}
@@ -278,9 +278,9 @@ func TestCertificateNames(t *testing.T) {
 		t.Error(err)
 	}
 	if err := bars.CheckIssued(file, other.Chain()); err == nil {
-		t.Error("another authority's certificate")
+		t.Error("another authority's certificate: got no error")
 	}
 	if err := bars.CheckIssued(nil, a.Chain()); err == nil {
-		t.Error("no certificate")
+		t.Error("no certificate: got no error")
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Authority is a root and a sub authority, which issues.
+// Authority is a root and the sub authority that issues certificates.
 type Authority struct {
 	t         testing.TB
 	Root, Sub *x509.Certificate
@@ -25,7 +25,7 @@ type Authority struct {
 	serial    int64
 }
 
-// NewAuthority makes a pair whose names begin with name. The options are for both.
+// NewAuthority makes a root and a sub authority whose names begin with name. The options apply to both.
 func NewAuthority(t testing.TB, name string, options ...Option) *Authority {
 	t.Helper()
 	a := &Authority{t: t, serial: 100}
@@ -47,19 +47,19 @@ func NewAuthority(t testing.TB, name string, options ...Option) *Authority {
 	return a
 }
 
-// Chain is root and sub.
+// Chain returns root and sub.
 func (a *Authority) Chain() []*x509.Certificate { return []*x509.Certificate{a.Root, a.Sub} }
 
 // Option changes a certificate before it is signed.
 type Option func(*x509.Certificate)
 
-// Valid says when a certificate is valid.
+// Valid sets the period in which a certificate is valid.
 func Valid(from, to time.Time) Option {
 	return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = from, to }
 }
 
-// Issue makes a certificate for servers and clients with the name as CN and only DNS name, and its sub's
-// certificate behind it.
+// Issue makes a certificate for servers and clients, with name as CN and only DNS name, followed by the sub
+// authority's certificate.
 func (a *Authority) Issue(name string, options ...Option) tls.Certificate {
 	a.t.Helper()
 	a.serial++
@@ -76,13 +76,13 @@ func (a *Authority) Issue(name string, options ...Option) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw, a.Sub.Raw}, PrivateKey: key, Leaf: leaf}
 }
 
-// Revoke writes a revocation list of the sub, in PEM, and returns its path.
+// Revoke writes a revocation list of the sub authority in PEM and returns its path.
 func (a *Authority) Revoke(path string, next time.Time, revoked ...*x509.Certificate) string {
 	a.t.Helper()
 	return a.revoke(path, next, a.Sub, a.key, revoked...)
 }
 
-// RevokeSub writes a revocation list of the root, in PEM, which revokes the sub, and returns its path.
+// RevokeSub writes a revocation list of the root that revokes the sub authority, in PEM, and returns its path.
 func (a *Authority) RevokeSub(path string, next time.Time) string {
 	a.t.Helper()
 	return a.revoke(path, next, a.Root, a.rootKey, a.Sub)
@@ -112,7 +112,7 @@ func (a *Authority) WriteChain(path string) string {
 	return path
 }
 
-// Write writes a certificate with what stands behind it to dir/name.pem and its key to dir/name.key.
+// Write writes a certificate and its issuers to dir/name.pem and its key to dir/name.key.
 func Write(t testing.TB, dir, name string, certificate tls.Certificate) (file, key string) {
 	t.Helper()
 	var text []byte

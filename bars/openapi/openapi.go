@@ -1,7 +1,7 @@
-// Package openapi holds the description of the BaRS proxy's wire in OpenAPI 3.1, and of what a bars_receiver answers by
-// itself. openapi.json is written by hand and is served as it stands. The tests from outside hold every answer of a proxy
-// and of a receiver to it. What a receiver's system answers is marked x-passed-on: the description knows of it that it is
-// passed on.
+// Package openapi holds the OpenAPI 3.1 description of the BaRS proxy, and of the answers a bars_receiver gives
+// itself. openapi.json is written by hand and served unchanged. The outside tests check every answer of a proxy and
+// of a receiver against it. Answers of a receiver's system are marked x-passed-on: the description says only that
+// they are passed on.
 package openapi
 
 import (

@@ -12,13 +12,13 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// catalogueSource is an endpoint catalogue that is looked at again and again, also over a reload.
+// catalogueSource is an endpoint catalogue that is read again and again and survives a reload.
 type catalogueSource struct {
 	*bars.Source
 	client *http.Client
 }
 
-// Destruct ends the looking.
+// Destruct stops reading.
 func (c *catalogueSource) Destruct() error {
 	c.Close()
 	if c.client != nil {
@@ -27,14 +27,14 @@ func (c *catalogueSource) Destruct() error {
 	return nil
 }
 
-// provisionCatalogue reads the targets of the Caddyfile, and finds the source of the others or makes it. A file is
-// read here; an address is asked once the configuration has started.
+// provisionCatalogue reads the Caddyfile's targets and gets or makes the source of the others. A file is read here; a
+// URL is fetched after the configuration has started.
 func (b *Proxy) provisionCatalogue(rules outbound.Options) error {
 	entries := make(map[bars.Target]string, len(b.Targets))
 	for _, t := range b.Targets {
 		target := bars.Target{System: t.System, Value: t.Value}
 		if entries[target] != "" {
-			return fmt.Errorf("target %s %s is there twice", t.System, t.Value)
+			return fmt.Errorf("target %s %s is given twice", t.System, t.Value)
 		}
 		entries[target] = t.URL
 	}
@@ -44,7 +44,7 @@ func (b *Proxy) provisionCatalogue(rules outbound.Options) error {
 		return err
 	}
 	for _, unusual := range b.inline.Unusual() {
-		b.logger.Warn("a target's name breaks the rules for names", "target", unusual)
+		b.logger.Warn("a target's name breaks the naming rules", "target", unusual)
 	}
 	if b.Catalogue == "" {
 		return nil
@@ -72,7 +72,7 @@ func (b *Proxy) provisionCatalogue(rules outbound.Options) error {
 	return source.First()
 }
 
-// status is the proxy as the admin endpoint tells of it.
+// status returns the proxy's status for the admin endpoint.
 func (b *Proxy) status() caddymodule.ProxyStatus {
 	status := caddymodule.ProxyStatus{Environment: b.Environment, Targets: b.inline.Size()}
 	if source, held := b.source.Held(); held {
@@ -82,7 +82,7 @@ func (b *Proxy) status() caddymodule.ProxyStatus {
 	return status
 }
 
-// health is the answer of /_status.
+// health returns the answer of /_status.
 func (b *Proxy) health() map[string]any {
 	build := caddymodule.Version()
 	check := map[string]any{"status": "pass", "timeout": "false", "responseCode": http.StatusOK, "outcome": "OK", "links": map[string]string{"self": ""}}

@@ -21,47 +21,48 @@ func init() {
 	caddy.RegisterModule(&Proxy{})
 }
 
-// Proxy is the Booking and Referral Standard's proxy at the path it is mounted at (by handle_path, or with that
-// path stripped in another way): it holds requests to the standard's checks, finds the receiver in the endpoint
-// catalogue, and brokers them to it over mutual TLS, by Caddy's own reverse proxy (BAR-1).
+// Proxy is the Booking and Referral Standard's proxy at the path it is mounted at (with handle_path, or with the path
+// stripped in another way). It applies the standard's checks, finds the receiver in the endpoint catalogue, and
+// forwards the request over mutual TLS with Caddy's own reverse proxy (BAR-1).
 type Proxy struct {
-	// Environment overrides the global one for this site. The sandbox asks for no token and takes any address.
+	// Environment overrides the global environment for this site. The sandbox requires no token and admits any
+	// address.
 	Environment caddymodule.Environment `json:"environment,omitempty"`
 
 	// Catalogue is the endpoint catalogue: a JSON file, or an https URL.
 	Catalogue string `json:"catalogue,omitempty"`
 
-	// CatalogueEvery is how often the catalogue is looked at. Default: a file each 5 seconds, a URL each 15 minutes;
-	// at most 24 hours.
+	// CatalogueEvery is how often the catalogue is read. Default: 5 seconds for a file, 15 minutes for a URL; at most
+	// 24 hours.
 	CatalogueEvery caddy.Duration `json:"catalogue_every,omitempty"`
 
-	// Targets are entries of the catalogue's kind, which go before those of Catalogue.
+	// Targets are catalogue entries that take precedence over those of Catalogue.
 	Targets []Target `json:"targets,omitempty"`
 
-	// Resolve gives addresses (IP) of host names that the name server does not know, or should not be asked for.
+	// Resolve gives IP addresses of host names that are not looked up in DNS.
 	Resolve map[string]string `json:"resolve,omitempty"`
 
-	// StrictNames refuses receivers whose names break the rules for names; they are warned of otherwise.
+	// StrictNames refuses receivers whose names break the naming rules. Default: they are logged as a warning.
 	StrictNames bool `json:"strict_names,omitempty"`
 
-	// Rate is how many requests a minute an application may send. Default: 300, in production 1,000.
+	// Rate is how many requests per minute an application may send. Default: 300, in production 1,000.
 	Rate int `json:"rate,omitempty"`
 
-	// RateOverall is how many requests a second all of them may send. Default: 60.
+	// RateOverall is how many requests per second all applications together may send. Default: 60.
 	RateOverall int `json:"rate_overall,omitempty"`
 
-	// Timeout is how long a receiver has to begin its answer, and then to end it. Default: 32 seconds.
+	// Timeout is how long a receiver has to begin its answer, and again to complete it. Default: 32 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// MaxBody is how many bytes a request may have. Default: 10 MiB.
+	// MaxBody is the largest request body in bytes. Default: 10 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// StatusKey is what /_status wants in the header apikey; without one nobody may read it, but in the sandbox
-	// everybody may. May be a placeholder such as {env.STATUS_KEY}.
+	// StatusKey must be sent to /_status in the header apikey. Without one, only the sandbox answers. It may be a
+	// placeholder such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
 
-	// Transport is Caddy's http transport. Outside the sandbox tls.client_certificate_automate or
-	// client_certificate_file, the proxy's own certificate, and tls.ca, the environment's chain, are mandatory.
+	// Transport is Caddy's http transport. Outside the sandbox two settings are mandatory: the proxy's own
+	// certificate (tls.client_certificate_automate or client_certificate_file) and the environment's chain (tls.ca).
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
 	app      *caddymodule.App
@@ -75,19 +76,19 @@ type Proxy struct {
 	mount    *caddymodule.Mount
 }
 
-// Target is an entry of the endpoint catalogue: what identifies a receiver, and its address.
+// Target is an entry of the endpoint catalogue: a receiver's identifier and its URL.
 type Target struct {
 	System string `json:"system"`
 	Value  string `json:"value"`
 	URL    string `json:"url"`
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*Proxy) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.bars_proxy", New: func() caddy.Module { return new(Proxy) }}
 }
 
-// Provision makes the proxy. It reads the catalogue's file and the certificates, and connects to nothing.
+// Provision makes the proxy. It reads the catalogue file and the certificates, and opens no connection.
 func (b *Proxy) Provision(ctx caddy.Context) error {
 	if err := b.provision(ctx); err != nil {
 		return fmt.Errorf("bars_proxy: %w", err)
@@ -95,14 +96,14 @@ func (b *Proxy) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Cleanup lets go of the catalogue, the counts and the connections to receivers.
+// Cleanup releases the catalogue, the quota and the connections to receivers.
 func (b *Proxy) Cleanup() error {
 	var err error
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
 	}
 	if b.Transport != nil {
-		_ = b.Transport.Cleanup() // closes idle connections, and never fails
+		_ = b.Transport.Cleanup() // closes idle connections and never fails
 	}
 	for _, release := range []func() error{b.source.Release, b.quota.Release} {
 		if failed := release(); err == nil {
@@ -112,7 +113,7 @@ func (b *Proxy) Cleanup() error {
 	return err
 }
 
-// ServeHTTP refuses, answers or brokers.
+// ServeHTTP refuses a request, answers it or forwards it.
 func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return b.serve(w, r, next) })
 }
@@ -122,7 +123,7 @@ func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	b.expiry.remind(r.Context())
 	b.mount.Look(r)
 	call := b.proxy.Route(w, r)
-	defer func() { b.tell(r, call, time.Since(began)) }() // also where the answer breaks off, which is a panic
+	defer func() { b.tell(r, call, time.Since(began)) }() // deferred: an answer that breaks off panics
 	switch {
 	case call.Outcome != nil:
 		if o := call.Outcome; o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
@@ -134,7 +135,7 @@ func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	default:
 		r = r.WithContext(bars.WithCall(r.Context(), call))
 		intake.PassOn(r)
-		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker makes an answer of every other failure
+		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker turns every other failure into an answer
 			intake.TakeBack(r)
 			call.Outcome = bars.Defect(err)
 			call.Outcome.Write(w, r)
@@ -143,7 +144,7 @@ func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	return nil
 }
 
-// GetUpstreams tells Caddy's reverse proxy where a request goes, for its own counts and placeholders.
+// GetUpstreams tells Caddy's reverse proxy the request's destination, for its counts and placeholders.
 func (b *Proxy) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
 	return []*reverseproxy.Upstream{{Dial: outbound.HostPort(bars.CallOf(r.Context()).Address)}}, nil
 }

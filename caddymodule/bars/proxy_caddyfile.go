@@ -57,7 +57,7 @@ func (b *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (b *Proxy) parseCatalogue(d *caddyfile.Dispenser) error {
 	if b.Catalogue != "" {
-		return d.Err("catalogue is given twice; add single entries by target")
+		return d.Err("catalogue is given twice: add single entries with target")
 	}
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -84,7 +84,7 @@ func (b *Proxy) parseResolve(d *caddyfile.Dispenser) error {
 		return d.Err("resolve takes a host name and an IP address: resolve BaRS-INT-X26.MySupplier.thirdparty.nhs.uk 10.1.2.3")
 	}
 	if b.Resolve[args[0]] != "" {
-		return d.Errf("resolve %s is there twice", args[0])
+		return d.Errf("resolve %s is given twice", args[0])
 	}
 	if b.Resolve == nil {
 		b.Resolve = map[string]string{}

@@ -23,10 +23,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// maxBodyMost is the most that max_body can be meant to be.
+// maxBodyMost is the largest max_body, in bytes.
 const maxBodyMost = 1 << 30
 
-// dialTimeout is how long a receiver's address is looked up and connected to.
+// dialTimeout bounds looking up and connecting to a receiver's address.
 const dialTimeout = 5 * time.Second
 
 func (b *Proxy) provision(ctx caddy.Context) error {
@@ -80,13 +80,13 @@ func (b *Proxy) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// sharedQuota is the count of an environment's requests, which a reload does not forget.
+// sharedQuota counts an environment's requests and survives a reload.
 type sharedQuota struct{ *bars.Quota }
 
-// Destruct has nothing to end.
+// Destruct does nothing.
 func (*sharedQuota) Destruct() error { return nil }
 
-// check refuses what cannot be meant, and sets the defaults.
+// check refuses invalid settings and sets the defaults.
 func (b *Proxy) check() error {
 	if err := b.Environment.Check(); err != nil {
 		return err
@@ -94,20 +94,20 @@ func (b *Proxy) check() error {
 	for what, number := range map[string]int64{"rate": int64(b.Rate), "rate_overall": int64(b.RateOverall), "max_body": b.MaxBody,
 		"catalogue_every": int64(b.CatalogueEvery)} {
 		if number < 0 {
-			return fmt.Errorf("%s is less than nothing", what)
+			return fmt.Errorf("%s must not be negative", what)
 		}
 	}
 	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "timeout", Value: b.Timeout, Most: bars.SendTimeout, Why: "no sender waits longer"}); err != nil {
 		return err
 	}
-	if b.CatalogueEvery != 0 && b.Catalogue == "" { // which only JSON can say
+	if b.CatalogueEvery != 0 && b.Catalogue == "" { // possible only in JSON
 		return errors.New("catalogue_every has no effect without catalogue; add it, or take catalogue_every out")
 	}
 	if b.MaxBody > maxBodyMost {
 		return fmt.Errorf("max_body %d is more than 1GiB, which no message has; make it smaller, or leave it out for the default", b.MaxBody)
 	}
 	if b.CatalogueEvery > caddy.Duration(bars.MaxAge) {
-		return fmt.Errorf("catalogue_every %s is too rare: a catalogue may be %s old", time.Duration(b.CatalogueEvery), bars.MaxAge)
+		return fmt.Errorf("catalogue_every %s is too long: a catalogue may be at most %s old", time.Duration(b.CatalogueEvery), bars.MaxAge)
 	}
 	for host, address := range b.Resolve {
 		if _, err := netip.ParseAddr(address); err != nil {
@@ -122,19 +122,19 @@ func (b *Proxy) check() error {
 		return nil
 	}
 	if b.Catalogue == "" && len(b.Targets) == 0 {
-		return errors.New("has no endpoint catalogue; add catalogue with a file or a URL, or target <system> <value> <url>")
+		return errors.New("no endpoint catalogue: add catalogue <file or url>, or target <system> <value> <url>")
 	}
 	return caddymodule.CheckMutualTLS(b.Transport, "the receiver")
 }
 
-// outboundRules say what addresses may be connected to: those of the catalogue, and of receivers.
+// outboundRules returns the rules for connections to the catalogue and to receivers.
 func (b *Proxy) outboundRules() (outbound.Options, error) {
 	rules, err := b.app.Outbound(b.Environment)
 	rules.Timeout = dialTimeout
 	return rules, err
 }
 
-// nameRule says what is unusual about a receiver's name in the environment; in the sandbox nothing is.
+// nameRule returns the check of receivers' names in an environment; nil in the sandbox.
 func nameRule(e caddymodule.Environment) func(host string) error {
 	if e == caddymodule.Sandbox {
 		return nil
@@ -142,20 +142,19 @@ func nameRule(e caddymodule.Environment) func(host string) error {
 	return func(host string) error {
 		name, err := bars.ParseFQDN(host)
 		if err == nil && string(name.Environment) != string(e) {
-			err = fmt.Errorf("the name %q is of the environment %s, and this proxy is of %s", host, name.Environment, e)
+			err = fmt.Errorf("the name %q is of the environment %s, but this proxy is of %s", host, name.Environment, e)
 		}
 		return err
 	}
 }
 
-// provisionUpstream makes the way to the receivers: Caddy's own reverse proxy over its own transport, with the
-// broker between them.
+// provisionUpstream makes Caddy's own reverse proxy over its own transport, with the broker between them.
 func (b *Proxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) error {
 	if b.Transport == nil {
 		b.Transport = &reverseproxy.HTTPTransport{}
 	}
-	// Receivers are reached directly, whatever proxy the environment names, and what is asked of them and what they
-	// answer stays as it is.
+	// Receivers are reached directly, whatever proxy the environment variables name, and nothing alters requests or
+	// answers.
 	chain, err := b.chain(ctx)
 	if err != nil {
 		return err
@@ -178,8 +177,8 @@ func (b *Proxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) err
 	return b.upstream.Provision(ctx)
 }
 
-// chain is the environment's: who vouches for receivers. The system's roots are refused, and whatever else does not
-// tell whom it trusts.
+// chain returns the environment's authorities, which receivers' certificates are checked against. It refuses the
+// system's roots and every pool that does not list its authorities.
 func (b *Proxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
 	if b.Environment == caddymodule.Sandbox {
 		return nil, nil
@@ -187,7 +186,7 @@ func (b *Proxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
 	trust := ReceiverTrust{TrustPoolRaw: b.Transport.TLS.CARaw}
 	chain, err := trust.authorities(ctx)
 	if err == nil && len(chain) == 0 {
-		err = errors.New("has no certificate in tls_trust_pool; say who vouches for receivers by tls_trust_pool file <pem file>, since the system's roots are never used")
+		err = errors.New("no certificates in tls_trust_pool: name the environment's chain with tls_trust_pool file <pem file>; the system's roots are never used")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tls_trust_pool: %w", err)
@@ -195,7 +194,7 @@ func (b *Proxy) chain(ctx caddy.Context) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// dialer connects to receivers: by name, under the rules for outgoing connections, or where Resolve says.
+// dialer connects to receivers by name under the rules for outbound connections, or to the address Resolve gives.
 func (b *Proxy) dialer(rules outbound.Options) func(ctx context.Context, network, address string) (net.Conn, error) {
 	pinned := make(map[string]string, len(b.Resolve))
 	for host, address := range b.Resolve {
@@ -217,7 +216,7 @@ func (b *Proxy) dialer(rules outbound.Options) func(ctx context.Context, network
 	}
 }
 
-// access finds out which application sends: it shows a token of this installation, for this product.
+// access returns the check of a sender: it must present a token of this installation for this product.
 func (b *Proxy) access(ctx caddy.Context) (func(*http.Request) (string, error), error) {
 	door, err := caddymodule.NewDoor(ctx, caddymodule.Demands{Scopes: [][]string{{bars.Scope}}})
 	if err != nil {
@@ -233,7 +232,7 @@ func (b *Proxy) access(ctx caddy.Context) (func(*http.Request) (string, error), 
 	}, nil
 }
 
-// find finds a target's address, first among the Caddyfile's own.
+// find returns a target's URL, looking among the Caddyfile's own first.
 func (b *Proxy) find(target bars.Target) (*url.URL, *bars.Outcome) {
 	address, outcome := b.inline.Lookup(target)
 	source, held := b.source.Held()

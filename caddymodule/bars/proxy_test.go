@@ -18,7 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// TestProxyDefaults holds what a proxy does without a word in the configuration (BAR-1.7 to BAR-1.9).
+// TestProxyDefaults checks the defaults of a proxy (BAR-1.7 to BAR-1.9).
 func TestProxyDefaults(t *testing.T) {
 	for environment, rate := range map[caddymodule.Environment]int{caddymodule.Sandbox: 300, caddymodule.Integration: 300, caddymodule.Production: 1000} {
 		b := &Proxy{Environment: environment, Catalogue: "catalogue.json", Transport: &reverseproxy.HTTPTransport{
@@ -28,19 +28,19 @@ func TestProxyDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b.Rate != rate || b.RateOverall != 60 || time.Duration(b.Timeout) != 32*time.Second || b.MaxBody != 10<<20 {
-			t.Errorf("%s: %d/m, %d/s, %s, %d bytes", environment, b.Rate, b.RateOverall, time.Duration(b.Timeout), b.MaxBody)
+			t.Errorf("%s: got %d/m, %d/s, timeout %s, %d bytes", environment, b.Rate, b.RateOverall, time.Duration(b.Timeout), b.MaxBody)
 		}
 	}
 }
 
-// TestProxyDials holds where a proxy connects to: by resolve whatever the case of the name, in the sandbox anywhere, and
-// elsewhere by the rules for outgoing connections.
+// TestProxyDials checks where a proxy connects to: as resolve says whatever the case of the name, in the sandbox
+// anywhere, and otherwise by the rules for outbound connections.
 func TestProxyDials(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // connections wait in its queue, which is all that they are for
+	defer listener.Close() // connections only wait in its queue
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	for _, c := range []struct {
 		environment caddymodule.Environment
@@ -59,13 +59,13 @@ func TestProxyDials(t *testing.T) {
 			conn.Close()
 		}
 		if errors.Is(err, outbound.ErrRefused) != c.refused || !c.refused && err != nil {
-			t.Errorf("%s to %s: %v", c.environment, c.host, err)
+			t.Errorf("%s to %s: got error %v", c.environment, c.host, err)
 		}
 	}
 }
 
-// TestProxyReport holds that whatever strangers send takes a bounded place in the log, and that the place of a receiver is
-// told without what its address may hold besides.
+// TestProxyReport checks that caller-supplied text takes bounded space in the log, and that a receiver is logged by
+// its host only.
 func TestProxyReport(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
 	long := strings.Repeat("x", 5000)
@@ -78,7 +78,7 @@ func TestProxyReport(t *testing.T) {
 	told := barsReport(r, call)
 	for what, text := range map[string]string{"request id": told.RequestID, "correlation id": told.CorrelationID, "detail": told.Detail} {
 		if len(text) != maxLogged {
-			t.Errorf("the %s has %d bytes", what, len(text))
+			t.Errorf("the %s: got %d bytes", what, len(text))
 		}
 	}
 	if told.Target != strings.Repeat("x", maxLogged)+" at r.nhs.uk" || told.Fault != "receiver" || told.Status != 408 || told.Code != "REC_TIMEOUT" || told.Client != "app" || told.Endpoint != "/Slot" {
@@ -86,20 +86,20 @@ func TestProxyReport(t *testing.T) {
 	}
 }
 
-// TestNameRule holds what is unusual about a receiver's name, which depends on the environment.
+// TestNameRule checks which receiver names are unusual, by environment.
 func TestNameRule(t *testing.T) {
 	if nameRule(caddymodule.Sandbox) != nil {
-		t.Error("the sandbox has a rule for names")
+		t.Error("the sandbox has a naming rule, want none")
 	}
 	for name, says := range map[string]string{
-		"BaRS-INT-X26.MySupplier.thirdparty.nhs.uk": "", "bars-prod-x26.mysupplier.thirdparty.nhs.uk": "is of the environment prod, and this proxy is of int", "x26.nhs.uk": "does not begin",
+		"BaRS-INT-X26.MySupplier.thirdparty.nhs.uk": "", "bars-prod-x26.mysupplier.thirdparty.nhs.uk": "is of the environment prod, but this proxy is of int", "x26.nhs.uk": "does not begin",
 	} {
 		err := nameRule(caddymodule.Integration)(name)
 		if (err != nil) != (says != "") || err != nil && !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 }
 
-// discard is a log that nobody reads.
+// discard is a logger that drops everything.
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

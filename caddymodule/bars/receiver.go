@@ -25,41 +25,42 @@ func init() {
 	caddy.RegisterModule(Receiver{})
 }
 
-// Receiver stands before a provider's system and lets in nobody but the BaRS proxy (BAR-3): by mutual
-// TLS against the environment's chain, and by address. It belongs first into its site, in front of reverse_proxy.
+// Receiver stands in front of a provider's system and admits only the BaRS proxy (BAR-3): by mutual TLS against the
+// environment's chain, and by address. Put it first in its site, before reverse_proxy.
 //
 //	handshake ─▶ certificate, chain ─▶ SNI = Host ─▶ address ─▶ the provider's system ─▶ answer
 //	             (policy and handler)                           (at most Timeout)
 //
-// A caller that is refused gets 403, and nobody else does. What goes wrong behind it is answered with an
-// OperationOutcome. Nothing that a header says about a caller's certificate reaches the system.
+// Only a refused caller gets 403. Failures behind the receiver are answered with an OperationOutcome. No header about
+// a caller's certificate reaches the system.
 type Receiver struct {
 	ReceiverTrust
 
-	// FQDN are the names of the system, as in its certificate and the endpoint catalogue. Default: the names of the
+	// FQDN lists the names of the system, as in its certificate and the endpoint catalogue. Default: the names of the
 	// site, which are the SNI names of the connection policies with the same trust and certificate.
 	FQDN []string `json:"fqdn,omitempty"`
 
-	// Strict refuses names that break the rules, which are a warning otherwise.
+	// Strict refuses names that break the naming rules. Default: they are logged as a warning.
 	Strict bool `json:"strict,omitempty"`
 
-	// Certificate is the PEM file with the system's own certificate, where it is one file; it is checked against the
-	// names and the chain, and watched for its expiry.
+	// Certificate is the PEM file of the system's own certificate, if it comes from a file. It is checked against the
+	// names and the chain, and its expiry is watched.
 	Certificate string `json:"certificate,omitempty"`
 
-	// ProxyAddresses are where the proxy calls from: addresses and networks, or "any" outside production. Default:
-	// those of the environment's public proxy.
+	// ProxyAddresses are the addresses and networks the proxy calls from, or "any" outside production. Default: those
+	// of the environment's public proxy.
 	ProxyAddresses []string `json:"proxy_addresses,omitempty"`
 
-	// ClientIP takes the caller's address from what the server's trusted_proxies say, where the TCP connection ends
-	// at a load balancer that passes TLS through and is one of them. Default: the TCP peer.
+	// ClientIP takes the caller's address from the server's trusted_proxies, for a load balancer that passes TLS
+	// through and is one of them. Default: the TCP peer.
 	ClientIP bool `json:"client_ip,omitempty"`
 
-	// Timeout is the time for the system's whole answer. Default, and at most, 30 s: the proxy gives up after 32.
+	// Timeout is the time for the system's whole answer. Default and maximum: 30 s, because the proxy gives up after
+	// 32.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// Health is a path that is answered with 200, to any address, for probes that have a certificate of the chain.
-	// Probes without one need a listener of their own. Below it is /openapi.json, which describes the receiver's answers.
+	// Health is a path that answers 200, to any address, for probes that present a certificate of the chain. Probes
+	// without one need a listener of their own. Under it /openapi.json describes the receiver's answers.
 	Health string `json:"health,omitempty"`
 
 	trust   *bars.Trust
@@ -71,12 +72,12 @@ type Receiver struct {
 
 const receiverTimeout = 30 * time.Second
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (Receiver) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.bars_receiver", New: func() caddy.Module { return new(Receiver) }}
 }
 
-// ServeHTTP lets the proxy's requests through.
+// ServeHTTP passes on the proxy's requests and refuses all others.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return rc.serve(w, r, next) })
 }
@@ -105,18 +106,18 @@ func (rc *Receiver) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	case answer.begun && err == nil:
 		rc.metrics.Received("answered")
 		if answer.kept403 {
-			rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "the system answered 403, which a proxy takes for a failure of TLS-MA; it was sent as 422",
+			rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "the system answered 403, which a proxy would take for a TLS-MA failure: sent 422 instead",
 				slog.String("fault", string(bars.FaultReceiver)), slog.String("request_id", r.Header.Get(bars.HeaderRequestID)))
 		}
 		return nil
 	case answer.begun:
 		rc.metrics.Received("cut")
-		return err // too late for another answer
+		return err // the answer has begun, so no other can be sent
 	}
 	return rc.fail(w, r, err, ctx.Err() != nil)
 }
 
-// answersProbe answers at the path that is for probes, and with the description below it.
+// answersProbe answers the health path and the description under it.
 func (rc *Receiver) answersProbe(w http.ResponseWriter, r *http.Request) bool {
 	described := strings.TrimSuffix(rc.Health, "/") + description.Path
 	switch {
@@ -125,7 +126,7 @@ func (rc *Receiver) answersProbe(w http.ResponseWriter, r *http.Request) bool {
 	case r.URL.Path == rc.Health:
 		w.Header().Set("Link", "<"+described+`>; rel="service-desc"; type="application/json"`)
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("ok\n")) // a probe that has gone needs no answer
+		_, _ = w.Write([]byte("ok\n")) // the probe may have gone
 		return true
 	case r.URL.Path == described && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		openapi.Serve(w, r)
@@ -134,7 +135,7 @@ func (rc *Receiver) answersProbe(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// checkTLS asks the connection alone, never a header.
+// checkTLS checks the connection itself, never a header.
 func (rc *Receiver) checkTLS(r *http.Request) error {
 	if err := rc.trust.CheckConnection(r.TLS); err != nil {
 		return err
@@ -144,12 +145,12 @@ func (rc *Receiver) checkTLS(r *http.Request) error {
 		host = name
 	}
 	if !strings.EqualFold(r.TLS.ServerName, host) {
-		return fmt.Errorf("the name in the handshake (SNI) is %q, and the header Host says %q", r.TLS.ServerName, host)
+		return fmt.Errorf("the SNI name %q differs from the header Host %q", r.TLS.ServerName, host)
 	}
 	return nil
 }
 
-// checkAddress asks where the caller is.
+// checkAddress checks the address a caller comes from.
 func (rc *Receiver) checkAddress(r *http.Request) error {
 	if rc.allowed == nil {
 		return nil
@@ -171,13 +172,13 @@ func (rc *Receiver) checkAddress(r *http.Request) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the caller's address %s is none that the proxy calls from", addr)
+	return fmt.Errorf("the caller's address %s is not in proxy_addresses", addr)
 }
 
-// refuse answers a caller that is not the proxy. Why is in the log alone.
+// refuse answers a caller that is not the proxy. The reason is only logged.
 func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string, fault bars.Fault, why error) error {
 	rc.metrics.Received(check)
-	rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "a caller was refused: it is not the proxy of this environment",
+	rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "caller refused: not the proxy of this environment",
 		slog.String("check", check), slog.String("fault", string(fault)), slog.String("peer", r.RemoteAddr),
 		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", why))
 	outcome := &bars.Outcome{Status: http.StatusForbidden, Issue: "forbidden", Code: "REC_FORBIDDEN", Text: "TLS-MA failure.", Fault: fault}
@@ -185,19 +186,19 @@ func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string,
 	return nil
 }
 
-// fail answers where the system behind did not.
+// fail answers a request that the system behind did not answer.
 func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
 	intake.TakeBack(r)
 	outcome := failureOf(err, late, time.Duration(rc.Timeout))
 	rc.metrics.Received(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_")))
-	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the system behind this receiver did not answer",
+	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the receiver's system did not answer",
 		slog.String("fault", string(outcome.Fault)), slog.String("outcome", outcome.Code), slog.Int("status", outcome.Status),
 		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", err))
 	outcome.Write(w, r)
 	return nil
 }
 
-// failureOf is what a proxy is told of an error of the handlers behind.
+// failureOf returns what a proxy is told of an error of the next handlers.
 func failureOf(err error, late bool, timeout time.Duration) *bars.Outcome {
 	status := 0
 	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {

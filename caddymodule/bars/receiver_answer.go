@@ -11,11 +11,11 @@ import (
 )
 
 // receiverAnswer is the system's answer on its way to the proxy: with the request's own ids, and never 403, which is
-// kept for callers that are not the proxy.
+// reserved for refused callers.
 type receiverAnswer struct {
 	*caddyhttp.ResponseWriterWrapper
 	request *http.Request
-	begun   bool // whether an answer has begun
+	begun   bool // whether the header was sent
 	kept403 bool
 }
 
@@ -38,7 +38,7 @@ func (a *receiverAnswer) WriteHeader(status int) {
 	a.ResponseWriterWrapper.WriteHeader(status)
 }
 
-// Write sends a part of the body.
+// Write sends part of the body.
 func (a *receiverAnswer) Write(data []byte) (int, error) {
 	if !a.begun {
 		a.WriteHeader(http.StatusOK)
@@ -46,7 +46,7 @@ func (a *receiverAnswer) Write(data []byte) (int, error) {
 	return a.ResponseWriterWrapper.Write(data)
 }
 
-// FlushError sends on what there is.
+// FlushError flushes what was written.
 func (a *receiverAnswer) FlushError() error {
 	if !a.begun {
 		a.WriteHeader(http.StatusOK)
@@ -54,7 +54,7 @@ func (a *receiverAnswer) FlushError() error {
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// ReadFrom sends a body without a detour.
+// ReadFrom copies a body without an intermediate buffer.
 func (a *receiverAnswer) ReadFrom(from io.Reader) (int64, error) {
 	if !a.begun {
 		a.WriteHeader(http.StatusOK)
@@ -62,8 +62,8 @@ func (a *receiverAnswer) ReadFrom(from io.Reader) (int64, error) {
 	return a.ResponseWriterWrapper.ReadFrom(from)
 }
 
-// dropForged deletes headers that claim what TLS alone can tell: load balancers have many names for a caller's
-// certificate, and the system behind may know any of them (RFC 9440 among them).
+// dropForged deletes headers that claim what only TLS can prove. Load balancers use many names for a caller's
+// certificate, and the system behind may trust any of them (RFC 9440 among them).
 func dropForged(header http.Header) {
 	for name := range header {
 		if claimsCertificate(name) {
@@ -72,8 +72,8 @@ func dropForged(header http.Header) {
 	}
 }
 
-// claims are the parts of names of headers that load balancers tell of a caller's certificate with, by the word that
-// has to be in a name before its parts are looked for.
+// claims lists the name parts by which load balancers report a caller's certificate, each with a word that the header
+// name must contain before the parts are compared.
 var claims = []struct {
 	word  string
 	parts []string
@@ -86,9 +86,9 @@ var claims = []struct {
 	{"tls", []string{"mtls", "tlssubject", "tlsissuer", "tlsdn", "tlscn", "tlsserial", "tlsfingerprint", "tlsverif"}},
 }
 
-// claimsCertificate looks at a header's name without regard to case, hyphens, underscores and dots. It is called for
-// each header of each request, so most names are done with after a few words. Whatever has a certificate in its name is
-// taken for such a claim: nothing of the standard's has.
+// claimsCertificate matches a header name, ignoring case, hyphens, underscores and dots. It runs for each header of
+// each request, so most names are settled after a few comparisons. Any name that contains "certificate" counts as a
+// claim: the standard has no such header.
 func claimsCertificate(name string) bool {
 	letters := make([]byte, 0, 64)
 	for i := range len(name) {

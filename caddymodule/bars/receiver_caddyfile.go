@@ -13,8 +13,8 @@ func init() {
 	httpcaddyfile.RegisterDirective("bars_receiver", parseReceiver)
 }
 
-// parseReceiver makes all of a receiver's site but the way to the system behind: its certificate, its connection
-// policy with client authentication, and the handler.
+// parseReceiver makes a receiver's site except for reverse_proxy: its certificate, its connection policy with client
+// authentication, and the handler.
 //
 //	bars_receiver {
 //		environment     int|prod
@@ -33,7 +33,7 @@ func init() {
 func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // bars_receiver
 	if h.NextArg() {
-		return nil, h.Err("bars_receiver takes no argument and no matcher: it is for the whole of its site")
+		return nil, h.Err("bars_receiver takes no argument or matcher: it applies to its whole site")
 	}
 	rc := &Receiver{}
 	var files caddytls.FileLoader
@@ -41,7 +41,7 @@ func parseReceiver(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	options["certificate"] = func(d *caddyfile.Dispenser) error {
 		var pair caddytls.CertKeyFilePair
 		if len(files) > 0 || !d.Args(&pair.Certificate, &pair.Key) || d.NextArg() {
-			return d.Err("certificate is given once, with a PEM file and the file of its key")
+			return d.Err("certificate takes a PEM file and its key file, and is given once")
 		}
 		rc.Certificate, pair.Tags = pair.Certificate, []string{certificateTag(pair.Certificate)}
 		files = append(files, pair)

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 )
 
-// Provision reads the chain and the certificate, and refuses a site whose TLS is weaker than what it has to be.
+// Provision reads the chain and the certificate, and refuses a site whose TLS is too weak.
 func (rc *Receiver) Provision(ctx caddy.Context) error {
 	app, err := caddymodule.FromContext(ctx)
 	if err == nil {
@@ -35,7 +35,7 @@ func (rc *Receiver) provision(ctx caddy.Context, app *caddymodule.App) error {
 	}
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
-		return errors.New("stands in no HTTP server, whose TLS could be checked")
+		return errors.New("not part of an HTTP server, so its TLS cannot be checked")
 	}
 	site := receiverSite{server: server, trust: rc.settled(app), app: app}
 	if len(rc.FQDN) == 0 {
@@ -66,26 +66,26 @@ func (rc *Receiver) provision(ctx caddy.Context, app *caddymodule.App) error {
 	return nil
 }
 
-// check refuses what cannot be meant.
+// check refuses invalid settings.
 func (rc *Receiver) check() error {
 	switch {
 	case time.Duration(rc.Timeout) < 0 || time.Duration(rc.Timeout) > receiverTimeout:
-		return fmt.Errorf("timeout %s must be at most 30s: the proxy gives up after 32", time.Duration(rc.Timeout))
+		return fmt.Errorf("timeout %s is over 30s: the proxy gives up after 32s", time.Duration(rc.Timeout))
 	case rc.Health != "" && !strings.HasPrefix(rc.Health, "/"):
-		return fmt.Errorf("health %q is not a path; it begins with /", rc.Health)
+		return fmt.Errorf("health %q is not a path: it must begin with /", rc.Health)
 	}
 	return nil
 }
 
-// checkFQDN holds the names to the environment, and to the rules.
+// checkFQDN checks the names against the environment and the naming rules.
 func (rc *Receiver) checkFQDN() error {
 	if len(rc.FQDN) == 0 {
-		return errors.New("has no name; give its site the system's FQDN as address, or add fqdn")
+		return errors.New("no name: use the system's FQDN as the site's address, or add fqdn")
 	}
 	environment := bars.Environment(rc.Environment)
 	for _, name := range rc.FQDN {
 		if bars.EnvironmentOf(name) == environment.Other() {
-			return fmt.Errorf("%s is a name of the %s environment, and this site's chain is for %s; environments are never mixed: correct the name, or environment and chain", name, environment.Other(), environment)
+			return fmt.Errorf("%s is a name of the %s environment, but this site's chain is for %s: correct the name, or environment and chain", name, environment.Other(), environment)
 		}
 		if _, err := bars.ParseFQDN(name); err != nil {
 			if err := rc.broken(err); err != nil {
@@ -96,16 +96,16 @@ func (rc *Receiver) checkFQDN() error {
 	return nil
 }
 
-// broken is a rule that is broken: a warning, or with strict a refusal.
+// broken handles a broken rule: a warning, or with strict a refusal.
 func (rc *Receiver) broken(err error) error {
 	if rc.Strict {
 		return err
 	}
-	rc.logger.Warn("a rule for names is broken; it works all the same", slog.Any("error", err))
+	rc.logger.Warn("a naming rule is broken", slog.Any("error", err))
 	return nil
 }
 
-// Allowed are the addresses that calls may come from, or nil for any.
+// Allowed returns the addresses that calls may come from, or nil for any.
 func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 	environment := bars.Environment(rc.Environment)
 	if len(rc.ProxyAddresses) == 0 {
@@ -128,8 +128,8 @@ func (rc *Receiver) Allowed() ([]netip.Prefix, error) {
 	return allowed, nil
 }
 
-// provisionCertificate looks at the system's own certificate. One that has expired is told of, and does not keep
-// the gateway's other sites from starting.
+// provisionCertificate checks the system's own certificate. An expired one is only logged, so that the gateway's
+// other sites still start.
 func (rc *Receiver) provisionCertificate(app *caddymodule.App) error {
 	if rc.Certificate == "" {
 		return nil

@@ -14,18 +14,18 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 )
 
-// receiverSite is what a receiver can see of its server before anything listens: the connection policies, in the
-// order in which a handshake meets them. What no policy shows is checked again at run time, by the connection.
+// receiverSite is what a receiver can check of its server before anything listens: the connection policies, in the
+// order a handshake tries them. What they do not show is checked at run time, on the connection.
 type receiverSite struct {
 	server *caddyhttp.Server
 	trust  ReceiverTrust
 	app    *caddymodule.App
 }
 
-// certificateTag is by which the connection policy of a receiver's site finds the certificate that was loaded for it.
+// certificateTag is the tag by which a receiver's connection policy selects the certificate loaded for it.
 func certificateTag(path string) string { return "bars_receiver " + path }
 
-// names are those of the policies with this trust and certificate.
+// names returns the names of the policies with this trust and certificate.
 func (s receiverSite) names(certificate string) []string {
 	var names []string
 	for _, policy := range s.server.TLSConnPolicies {
@@ -37,10 +37,10 @@ func (s receiverSite) names(certificate string) []string {
 	return names
 }
 
-// check refuses a server in which a caller with one of the names would meet a policy that asks for less.
+// check refuses a server on which a caller using one of the names could match a weaker policy.
 func (s receiverSite) check(names []string) error {
 	if strict := s.server.StrictSNIHost; strict == nil || !*strict {
-		return errors.New("strict_sni_host is off for its server, so that a caller could shake hands as for another site; take strict_sni_host insecure_off out of the global options")
+		return errors.New("strict_sni_host is off, so a caller could shake hands for another site: remove strict_sni_host insecure_off from the global options")
 	}
 	if err := s.trust.Environment.JudgeServer(s.server); err != nil {
 		return err
@@ -56,31 +56,31 @@ func (s receiverSite) check(names []string) error {
 				return fmt.Errorf("the TLS connection policy for %s %w", name, err)
 			}
 			if met = only; met {
-				break // those behind are never met
+				break // later policies are never tried
 			}
 		}
 		if !met {
-			return fmt.Errorf("no TLS connection policy stands for %s; let the directive bars_receiver make the site's, or write one with client_authentication as docs/receiver.md shows", name)
+			return fmt.Errorf("no TLS connection policy for %s: use the directive bars_receiver, or write a policy with client_authentication as in docs/receiver.md", name)
 		}
 	}
 	return nil
 }
 
-// checkPolicy refuses a policy that lets in more than the proxy.
+// checkPolicy refuses a policy that admits more than the proxy.
 func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 	auth := policy.ClientAuthentication
 	if auth == nil {
-		return errors.New("asks callers for no certificate; it needs client_auth with mode require_and_verify, the environment's trust_pool and verifier bars")
+		return errors.New("requires no client certificate: add client_auth with mode require_and_verify, the environment's trust_pool and verifier bars")
 	}
 	switch {
 	case auth.Mode != "" && auth.Mode != "require_and_verify":
-		return fmt.Errorf("has client_auth mode %s; a receiver needs require_and_verify", auth.Mode)
+		return fmt.Errorf("has client_auth mode %s: a receiver needs require_and_verify", auth.Mode)
 	case auth.CARaw == nil:
-		return errors.New("has no trust_pool, so that the system's authorities would vouch for callers; name the environment's chain")
+		return errors.New("has no trust_pool, so the system's authorities would be trusted: name the environment's chain")
 	case caddymodule.IsSystemPool(auth.CARaw):
-		return errors.New("trusts the system's authorities; a receiver trusts the environment's chain and none else")
+		return errors.New("trusts the system's authorities: a receiver trusts only the environment's chain")
 	case !s.verifies(policy):
-		return errors.New("has no verifier bars with the same environment and chain as this receiver; one site has one environment")
+		return errors.New("has no verifier bars with this receiver's environment and chain: a site has one environment")
 	}
 	for _, suite := range policy.CipherSuites {
 		if !bars.ForwardSecret(suite) {
@@ -90,7 +90,7 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 	return nil
 }
 
-// verifies tells whether a policy has our verifier with this trust.
+// verifies reports whether a policy has our verifier with this trust.
 func (s receiverSite) verifies(policy *caddytls.ConnectionPolicy) bool {
 	if policy.ClientAuthentication == nil {
 		return false
@@ -107,7 +107,7 @@ func (s receiverSite) verifies(policy *caddytls.ConnectionPolicy) bool {
 	return false
 }
 
-// sniOf are the names that a policy is for, and whether names alone decide; without any it is for all.
+// sniOf returns the names a policy is for, and whether it matches by name only; no names match all callers.
 func sniOf(policy *caddytls.ConnectionPolicy) (names []string, only bool) {
 	raw, ok := policy.MatchersRaw["sni"]
 	if ok && json.Unmarshal(raw, &names) != nil {
@@ -116,7 +116,7 @@ func sniOf(policy *caddytls.ConnectionPolicy) (names []string, only bool) {
 	return names, len(policy.MatchersRaw) == 0 || ok && len(policy.MatchersRaw) == 1
 }
 
-// matches tells whether a caller with this name meets a policy that is for these.
+// matches reports whether a caller with this name matches a policy for these patterns.
 func matches(patterns []string, name string) bool {
 	if patterns == nil {
 		return true

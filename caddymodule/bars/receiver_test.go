@@ -25,7 +25,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/description/descriptiontest"
 )
 
-// TestReceiverSite holds what JSON can say of a connection policy, and a Caddyfile cannot.
+// TestReceiverSite checks connection policies that only JSON can express.
 func TestReceiverSite(t *testing.T) {
 	const name = "bars-int-x26.mysupplier.thirdparty.nhs.uk"
 	const verifiers = `"verifiers":[{"verifier":"bars","chain":["int.pem"]}]`
@@ -36,14 +36,14 @@ func TestReceiverSite(t *testing.T) {
 		`[{"match":{"sni":["*.mysupplier.thirdparty.nhs.uk"]},` + auth + `},{}]`:            "",
 		`[{"match":{"sni":["BaRS-INT-X26.MySupplier.thirdparty.nhs.uk"]},` + auth + `},{}]`: "",
 
-		`[]`: "no TLS connection policy stands for",
-		`[{"match":{"sni":["other.nhs.uk"]},` + auth + `}]`: "no TLS connection policy stands for",
-		`[{}]`: "asks callers for no certificate",
-		`[{"match":{"sni":["*.mysupplier.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                             "asks callers for no certificate",
-		`[{"match":{"sni":["*.*.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                                      "asks callers for no certificate",
-		`[{"match":{"sni":["{env.NAME}"]}},{` + auth + `}]`:                                                                                 "asks callers for no certificate",
-		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}}},{` + auth + `}]`:                                                                "asks callers for no certificate",
-		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}},` + auth + `}]`:                                                                  "no TLS connection policy stands for",
+		`[]`: "no TLS connection policy for",
+		`[{"match":{"sni":["other.nhs.uk"]},` + auth + `}]`: "no TLS connection policy for",
+		`[{}]`: "requires no client certificate",
+		`[{"match":{"sni":["*.mysupplier.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                             "requires no client certificate",
+		`[{"match":{"sni":["*.*.thirdparty.nhs.uk"]}},{` + auth + `}]`:                                                                      "requires no client certificate",
+		`[{"match":{"sni":["{env.NAME}"]}},{` + auth + `}]`:                                                                                 "requires no client certificate",
+		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}}},{` + auth + `}]`:                                                                "requires no client certificate",
+		`[{"match":{"remote_ip":{"ranges":["10.0.0.0/8"]}},` + auth + `}]`:                                                                  "no TLS connection policy for",
 		`[{"client_authentication":{` + verifiers + `}}]`:                                                                                   "has no trust_pool",
 		`[{"client_authentication":{"ca":{"provider":"system"},` + verifiers + `}}]`:                                                        "trusts the system's authorities",
 		`[{"client_authentication":{"mode":"require","ca":{"provider":"file"},` + verifiers + `}}]`:                                         "a receiver needs require_and_verify",
@@ -62,11 +62,11 @@ func TestReceiverSite(t *testing.T) {
 		site := receiverSite{server, ReceiverTrust{Environment: caddymodule.Integration, Chain: []string{"int.pem"}}, &caddymodule.App{Environment: caddymodule.Integration}}
 		err := site.check([]string{name})
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
-			t.Errorf("%s\nerror is %v; want %q", policies, err, says)
+			t.Errorf("%s\ngot error %v, want %q", policies, err, says)
 		}
 		*server.StrictSNIHost = false
 		if err := site.check([]string{name}); err == nil || !strings.Contains(err.Error(), "strict_sni_host") {
-			t.Errorf("without strict_sni_host: %v", err)
+			t.Errorf("without strict_sni_host: got error %v", err)
 		}
 	}
 	server := &caddyhttp.Server{StrictSNIHost: new(bool), TLSConnPolicies: caddytls.ConnectionPolicies{{InsecureSecretsLog: "/tmp/secrets"}}}
@@ -80,11 +80,11 @@ func TestReceiverSite(t *testing.T) {
 	server.TLSConnPolicies[0].ClientAuthentication = authentication.C
 	site := receiverSite{server, ReceiverTrust{Environment: caddymodule.Production, Chain: []string{"int.pem"}}, &caddymodule.App{Environment: caddymodule.Production}}
 	if err := site.check([]string{name}); err == nil || !strings.Contains(err.Error(), "insecure_secrets_log") {
-		t.Errorf("secrets in a file: %v", err)
+		t.Errorf("insecure_secrets_log: got error %v", err)
 	}
 }
 
-// TestForgedHeaders holds that nothing a caller says of its certificate reaches the system behind.
+// TestForgedHeaders checks that no caller's claim about its certificate reaches the system behind.
 func TestForgedHeaders(t *testing.T) {
 	header := http.Header{}
 	for _, name := range []string{
@@ -102,16 +102,16 @@ func TestForgedHeaders(t *testing.T) {
 	}
 	dropForged(header)
 	if len(header) != len(kept) {
-		t.Errorf("left: %v", header)
+		t.Errorf("got headers %v, want the claims dropped", header)
 	}
 	for _, name := range kept {
 		if header.Get(name) != "kept" {
-			t.Errorf("%s was dropped", name)
+			t.Errorf("%s was dropped, want it kept", name)
 		}
 	}
 }
 
-// TestReceiverFailures holds what a proxy is told of each failure behind the receiver.
+// TestReceiverFailures checks what a proxy is told of each failure behind the receiver.
 func TestReceiverFailures(t *testing.T) {
 	for _, c := range []struct {
 		err    error
@@ -126,11 +126,11 @@ func TestReceiverFailures(t *testing.T) {
 		{caddyhttp.Error(http.StatusRequestEntityTooLarge, errors.New("large")), false, 413, "REC_BAD_REQUEST"},
 		{caddyhttp.Error(http.StatusForbidden, errors.New("no")), false, 500, "REC_SERVER_ERROR"},
 		{errors.New("unforeseen"), false, 500, "REC_SERVER_ERROR"},
-		{nil, false, 500, "REC_SERVER_ERROR"}, // nothing behind answered
+		{nil, false, 500, "REC_SERVER_ERROR"}, // no handler answered
 	} {
 		outcome := failureOf(c.err, c.late, time.Second)
 		if outcome.Status != c.status || outcome.Code != c.code || outcome.Fault == "" || outcome.Issue == "" || outcome.Text == "" {
-			t.Errorf("%v: %+v", c.err, outcome)
+			t.Errorf("error %v: got outcome %+v", c.err, outcome)
 		}
 		name := map[int]string{408: "ReceiverTimedOut", 413: "ReceiverRefusesRequest", 500: "ReceiverFailed", 503: "ReceiverUnavailable"}[outcome.Status]
 		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
@@ -139,7 +139,7 @@ func TestReceiverFailures(t *testing.T) {
 	}
 }
 
-// TestReceiverAddress holds who may call, by the TCP peer or by what the server made of its load balancer's word.
+// TestReceiverAddress checks who may call, by the TCP peer or by the address the server takes from its load balancer.
 func TestReceiverAddress(t *testing.T) {
 	rc := &Receiver{ReceiverTrust: ReceiverTrust{Environment: caddymodule.Integration}}
 	var err error
@@ -157,13 +157,13 @@ func TestReceiverAddress(t *testing.T) {
 		"35.197.254.55:4711": true, "[::ffff:35.246.55.143]:1": true, "34.89.0.111:4711": false, "127.0.0.1:1": false, "35.197.254.56:1": false, "": false, "@": false,
 	} {
 		if err := ask(peer, "35.197.254.55"); (err == nil) != good {
-			t.Errorf("peer %s: %v", peer, err)
+			t.Errorf("peer %s: got error %v", peer, err)
 		}
 	}
 	rc.ClientIP = true
 	for client, good := range map[string]bool{"35.197.254.55": true, "10.0.0.1": false, "": false} {
 		if err := ask("10.0.0.1:1", client); (err == nil) != good {
-			t.Errorf("client %s: %v", client, err)
+			t.Errorf("client %s: got error %v", client, err)
 		}
 	}
 }
@@ -174,8 +174,8 @@ func contextWithVars(r *http.Request, client string) context.Context {
 	return ctx
 }
 
-// TestReceiverFailsClosed holds the handler alone, behind a policy that lets in everybody: what the connection does
-// not prove is refused, whatever the headers say.
+// TestReceiverFailsClosed tests the handler alone, behind a policy that admits everybody: it refuses what the
+// connection does not prove, whatever the headers say.
 func TestReceiverFailsClosed(t *testing.T) {
 	authority, stranger := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "Somebody")
 	trust, err := bars.NewTrust(bars.TrustOptions{Environment: bars.Integration, Chain: authority.Chain()})
@@ -215,10 +215,10 @@ func TestReceiverFailsClosed(t *testing.T) {
 		probe, answered := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk/health", nil), httptest.NewRecorder()
 		probe.TLS = c.state
 		if err := rc.ServeHTTP(answered, probe, nil); err != nil || answered.Code != map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[c.passes] {
-			t.Errorf("%s: a probe is answered %d %v", what, answered.Code, err)
+			t.Errorf("%s: a probe got status %d, error %v", what, answered.Code, err)
 		}
 		if strings.Contains(log.String(), "fault=proxy") == c.passes {
-			t.Errorf("%s: the log says\n%s", what, &log)
+			t.Errorf("%s: got log\n%s", what, &log)
 		}
 		r := httptest.NewRequest(http.MethodGet, "https://receiver.nhs.uk:8443/FHIR/R4/metadata", nil)
 		r.TLS = c.state
@@ -232,13 +232,13 @@ func TestReceiverFailsClosed(t *testing.T) {
 			return nil
 		}))
 		if err != nil || passed != c.passes || !c.passes && (w.Code != http.StatusForbidden || !bars.IsOutcome(w.Body.Bytes())) || w.Header().Get("X-Request-Id") != "1" || w.Header().Get("X-Correlation-Id") != "2" {
-			t.Errorf("%s: passed %v, %d %s %v", what, passed, w.Code, w.Body, err)
+			t.Errorf("%s: got passed %v, status %d, body %s, error %v", what, passed, w.Code, w.Body, err)
 		}
 	}
 }
 
-// TestReceiverTells holds that the log says whose fault a failure behind the receiver is, and that a system's 403 becomes
-// another, since 403 means TLS-MA alone.
+// TestReceiverTells checks that the log names whose fault a failure behind the receiver is, and that a system's 403
+// is replaced, because 403 is reserved for TLS-MA.
 func TestReceiverTells(t *testing.T) {
 	authority := barstest.NewAuthority(t, "NHS INT")
 	trust, err := bars.NewTrust(bars.TrustOptions{Environment: bars.Integration, Chain: authority.Chain()})
@@ -274,15 +274,16 @@ func TestReceiverTells(t *testing.T) {
 		r.Header.Set("X-Request-Id", "1")
 		r.Header.Set("X-Correlation-Id", "2")
 		if err := rc.ServeHTTP(w, r, c.system); err != nil || w.Code != c.status || w.Header().Get("X-Request-Id") != "1" || w.Header().Get("X-Correlation-Id") != "2" {
-			t.Errorf("a system that %s: %v %d %v", name, err, w.Code, w.Header())
+			t.Errorf("a system that %s: got error %v, status %d, headers %v", name, err, w.Code, w.Header())
 		}
 		if (log.Len() > 0) != (c.fault != "") || !strings.Contains(log.String(), c.fault) {
-			t.Errorf("a system that %s: the log says %q", name, &log)
+			t.Errorf("a system that %s: got log %q", name, &log)
 		}
 	}
 }
 
-// TestReceiverCertificate holds the system's own certificate to its names and its chain, before anything listens.
+// TestReceiverCertificate checks that the system's own certificate must match its names and chain before anything
+// listens.
 func TestReceiverCertificate(t *testing.T) {
 	const name = "bars-int-x26.mysupplier.thirdparty.nhs.uk"
 	authority, other := barstest.NewAuthority(t, "NHS INT"), barstest.NewAuthority(t, "NHS INT Other")
@@ -297,24 +298,24 @@ func TestReceiverCertificate(t *testing.T) {
 		says        string
 	}{
 		"right":                  {authority.Issue("BaRS-INT-X26.MySupplier.thirdparty.nhs.uk"), true, ""},
-		"of another authority":   {other.Issue(name), false, "not vouched for"},
+		"of another authority":   {other.Issue(name), false, "not issued by the environment's chain"},
 		"of another name":        {authority.Issue("bars-int-x27.mysupplier.thirdparty.nhs.uk"), false, "does not name " + name},
 		"of two names":           {authority.Issue(name, twoNames), false, ""},
-		"of two names, strictly": {authority.Issue(name, twoNames), true, "it should be the only one"},
+		"of two names, strictly": {authority.Issue(name, twoNames), true, "want no other"},
 	} {
 		file, _ := barstest.Write(t, t.TempDir(), "receiver", c.certificate)
 		rc := &Receiver{FQDN: []string{name}, Strict: c.strict, Certificate: file, trust: trust, logger: discard(), expiry: &expiryWatch{}}
 		err := rc.provisionCertificate(&caddymodule.App{})
 		if (err != nil) != (c.says != "") || err != nil && !strings.Contains(err.Error(), c.says) {
-			t.Errorf("a certificate that is %s: %v", what, err)
+			t.Errorf("a certificate %s: got error %v", what, err)
 		}
 		if err == nil && len(rc.expiry.certificates) != 1 {
-			t.Errorf("a certificate that is %s is not watched", what)
+			t.Errorf("a certificate %s is not watched for expiry", what)
 		}
 	}
 }
 
-// TestExpiryReminder holds that the log tells of certificates that expire, once a day.
+// TestExpiryReminder checks that the log warns of expiring certificates once a day.
 func TestExpiryReminder(t *testing.T) {
 	now := time.Now()
 	var log bytes.Buffer
@@ -327,13 +328,13 @@ func TestExpiryReminder(t *testing.T) {
 		later time.Duration
 		says  string
 	}{
-		{0, ""}, {50 * 24 * time.Hour, ""}, {15 * 24 * time.Hour, "expires soon"}, {time.Hour, ""}, {24 * time.Hour, "expires soon"}, {30 * 24 * time.Hour, "has expired"},
+		{0, ""}, {50 * 24 * time.Hour, ""}, {15 * 24 * time.Hour, "expires soon"}, {time.Hour, ""}, {24 * time.Hour, "expires soon"}, {30 * 24 * time.Hour, "certificate expired"},
 	} {
 		now = now.Add(c.later)
 		log.Reset()
 		watch.remind(t.Context())
 		if said := log.String(); c.says == "" && said != "" || !strings.Contains(said, c.says) {
-			t.Errorf("after %s: %q, want %q", c.later, said, c.says)
+			t.Errorf("after %s: got %q, want %q", c.later, said, c.says)
 		}
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 )
 
-// maxLogged bounds what a stranger may put into a field of the log, in bytes.
+// maxLogged bounds caller-supplied text in a log field, in bytes.
 const maxLogged = 200
 
-// FailedMessage is the message of a failure in the log. The command why finds it there.
+// FailedMessage is the log message of a failed request. The command why searches for it.
 const FailedMessage = "BaRS request failed"
 
-// tell counts a request, and logs and remembers a failure with whose fault it is.
+// tell counts a request, and logs and records a failure together with whose fault it is.
 func (b *Proxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
 	b.app.Metrics().Brokered(call, took)
 	if call.Outcome == nil {

@@ -20,27 +20,27 @@ func init() {
 }
 
 // ReceiverTrust says who may call a receiver (BAR-3.1, BAR-3.4). The handler bars_receiver and the verifier bars of
-// its site's connection policy have the same.
+// its site's connection policy must have the same one.
 type ReceiverTrust struct {
-	// Environment is int or prod, and overrides the global one for this site.
+	// Environment is int or prod, and overrides the global environment for this site.
 	Environment caddymodule.Environment `json:"environment,omitempty"`
 
-	// Chain are PEM files with the root and sub certificates of the environment; during a change of the authority,
-	// those of both.
+	// Chain lists PEM files with the environment's root and sub certificates; while the authority changes, the old
+	// and the new ones.
 	Chain []string `json:"chain,omitempty"`
 
-	// TrustPool is one of Caddy's trust pools instead of files, such as the internal CA of a demonstration. The
-	// system's is refused, and every other that does not tell what is in it.
+	// TrustPoolRaw is one of Caddy's trust pools instead of files, such as the internal CA of a demonstration. The
+	// system's pool is refused, and so is every pool that does not list its authorities.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
-	// ClientSubjects are the names (CN or DNS name) that a caller's certificate may have. Default: any of the chain.
+	// ClientSubjects are the names (CN or DNS name) a caller's certificate may have. Default: any name.
 	ClientSubjects []string `json:"client_subjects,omitempty"`
 
-	// CRL are files with revocation lists, PEM or DER, which are read again when they change.
+	// CRL lists files with revocation lists, PEM or DER. They are read again when they change.
 	CRL []string `json:"crl,omitempty"`
 }
 
-// settled is a copy in which the environment is said.
+// settled returns a copy with the environment set.
 func (t ReceiverTrust) settled(app *caddymodule.App) ReceiverTrust {
 	if t.Environment == "" {
 		t.Environment = app.Environment
@@ -49,7 +49,7 @@ func (t ReceiverTrust) settled(app *caddymodule.App) ReceiverTrust {
 }
 
 func (t ReceiverTrust) equal(other ReceiverTrust) bool {
-	var ours, theirs any // the same JSON may be written in two ways
+	var ours, theirs any // compared as values: JSON can be formatted in several ways
 	if len(t.TrustPoolRaw)+len(other.TrustPoolRaw) > 0 && (json.Unmarshal(t.TrustPoolRaw, &ours) != nil || json.Unmarshal(other.TrustPoolRaw, &theirs) != nil) {
 		return false
 	}
@@ -61,7 +61,7 @@ func (t ReceiverTrust) equal(other ReceiverTrust) bool {
 func (t *ReceiverTrust) provision(ctx caddy.Context, app *caddymodule.App) (*bars.Trust, error) {
 	*t = t.settled(app)
 	if t.Environment == caddymodule.Sandbox {
-		return nil, errors.New("environment sandbox has no TLS-MA; write environment int or prod")
+		return nil, errors.New("environment sandbox has no TLS-MA: use environment int or prod")
 	}
 	if err := t.Environment.Check(); err != nil {
 		return nil, err
@@ -81,15 +81,15 @@ func (t *ReceiverTrust) provision(ctx caddy.Context, app *caddymodule.App) (*bar
 	})
 }
 
-// authorities are the certificates that are trusted.
+// authorities returns the trusted certificates.
 func (t *ReceiverTrust) authorities(ctx caddy.Context) ([]*x509.Certificate, error) {
 	switch {
 	case len(t.Chain) > 0 && t.TrustPoolRaw != nil:
-		return nil, errors.New("has both chain and trust_pool; use one")
+		return nil, errors.New("chain and trust_pool exclude each other: use one")
 	case len(t.Chain) > 0:
 		return bars.ReadCertificates(t.Chain...)
 	case t.TrustPoolRaw == nil:
-		return nil, nil // which NewTrust refuses
+		return nil, nil // NewTrust refuses an empty chain
 	}
 	loaded, err := ctx.LoadModule(t, "TrustPoolRaw")
 	if err != nil {
@@ -97,22 +97,21 @@ func (t *ReceiverTrust) authorities(ctx caddy.Context) ([]*x509.Certificate, err
 	}
 	pool, ok := loaded.(caddytls.CertificateProvider)
 	if !ok {
-		return nil, errors.New("trust_pool: this one does not tell whom it trusts, as the system's does not; name the environment's chain")
+		return nil, errors.New("trust_pool: this pool does not list its authorities: name the environment's chain")
 	}
 	return pool.Certificates(), nil
 }
 
-// ReceiverVerifier is what a site's connection policy asks about a caller's certificate, beyond what TLS itself
-// checks, on each connection, resumed ones included: that TLS did verify it, against this environment's chain and
-// none else, and that it is neither another environment's nor revoked nor of another subject than allowed. The
-// directive bars_receiver puts it into its site's policy.
+// ReceiverVerifier checks a caller's certificate beyond what TLS itself checks, on every connection, also a resumed
+// one: TLS verified it against this environment's chain, it is not of another environment, it is not revoked, and its
+// subject is allowed. The directive bars_receiver adds it to its site's policy.
 type ReceiverVerifier struct {
 	ReceiverTrust
 
 	trust *bars.Trust
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (ReceiverVerifier) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "tls.client_auth.verifier.bars", New: func() caddy.Module { return new(ReceiverVerifier) }}
 }
@@ -129,8 +128,8 @@ func (v *ReceiverVerifier) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// VerifyClientCertificate refuses a caller. Caddy asks it only where there is a certificate; that there is one is
-// what the policy's mode sees to, and the handler checks again.
+// VerifyClientCertificate refuses a caller. Caddy calls it only if there is a certificate; the policy's mode requires
+// one, and the handler checks again.
 func (v *ReceiverVerifier) VerifyClientCertificate(_ [][]byte, chains [][]*x509.Certificate) error {
 	return v.trust.CheckChains(chains)
 }

@@ -188,7 +188,7 @@ func TestDoctor(t *testing.T) {
 		"another environment's chain": {func(w *doctorWorld) {
 			w.args["chain"] = "../testdata/bars/prod.pem"
 		}, "chain", "of the prod environment", false, "root and sub certificates of int, and nothing else"},
-		"another authority's certificate": {func(w *doctorWorld) { w.issue(barstest.NewAuthority(w.t, "NHS INT"), false) }, "issuer", "not vouched for", false, "compare the environments of certificate and chain"},
+		"another authority's certificate": {func(w *doctorWorld) { w.issue(barstest.NewAuthority(w.t, "NHS INT"), false) }, "issuer", "not issued by", false, "compare the environments of certificate and chain"},
 		"another CN": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, func(c *x509.Certificate) { c.Subject.CommonName = "other" })
 		}, "certificate names", "CN is other", false, "onboard csr"},
@@ -224,7 +224,7 @@ func TestDoctor(t *testing.T) {
 		"DNS to this machine":       {func(w *doctorWorld) { w.resolves[patientFQDN] = "127.0.0.1" }, "dns", "cannot reach", false, "let it lead to the public address"},
 		"DNS to the link":           {func(w *doctorWorld) { w.resolves[patientFQDN] = "fe80::1" }, "dns", "cannot reach", false, "let it lead to the public address"},
 		"DNS to nowhere":            {func(w *doctorWorld) { w.resolves[patientFQDN] = "0.0.0.0" }, "dns", "cannot reach", false, "let it lead to the public address"},
-		"no certificate":            {func(w *doctorWorld) { w.args["certificate"] = w.args["jwks"] }, "certificate", "holds no certificate", false, "save the certificate as it was sent"},
+		"no certificate":            {func(w *doctorWorld) { w.args["certificate"] = w.args["jwks"] }, "certificate", "no PEM certificate", false, "save the certificate as it was sent"},
 		"a TLS key for all to read": {func(w *doctorWorld) { _ = os.Chmod(w.args["tls-key"], 0o644) }, "private key", "mode 0644", true, "chmod 600"},
 		"leaf not valid yet": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, barstest.Valid(time.Now().Add(day), time.Now().Add(90*day)))
@@ -307,14 +307,14 @@ func TestDoctorAlone(t *testing.T) {
 	authority.Revoke(path, time.Now().Add(time.Hour))
 	found("revocation", "1 lists", "", func(d *doctor) { d.chain("x", subject) })
 	authority.Revoke(path, time.Now().Add(-time.Hour))
-	found("revocation", "a newer one was due", "fetch a current list", func(d *doctor) { d.chain("x", subject) })
+	found("revocation", "the next list was due", "fetch a current list", func(d *doctor) { d.chain("x", subject) })
 
 	subject.addresses = []string{"any"}
 	found("egress", "lets in any address", "", func(d *doctor) { d.receiver(t.Context(), subject) })
 	subject.addresses = nil
 	found("egress", "[35.197.254.55/32 35.246.55.143/32]", "", func(d *doctor) { d.receiver(t.Context(), subject) })
 	subject.addresses = []string{"34.89.69.6"}
-	found("egress", "from where the proxy of the prod environment calls", "leave proxy_addresses out", func(d *doctor) { d.receiver(t.Context(), subject) })
+	found("egress", "an address of the prod environment's proxy", "leave proxy_addresses out", func(d *doctor) { d.receiver(t.Context(), subject) })
 
 	six := func(d *doctor, ip string) {
 		d.resolve = func(context.Context, string, string) ([]netip.Addr, error) {

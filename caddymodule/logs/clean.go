@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/redact"
 )
 
-// cleaner passes fields on to an encoder without what must not be kept.
+// cleaner passes fields on to an encoder and removes what must not be kept.
 type cleaner struct {
 	zapcore.ObjectEncoder
 	value func(key, value string) string
@@ -18,7 +18,7 @@ type cleaner struct {
 
 func clean(to zapcore.ObjectEncoder) cleaner { return cleaner{to, byKey} }
 
-// byKey cleans the value of a field by its name.
+// byKey cleans a field's value by the field's name.
 func byKey(key, value string) string {
 	switch strings.ToLower(key) {
 	case "uri", "url", "path", "location", "referer", "target", "upstream", "redirect", "original_uri":
@@ -37,7 +37,7 @@ func (c cleaner) AddByteString(key string, value []byte) {
 	c.ObjectEncoder.AddByteString(key, []byte(c.value(key, string(value))))
 }
 
-// AddObject implements zapcore.ObjectEncoder. In an object of header fields each key is the name of one.
+// AddObject implements zapcore.ObjectEncoder. In an object of header fields each key is a header's name.
 func (c cleaner) AddObject(key string, value zapcore.ObjectMarshaler) error {
 	inner := byKey
 	switch strings.ToLower(key) {
@@ -54,11 +54,11 @@ func (c cleaner) AddArray(key string, value zapcore.ArrayMarshaler) error {
 	return c.ObjectEncoder.AddArray(key, cleanArray{key, value, c.value})
 }
 
-// AddReflected implements zapcore.ObjectEncoder. Such a value is written as JSON whatever encoder there is.
+// AddReflected implements zapcore.ObjectEncoder. Such a value is always written as JSON, whatever the encoder.
 func (c cleaner) AddReflected(key string, value any) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // an & that is escaped would hide where a parameter ends
+	encoder.SetEscapeHTML(false) // an escaped & would hide where a parameter ends
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c cleaner) AddReflected(key string, value any) error {
 	return c.ObjectEncoder.AddReflected(key, json.RawMessage(cleaned))
 }
 
-// cleanArray is an array whose values are cleaned as those of its key.
+// cleanArray is an array whose values are cleaned by the array's key.
 type cleanArray struct {
 	key   string
 	array zapcore.ArrayMarshaler

@@ -1,7 +1,7 @@
-// Package logs is the encoder countersign for Caddy's logs: it takes out of each line what must not be kept, and leaves
-// the writing to another encoder. What that is, package redact decides.
+// Package logs provides the encoder countersign for Caddy's logs. It removes from each line what must not be kept, as
+// package redact decides, and leaves the writing to another encoder.
 //
-// A line passes like this:
+// A line passes through these:
 //
 //	zap ── fields ──▶ cleaner ──▶ Caddy's filter encoder, with the operator's own filters ──▶ json, console, …
 //
@@ -22,8 +22,9 @@ func init() {
 	caddy.RegisterModule(Encoder{})
 }
 
-// Encoder writes log lines without secrets: session tokens, codes, access tokens, cookies, keys and people's numbers, in
-// the addresses, header fields and texts of Caddy's access and error logs. It takes the options of Caddy's filter encoder:
+// Encoder writes log lines without secrets: session tokens, codes, access tokens, cookies, keys and people's numbers
+// are removed from the addresses, header fields and texts of Caddy's access and error logs. It takes the options of
+// Caddy's filter encoder:
 //
 //	log {
 //		format countersign {
@@ -32,12 +33,12 @@ func init() {
 //		}
 //	}
 //
-// Without wrap it writes JSON, or for people where the output is a terminal.
+// Without wrap it writes JSON, or console format if the output is a terminal.
 type Encoder struct {
 	logging.FilterEncoder
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (Encoder) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "caddy.logging.encoders.countersign",
@@ -61,7 +62,7 @@ func (e Encoder) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buff
 	return own.EncodeEntry(entry, nil)
 }
 
-// The fields of a logger itself, which are added before any line, come by these.
+// A logger's own fields, added before any line, arrive by these methods.
 
 // AddString implements zapcore.ObjectEncoder.
 func (e Encoder) AddString(key, value string) { clean(e.FilterEncoder).AddString(key, value) }

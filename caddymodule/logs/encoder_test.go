@@ -21,7 +21,7 @@ const (
 	canary = "canary-c4n4ry-canary"
 )
 
-// newEncoder is an encoder as a Caddyfile makes it.
+// newEncoder makes an encoder from Caddyfile options.
 func newEncoder(t *testing.T, options string) *Encoder {
 	t.Helper()
 	e := new(Encoder)
@@ -45,7 +45,7 @@ func encode(t *testing.T, e zapcore.Encoder, message string, fields ...zapcore.F
 	return line.String()
 }
 
-// request is one that carries a secret wherever a request can.
+// request carries a secret in every place a request can.
 func request() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/signing-service/signatureresponse/"+token+"?token="+token+"&state="+canary, nil)
 	for _, name := range []string{"Authorization", "Cookie", "Apikey", "X-Csrf-Token", "Proxy-Authorization"} {
@@ -57,7 +57,7 @@ func request() *http.Request {
 	return r
 }
 
-// A line of Caddy's access log, with credentials asked for, and one of its error log.
+// A line of Caddy's access log with credentials enabled, and one of its error log.
 func TestAccessAndErrorLog(t *testing.T) {
 	answer := http.Header{"Location": {"https://epr.example/signed?token=" + token + "&code=" + canary}, "Set-Cookie": {"a=" + canary}, "Content-Type": {"text/html"}}
 	for name, options := range map[string]string{"json": "", "console": "{\nwrap console\n}", "a filter of one's own": "{\nrequest>remote_ip delete\n}"} {
@@ -72,22 +72,22 @@ func TestAccessAndErrorLog(t *testing.T) {
 				zap.Any("more", map[string]any{"uri": "/client?a=b&token=" + token}), zap.Strings("locations", []string{"/client?code=" + canary}))
 			for _, secret := range []string{token, canary} {
 				if at := strings.Index(line, secret); at >= 0 {
-					t.Errorf("logged: …%s", line[max(0, at-60):at+len(secret)])
+					t.Errorf("secret in the log: …%s", line[max(0, at-60):at+len(secret)])
 				}
 			}
 			for _, kept := range []string{"7f1c2d3e-4a5b-4c6d-8e7f-000000000001", "test/1.0", "text/html", "/signing-service/signatureresponse/…", "acme", "303", "https://epr.example/signed?token=…"} {
 				if !strings.Contains(line, kept) {
-					t.Errorf("%q is not in %s", kept, line)
+					t.Errorf("want %q in %s", kept, line)
 				}
 			}
 			if kept := strings.Contains(line, "192.0.2.1"); kept != (options == "" || name == "console") {
-				t.Errorf("the remote address is in the line: %t", kept)
+				t.Errorf("remote address in the line: got %t", kept)
 			}
 		})
 	}
 }
 
-// What a logger has of its own is cleaned too, and does not move into other lines.
+// A logger's own fields are cleaned too, and do not leak into other lines.
 func TestFieldsOfALogger(t *testing.T) {
 	e := newEncoder(t, "")
 	own := e.Clone()
@@ -98,21 +98,21 @@ func TestFieldsOfALogger(t *testing.T) {
 	zap.ByteString("bytes", []byte("code="+canary)).AddTo(own)
 	line := encode(t, own, "one")
 	if strings.Contains(line, token) || strings.Contains(line, canary) || !strings.Contains(line, "/client?token=…") {
-		t.Errorf("logged: %s", line)
+		t.Errorf("secret in the log: %s", line)
 	}
 	var read map[string]any
 	if err := json.Unmarshal([]byte(line), &read); err != nil {
-		t.Errorf("%s: %v", line, err)
+		t.Errorf("got %s, error %v", line, err)
 	}
 	if line := encode(t, e, "two"); strings.Contains(line, "uri") {
-		t.Errorf("another line has %s", line)
+		t.Errorf("another logger's line has %s", line)
 	}
 }
 
 func TestWrongOptions(t *testing.T) {
 	for _, options := range []string{"{\nwrap\n}", "{\nwrap nothing\n}", "{\nrequest>uri\n}", "{\nrequest>uri nothing\n}"} {
 		if err := new(Encoder).UnmarshalCaddyfile(caddyfile.NewTestDispenser("countersign " + options)); err == nil {
-			t.Errorf("%q is taken", options)
+			t.Errorf("%q: got no error, want a refusal", options)
 		}
 	}
 }

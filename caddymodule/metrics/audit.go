@@ -25,7 +25,7 @@ var (
 		"1 for a log that is not as the store remembers it, with what is wrong; 0 for one that is.", []string{"node", "what"}, nil)
 )
 
-// auditCollector tells of the audit log of the configuration that runs, and of those that the store remembers.
+// auditCollector reports the audit log of the running configuration, and the logs the store remembers.
 type auditCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.
@@ -65,7 +65,7 @@ func (a auditCollector) Collect(to chan<- prometheus.Metric) {
 	collectMissing(log, gauge)
 }
 
-// collectMissing tells of each remembered node once, or once for each way in which its logs are missing.
+// collectMissing reports each remembered node once, or once for each way in which its logs are missing.
 func collectMissing(log *keeper.Status, gauge func(*prometheus.Desc, float64, ...string)) {
 	told := map[[2]string]bool{}
 	wrong := map[string]bool{}

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// barsMetrics are those of bars_proxy.
+// barsMetrics are the metrics of bars_proxy.
 type barsMetrics struct {
 	answers *prometheus.HistogramVec // endpoint, outcome, fault
 	age     *prometheus.GaugeVec     // catalogue
@@ -16,7 +16,7 @@ type barsMetrics struct {
 	targets *prometheus.GaugeVec     // catalogue
 }
 
-// Brokered counts a request by what has become of it.
+// Brokered counts a request by its outcome.
 func (m *Metrics) Brokered(call *bars.Call, took time.Duration) {
 	endpoint, outcome, fault := call.Endpoint, "ok", "none"
 	if endpoint == "" {
@@ -28,7 +28,7 @@ func (m *Metrics) Brokered(call *bars.Call, took time.Duration) {
 	m.bars.answers.WithLabelValues(endpoint, outcome, fault).Observe(took.Seconds())
 }
 
-// barsCollector asks how the catalogues are at the time of a scrape.
+// barsCollector reads the catalogues' status at each scrape.
 type barsCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.

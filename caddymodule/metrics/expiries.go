@@ -10,19 +10,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Expiry is when a certificate expires: that of an issuer, of a chain, or our own, as the kind says.
+// Expiry is the validity of a certificate. The kind says whether it is an issuer's, a chain's or our own.
 type Expiry struct {
 	Kind, Subject string
-	From, At      time.Time // its whole life
+	From, At      time.Time // start and end of its validity
 }
 
-// Expiries are those of the certificates that a configuration depends on. The zero value is ready for use.
+// Expiries holds the expiries of the certificates a configuration depends on. The zero value is ready for use.
 type Expiries struct {
 	mu  sync.Mutex
 	all map[[2]string]Expiry // by kind and subject
 }
 
-// Watch notes when certificates expire.
+// Watch records when certificates expire.
 func (e *Expiries) Watch(kind string, certificates ...*x509.Certificate) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -34,7 +34,7 @@ func (e *Expiries) Watch(kind string, certificates ...*x509.Certificate) {
 	}
 }
 
-// All are the expiries, in no order.
+// All returns the expiries in no particular order.
 func (e *Expiries) All() []Expiry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -45,8 +45,8 @@ func (e *Expiries) All() []Expiry {
 	return all
 }
 
-// WatchTransport notes when the certificate expires that a transport shows, and returns it if it is of a file. One that
-// Caddy manages is looked at whenever it is shown.
+// WatchTransport records the expiry of a transport's client certificate, and returns the certificate if it comes from
+// a file. A certificate managed by Caddy is read each time it is presented.
 func (e *Expiries) WatchTransport(kind string, config *tls.Config) []*x509.Certificate {
 	if config == nil {
 		return nil
@@ -68,7 +68,7 @@ func (e *Expiries) WatchTransport(kind string, config *tls.Config) []*x509.Certi
 	return ofFiles
 }
 
-// leafOf is the certificate itself, without those that vouch for it.
+// leafOf returns the certificate itself, without its issuers.
 func leafOf(shown *tls.Certificate) []*x509.Certificate {
 	if shown.Leaf != nil {
 		return []*x509.Certificate{shown.Leaf}
@@ -77,13 +77,13 @@ func leafOf(shown *tls.Certificate) []*x509.Certificate {
 		return nil
 	}
 	leaf, err := x509.ParseCertificate(shown.Certificate[0])
-	if err != nil { // then nobody takes it, and the log says so
+	if err != nil { // unusable: nobody accepts it, and the log says so
 		return nil
 	}
 	return []*x509.Certificate{leaf}
 }
 
-// subjectOf is a certificate's name: those of Caddy's own CA have alternative names alone.
+// subjectOf returns a certificate's name. Certificates of Caddy's own CA have only alternative names.
 func subjectOf(c *x509.Certificate) string {
 	if subject := c.Subject.String(); subject != "" {
 		return subject
@@ -100,7 +100,7 @@ var (
 		"Since when a certificate that the gateway depends on is valid.", expiryLabels, nil)
 )
 
-// expiryCollector tells of the certificates of the configuration that runs.
+// expiryCollector reports the certificates of the running configuration.
 type expiryCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.

@@ -1,6 +1,6 @@
-// Package metrics counts what happens in a gateway, for Caddy's /metrics; docs/operators.md lists what there is. No label
-// names a user, a token or a session. What is counted is pushed by a method each; what is a state is asked for at the time
-// of a scrape, of the configuration that runs then.
+// Package metrics counts what happens in a gateway for Caddy's /metrics; docs/operators.md lists the metrics. No
+// label names a user, a token or a session. Each event is pushed by a method of its own; state is read from the
+// running configuration at each scrape.
 package metrics
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
-// Metrics are one for the process, registered anew with each configuration's registry, so that counters go on over a
-// reload.
+// Metrics are shared by the process and registered again with each configuration's registry, so that counters survive
+// a reload.
 type Metrics struct {
 	answers     *prometheus.HistogramVec // endpoint, code
 	tokens      *prometheus.HistogramVec // endpoint, grant, code
@@ -40,26 +40,26 @@ type Metrics struct {
 	webhooks webhookMetrics // webhooks.go
 
 	running func() Standing
-	mu      sync.Mutex // of gauges that are set while they are collected
+	mu      sync.Mutex // guards gauges that are set while they are collected
 }
 
-// Standing tells how things stand in a configuration.
+// Standing reports the state of a configuration.
 type Standing interface {
 	KeySets() []jwks.SourceStatus
 	Webhooks() webhook.Stats
 	Catalogues() []bars.SourceStatus
-	OpenID() map[string]string  // by issuer, what went wrong when it was last asked; empty where nothing did
-	Modules() map[string]string // PKCS#11 modules, by path, why they cannot be used; empty where they can
+	OpenID() map[string]string  // by issuer: the error of the last fetch, or empty
+	Modules() map[string]string // by path of a PKCS#11 module: why it cannot be used, or empty
 	Revocations() []*certificates.Revocations
 	Expiries() []Expiry
-	Audit() *keeper.Status // nil where there is no audit log
+	Audit() *keeper.Status // nil without an audit log
 }
 
-// Destruct ends with the process.
+// Destruct does nothing: the metrics live as long as the process.
 func (*Metrics) Destruct() error { return nil }
 
-// New makes them, all at nothing. running is asked at each scrape for the configuration that runs; it may return nil, and
-// after a reload that failed it returns the former one.
+// New makes the metrics, all at zero. Each scrape calls running for the running configuration; it may return nil, and
+// after a failed reload it returns the previous one.
 func New(running func() Standing) *Metrics {
 	seconds := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
@@ -100,7 +100,7 @@ func New(running func() Standing) *Metrics {
 	return m
 }
 
-// Register has a configuration's registry show them.
+// Register registers the metrics with a configuration's registry.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, moduleCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
@@ -135,7 +135,7 @@ func (m *Metrics) TokenAnswered(answer oauth.Answer) {
 	m.tokens.WithLabelValues(answer.Endpoint, answer.Grant, answer.Code).Observe(answer.Took.Seconds())
 }
 
-// StoreCall counts a call of the store, and how long it took.
+// StoreCall counts a call of the store and its duration.
 func (m *Metrics) StoreCall(verb, outcome string, took time.Duration) {
 	m.storeCalls.WithLabelValues(verb, outcome).Observe(took.Seconds())
 }
@@ -143,10 +143,10 @@ func (m *Metrics) StoreCall(verb, outcome string, took time.Duration) {
 // Received counts a request at a BaRS receiver: answered, or why not.
 func (m *Metrics) Received(outcome string) { m.received.WithLabelValues(outcome).Inc() }
 
-// Held counts a refusal that was held back: answered later (waited), or later and the connection closed (closed).
+// Held counts a delayed refusal: answered later (waited), or later with the connection closed (closed).
 func (m *Metrics) Held(outcome string) { m.held.WithLabelValues(outcome).Inc() }
 
-// ask asks the configuration that runs, if there is one.
+// ask reads from the running configuration, if there is one.
 func ask[T any](m *Metrics, question func(Standing) T) (answer T) {
 	if standing := m.running(); standing != nil {
 		answer = question(standing)
@@ -154,7 +154,7 @@ func ask[T any](m *Metrics, question func(Standing) T) (answer T) {
 	return answer
 }
 
-// keyCollector asks how the clients' key sets are at the time of a scrape.
+// keyCollector reads the state of the clients' key sets at each scrape.
 type keyCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.

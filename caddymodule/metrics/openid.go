@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 var openIDDesc = prometheus.NewDesc("countersign_openid_failing",
 	"1 while the last attempt to read what an OpenID provider publishes, its keys included, failed.", []string{"issuer"}, nil)
 
-// openIDCollector tells of the providers of the configuration that runs.
+// openIDCollector reports the providers of the running configuration.
 type openIDCollector struct{ *Metrics }
 
 // Describe implements prometheus.Collector.

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// listCollector tells, at the time of a scrape, how revocation lists are. Labels are hosts that the configuration
-// names, since an issuer may split its list into thousands.
+// listCollector reads the state of the revocation lists at each scrape. Labels are hosts that the configuration
+// names, because an issuer may split its list into thousands.
 type listCollector struct{ *Metrics }
 
 var (

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// webhookMetrics are those of the delivery of webhooks.
+// webhookMetrics are the metrics of webhook delivery.
 type webhookMetrics struct {
 	attempts *prometheus.HistogramVec // client, outcome
 	pending  *prometheus.GaugeVec     // client
@@ -31,7 +31,7 @@ func (m *Metrics) Attempted(client, outcome string, took time.Duration) {
 	m.webhooks.attempts.WithLabelValues(client, outcome).Observe(took.Seconds())
 }
 
-// webhookCollector asks how many webhooks stand at the time of a scrape.
+// webhookCollector reads the number of webhooks at each scrape.
 type webhookCollector struct{ *Metrics }
 
 func (w webhookCollector) gauges() []*prometheus.GaugeVec {

@@ -20,13 +20,13 @@ func init() {
 	caddy.RegisterModule(&Agent{})
 }
 
-// Agent holds a mock smartcard for everybody, issued by a CA that is made for this installation and kept in
-// Caddy's storage.
+// Agent holds a mock smartcard for every user, issued by a CA that is made for this installation and kept in Caddy's
+// storage.
 type Agent struct {
-	// Faults happen to jobs, each with its rate: names are those of package mocksigner, such as no_card.
+	// Faults are injected into jobs, each at its rate. Names are those of package mocksigner, such as no_card.
 	Faults []mocksigner.Fault `json:"faults,omitempty"`
 
-	// Delay is the wait before each signature, as a real card takes its time. Default none.
+	// Delay is the wait before each signature, to imitate a real card. Default: none.
 	Delay caddy.Duration `json:"delay,omitempty"`
 
 	vault  caddymodule.Vault
@@ -38,15 +38,15 @@ type Agent struct {
 	listed time.Time // when the CA's revocation list was published
 }
 
-// relist is how old the published revocation list of the mock's CA may become. It is good for a month.
+// relist is how old the mock CA's published revocation list may get. The list is valid for a month.
 const relist = 6 * time.Hour
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*Agent) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.agents.mock", New: func() caddy.Module { return new(Agent) }}
 }
 
-// Provision refuses production and notes what the first job needs; the CA is read or made then.
+// Provision refuses production and prepares the first job, which reads or makes the CA.
 func (a *Agent) Provision(ctx caddy.Context) error {
 	app, err := caddymodule.FromContext(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 	return outsideProduction(app, "smartcard_agent mock")
 }
 
-// check refuses what cannot be meant, before the first job meets it.
+// check refuses invalid settings before the first job.
 func (a *Agent) check() error {
 	if err := mocksigner.CheckFaults(a.Faults); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *Agent) check() error {
 	return caddymodule.CheckLimits(caddymodule.Limit{Name: "delay", Value: a.Delay, Most: time.Hour, Why: "no gateway waits longer for a job"})
 }
 
-// ready returns the mock, which it makes once the CA can be had.
+// ready returns the mock, making it once the CA is available.
 func (a *Agent) ready(ctx context.Context) (*mocksigner.Mock, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,8 +95,8 @@ func (a *Agent) ready(ctx context.Context) (*mocksigner.Mock, error) {
 	return a.signer, a.publish(ctx)
 }
 
-// publish puts the CA's revocation list where the gateway finds it, before the first card is used and now and then
-// after that. It wants a.mu held.
+// publish stores the CA's revocation list where the gateway finds it, before the first card is used and from time to
+// time after that. It requires a.mu.
 func (a *Agent) publish(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(a.listed) < relist {
@@ -113,7 +113,7 @@ func (a *Agent) publish(ctx context.Context) error {
 	return nil
 }
 
-// Sign signs a job with the mock card of its user.
+// Sign signs a job with its user's mock card.
 func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
 	signer, err := a.ready(ctx)
 	if err != nil {
@@ -122,7 +122,7 @@ func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stre
 	return signer.Sign(ctx, job, out)
 }
 
-// Health is the mock's.
+// Health returns the mock's health.
 func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 	signer, err := a.ready(ctx)
 	if err != nil {

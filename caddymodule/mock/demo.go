@@ -27,26 +27,26 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("countersign_demo", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// demos holds the demos that run, so that one survives a reload with the batches in its memory.
+// demos holds the running demos, so that a demo and the batches in its memory survive a reload.
 var demos = caddy.NewUsagePool()
 
-// Demo is a demo client system at the path it is mounted at: a real client of the Signing Service, with its own key
-// and its own pages.
+// Demo is a demo client system at the path it is mounted at: a real client of the Signing Service with its own key
+// and pages.
 type Demo struct {
-	// Client is the id it is registered under. Default: demo-epr.
+	// Client is the client id it is registered with. Default: demo-epr.
 	Client string `json:"client,omitempty"`
 	// KID names its key. Default: demo-epr-1.
 	KID string `json:"kid,omitempty"`
-	// Name stands on its pages. Default: Demo EPR.
+	// Name is shown on its pages. Default: Demo EPR.
 	Name string `json:"name,omitempty"`
-	// PublicURL is where browsers find it. May be left out on loopback.
+	// PublicURL is its URL for browsers. May be left out on loopback.
 	PublicURL string `json:"public_url,omitempty"`
-	// Service is where it finds the Signing Service. Default: /signing-service beside it.
+	// Service is the Signing Service's URL. Default: /signing-service beside the demo.
 	Service string `json:"service,omitempty"`
-	// Token is where it gets its access tokens. Default: this gateway's own apim_token, where it has one.
+	// Token is the token service's URL. Default: this gateway's own apim_token, if it has one.
 	Token string `json:"token,omitempty"`
 
-	key   string // in the pool, once acquired
+	key   string // in the pool, after it was acquired
 	run   *running
 	mount *caddymodule.Mount
 }
@@ -63,12 +63,12 @@ func (r *running) Destruct() error {
 	return nil
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (Demo) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.countersign_demo", New: func() caddy.Module { return new(Demo) }}
 }
 
-// Provision makes the demo, or joins the one that runs. Its key is made when the configuration starts.
+// Provision makes the demo, or joins the running one. Its key is made when the configuration starts.
 func (d *Demo) Provision(ctx caddy.Context) error {
 	app, err := caddymodule.FromContext(ctx)
 	if err != nil {
@@ -105,7 +105,7 @@ func (d *Demo) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Cleanup lets go of the demo.
+// Cleanup releases the demo.
 func (d *Demo) Cleanup() error {
 	if d.run == nil {
 		return nil
@@ -115,7 +115,7 @@ func (d *Demo) Cleanup() error {
 	return err
 }
 
-// ServeHTTP answers everything below the demo's path.
+// ServeHTTP answers every path under the demo's.
 func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	d.mount.Look(r)
 	return intake.Serve(w, r, d.run)

@@ -26,26 +26,26 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("openid_mock", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// OpenID stands in for an OpenID provider, at the path it is mounted at: made-up people, any of whom anybody may be.
-// Refused in production.
+// OpenID stands in for an OpenID provider at the path it is mounted at. Its people are made up, and anybody may sign
+// in as any of them. Refused in production.
 type OpenID struct {
-	// PublicURL is where browsers and the gateway find it: the issuer. It is mandatory.
+	// PublicURL is its URL for browsers and the gateway: the issuer. Mandatory.
 	PublicURL string `json:"public_url,omitempty"`
-	// People are who there is to be.
+	// People are the people who can sign in.
 	People []mockopenid.Person `json:"people,omitempty"`
-	// Clients are who may have them sign in.
+	// Clients are the clients that may send people here to sign in.
 	Clients []mockopenid.Client `json:"clients,omitempty"`
 
 	provider *mockopenid.Provider
 	mount    *caddymodule.Mount
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (OpenID) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.openid_mock", New: func() caddy.Module { return new(OpenID) }}
 }
 
-// Provision makes the mock. Its key is read or made when it is first needed.
+// Provision makes the mock. Its key is read or made at the first use.
 func (o *OpenID) Provision(ctx caddy.Context) error {
 	app, err := caddymodule.FromContext(ctx)
 	if err != nil {
@@ -56,7 +56,7 @@ func (o *OpenID) Provision(ctx caddy.Context) error {
 	}
 	issuer := strings.TrimSuffix(o.PublicURL, "/")
 	if issuer == "" {
-		return fmt.Errorf("openid_mock: has no public_url, which is its issuer; add it, as openid in the global option countersign has it")
+		return fmt.Errorf("openid_mock: no public_url: add the issuer's URL, as in openid of the global option countersign")
 	}
 	o.mount = caddymodule.NewMount("openid_mock", issuer, ctx.Slogger())
 	if err := app.ClaimURL(ctx, "openid_mock", issuer, o); err != nil {
@@ -72,7 +72,7 @@ func (o *OpenID) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ServeHTTP answers everything below the mock's path.
+// ServeHTTP answers every path under the mock's.
 func (o *OpenID) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	o.mount.Look(r)
 	return intake.Serve(w, r, o.provider)
@@ -99,7 +99,7 @@ func (o *OpenID) parsePerson(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&person.ID, &person.Name, &level) {
 		return d.Err(`person takes a user id, a name and a level from 1 to 3: person 555086689106 "Alice Made-Up" 3`)
 	}
-	person.Level, _ = strconv.Atoi(level) // 0, which New refuses, where it is no number
+	person.Level, _ = strconv.Atoi(level) // not a number: 0, which New refuses
 	o.People = append(o.People, person)
 	return nil
 }
@@ -113,7 +113,7 @@ func (o *OpenID) parseClient(d *caddyfile.Dispenser) error {
 		"secret":       parse.One(&client.Secret),
 		"redirect_uri": parse.List(&client.RedirectURIs),
 		"logout_uri":   parse.One(&client.LogoutURI),
-	}.Block(d, "a client of openid_mock")
+	}.Block(d, "client of openid_mock")
 	o.Clients = append(o.Clients, client)
 	return err
 }

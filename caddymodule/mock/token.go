@@ -14,30 +14,30 @@ import (
 
 const (
 	callTimeout = 30 * time.Second // of the demo's calls to the service
-	keyPatience = 20 * time.Second // for the gateway to have fetched the demo's first key set
+	keyPatience = 20 * time.Second // until the gateway has fetched the demo's first key set
 	keyPause    = time.Second
 )
 
-// tokens gets the demo's access tokens from this gateway's own token service, as any client would. Where the
-// gateway has none, the demo calls without.
+// tokens gets the demo's access tokens from this gateway's own token service, like any client. If the gateway has
+// none, the demo sends no token.
 type tokens struct {
 	client string
 
 	mu     sync.Mutex
-	url    string // of the token service; empty: there is none
+	url    string // of the token service; empty: none
 	key    *jwks.Signer
 	source *oauth.Source
 }
 
-// use says where tokens come from, each time a configuration starts.
+// use sets the token service each time a configuration starts.
 func (t *tokens) use(url string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.url, t.source = url, nil
 }
 
-// authorize puts a token into a request of the demo's. The gateway looks for the demo's key set now and then
-// until it is there, so the first token may be a few seconds away.
+// authorize adds a token to a request of the demo. The gateway fetches the demo's key set at intervals until it is
+// there, so the first token may take a few seconds.
 func (t *tokens) authorize(ctx context.Context, key *jwks.Signer, r *http.Request) error {
 	source, err := t.sourceFor(key)
 	if err != nil || source == nil {
@@ -74,7 +74,7 @@ func (t *tokens) sourceFor(key *jwks.Signer) (*oauth.Source, error) {
 	return source, err
 }
 
-// RoundTrip sends a request of the demo's, and lets go of a token that the service refused.
+// RoundTrip sends a request of the demo, and drops a token that the service refused.
 func (t *tokens) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusUnauthorized {

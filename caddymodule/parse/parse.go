@@ -1,5 +1,5 @@
-// Package parse reads the options of a block in a Caddyfile, in one way for all directives. A directive lists its
-// options, each with what reads it:
+// Package parse reads the options of a Caddyfile block, in one way for all directives. A directive lists its options,
+// each with the function that reads it:
 //
 //	parse.Options{
 //		"public_url": parse.One(&s.PublicURL),
@@ -7,8 +7,7 @@
 //		"agent":      s.parseAgent,
 //	}
 //
-// What reads an option takes what stands behind its name, and refuses whatever else stands there, with the file and
-// the line.
+// That function reads the option's arguments and refuses any others, with the file and the line.
 package parse
 
 import (
@@ -22,19 +21,19 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Option reads what stands behind an option's name.
+// Option reads the arguments after an option's name.
 type Option func(d *caddyfile.Dispenser) error
 
-// Options are those of a block, by their names.
+// Options maps the names of a block's options to their readers.
 type Options map[string]Option
 
-// Directive reads a directive that takes nothing but a block. Its name comes next.
+// Directive reads a directive that takes only a block. The dispenser stands before its name.
 func (o Options) Directive(d *caddyfile.Dispenser) error {
 	d.Next()
 	return o.Block(d, d.Val())
 }
 
-// Block reads the block that may follow; nothing else may. Of whom it is, an unknown option is told with.
+// Block reads an optional block and refuses anything else. An unknown option is reported as an option of of.
 func (o Options) Block(d *caddyfile.Dispenser, of string) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -47,7 +46,7 @@ func (o Options) Block(d *caddyfile.Dispenser, of string) error {
 	return nil
 }
 
-// Read reads the option of which the name has just been read.
+// Read reads the option whose name the dispenser has just read.
 func (o Options) Read(d *caddyfile.Dispenser, of string) error {
 	read := o[d.Val()]
 	if read == nil {
@@ -73,7 +72,7 @@ func One[T ~string](into *T) Option {
 	}
 }
 
-// named reads exactly one argument, and says of which option.
+// named reads exactly one argument and returns it with the option's name.
 func named(d *caddyfile.Dispenser) (name, text string, err error) {
 	name = d.Val()
 	err = One(&text)(d)
@@ -92,7 +91,7 @@ func List(into *[]string) Option {
 	}
 }
 
-// Flag reads an option that stands for itself.
+// Flag reads an option without arguments.
 func Flag(into *bool) Option {
 	return func(d *caddyfile.Dispenser) error {
 		*into = true
@@ -100,7 +99,7 @@ func Flag(into *bool) Option {
 	}
 }
 
-// NoMore refuses arguments and blocks that nobody has asked for.
+// NoMore refuses further arguments and blocks.
 func NoMore(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
@@ -127,11 +126,11 @@ func Count(into *int) Option {
 	}
 }
 
-// PerMinute reads exactly one number a minute, such as 300/m.
-func PerMinute(into *int) Option { return per("/m", "a minute, such as 300/m", into) }
+// PerMinute reads exactly one rate per minute, such as 300/m.
+func PerMinute(into *int) Option { return per("/m", "minute, such as 300/m", into) }
 
-// PerSecond reads exactly one number a second, such as 60/s.
-func PerSecond(into *int) Option { return per("/s", "a second, such as 60/s", into) }
+// PerSecond reads exactly one rate per second, such as 60/s.
+func PerSecond(into *int) Option { return per("/s", "second, such as 60/s", into) }
 
 func per(unit, words string, into *int) Option {
 	return func(d *caddyfile.Dispenser) error {
@@ -142,14 +141,14 @@ func per(unit, words string, into *int) Option {
 		number, ofUnit := strings.CutSuffix(text, unit)
 		n, err := strconv.Atoi(number)
 		if !ofUnit || err != nil || n <= 0 {
-			return d.Errf("%s %q is not a rate; write the number %s", name, text, words)
+			return d.Errf("%s %q is not a rate: write a number per %s", name, text, words)
 		}
 		*into = n
 		return nil
 	}
 }
 
-// Size reads exactly one number of bytes, such as 10MiB, of at most 1 TiB.
+// Size reads exactly one number of bytes of at most 1 TiB, such as 10MiB.
 func Size(into *int64) Option {
 	return func(d *caddyfile.Dispenser) error {
 		name, text, err := named(d)

@@ -2,8 +2,8 @@ package parse
 
 import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-// Split reads the block that follows: our own options by the functions given, and gathers all others under a name, for
-// a module of Caddy's or of a guest's to read.
+// Split reads the block that follows: our own options by the functions given. It gathers all other options under a
+// name, for a Caddy or guest module to read.
 func Split(d *caddyfile.Dispenser, name string, own Options) (*caddyfile.Dispenser, error) {
 	head := d.Token()
 	head.Text = name
@@ -29,7 +29,7 @@ func Split(d *caddyfile.Dispenser, name string, own Options) (*caddyfile.Dispens
 	return caddyfile.NewDispenser(append(tokens, onNextLine(last))), nil
 }
 
-// onNextLine puts a token on a line of its own, where a closing brace must stand.
+// onNextLine moves a token to a line of its own, as a closing brace must be.
 func onNextLine(token caddyfile.Token) caddyfile.Token {
 	token.Line++
 	return token

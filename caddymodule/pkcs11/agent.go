@@ -24,7 +24,7 @@ func init() {
 	caddy.RegisterModule(&Agent{})
 }
 
-// Agent signs with real cards, or with keys in an HSM, through the PKCS#11 module of their vendor.
+// Agent signs with real cards, or with keys in an HSM, through the vendor's PKCS#11 module.
 type Agent struct {
 	// Module is the absolute path of the vendor's library, such as /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so. Mandatory.
 	Module string `json:"module"`
@@ -32,22 +32,24 @@ type Agent struct {
 	// Tokens are the labels or serial numbers of the cards that may sign. Default: every card.
 	Tokens []string `json:"tokens,omitempty"`
 
-	// PIN says where PINs come from. Default: nowhere; then only cards sign that need none or whose reader has a PIN pad.
+	// PIN says where PINs come from. Default: nowhere, so that only cards sign that need no PIN or whose reader has a
+	// PIN pad.
 	PIN *PIN `json:"pin,omitempty"`
 
-	// PINTimeout is how long a person may take to enter the PIN. Default 50s, a little less than a gateway's idle.
+	// PINTimeout is how long a person may take to enter the PIN. Default: 50s, a little less than a gateway's idle
+	// timeout.
 	PINTimeout caddy.Duration `json:"pin_timeout,omitempty"`
 
 	// CallTimeout bounds each call into the module, such as one signature. Default 15s.
 	CallTimeout caddy.Duration `json:"call_timeout,omitempty"`
 
-	// Env are the names of environment variables that the module needs beside the usual ones.
+	// Env names environment variables that the module needs in addition to the usual ones.
 	Env []string `json:"env,omitempty"`
 
 	agent *pkcs11.Agent
 }
 
-// PIN says where PINs come from. They are asked for once a job and never kept.
+// PIN says where PINs come from. A PIN is asked for once per job and never kept.
 type PIN struct {
 	// From is terminal, pinentry or file.
 	From string `json:"from"`
@@ -55,14 +57,15 @@ type PIN struct {
 	// Program is the pinentry program. Default: pinentry.
 	Program string `json:"program,omitempty"`
 
-	// File is the file with the PIN, which nobody but its owner may read.
+	// File is the file with the PIN. Only its owner may be able to read it.
 	File string `json:"file,omitempty"`
 
-	// ServiceKey says that the key is a service's own and no person's. Production refuses a file without it.
+	// ServiceKey says that the key belongs to a service and not to a person. Production refuses a PIN file without
+	// it.
 	ServiceKey bool `json:"service_key,omitempty"`
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*Agent) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.agents.pkcs11", New: func() caddy.Module { return new(Agent) }}
 }
@@ -74,7 +77,7 @@ func (a *Agent) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.Module == "" {
-		return errors.New("smartcard_agent pkcs11: has no module; name the library of the card's vendor, or OpenSC's opensc-pkcs11.so")
+		return errors.New("smartcard_agent pkcs11: no module: name the library of the card's vendor, or OpenSC's opensc-pkcs11.so")
 	}
 	if err := a.check(); err != nil {
 		return fmt.Errorf("smartcard_agent pkcs11: %w", err)
@@ -127,16 +130,16 @@ func (a *Agent) check() error {
 	return nil
 }
 
-// source is where PINs come from; nil: nowhere.
+// source returns the source of PINs, or nil for none.
 func (p *PIN) source(app *caddymodule.App) (pin.Source, error) {
 	if p == nil {
 		return nil, nil
 	}
 	switch {
 	case p.From != "file" && (p.File != "" || p.ServiceKey):
-		return nil, errors.New("pin: file and service_key are for a PIN from a file")
+		return nil, errors.New("pin: a file and service_key are only for pin file")
 	case p.From != "pinentry" && p.Program != "":
-		return nil, errors.New("pin: a program is for pinentry")
+		return nil, errors.New("pin: a program is only for pin pinentry")
 	}
 	switch p.From {
 	case "terminal":
@@ -145,30 +148,30 @@ func (p *PIN) source(app *caddymodule.App) (pin.Source, error) {
 		return pin.NewPinentry(p.Program, pkcs11.DesktopEnviron()), nil
 	case "file":
 		if !filepath.IsAbs(p.File) {
-			return nil, fmt.Errorf("pin file %q: must be an absolute path", p.File)
+			return nil, fmt.Errorf("pin file %q is not an absolute path", p.File)
 		}
-		if !p.ServiceKey { // which says that no person holds the card
+		if !p.ServiceKey { // service_key says that no person holds the card
 			if err := app.Forbid(caddymodule.Risk{Rule: caddymodule.RuleStoredPIN, What: "pin file " + p.File}); err != nil {
 				return nil, err
 			}
 		}
 		return pin.NewFile(p.File), nil
 	}
-	return nil, fmt.Errorf("pin %q is not known; use terminal, pinentry or file", p.From)
+	return nil, fmt.Errorf("unknown pin source %q: use terminal, pinentry or file", p.From)
 }
 
-// Sign signs a job with the card of its user.
+// Sign signs a job with its user's card.
 func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
 	return a.agent.Sign(ctx, job, out)
 }
 
-// Health says whether a card is there that can sign.
+// Health reports whether a card that can sign is present.
 func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) { return a.agent.Health(ctx) }
 
-// Holder is whose card is in a reader, for pages on the same machine.
+// Holder returns whose card is in a reader, for pages on the same machine.
 func (a *Agent) Holder(ctx context.Context) (string, error) { return a.agent.Holder(ctx) }
 
-// Cleanup lets go of the module's process, if there is one. Jobs under way are not disturbed.
+// Cleanup releases the module's process, if there is one. Jobs under way complete.
 func (a *Agent) Cleanup() error {
 	if a.agent != nil {
 		a.agent.Close()

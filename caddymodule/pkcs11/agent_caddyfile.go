@@ -57,7 +57,7 @@ func (p *PIN) parse(d *caddyfile.Dispenser) error {
 	case p.From == "terminal" || p.From == "pinentry" || p.From == "file":
 		return d.ArgErr()
 	default:
-		return d.Errf("pin %q is not known; use terminal, pinentry or file", p.From)
+		return d.Errf("unknown pin source %q: use terminal, pinentry or file", p.From)
 	}
 	options := parse.Options{}
 	if p.From == "file" {

@@ -29,29 +29,29 @@ type cardsCommand struct {
 	env    []string
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*cardsCommand) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.commands.cards", New: func() caddy.Module { return new(cardsCommand) }}
 }
 
-// Command is the command line.
+// Command returns the command.
 func (c *cardsCommand) Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cards",
 		Short: "Shows readers, cards and certificates, and which can sign for whom",
 		Long: `
-Shows every reader that a PKCS#11 module sees, the card in it and the card's certificates, and says of each for whom
-it can sign, or why it cannot. It asks for no PIN and changes nothing. Who issued a certificate and whether it was
-revoked is for the gateway to find out.`,
+Shows every reader that a PKCS#11 module sees, the card in it and the card's certificates, and says for whom each
+can sign, or why it cannot. It asks for no PIN and changes nothing. It does not check who issued a certificate or
+whether it was revoked: the gateway does.`,
 		Example: "  caddy countersign cards --module /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
 		Args:    cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&c.module, "module", "", "the vendor's library, as a `path`; default: OpenSC's, where the system keeps it")
-	cmd.Flags().StringSliceVar(&c.env, "env", nil, "`names` of environment variables that the module needs beside the usual ones")
+	cmd.Flags().StringVar(&c.module, "module", "", "the vendor's library, as a `path`; default: OpenSC's, from the system's usual place")
+	cmd.Flags().StringSliceVar(&c.env, "env", nil, "`names` of environment variables that the module needs in addition to the usual ones")
 	return cmd
 }
 
-// found is what there is to say.
+// found is the command's answer.
 type found struct {
 	Path    string          `json:"path"`
 	Module  string          `json:"module"`
@@ -86,7 +86,7 @@ func (c *cardsCommand) Run(ctx context.Context, _ io.Writer, _ []string) (comman
 	return command.Answer{Value: answer, Text: answer.text}, nil
 }
 
-// path is the module's: the one named, or OpenSC's.
+// path returns the module to load: the one named, or OpenSC's.
 func (c *cardsCommand) path() (string, error) {
 	if c.module != "" {
 		return filepath.Abs(c.module)
@@ -102,7 +102,7 @@ func (c *cardsCommand) path() (string, error) {
 			}
 		}
 	}
-	return "", errors.New("OpenSC's module is not where systems keep it: name the library of your card's vendor by --module")
+	return "", errors.New("OpenSC's module is not in any of the usual places: name the library of your card's vendor with --module")
 }
 
 func (f found) text(w io.Writer) error {
@@ -114,7 +114,7 @@ func (f found) text(w io.Writer) error {
 		fmt.Fprintf(w, "\nReader %q\n", r.Name)
 		switch {
 		case r.Trouble != "":
-			fmt.Fprintf(w, "  its card cannot be read: %s\n", r.Trouble)
+			fmt.Fprintf(w, "  the card cannot be read: %s\n", r.Trouble)
 		case r.Card == nil:
 			fmt.Fprintln(w, "  no card")
 		default:
@@ -128,16 +128,16 @@ func describe(w io.Writer, card *pkcs11.Card) {
 	fmt.Fprintf(w, "  Card %q, serial number %q, %q: %s\n", card.Label, card.Serial,
 		strings.TrimSpace(card.Manufacturer+" "+card.Model), strings.Join(card.Algorithms, " "))
 	if card.PINPad {
-		fmt.Fprintln(w, "  its PIN is entered at the reader")
+		fmt.Fprintln(w, "  the PIN is entered at the reader")
 	}
 	for _, warning := range card.Warnings {
-		fmt.Fprintf(w, "  take care: %s\n", warning)
+		fmt.Fprintf(w, "  warning: %s\n", warning)
 	}
 	for _, reason := range card.Against {
 		fmt.Fprintf(w, "  cannot sign: %s\n", reason)
 	}
 	if len(card.Certificates) == 0 {
-		fmt.Fprintln(w, "  no certificate that can be seen without a PIN")
+		fmt.Fprintln(w, "  no certificate visible without a PIN")
 	}
 	for _, c := range card.Certificates {
 		verdict := "signs for " + fmt.Sprintf("%q", c.User)
@@ -150,7 +150,7 @@ func describe(w io.Writer, card *pkcs11.Card) {
 		fmt.Fprintf(w, "  Certificate %q\n    issued by %q, valid %s to %s, RSA %d\n    %s\n", c.Subject, c.Issuer,
 			c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), c.Bits, verdict)
 		for _, warning := range c.Warnings {
-			fmt.Fprintf(w, "    take care: %s\n", warning)
+			fmt.Fprintf(w, "    warning: %s\n", warning)
 		}
 	}
 }

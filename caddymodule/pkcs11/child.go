@@ -19,24 +19,24 @@ func init() {
 	caddy.RegisterModule(&childCommand{})
 }
 
-// childCommand is the process that holds a vendor's module. People have no use for it.
+// childCommand is the process that loads a vendor's module. It is not for people.
 type childCommand struct{}
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*childCommand) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.commands.pkcs11_child", New: func() caddy.Module { return new(childCommand) }}
 }
 
-// Command is the command line.
+// Command returns the command.
 func (*childCommand) Command() *cobra.Command {
 	return &cobra.Command{
 		Use: childName + " <module>", Hidden: true, Args: cobra.ExactArgs(1),
-		Short: "Holds a PKCS#11 module for a smartcard agent",
-		Long:  "Holds a PKCS#11 module for a smartcard agent, which starts it and speaks with it over standard input and output.",
+		Short: "Loads a PKCS#11 module for a smartcard agent",
+		Long:  "Loads a PKCS#11 module for a smartcard agent, which starts this command and talks to it over standard input and output.",
 	}
 }
 
-// Run serves the agent until it goes away.
+// Run serves the agent until it closes standard input.
 func (*childCommand) Run(_ context.Context, _ io.Writer, args []string) (command.Answer, error) {
 	return command.Answer{}, child.Main(args[0])
 }

@@ -1,7 +1,7 @@
-// Package pool is for what outlives a reload. On a reload the new configuration starts before the old one stops, so both
-// share what there can be only one of: the open store with the smartcard jobs that are running, the audit log, the
-// key sets and endpoint catalogues that were fetched, the counters. Each configuration has a Share of what it uses, which
-// it acquires in Provision or Start and releases in Cleanup; whoever is the last to do so ends the thing.
+// Package pool holds what survives a reload. On a reload the new configuration starts before the old one stops, so
+// both share what can exist only once: the open store with the running smartcard jobs, the audit log, the fetched key
+// sets and endpoint catalogues, the counters. Each configuration has a Share of what it uses. It acquires the Share
+// in Provision or Start and releases it in Cleanup; the last release ends the shared value.
 package pool
 
 import (
@@ -13,11 +13,11 @@ import (
 
 var things = caddy.NewUsagePool()
 
-// ErrEnded is what a configuration gets that asks for something new after it has ended.
+// ErrEnded is the error of a configuration that acquires something new after it has ended.
 var ErrEnded = errors.New("this configuration has ended")
 
-// Share is one configuration's part in something of the pool. It lets go if, and only if, it has acquired: after a
-// failed reload the thing is still the running configuration's. The zero value has acquired nothing.
+// Share is one configuration's share of a value in the pool. It releases only what it has acquired: after a failed
+// reload the value still belongs to the running configuration. The zero value has acquired nothing.
 type Share[T caddy.Destructor] struct {
 	mu       sync.Mutex
 	key      string
@@ -26,8 +26,8 @@ type Share[T caddy.Destructor] struct {
 	released bool
 }
 
-// Acquire joins those who share what the key names, or makes it. After Release it still gives what it gave before,
-// for requests that are finishing.
+// Acquire joins the value under the key, or makes it. After Release it still returns the value it had, for requests
+// that are finishing.
 func (s *Share[T]) Acquire(key string, begin func() (T, error)) (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,22 +45,23 @@ func (s *Share[T]) Acquire(key string, begin func() (T, error)) (T, error) {
 	return s.value, nil
 }
 
-// Held is what was acquired and not released yet.
+// Held returns the value if it was acquired and not released yet.
 func (s *Share[T]) Held() (value T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.value, s.acquired && !s.released
 }
 
-// Value is what was acquired, also after it was released: for what Provision acquires before anybody can ask.
+// Value returns the acquired value, also after its release. It is for values that Provision acquires before anybody
+// can ask.
 func (s *Share[T]) Value() T { return s.value }
 
-// Release lets go, once. Whoever is the last to do so ends the thing.
+// Release releases the value once. The last release ends it.
 func (s *Share[T]) Release() error {
 	s.mu.Lock()
 	last := s.acquired && !s.released
 	s.released = true
-	s.mu.Unlock() // before the thing ends: jobs that are ending still ask for the store
+	s.mu.Unlock() // unlocked first: jobs that are ending still ask for the store
 	if !last {
 		return nil
 	}

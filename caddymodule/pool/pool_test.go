@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// thing asks for itself while it ends, as a smartcard job does that still wants the store.
+// thing asks for itself while it ends, like a smartcard job that still needs the store.
 type thing struct {
 	of    *Share[*thing]
 	ended chan error
@@ -27,27 +27,28 @@ func TestAThingIsSharedAndEndsOnce(t *testing.T) {
 	}
 	two, err := second.Acquire("test thing", func() (*thing, error) { return nil, errors.New("must not be made again") })
 	if err != nil || one != two {
-		t.Fatalf("the second configuration got another thing: %v", err)
+		t.Fatalf("the second configuration got another value, error %v", err)
 	}
-	for range 2 { // once only, however often it is asked
+	for range 2 { // releasing twice counts once
 		if err := second.Release(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	select {
 	case <-ended:
-		t.Fatal("it ended while the first configuration holds it")
+		t.Fatal("the value ended while the first configuration still held it")
 	default:
 	}
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {
-		t.Errorf("while it ends it cannot be asked for: %v", err)
+		t.Errorf("acquiring while the value ends: got error %v", err)
 	}
 }
 
-// A configuration that never acquired releases nothing: after a failed reload the thing is still the running one's.
+// A configuration that never acquired releases nothing: after a failed reload the value still belongs to the running
+// one.
 func TestAShareThatNeverAcquired(t *testing.T) {
 	ended := make(chan error, 1)
 	var running, failed Share[*thing]
@@ -58,12 +59,12 @@ func TestAShareThatNeverAcquired(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(ended) != 0 {
-		t.Fatal("the running configuration's thing was ended")
+		t.Fatal("the running configuration's value was ended")
 	}
 	if _, err := failed.Acquire("test thing 2", nil); !errors.Is(err, ErrEnded) {
-		t.Errorf("an ended configuration acquires anew: %v", err)
+		t.Errorf("acquiring after the end: got error %v, want ErrEnded", err)
 	}
 	if err := running.Release(); err != nil || len(ended) != 1 {
-		t.Errorf("release: %v", err)
+		t.Errorf("release: got error %v", err)
 	}
 }

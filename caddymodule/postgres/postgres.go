@@ -1,6 +1,6 @@
-// Package postgres adds to a Caddy build the store that several gateways share: a PostgreSQL database, or what speaks
-// its protocol. It is a package of its own so that a gateway on one machine need not contain it; docs/cluster.md says
-// how such gateways are run.
+// Package postgres adds to a Caddy build the store that several gateways share: a PostgreSQL database, or one that
+// speaks its protocol. It is a separate package so that a gateway on a single machine need not include it;
+// docs/cluster.md says how to run such gateways.
 package postgres
 
 import (
@@ -26,16 +26,16 @@ func init() {
 	caddy.RegisterModule(&Postgres{})
 }
 
-// Postgres is the store that several gateways share, in a PostgreSQL database. Its tables are made and brought up to
-// date by the gateways themselves.
+// Postgres is the store that several gateways share in a PostgreSQL database. The gateways create and migrate its
+// tables themselves.
 type Postgres struct {
-	// DSN says where the database is, as libpq takes it: postgres://user:password@host:5432/name, or "host=… user=…".
-	// It is mandatory. With a password in it, it is best kept out of the configuration: {env.DATABASE_URL}, or
+	// DSN says where the database is, in libpq's form: postgres://user:password@host:5432/name, or "host=… user=…".
+	// Mandatory. Keep a DSN with a password out of the configuration: {env.DATABASE_URL}, or
 	// {file./run/secrets/database}.
 	DSN string `json:"dsn,omitempty"`
 
-	// Schema holds the tables, and is made if it is missing. Default: countersign. Gateways that are to share nothing
-	// share a database by different ones.
+	// Schema holds the tables and is created if missing. Default: countersign. Gateways that must not share anything
+	// can use one database with different schemas.
 	Schema string `json:"schema,omitempty"`
 
 	dsn      string // with its placeholders replaced
@@ -43,20 +43,20 @@ type Postgres struct {
 	logger   *slog.Logger
 }
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (*Postgres) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.stores.postgres", New: func() caddy.Module { return new(Postgres) }}
 }
 
-// Provision reads the DSN; it connects to nothing.
+// Provision parses the DSN; it opens no connection.
 func (p *Postgres) Provision(ctx caddy.Context) error {
 	p.logger = ctx.Slogger()
 	if p.DSN == "" {
-		return errors.New("store postgres: say where the database is: store postgres {env.DATABASE_URL}")
+		return errors.New("store postgres: no DSN: say where the database is, for example store postgres {env.DATABASE_URL}")
 	}
 	var err error
 	if p.dsn, err = caddy.NewReplacer().ReplaceOrErr(p.DSN, true, true); err != nil {
-		return fmt.Errorf("store postgres: %w", err) // names the placeholder
+		return fmt.Errorf("store postgres: %w", err) // the error names the placeholder
 	}
 	if p.Schema == "" {
 		p.Schema = postgres.DefaultSchema
@@ -72,7 +72,7 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Risks is a way to the database that others can listen on, or pretend to be at the end of.
+// Risks reports a connection to the database that others can read, or answer in its place.
 func (p *Postgres) Risks() []caddymodule.Risk {
 	host, secrecy := postgres.Weakest(p.dsn)
 	switch secrecy {
@@ -84,11 +84,11 @@ func (p *Postgres) Risks() []caddymodule.Risk {
 	return nil
 }
 
-// Identity is the database and the schema, with a mark of the whole DSN: who changes the password, or a parameter,
-// gets new connections by a reload.
+// Identity names the database and the schema, with a mark of the whole DSN, so that a reload with a new password or
+// parameter opens new connections.
 func (p *Postgres) Identity() string { return p.identity }
 
-// Shared says that other gateways may use the store as well.
+// Shared reports that other gateways may use the store as well.
 func (*Postgres) Shared() bool { return true }
 
 // Open connects to the database.
@@ -96,7 +96,7 @@ func (p *Postgres) Open(ctx context.Context) (store.Store, error) {
 	return postgres.Open(ctx, postgres.Options{DSN: p.dsn, Schema: p.Schema, Logger: p.logger})
 }
 
-// markKey is of this process, so that nobody can try passwords on a mark.
+// markKey is random per process, so that a mark cannot be used to guess passwords.
 var markKey = rand.Text()
 
 func mark(secret string) string {
@@ -113,11 +113,11 @@ func mark(secret string) string {
 func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the engine's name
 	if !d.NextArg() {
-		return d.Err("store postgres takes a DSN, best by a placeholder: store postgres {env.DATABASE_URL}")
+		return d.Err("store postgres takes a DSN, preferably as a placeholder: store postgres {env.DATABASE_URL}")
 	}
 	p.DSN = d.Val()
 	if d.NextArg() {
-		return d.Err("store postgres takes one argument; a DSN with spaces in it stands in quotes")
+		return d.Err("store postgres takes one argument: put a DSN with spaces in quotes")
 	}
 	return parse.Options{"schema": parse.One(&p.Schema)}.Block(d, "store postgres")
 }

@@ -23,8 +23,8 @@ func provisioned(t *testing.T, p Postgres) *Postgres {
 	return &p
 }
 
-// The name under which configurations share a store tells which it is, and nothing of the password; another password
-// is another store, so that a reload brings it into use.
+// A store's identity names the database but not the password. Another password is another store, so that a reload
+// uses it.
 func TestIdentity(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dsn")
 	write := func(dsn string) string {
@@ -35,16 +35,16 @@ func TestIdentity(t *testing.T) {
 	}
 	first := write("postgres://gateway:hunter2@db.example:5433/nhs")
 	if !strings.HasPrefix(first, "postgres gateway@db.example:5433/nhs schema countersign") || strings.Contains(first, "hunter2") {
-		t.Errorf("it is called %q", first)
+		t.Errorf("got identity %q", first)
 	}
 	if again := write("postgres://gateway:hunter2@db.example:5433/nhs"); again != first {
-		t.Errorf("called %q and %q", first, again)
+		t.Errorf("got identities %q and %q, want the same", first, again)
 	}
 	if other := write("postgres://gateway:hunter3@db.example:5433/nhs"); other == first {
-		t.Error("another password is the same store")
+		t.Error("another password: got the same identity")
 	}
 	if other := provisioned(t, Postgres{DSN: "{file." + file + "}", Schema: "other"}).Identity(); other == first {
-		t.Error("another schema is the same store")
+		t.Error("another schema: got the same identity")
 	}
 }
 
@@ -61,6 +61,6 @@ func TestOpen(t *testing.T) {
 		t.Error(err)
 	}
 	if n := server.SQL(postgrestest.Database, "SELECT count(*) FROM ward7.records"); n != "1" {
-		t.Errorf("%s records in the schema", n)
+		t.Errorf("got %s records in the schema, want 1", n)
 	}
 }

@@ -22,23 +22,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// Bars sends an application's requests to a BaRS proxy (BAR-2): what follows the site's path goes to
-// the environment's API, with a token, the ids and the headers, and a GET again where that helps. A sender with it
+// Bars sends an application's requests to a BaRS proxy (BAR-2): the path relative to the site is appended to the
+// environment's API, the token, ids and headers are added, and a GET is repeated if that may help. A sender with it
 // needs no reverse_proxy.
 type Bars struct {
-	// BaseURL is the API's. Default: the environment's own at NHS England.
+	// BaseURL is the API's URL. Default: NHS England's own for the environment.
 	BaseURL string `json:"base_url,omitempty"`
 
-	// Version is that of the standard, 1.x.y, which becomes the header Accept.
+	// Version is the standard's version, 1.x.y, which is sent in the header Accept.
 	Version string `json:"version,omitempty"`
 
-	// Timeout of each try. Default: 35 seconds.
+	// Timeout bounds each attempt. Default: 35 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// Tries of a GET that is answered 408 or 503, or not at all. Default: 3.
+	// Tries is the number of attempts for a GET answered 408, 503 or not at all. Default: 3.
 	Tries int `json:"tries,omitempty"`
 
-	// RetryMessages sends a message ($process-message) again as well. The receiver may get it twice.
+	// RetryMessages also repeats messages ($process-message). The receiver may then get one twice.
 	RetryMessages bool `json:"retry_messages,omitempty"`
 
 	// Transport is Caddy's http transport to the API.
@@ -48,15 +48,15 @@ type Bars struct {
 	base     *url.URL
 }
 
-// version is the form of the standard's versions (BAR-2.6).
+// version matches the standard's versions (BAR-2.6).
 var version = regexp.MustCompile(`^1\.[0-9]+\.[0-9]+$`)
 
 const barsPath = "/booking-and-referral/FHIR/R4"
 
-// dialTimeout is how long the API's address is looked up and connected to.
+// dialTimeout bounds looking up and connecting to the API's address.
 const dialTimeout = 5 * time.Second
 
-// check refuses what cannot be meant, a mixture of environments, and sets the defaults.
+// check refuses invalid settings and mixed environments, and sets the defaults.
 func (b *Bars) check(s *Sender) error {
 	if b.BaseURL == "" {
 		b.BaseURL = s.Environment.API() + barsPath
@@ -67,11 +67,11 @@ func (b *Bars) check(s *Sender) error {
 	}
 	u, err := url.Parse(b.BaseURL)
 	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("base_url %q may have neither user, query nor fragment", b.BaseURL)
+		return fmt.Errorf("base_url %q must not have a user, query or fragment", b.BaseURL)
 	}
 	b.base = u
 	if s.Environment != caddymodule.Sandbox && (caddymodule.EnvironmentOf(b.BaseURL) == "") != (caddymodule.EnvironmentOf(s.TokenURL) == "") {
-		return fmt.Errorf("base_url %s and token_url %s: one is NHS England's and the other is not, and a token of one means nothing to the other", b.BaseURL, s.TokenURL)
+		return fmt.Errorf("base_url %s and token_url %s do not belong together: only one is NHS England's, and neither accepts the other's tokens", b.BaseURL, s.TokenURL)
 	}
 	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "bars: timeout", Value: b.Timeout, Most: 5 * time.Minute, Why: "the proxy gives up after 32s"}); err != nil {
 		return err
@@ -81,9 +81,9 @@ func (b *Bars) check(s *Sender) error {
 	}
 	switch {
 	case b.Version != "" && s.Accept != "":
-		return fmt.Errorf("accept is given, and version in bars, which stands for it; take one out")
+		return fmt.Errorf("accept and the version in bars both set the header Accept: remove one")
 	case b.Version != "" && !version.MatchString(b.Version):
-		return fmt.Errorf("bars: version %q is not one of the standard's, 1.x.y", b.Version)
+		return fmt.Errorf("bars: version %q is not of the form 1.x.y", b.Version)
 	}
 	if b.Version != "" {
 		s.Accept = bars.ContentType + "; version=" + b.Version
@@ -92,7 +92,7 @@ func (b *Bars) check(s *Sender) error {
 	return nil
 }
 
-// provision makes the way to the API. It connects to nothing.
+// provision makes the route to the API. It opens no connection.
 func (b *Bars) provision(ctx caddy.Context, rules outbound.Options, logger *slog.Logger) error {
 	if b.Transport == nil {
 		b.Transport = &reverseproxy.HTTPTransport{}
@@ -119,19 +119,19 @@ func (b *Bars) provision(ctx caddy.Context, rules outbound.Options, logger *slog
 	return b.upstream.Provision(ctx)
 }
 
-// ServeHTTP sends a request on.
+// ServeHTTP forwards a request to the API.
 func (b *Bars) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return b.upstream.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
 }
 
-// cleanup lets go of the connections to the API.
+// cleanup closes the connections to the API.
 func (b *Bars) cleanup() error {
 	var err error
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
 	}
 	if b.Transport != nil {
-		_ = b.Transport.Cleanup() // closes idle connections, and never fails
+		_ = b.Transport.Cleanup() // closes idle connections and never fails
 	}
 	return err
 }
@@ -148,7 +148,7 @@ func (b *Bars) cleanup() error {
 //	}
 func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
 	if s.Bars != nil {
-		return d.Err("bars is configured twice")
+		return d.Err("bars is given twice")
 	}
 	b := &Bars{Transport: &reverseproxy.HTTPTransport{}}
 	s.Bars = b

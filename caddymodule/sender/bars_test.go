@@ -19,7 +19,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// The environment decides all addresses together, and the rest has defaults (BAR-2.10).
+// The environment determines all addresses, and the rest has defaults (BAR-2.10).
 func TestBarsDefaults(t *testing.T) {
 	for environment, host := range map[caddymodule.Environment]string{
 		caddymodule.Sandbox: "sandbox.api.service.nhs.uk", caddymodule.Integration: "int.api.service.nhs.uk", caddymodule.Production: "api.service.nhs.uk",
@@ -29,31 +29,31 @@ func TestBarsDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.Bars.BaseURL != "https://"+host+"/booking-and-referral/FHIR/R4" || time.Duration(s.Bars.Timeout) != 35*time.Second || s.Bars.Tries != 3 || s.Bars.RetryMessages {
-			t.Errorf("%s: %+v", environment, s.Bars)
+			t.Errorf("%s: got %+v", environment, s.Bars)
 		}
 		if s.Accept != "application/fhir+json; version=1.2.0" {
-			t.Errorf("%s: Accept %q", environment, s.Accept)
+			t.Errorf("%s: got Accept %q", environment, s.Accept)
 		}
 		if environment != caddymodule.Sandbox && (s.TokenURL != "https://"+host+"/oauth2/token" || s.Audience != s.TokenURL) {
-			t.Errorf("%s: tokens of %s for %s", environment, s.TokenURL, s.Audience)
+			t.Errorf("%s: got token URL %s, audience %s", environment, s.TokenURL, s.Audience)
 		}
 	}
 	own := &Sender{Environment: caddymodule.Integration, Keys: Keys{Client: "a"}, TokenURL: "https://tokens.example.nhs.uk/token"}
 	if err := own.check(); err != nil || own.Audience != own.TokenURL {
-		t.Errorf("aud of a token service of one's own is %s (%v)", own.Audience, err)
+		t.Errorf("a token service of one's own: got audience %s, error %v", own.Audience, err)
 	}
 	for version, good := range map[string]bool{
 		"1.0.0": true, "1.12.345": true, "1..": false, "1.2.": false, "1.2": false, "1.2.0.1": false, "2.0.0": false, "11.0.0": false, "1.x.0": false, "1.2.0\n": false,
 	} {
 		s := &Sender{Environment: caddymodule.Sandbox, Bars: &Bars{Version: version}}
 		if err := s.check(); (err == nil) != good || err != nil && !strings.Contains(err.Error(), "1.x.y") {
-			t.Errorf("version %q: %v", version, err)
+			t.Errorf("version %q: got error %v", version, err)
 		}
 	}
 }
 
-// Which refusals are of the token, so that another one helps: the BaRS proxy's and API Management's own, packed or not. A
-// receiver's own 401 is none (BAR-2.7).
+// Which 401s refuse the token, so that a new one helps: those of the BaRS proxy and of API Management, compressed or
+// not, but not a receiver's own (BAR-2.7).
 func TestRefusesToken(t *testing.T) {
 	outcome := func(code string) string {
 		return `{"resourceType":"OperationOutcome","issue":[{"code":"security","details":{"coding":[{"code":"` + code + `"}]}}]}`
@@ -88,13 +88,13 @@ func TestRefusesToken(t *testing.T) {
 			held.WriteHeader(http.StatusUnauthorized)
 			_, _ = held.Write(text)
 			if held.refusesToken() != of {
-				t.Errorf("%s, packed %v: want %v", body, packed, of)
+				t.Errorf("%s, compressed %v: want refusesToken %v", body, packed, of)
 			}
 		}
 	}
 }
 
-// The sandbox takes no token: none is asked for, and one of the application's own does not go there either.
+// The sandbox takes no token: none is requested, and the application's own is not forwarded.
 func TestSandboxTakesNoToken(t *testing.T) {
 	s := &Sender{Environment: caddymodule.Sandbox, Replay: defaultReplay}
 	r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
@@ -104,17 +104,17 @@ func TestSandboxTakesNoToken(t *testing.T) {
 		sent = r.Header.Get("X-Request-Id") != "" && r.Header.Values("Authorization") == nil
 		return nil
 	})); err != nil || !sent {
-		t.Errorf("%v %v", err, r.Header)
+		t.Errorf("got error %v, headers %v", err, r.Header)
 	}
 }
 
-// The headers with FHIR resources are in standard base64, padded (BAR-2.5), and hold what they are for.
+// FHIR resources in headers are in padded standard base64 (BAR-2.5) and must have the right type.
 func TestResourceHeaders(t *testing.T) {
 	for _, name := range []string{"a", "ab", "abc", "???>>>~~~"} {
 		resource := `{"resourceType":"Organization","name":"` + name + `"}`
 		got, err := resourceHeader("Organization", resource)
 		if err != nil || got != base64.StdEncoding.EncodeToString([]byte(resource)) {
-			t.Errorf("%s: %s %v", name, got, err)
+			t.Errorf("%s: got %s, error %v", name, got, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "organisation.json")
@@ -122,16 +122,16 @@ func TestResourceHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := resourceHeader("Organization", "{file."+file+"}"); err != nil || got != "eyJyZXNvdXJjZVR5cGUiOiJPcmdhbml6YXRpb24ifQ==" {
-		t.Errorf("from a file: %s %v", got, err)
+		t.Errorf("from a file: got %s, error %v", got, err)
 	}
 	for _, bad := range []string{`{"resourceType":"Device"}`, `{"name":"a"}`, `{`, `"Organization"`, "{file." + file + ".none}"} {
 		if _, err := resourceHeader("Organization", bad); err == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s: got no error, want a refusal", bad)
 		}
 	}
 }
 
-// A supplier's request has the key of its provider, whichever part of the request names that; none has another's.
+// A supplier's request uses the key of its provider, whatever placeholder names the provider, and never another's.
 func TestProviderOfRequest(t *testing.T) {
 	one, two := &oauth.Source{}, &oauth.Source{}
 	r := httptest.NewRequest(http.MethodGet, "http://one/two/Slot", nil)
@@ -143,12 +143,12 @@ func TestProviderOfRequest(t *testing.T) {
 	} {
 		s := &Sender{Provider: by, Providers: map[string]*Keys{"one": {}, "two": {}}, sources: map[string]*oauth.Source{"one": one, "two": two}}
 		if got, err := s.sourceFor(r); got != want || (err != nil) != (want == nil) {
-			t.Errorf("%s: %p %v", by, got, err)
+			t.Errorf("provider_by %s: got source %p, error %v", by, got, err)
 		}
 	}
 }
 
-// The next key has a kid of its own, and the time of its publication goes along with it: it is used an hour later.
+// The next key has its own kid and time of publication, and is used an hour after that.
 func TestNextKey(t *testing.T) {
 	var keys [2]*Key
 	published := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
@@ -167,13 +167,13 @@ func TestNextKey(t *testing.T) {
 	signers, err := source.Signers(t.Context())
 	if err != nil || len(signers) != 2 || signers[0].KID() != keys[0].KID || signers[1].KID() != keys[1].KID || !source.NextPublished.Equal(published) ||
 		source.TokenURL != s.TokenURL || source.Audience != s.Audience || source.ClientID != "a" {
-		t.Errorf("%v %v %+v", err, signers, source.SourceOptions)
+		t.Errorf("got error %v, signers %v, options %+v", err, signers, source.SourceOptions)
 	}
 	if source, err := s.source(&caddymodule.App{}, &Keys{Client: "a", Key: keys[0]}); err != nil || !source.NextPublished.IsZero() {
-		t.Errorf("without a next key: %v", err)
+		t.Errorf("without a next key: got error %v", err)
 	}
 	same := &Key{KID: keys[0].KID, Path: keys[1].Path, Published: published}
 	if _, err := s.source(&caddymodule.App{}, &Keys{Client: "a", Key: keys[0], Next: same}); err == nil || !strings.Contains(err.Error(), "a kid must name one key") {
-		t.Errorf("two keys with one kid: %v", err)
+		t.Errorf("two keys with one kid: got error %v", err)
 	}
 }

@@ -62,7 +62,7 @@ func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if s.Providers[name] != nil {
-		return d.Errf("provider %s is configured twice", name)
+		return d.Errf("provider %s is given twice", name)
 	}
 	if s.Providers == nil {
 		s.Providers = map[string]*Keys{}
@@ -72,7 +72,7 @@ func (s *Sender) parseProvider(d *caddyfile.Dispenser) error {
 	return keys.options().Block(d, "a provider")
 }
 
-// options are what a sender and a provider have in common.
+// options returns the options that a sender and a provider share.
 func (k *Keys) options() parse.Options {
 	return parse.Options{"client": parse.One(&k.Client), "key": k.parseKey, "next": k.parseNext}
 }
@@ -80,7 +80,7 @@ func (k *Keys) options() parse.Options {
 func (k *Keys) parseKey(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 || k.Key != nil {
-		return d.Err("key is given once, with a kid and a PEM file: key MySupplier-INT-1 keys/int-1.pem")
+		return d.Err("key takes a kid and a PEM file, and is given once: key MySupplier-INT-1 keys/int-1.pem")
 	}
 	k.Key = &Key{KID: args[0], Path: args[1]}
 	return nil
@@ -89,11 +89,11 @@ func (k *Keys) parseKey(d *caddyfile.Dispenser) error {
 func (k *Keys) parseNext(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 3 || k.Next != nil {
-		return d.Err("next is given once, with a kid, a PEM file and when its public half was published: next MySupplier-INT-2 keys/int-2.pem 2026-11-22T10:00:00Z")
+		return d.Err("next takes a kid, a PEM file and the time its public key was published, and is given once: next MySupplier-INT-2 keys/int-2.pem 2026-11-22T10:00:00Z")
 	}
 	published, err := time.Parse(time.RFC3339, args[2])
 	if err != nil {
-		return d.Errf("%q is not an instant such as 2026-11-22T10:00:00Z", args[2])
+		return d.Errf("%q is not a time such as 2026-11-22T10:00:00Z", args[2])
 	}
 	k.Next = &Key{KID: args[0], Path: args[1], Published: published.UTC()}
 	return nil

@@ -75,7 +75,7 @@ func (s *Sender) source(app *caddymodule.App, keys *Keys) (*oauth.Source, error)
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	if keys.Key == nil {
-		return nil, errors.New("has no key; add key with a kid and a PEM file, which caddy countersign keygen makes")
+		return nil, errors.New("no key: add key <kid> <PEM file>; caddy countersign keygen makes one")
 	}
 	current, err := jwks.ReadSigner(keys.Key.KID, keys.Key.Path)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Sender) source(app *caddymodule.App, keys *Keys) (*oauth.Source, error)
 			return nil, fmt.Errorf("next: %w", err)
 		}
 		if next.KID() == current.KID() {
-			return nil, fmt.Errorf("next: it has the kid %s of the current key; a kid must name one key", next.KID())
+			return nil, fmt.Errorf("next: the kid %s is that of the current key: a kid must name one key", next.KID())
 		}
 		signers, published = append(signers, next), keys.Next.Published
 	}
@@ -100,10 +100,10 @@ func (s *Sender) source(app *caddymodule.App, keys *Keys) (*oauth.Source, error)
 	})
 }
 
-// replayMost is the most that replay can be meant to be: so many bytes of each request are in memory.
+// replayMost is the largest replay, in bytes: each request keeps up to that much in memory.
 const replayMost = 256 << 20
 
-// check refuses what cannot be meant, and a mixture of environments.
+// check refuses invalid settings and mixed environments.
 func (s *Sender) check() error {
 	if err := s.Environment.Check(); err != nil {
 		return err
@@ -138,27 +138,27 @@ func (s *Sender) checkBars() error {
 	return s.Bars.check(s)
 }
 
-// checkProviders refuses keys that nothing would use, and requests that nothing would serve.
+// checkProviders refuses keys that no request would use, and requests that no key would serve.
 func (s *Sender) checkProviders() error {
 	switch {
 	case len(s.Providers) > 0 && s.Provider == "":
-		return errors.New("has providers and does not say whose a request is; add provider_by {header.X-Provider}, or another placeholder")
+		return errors.New("providers without provider_by: add provider_by {header.X-Provider}, or another placeholder that names a request's provider")
 	case len(s.Providers) == 0 && s.Provider != "":
-		return errors.New("has provider_by and no provider; add provider <name> { key … } for each")
+		return errors.New("provider_by without a provider: add provider <name> { key … } for each provider")
 	case len(s.Providers) > 0 && s.Key != nil:
-		return errors.New("has a key of its own beside those of its providers, which nothing would use; move it into a provider")
+		return errors.New("the sender's own key would never be used beside its providers' keys: move it into a provider")
 	case s.Client == "" && len(s.Providers) == 0:
-		return errors.New("has no client; add client with the application's API key")
+		return errors.New("no client: add client with the application's API key")
 	}
 	for name, keys := range s.Providers {
 		if keys == nil || keys.Client == "" && s.Client == "" {
-			return fmt.Errorf("provider %s has no client; add client with the application's API key", name)
+			return fmt.Errorf("provider %s has no client: add client with the application's API key", name)
 		}
 	}
 	return nil
 }
 
-// fixedHeaders are the headers that every request gets.
+// fixedHeaders returns the headers added to every request.
 func (s *Sender) fixedHeaders() (map[string]string, error) {
 	headers := map[string]string{}
 	if s.Accept != "" {
@@ -180,9 +180,9 @@ func (s *Sender) fixedHeaders() (map[string]string, error) {
 	return headers, nil
 }
 
-// resourceHeader is a FHIR resource as a header has it: padded standard base64 of its JSON.
+// resourceHeader encodes a FHIR resource for a header: padded standard base64 of its JSON.
 func resourceHeader(resource, value string) (string, error) {
-	if strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file.") { // the braces of JSON are no placeholders
+	if strings.HasPrefix(value, "{env.") || strings.HasPrefix(value, "{file.") { // only these: JSON's braces are not placeholders
 		var err error
 		if value, err = caddy.NewReplacer().ReplaceOrErr(value, true, true); err != nil {
 			return "", err
@@ -193,7 +193,7 @@ func resourceHeader(resource, value string) (string, error) {
 	}
 	var compact bytes.Buffer
 	if json.Unmarshal([]byte(value), &is) != nil || is.ResourceType != resource || json.Compact(&compact, []byte(value)) != nil {
-		return "", fmt.Errorf("is not the JSON of a FHIR %s, such as {\"resourceType\":%q,…}, or a placeholder {file.<path>} for it", resource, resource)
+		return "", fmt.Errorf("is not the JSON of a FHIR %s, such as {\"resourceType\":%q,…}; {file.<path>} reads it from a file", resource, resource)
 	}
 	return base64.StdEncoding.EncodeToString(compact.Bytes()), nil
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 )
 
-// maxHeldAnswer bounds a refusal that is held back to be looked at, in bytes.
+// maxHeldAnswer is how many bytes of a 401 are held back for inspection.
 const maxHeldAnswer = 64 << 10
 
-// keptBody is a request's body, kept so that it can be sent twice.
+// keptBody is a request body kept so that it can be sent twice.
 type keptBody struct {
 	data  []byte
-	whole bool // whether all of it is kept
+	whole bool // whether all of it was kept
 }
 
-// keepBody reads a body of at most limit bytes, and leaves a larger one as it is.
+// keepBody reads a body of at most limit bytes. A larger one stays as it is.
 func keepBody(r *http.Request, limit int64) (*keptBody, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return &keptBody{whole: true}, nil
@@ -58,9 +58,9 @@ func (k *keptBody) rewind(r *http.Request) bool {
 	return k.whole
 }
 
-// begins says whether a request begins something, so that it may have a correlation id of its own. An update
-// carries the id of what it is about, which only the application knows (BAR-2.4); whatever is not
-// plainly new is taken for one.
+// begins reports whether a request starts something new, so that it may get a new correlation id. An update carries
+// the id of what it updates, which only the application knows (BAR-2.4). Anything not plainly new counts as an
+// update.
 func begins(method string, body *keptBody) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead:
@@ -103,11 +103,11 @@ func begins(method string, body *keptBody) bool {
 	return isNew
 }
 
-// heldAnswer lets every answer through but a 401, which it holds back to be looked at.
+// heldAnswer passes on every answer except a 401, which it holds back for inspection.
 type heldAnswer struct {
 	http.ResponseWriter
-	header http.Header // of the answer, until it is let through
-	status int         // of an answer that is held back
+	header http.Header // of the answer, until it is passed on
+	status int         // of the answer held back
 	body   bytes.Buffer
 	passed bool
 }
@@ -120,7 +120,7 @@ func (h *heldAnswer) Header() http.Header {
 	return h.header
 }
 
-// WriteHeader holds a 401 back.
+// WriteHeader holds back a 401.
 func (h *heldAnswer) WriteHeader(status int) {
 	switch {
 	case h.passed:
@@ -136,7 +136,7 @@ func (h *heldAnswer) WriteHeader(status int) {
 	}
 }
 
-// Write holds a 401's body back, up to a bound.
+// Write holds back a 401's body, up to maxHeldAnswer.
 func (h *heldAnswer) Write(data []byte) (int, error) {
 	if !h.passed && h.status == 0 {
 		h.WriteHeader(http.StatusOK)
@@ -152,7 +152,7 @@ func (h *heldAnswer) Write(data []byte) (int, error) {
 	return h.ResponseWriter.Write(data)
 }
 
-// FlushError sends on what is not held back.
+// FlushError flushes what is not held back.
 func (h *heldAnswer) FlushError() error {
 	if !h.passed && h.status == 0 {
 		h.WriteHeader(http.StatusOK)
@@ -163,7 +163,7 @@ func (h *heldAnswer) FlushError() error {
 	return http.NewResponseController(h.ResponseWriter).Flush()
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap serves http.ResponseController.
 func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 func (h *heldAnswer) copyHeader() {
@@ -180,12 +180,12 @@ func (h *heldAnswer) pass(status int) {
 	h.ResponseWriter.WriteHeader(status)
 }
 
-// release lets through what was held back.
+// release passes on what was held back.
 func (h *heldAnswer) release() error {
 	if h.passed {
 		return nil
 	}
-	if h.status == 0 { // nothing was answered; what was set stays set
+	if h.status == 0 { // nothing was answered; headers stay set
 		h.copyHeader()
 		h.passed = true
 		return nil
@@ -195,7 +195,7 @@ func (h *heldAnswer) release() error {
 	return err
 }
 
-// refusesToken says whether the answer is the proxy's refusal of the token, and not a receiver's own 401
+// refusesToken reports whether the answer is the proxy's refusal of the token rather than a receiver's own 401
 // (BAR-1.11, BAR-1.12, TOK-4.3).
 func (h *heldAnswer) refusesToken() bool {
 	if h.passed || h.status != http.StatusUnauthorized {
@@ -216,7 +216,7 @@ func (h *heldAnswer) refusesToken() bool {
 	if slices.Contains(bars.Codes(text), "SEND_UNAUTHORIZED") {
 		return true
 	}
-	var said struct { // API Management's own shape
+	var said struct { // the form API Management uses
 		Fault struct {
 			Detail struct {
 				Code string `json:"errorcode"`

@@ -1,14 +1,14 @@
-// Package sender is the directive apim_sender: it stands between a plain-HTTP application and NHS England's API Management,
-// and gives each request the access token and the headers that are wanted there, or brokers it to a BaRS proxy by itself.
+// Package sender provides the directive apim_sender. It stands between a plain HTTP application and NHS England's API
+// Management and adds the access token and the headers required there, or forwards to a BaRS proxy itself.
 //
-//	sender.go     a request's way, and its second try with a new token
-//	exchange.go   what is kept of a request and held back of an answer, so that there can be a second try
-//	bars.go       the way to a BaRS proxy
+//	sender.go     the path of a request, and its second attempt with a new token
+//	exchange.go   what is kept of a request and held back of an answer for a second attempt
+//	bars.go       the route to a BaRS proxy
 //	config.go     keys, addresses and headers, from the configuration
 //	caddyfile.go  the syntax
 //
-// It fetches tokens by package oauth, and knows of the countersign app its environment, its clock and its rules for
-// outgoing requests.
+// It fetches tokens with package oauth, and takes the environment, the clock and the rules for outbound requests from
+// the countersign app.
 package sender
 
 import (
@@ -33,70 +33,72 @@ func init() {
 	caddy.RegisterModule(Sender{})
 }
 
-// Sender gives a plain-HTTP application, in front of reverse_proxy, its access token and the headers that API
-// Management wants (BAR-2). The token is fetched with the application's own key, kept, and renewed
-// early. A request that the proxy refuses for its token is sent once more with a new one.
+// Sender adds to the requests of a plain HTTP application, in front of reverse_proxy, the access token and the
+// headers API Management requires (BAR-2). The token is obtained with the application's own key, cached, and renewed
+// early. If the proxy refuses a request because of its token, the request is sent once more with a new one.
 type Sender struct {
-	// Environment decides where tokens come from, and overrides the global one for this site. The sandbox takes none.
+	// Environment selects the token service and overrides the global environment for this site. The sandbox takes no
+	// token.
 	Environment caddymodule.Environment `json:"environment,omitempty"`
 
-	// TokenURL is the token service. Default: the environment's own at NHS England.
+	// TokenURL is the token service. Default: NHS England's own for the environment.
 	TokenURL string `json:"token_url,omitempty"`
 
-	// Audience of the assertions. Default: the token URL.
+	// Audience is the audience of the assertions. Default: the token URL.
 	Audience string `json:"audience,omitempty"`
 
 	Keys
 
-	// Providers are for a supplier who hosts many, each with a key of its own, by name.
+	// Providers is for a supplier that hosts several providers, each with its own key, by name.
 	Providers map[string]*Keys `json:"providers,omitempty"`
 
-	// Provider says whose key it is for each request: a placeholder such as {http.request.header.X-Provider}, that
-	// gives the name of one of the Providers.
+	// Provider is a placeholder that gives the name of a request's provider, such as
+	// {http.request.header.X-Provider}.
 	Provider string `json:"provider,omitempty"`
 
-	// Organisation is the FHIR Organization of the end user, and Software the FHIR Device that sends: JSON, which
-	// becomes the headers NHSD-End-User-Organisation and NHSD-Requesting-Software.
+	// Organisation is the end user's FHIR Organization and Software the sending FHIR Device, in JSON. They are sent
+	// in the headers NHSD-End-User-Organisation and NHSD-Requesting-Software.
 	Organisation string `json:"organisation,omitempty"`
 	Software     string `json:"software,omitempty"`
 
 	// Accept is the header Accept of every request, such as application/fhir+json; version=1.2.0.
 	Accept string `json:"accept,omitempty"`
 
-	// Replay is how many bytes of a request's body are kept for sending it once more. Default 1 MiB; requests with
-	// a larger body are sent once only.
+	// Replay is how many bytes of a request's body are kept to send it again. Default: 1 MiB. Requests with a larger
+	// body are sent only once.
 	Replay int `json:"replay,omitempty"`
 
-	// Bars sends to a BaRS proxy, without a reverse_proxy.
+	// Bars forwards to a BaRS proxy, without a reverse_proxy.
 	Bars *Bars `json:"bars,omitempty"`
 
-	sources map[string]*oauth.Source // by provider; "" where there are none
-	headers map[string]string        // that every request gets
+	sources map[string]*oauth.Source // by provider; "" without providers
+	headers map[string]string        // added to every request
 	http    *http.Client
 	logger  *slog.Logger
 }
 
-// Keys are whose tokens are fetched, and with which key.
+// Keys say whose tokens are obtained, and with which key.
 type Keys struct {
-	// Client is the application's API key: iss and sub of its assertions. May be a placeholder such as {env.API_KEY}.
+	// Client is the application's API key, the iss and sub of its assertions. It may be a placeholder such as
+	// {env.API_KEY}.
 	Client string `json:"client,omitempty"`
 	// Key is the current private key.
 	Key *Key `json:"key,omitempty"`
-	// Next is the private key that follows. It is used from an hour after its Published; until the token service
-	// knows it, the current one goes on.
+	// Next is the private key that comes after Key. It is used from an hour after its Published; while the token
+	// service does not know it yet, Key stays in use.
 	Next *Key `json:"next,omitempty"`
 }
 
-// Key is a private key in a PEM file, and its kid.
+// Key is a private key in a PEM file, with its kid.
 type Key struct {
 	KID       string    `json:"kid"`
 	Path      string    `json:"path"`
-	Published time.Time `json:"published,omitzero"` // of the next key: when its public half was published
+	Published time.Time `json:"published,omitzero"` // of the next key: when its public key was published
 }
 
 const defaultReplay = 1 << 20
 
-// CaddyModule returns the module's name for Caddy.
+// CaddyModule returns the module's information for Caddy.
 func (Sender) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.apim_sender", New: func() caddy.Module { return new(Sender) }}
 }
@@ -113,7 +115,7 @@ func (s *Sender) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Cleanup lets go of the connections to the token service.
+// Cleanup closes the connections to the token service.
 func (s *Sender) Cleanup() error {
 	if s.http != nil {
 		s.http.CloseIdleConnections()
@@ -124,7 +126,7 @@ func (s *Sender) Cleanup() error {
 	return nil
 }
 
-// ServeHTTP sends the request on with what it needs, and once more where its token was refused.
+// ServeHTTP forwards the request with token and headers, and once more if its token was refused.
 func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	return intake.Guard(w, r, func(w http.ResponseWriter, r *http.Request) error { return s.serve(w, r, next) })
 }
@@ -160,23 +162,23 @@ func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	source.Invalidate(token)
 	renewed, err := source.Token(r.Context())
 	if err != nil {
-		s.logger.LogAttrs(r.Context(), slog.LevelWarn, "a token was refused, and there is no new one", slog.Any("error", err))
+		s.logger.LogAttrs(r.Context(), slog.LevelWarn, "access token refused and no new one obtained", slog.Any("error", err))
 		return first.release()
 	}
-	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "a token was refused; the request is sent once more with a new one",
+	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "access token refused, repeating the request with a new one",
 		slog.String("request_id", r.Header.Get("X-Request-Id")))
 	r.Header.Set("Authorization", "Bearer "+renewed)
 	return next.ServeHTTP(w, r)
 }
 
-// sourceFor is where the request's token comes from.
+// sourceFor returns the source of the request's token.
 func (s *Sender) sourceFor(r *http.Request) (*oauth.Source, error) {
 	if len(s.Providers) == 0 {
 		return s.sources[""], nil
 	}
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
-		return nil, errors.New("the request's provider cannot be found out")
+		return nil, errors.New("cannot determine the request's provider")
 	}
 	source := s.sources[replacer.ReplaceAll(s.Provider, "")]
 	if source == nil {
@@ -185,7 +187,7 @@ func (s *Sender) sourceFor(r *http.Request) (*oauth.Source, error) {
 	return source, nil
 }
 
-var errUnknownProvider = errors.New("the request names no provider that this sender has a key for")
+var errUnknownProvider = errors.New("the request names no configured provider")
 
 // fail tells the application, in JSON, why its request was not sent.
 func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
@@ -194,9 +196,9 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	case errors.Is(err, errUnknownProvider):
 		status, code = http.StatusBadRequest, "unknown_provider"
 	case r.Context().Err() != nil:
-		return caddyhttp.Error(499, err) // the application went away
+		return caddyhttp.Error(499, err) // the application has gone
 	}
-	s.logger.LogAttrs(r.Context(), slog.LevelWarn, "a request was not sent on: the fault is the sender's, or its token service's",
+	s.logger.LogAttrs(r.Context(), slog.LevelWarn, "request not forwarded: the sender or its token service failed",
 		slog.String("request_id", r.Header.Get("X-Request-Id")), slog.Any("error", err))
 	if s.Bars != nil {
 		outcome := &bars.Outcome{Status: status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: err.Error(), Fault: bars.FaultSender}
@@ -209,11 +211,11 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(told) // an application that has gone needs no answer
+	_, _ = w.Write(told) // the application may have gone
 	return nil
 }
 
-// setHeaders gives the request what API Management wants besides its token (BAR-2.4 to BAR-2.6).
+// setHeaders adds the headers API Management requires besides the token (BAR-2.4 to BAR-2.6).
 func (s *Sender) setHeaders(r *http.Request, body *keptBody) {
 	if r.Header.Get("X-Request-Id") == "" {
 		r.Header.Set("X-Request-Id", uuid.NewString())

@@ -31,7 +31,7 @@ import (
 
 const bookingScope = oauth.ScopePrefix + "booking-and-referral"
 
-// senderKeys are made once, since making one takes long.
+// senderKeys are shared because generating RSA keys is slow.
 var senderKeys = sync.OnceValue(func() []*jwks.Signer {
 	made := make([]*jwks.Signer, 2)
 	for i := range made {
@@ -46,22 +46,22 @@ var senderKeys = sync.OnceValue(func() []*jwks.Signer {
 	return made
 })
 
-// stage is all of an application's way: the sender, the token service and the protected upstream, with a clock
-// that the test moves.
+// stage is the whole path of an application: the sender, the token service and the protected upstream, with a clock
+// the test moves.
 type stage struct {
 	*httptest.Server // the sender
 	sender           *Sender
 
 	mu       sync.Mutex
 	now      time.Time
-	keys     map[string]*jwks.Key // that the token service knows
+	keys     map[string]*jwks.Key // known to the token service
 	revoked  bool
-	requests []*http.Request // that came to the upstream with a good token
+	requests []*http.Request // that reached the upstream with a valid token
 	bodies   []string
-	answer   http.HandlerFunc // of the upstream, in place of 200
+	answer   http.HandlerFunc // of the upstream, instead of 200
 
 	fetches atomic.Int32
-	flights atomic.Int32 // at the token service
+	flights atomic.Int32 // concurrent requests at the token service
 	most    atomic.Int32
 	refused atomic.Int32 // by the upstream
 }
@@ -143,7 +143,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// upstream is a BaRS proxy that asks for a token.
+// upstream is a BaRS proxy that requires a token.
 func (s *stage) upstream(kept store.Store) http.Handler {
 	checker := oauth.NewChecker(kept, s.Now)
 	checker.Approved = func(string) bool {
@@ -171,12 +171,12 @@ func (s *stage) upstream(kept store.Store) http.Handler {
 	})
 }
 
-// refuseToken is how a BaRS proxy refuses a token (BAR-1.11, BAR-1.12).
+// refuseToken refuses a token like a BaRS proxy (BAR-1.11, BAR-1.12).
 func refuseToken(w http.ResponseWriter, r *http.Request, why string) {
 	(&bars.Outcome{Status: http.StatusUnauthorized, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: why, Fault: bars.FaultSender}).Write(w, r)
 }
 
-// call sends what an application sends, and returns the answer.
+// call sends an application's request and returns the answer.
 func (s *stage) call(t *testing.T, method, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/Slot?x=1", strings.NewReader(body))
@@ -202,7 +202,7 @@ func (s *stage) mustPass(t *testing.T, method, body string, headers ...string) *
 	t.Helper()
 	response, text := s.call(t, method, body, headers...)
 	if response.StatusCode != http.StatusOK || text != "done" || response.Header.Get("Only-On-401") != "" || response.Header.Get("Via-Sender") != "yes" {
-		t.Fatalf("%d %v %s", response.StatusCode, response.Header, text)
+		t.Fatalf("got status %d, headers %v, body %s", response.StatusCode, response.Header, text)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,21 +216,21 @@ func TestSenderGivesWhatIsWanted(t *testing.T) {
 	s := newStage(t)
 	got := s.mustPass(t, "GET", "", "Authorization", "Bearer mine", "Accept", "text/html")
 	if !strings.HasPrefix(got.Header.Get("Authorization"), "Bearer ") || got.Header.Get("Authorization") == "Bearer mine" {
-		t.Errorf("Authorization %q", got.Header.Get("Authorization"))
+		t.Errorf("got Authorization %q", got.Header.Get("Authorization"))
 	}
 	if got.Header.Get("Accept") != "application/fhir+json; version=1.2.0" || len(got.Header.Get("X-Request-Id")) != 36 || len(got.Header.Get("X-Correlation-Id")) != 36 {
-		t.Errorf("headers %v", got.Header)
+		t.Errorf("got headers %v", got.Header)
 	}
 	got = s.mustPass(t, "POST", "x", "X-Request-Id", "r-1", "X-Correlation-Id", "c-1")
 	if got.Header.Get("X-Request-Id") != "r-1" || got.Header.Get("X-Correlation-Id") != "c-1" {
-		t.Errorf("the application's ids became %v", got.Header)
+		t.Errorf("got headers %v, want the application's ids", got.Header)
 	}
 	if s.fetches.Load() != 1 {
-		t.Errorf("%d tokens for two requests", s.fetches.Load())
+		t.Errorf("got %d token requests for two requests, want one", s.fetches.Load())
 	}
 }
 
-// A correlation id is made for what begins, never for an update.
+// A correlation id is made for something new, never for an update.
 func TestSenderInventsNoCorrelationForAnUpdate(t *testing.T) {
 	message := func(reasons ...string) string {
 		var codings []string
@@ -259,30 +259,30 @@ func TestSenderInventsNoCorrelationForAnUpdate(t *testing.T) {
 	} {
 		s := newStage(t)
 		if got := s.mustPass(t, c.method, c.body); (got.Header.Get("X-Correlation-Id") != "") != c.want {
-			t.Errorf("%s: X-Correlation-Id %q", name, got.Header.Get("X-Correlation-Id"))
+			t.Errorf("%s: got X-Correlation-Id %q", name, got.Header.Get("X-Correlation-Id"))
 		}
 	}
 }
 
-// Expiry, a token that the upstream no longer takes, a rotated key: the application notices nothing.
+// An expired token, a token the upstream no longer accepts, a rotated key: the application notices nothing.
 func TestSenderLifeOfATokenAndAKey(t *testing.T) {
 	s := newStage(t)
 	s.mustPass(t, "GET", "")
 	s.add(479 * time.Second)
 	s.mustPass(t, "GET", "")
 	if s.fetches.Load() != 1 {
-		t.Fatalf("%d fetches within 80 %% of a token's life", s.fetches.Load())
+		t.Fatalf("got %d token requests within 80 %% of a token's life, want one", s.fetches.Load())
 	}
 	s.add(time.Second)
 	s.mustPass(t, "GET", "")
 	if s.fetches.Load() != 2 || s.refused.Load() != 0 {
-		t.Fatalf("at 80 %%: %d fetches, %d refusals", s.fetches.Load(), s.refused.Load())
+		t.Fatalf("at 80 %%: got %d token requests, %d refusals", s.fetches.Load(), s.refused.Load())
 	}
 	s.add(time.Hour)
 	s.mustPass(t, "GET", "")
-	// An hour after it was published the next key is used; the token service does not know it yet.
+	// An hour after its publication the next key is used; the token service does not know it yet.
 	if s.fetches.Load() != 4 {
-		t.Errorf("%d fetches, want one with the next key and one with the current", s.fetches.Load())
+		t.Errorf("got %d token requests, want 4: one more with the next key and one with the current", s.fetches.Load())
 	}
 	s.mu.Lock()
 	s.keys = map[string]*jwks.Key{"acme-INT-2": senderKeys()[1].Key()}
@@ -290,11 +290,11 @@ func TestSenderLifeOfATokenAndAKey(t *testing.T) {
 	s.add(time.Hour)
 	s.mustPass(t, "POST", "rotated")
 	if s.fetches.Load() != 5 {
-		t.Errorf("%d fetches after the rotation", s.fetches.Load())
+		t.Errorf("got %d token requests after the rotation", s.fetches.Load())
 	}
 }
 
-// A token that the upstream refuses is renewed, and the request sent once more, as it was.
+// A token that the upstream refuses is renewed, and the request is sent once more unchanged.
 func TestSenderRetriesOnce(t *testing.T) {
 	s := newStage(t)
 	s.mustPass(t, "GET", "")
@@ -311,23 +311,23 @@ func TestSenderRetriesOnce(t *testing.T) {
 	}
 	got := s.mustPass(t, "POST", "once more", "X-Request-Id", "r-7")
 	if got.Header.Get("X-Request-Id") != "r-7" || calls.Load() != 2 || s.requests[1].Header.Get("X-Request-Id") != "r-7" || s.bodies[1] != "once more" {
-		t.Errorf("%d calls, request id %q", calls.Load(), got.Header.Get("X-Request-Id"))
+		t.Errorf("got %d calls, request id %q", calls.Load(), got.Header.Get("X-Request-Id"))
 	}
-	// Refused again, it is told, and not tried a third time.
+	// Refused again, the application is told; there is no third attempt.
 	foreign.Store(true)
 	calls.Store(0)
 	response, text := s.call(t, "POST", "x")
 	if response.StatusCode != 401 || !strings.Contains(text, "SEND_UNAUTHORIZED") || calls.Load() != 2 {
-		t.Errorf("%d after %d calls: %s", response.StatusCode, calls.Load(), text)
+		t.Errorf("got status %d after %d calls: %s", response.StatusCode, calls.Load(), text)
 	}
 	// A body that is not kept is sent once.
 	calls.Store(0)
 	if response, _ := s.call(t, "POST", strings.Repeat("x", 1001)); response.StatusCode != 401 || calls.Load() != 1 {
-		t.Errorf("a large body: %d after %d calls", response.StatusCode, calls.Load())
+		t.Errorf("a large body: got status %d after %d calls", response.StatusCode, calls.Load())
 	}
 }
 
-// A receiver's own 401, and any other answer, comes through as it is, and costs no token.
+// A receiver's own 401, and any other answer, passes unchanged and causes no token request.
 func TestSenderLetsAnswersThrough(t *testing.T) {
 	s := newStage(t)
 	s.mustPass(t, "GET", "")
@@ -352,15 +352,16 @@ func TestSenderLetsAnswersThrough(t *testing.T) {
 		}
 		response, text := s.call(t, "GET", "")
 		if response.StatusCode != c.status || text != c.body || response.Header.Get("From") != "receiver" || calls != 1 {
-			t.Errorf("%s: %d %.100s after %d calls", name, response.StatusCode, text, calls)
+			t.Errorf("%s: got status %d, body %.100s after %d calls", name, response.StatusCode, text, calls)
 		}
 	}
 	if s.fetches.Load() != 1 {
-		t.Errorf("%d tokens", s.fetches.Load())
+		t.Errorf("got %d token requests", s.fetches.Load())
 	}
 }
 
-// However many requests come at once, and whatever becomes of the token meanwhile, one token is fetched at a time.
+// However many requests arrive at once, and whatever happens to the token meanwhile, only one token is requested at a
+// time.
 func TestSenderFetchesOneTokenAtATime(t *testing.T) {
 	s := newStage(t)
 	burst := func(want int) {
@@ -379,24 +380,24 @@ func TestSenderFetchesOneTokenAtATime(t *testing.T) {
 		}
 		all.Wait()
 		if good.Load() != 40 {
-			t.Errorf("%d of 40 answered %d", good.Load(), want)
+			t.Errorf("got %d of 40 answers with status %d", good.Load(), want)
 		}
 	}
 	burst(200)
-	s.add(500 * time.Second) // ageing
+	s.add(500 * time.Second) // due for renewal
 	burst(200)
-	s.add(600 * time.Second) // gone
+	s.add(600 * time.Second) // expired
 	burst(200)
 	if s.fetches.Load() != 3 || s.most.Load() != 1 {
-		t.Errorf("%d fetches, %d at one time", s.fetches.Load(), s.most.Load())
+		t.Errorf("got %d token requests, %d at one time", s.fetches.Load(), s.most.Load())
 	}
-	// The client is revoked: the upstream refuses every token, and each request is tried twice at most.
+	// The client is revoked: the upstream refuses every token, and each request is sent at most twice.
 	s.mu.Lock()
 	s.revoked = true
 	s.mu.Unlock()
 	burst(401)
 	if s.most.Load() != 1 || s.refused.Load() > 80 {
-		t.Errorf("%d fetches at one time, %d refusals", s.most.Load(), s.refused.Load())
+		t.Errorf("got %d token requests at one time, %d refusals", s.most.Load(), s.refused.Load())
 	}
 }
 
@@ -407,32 +408,32 @@ func TestSenderSaysWhyNothingWasSent(t *testing.T) {
 	s.mu.Unlock()
 	response, text := s.call(t, "GET", "")
 	if response.StatusCode != http.StatusBadGateway || !strings.Contains(text, "no matching public key") || len(s.requests) != 0 {
-		t.Errorf("%d %s", response.StatusCode, text)
+		t.Errorf("got status %d, body %s", response.StatusCode, text)
 	}
 }
 
 func TestKeepBody(t *testing.T) {
 	broken := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x"), &failing{}))
 	if _, err := keepBody(broken, 10); err == nil {
-		t.Error("a body that breaks off is taken")
+		t.Error("a body that breaks off: got no error")
 	}
 	chunked := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("12345")))
 	chunked.TransferEncoding = []string{"chunked"}
 	kept, err := keepBody(chunked, 5)
 	if err != nil || !kept.whole || chunked.ContentLength != 5 || chunked.TransferEncoding != nil {
-		t.Errorf("%+v %v", kept, err)
+		t.Errorf("got body %+v, error %v", kept, err)
 	}
 	for range 2 {
 		if got, _ := io.ReadAll(chunked.Body); string(got) != "12345" || !kept.rewind(chunked) {
-			t.Errorf("body %q", got)
+			t.Errorf("got body %q", got)
 		}
 	}
 	large := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("123456")))
 	if kept, err := keepBody(large, 5); err != nil || kept.rewind(large) {
-		t.Errorf("a larger body is kept: %v", err)
+		t.Errorf("a larger body was kept, error %v", err)
 	}
 	if got, _ := io.ReadAll(large.Body); !bytes.Equal(got, []byte("123456")) {
-		t.Errorf("a larger body became %q", got)
+		t.Errorf("a larger body: got %q", got)
 	}
 }
 
@@ -464,16 +465,16 @@ func TestSenderConfiguration(t *testing.T) {
 	} {
 		err := c.sender.check()
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", name, err, c.want)
+			t.Errorf("%s: got error %v, want %q", name, err, c.want)
 		}
 	}
 	s := Sender{Environment: caddymodule.Integration, Keys: good, Organisation: `{"resourceType": "Organization", "name": "A"}`, Software: `{"resourceType":"Device"}`}
 	if err := s.check(); err != nil || s.TokenURL != "https://int.api.service.nhs.uk/oauth2/token" || s.Audience != s.TokenURL {
-		t.Errorf("%v %+v", err, s)
+		t.Errorf("got error %v, sender %+v", err, s)
 	}
 	headers, err := s.fixedHeaders()
 	if err != nil || headers["NHSD-End-User-Organisation"] != "eyJyZXNvdXJjZVR5cGUiOiJPcmdhbml6YXRpb24iLCJuYW1lIjoiQSJ9" || headers["NHSD-Requesting-Software"] != "eyJyZXNvdXJjZVR5cGUiOiJEZXZpY2UifQ==" {
-		t.Errorf("%v %v", headers, err)
+		t.Errorf("got headers %v, error %v", headers, err)
 	}
 	s.Software = s.Organisation
 	if _, err := s.fixedHeaders(); err == nil || !strings.Contains(err.Error(), "FHIR Device") {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Query, body and headers reach the receiver byte for byte, and its answer the sender (BAR-1.6).
+// Query, body and headers reach the receiver, and its answer the sender, byte for byte (BAR-1.6).
 func TestBytes(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}
@@ -51,32 +51,32 @@ func TestBytes(t *testing.T) {
 		a := send(t, request)
 		got, body, _ := r.got()
 		if got == nil {
-			t.Fatalf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+			t.Fatalf("%s %s: got status %d, body %s", c.method, c.path, a.status, a.body)
 		}
 		if want := "/tenant%2F1/FHIR/R4" + c.path; got.RequestURI != want || got.Method != c.method {
-			t.Errorf("%s %s came as %s %s", c.method, want, got.Method, got.RequestURI)
+			t.Errorf("sent %s %s: the receiver got %s %s", c.method, want, got.Method, got.RequestURI)
 		}
 		if want := fmt.Sprintf("%s:%d", host("good"), port); got.Host != want {
-			t.Errorf("%s was sent to the host %s, not %s", c.path, got.Host, want)
+			t.Errorf("%s: got host %s, want %s", c.path, got.Host, want)
 		}
 		if !bytes.Equal(body, c.body) {
-			t.Errorf("%s: %d bytes came, not the %d that were sent", c.path, len(body), len(c.body))
+			t.Errorf("%s: the receiver got %d bytes, want %d", c.path, len(body), len(c.body))
 		}
 		if !bytes.Equal(a.body, answer) || a.header.Get("ETag") != `W/"1"` {
-			t.Errorf("%s: the answer is %d bytes, not %d", c.path, len(a.body), len(answer))
+			t.Errorf("%s: got an answer of %d bytes, want %d", c.path, len(a.body), len(answer))
 		}
 		for _, name := range []string{"Content-Type", "Accept", "Nhsd-End-User-Organisation", "X-Empty", "X-Request-Id", "X-Correlation-Id", "Nhsd-Target-Identifier"} {
 			if sent, came := request.Header[name], got.Header[name]; len(sent) != len(came) || sent[0] != came[0] {
-				t.Errorf("%s: %s was sent as %q and came as %q", c.path, name, sent, came)
+				t.Errorf("%s: header %s: sent %q, the receiver got %q", c.path, name, sent, came)
 			}
 		}
 		for _, name := range []string{"Authorization", "X-Hop", "Accept-Encoding"} {
 			if len(got.Header[name]) > 0 {
-				t.Errorf("%s: %s came as %q", c.path, name, got.Header[name])
+				t.Errorf("%s: header %s: the receiver got %q", c.path, name, got.Header[name])
 			}
 		}
 		if got.TLS == nil || len(got.TLS.PeerCertificates) == 0 || got.TLS.PeerCertificates[0].Subject.CommonName != "proxy.int.test.nhs.uk" || got.TLS.ServerName != host("good") {
-			t.Errorf("%s: it came without the proxy's certificate, or for another name", c.path)
+			t.Errorf("%s: the receiver got no proxy certificate, or another server name", c.path)
 		}
 	}
 }

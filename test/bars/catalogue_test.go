@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// A catalogue is read again when it changes, and the last good one is kept, over a reload too.
+// A catalogue is read again when it changes, and the last good one is kept, also over a reload.
 func TestCatalogueFile(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}
@@ -25,7 +25,7 @@ func TestCatalogueFile(t *testing.T) {
 	await := func(value string, want int) {
 		t.Helper()
 		if !gateway.Eventually(patience, func() bool { return status(value) == want }) {
-			t.Fatalf("%s is answered %d, not %d", value, status(value), want)
+			t.Fatalf("target %s: got status %d, want %d", value, status(value), want)
 		}
 	}
 	await("first", 200)
@@ -52,11 +52,11 @@ func TestCatalogueFile(t *testing.T) {
 		t.Helper()
 		a := send(t, must(http.NewRequest("GET", "http://127.0.0.1:"+w.Port("ADMIN")+"/countersign/status", nil)))
 		if err := json.Unmarshal(a.body, &said); err != nil || len(said.Proxies) != 1 {
-			t.Fatalf("%v %s", err, a.body)
+			t.Fatalf("got error %v, body %s", err, a.body)
 		}
 	}
 	if !gateway.Eventually(patience, func() bool { admin(); return said.Proxies[0].Catalogue.Error != "" }) {
-		t.Fatal("the admin endpoint tells of no error")
+		t.Fatal("the admin endpoint shows no error, want one")
 	}
 	if c := said.Proxies[0].Catalogue; c.Targets != 1 || c.Good == "" || said.Proxies[0].Targets != 1 {
 		t.Errorf("%+v", said)
@@ -72,7 +72,7 @@ func TestCatalogueFile(t *testing.T) {
 	inline := w.call("GET", "/Slot", "", nil)
 	inline.Header.Set("NHSD-Target-Identifier", "eyJzeXN0ZW0iOiJ0ZXN0cyIsInZhbHVlIjoiaW5saW5lIn0=")
 	if a := send(t, inline); a.status != 200 {
-		t.Errorf("the Caddyfile's own target: %d %s", a.status, a.body)
+		t.Errorf("the Caddyfile's own target: got status %d, body %s", a.status, a.body)
 	}
 	w.publish("nonsense")
 	w.Stop()
@@ -80,12 +80,12 @@ func TestCatalogueFile(t *testing.T) {
 	if err := os.WriteFile(config, []byte(strings.ReplaceAll(w.caddyfile(), "{$PORT_GATEWAY}", "18080")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := gateway.Run(nil, gateway.Binary(t), "validate", "--adapter", "caddyfile", "--config", config); err == nil || !strings.Contains(err.Error(), "not the JSON of a catalogue") {
-		t.Errorf("a bad catalogue is valid at the first start: %v", err)
+	if _, err := gateway.Run(nil, gateway.Binary(t), "validate", "--adapter", "caddyfile", "--config", config); err == nil || !strings.Contains(err.Error(), "not a catalogue in JSON") {
+		t.Errorf("a bad catalogue at the first start: got error %v", err)
 	}
 }
 
-// A catalogue may come from an address; without one the fault is the proxy's.
+// A catalogue may come from a URL; without one, the fault is the proxy's.
 func TestCatalogueURL(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}
@@ -103,13 +103,13 @@ func TestCatalogueURL(t *testing.T) {
 	w.Gateway = gateway.Start(t, strings.Replace(w.caddyfile(), w.file("catalogue.json"), catalogue, 1))
 	a := send(t, w.call("GET", "/Slot", "good", nil))
 	if codes, _ := a.outcome(); a.status != 503 || codes != "transient / PROXY_SERVER_ERROR" {
-		t.Errorf("without a catalogue: %d %s", a.status, a.body)
+		t.Errorf("without a catalogue: got status %d, body %s", a.status, a.body)
 	}
 	good.Store(true)
 	await := func() {
 		t.Helper()
 		if !gateway.Eventually(patience, func() bool { return send(t, w.call("GET", "/Slot", "good", nil)).status == 200 }) {
-			t.Fatal("the catalogue does not come")
+			t.Fatal("the catalogue was not fetched in time")
 		}
 	}
 	await()

@@ -29,14 +29,14 @@ func TestChecks(t *testing.T) {
 			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 				request := w.call(method, path, "good", nil)
 				if !strings.Contains(methods, method) {
-					request.Header.Del("Authorization") // what there is not needs no token to be told so
+					request.Header.Del("Authorization") // a path that does not exist is reported without a token too
 					a := send(t, request)
 					if codes, _ := a.outcome(); a.status != 405 || codes != "not-supported / PROXY_METHOD_NOT_ALLOWED" ||
 						a.header.Get("Allow") != strings.ReplaceAll(methods, " ", ", ") {
-						t.Errorf("%s %s: %d %v %s", method, path, a.status, a.header, a.body)
+						t.Errorf("%s %s: got status %d, headers %v, body %s", method, path, a.status, a.header, a.body)
 					}
 				} else if a := send(t, request); a.status != 200 {
-					t.Errorf("%s %s: %d %s", method, path, a.status, a.body)
+					t.Errorf("%s %s: got status %d, body %s", method, path, a.status, a.body)
 				}
 			}
 		}
@@ -47,7 +47,7 @@ func TestChecks(t *testing.T) {
 			request.URL.Opaque = base + path
 			request.Header.Del("Authorization")
 			if a := send(t, request); a.status != 404 {
-				t.Errorf("%s: %d %s", path, a.status, a.body)
+				t.Errorf("%s: got status %d, body %s", path, a.status, a.body)
 			}
 		}
 	})
@@ -59,47 +59,47 @@ func TestChecks(t *testing.T) {
 			request := must(http.NewRequest("GET", w.URL("GATEWAY", base+path), nil))
 			if path == "/_status" {
 				if a := send(t, request); a.status != 401 {
-					t.Errorf("%s without the key: %d", path, a.status)
+					t.Errorf("%s without the key: got status %d", path, a.status)
 				}
 				request.Header.Set("apikey", "s3cret")
 			}
 			a := send(t, request)
 			var said map[string]any
 			if err := json.Unmarshal(a.body, &said); a.status != 200 || err != nil {
-				t.Fatalf("%s: %d %v %s", path, a.status, err, a.body)
+				t.Fatalf("%s: got status %d, error %v, body %s", path, a.status, err, a.body)
 			}
 			switch path {
 			case "/metadata":
 				if said["resourceType"] != "CapabilityStatement" || a.header.Get("Content-Type") != "application/fhir+json" {
-					t.Errorf("%s: %s", path, a.body)
+					t.Errorf("%s: got body %s", path, a.body)
 				}
 			case "/_status":
 				if said["status"] != "pass" || said["version"] == nil || said["checks"] == nil {
-					t.Errorf("%s: %s", path, a.body)
+					t.Errorf("%s: got body %s", path, a.body)
 				}
 			default:
 				if said["version"] == nil {
-					t.Errorf("%s: %s", path, a.body)
+					t.Errorf("%s: got body %s", path, a.body)
 				}
 			}
 		}
 		request := must(http.NewRequest("GET", w.URL("GATEWAY", base+"/metadata"), nil))
 		request.Header.Set("NHSD-Target-Identifier", target("good"))
 		if a := send(t, request); a.status != 401 {
-			t.Errorf("/metadata of a receiver: %d", a.status)
+			t.Errorf("/metadata of a receiver: got status %d", a.status)
 		}
 	})
 	t.Run("why", func(t *testing.T) {
 		request := w.call("GET", "/Slot", "nobody", nil)
 		send(t, request)
-		w.line("BaRS request failed", request.Header.Get("X-Request-Id")) // written after the answer, and after it is remembered
+		w.line("BaRS request failed", request.Header.Get("X-Request-Id")) // written after the answer and after the failure was recorded
 		out, err := gateway.Run(nil, gateway.Binary(t), "countersign", "why", "--address", "127.0.0.1:"+w.Port("ADMIN"), request.Header.Get("X-Request-Id"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"PROXY_NOT_FOUND", "sender", "nobody", "/Slot", "Compare the target"} {
 			if !contains(out, want) {
-				t.Errorf("why does not say %s:\n%s", want, out)
+				t.Errorf("want %s in the answer of why, got\n%s", want, out)
 			}
 		}
 		log, err := gateway.Run([]byte(w.Output()), gateway.Binary(t), "countersign", "why", "--log", "-", request.Header.Get("X-Request-Id"))
@@ -107,7 +107,7 @@ func TestChecks(t *testing.T) {
 			t.Errorf("%v\n%s", err, log)
 		}
 	})
-	t.Run("rates", func(t *testing.T) { // last: it uses the application's minute up
+	t.Run("rates", func(t *testing.T) { // last, because it exhausts the application's minute
 		limited := 0
 		for range 61 {
 			request := w.call("GET", "/Slot", "good", nil)
@@ -119,17 +119,17 @@ func TestChecks(t *testing.T) {
 			limited++
 			wait, err := strconv.Atoi(a.header.Get("Retry-After"))
 			if codes, _ := a.outcome(); a.status != 429 || codes != "throttled / PROXY_TOO_MANY_REQUESTS" || err != nil || wait < 1 || wait > 60 {
-				t.Fatalf("%d %v %s", a.status, a.header, a.body)
+				t.Fatalf("got status %d, headers %v, body %s", a.status, a.header, a.body)
 			}
 		}
 		if limited == 0 {
-			t.Error("61 requests went through")
+			t.Error("61 requests passed, want at most 60")
 		}
 		w.Reload(strings.Replace(w.caddyfile(), "rate 60/m", "rate 60/m\n\t\t\tmax_body 1MiB", 1))
 		request := w.call("GET", "/Slot", "good", nil)
 		request.Header.Set("Authorization", "Bearer "+w.token("second"))
 		if a := send(t, request); a.status != 429 {
-			t.Errorf("a reload forgets the count: %d", a.status)
+			t.Errorf("after a reload: got status %d, want the count to survive", a.status)
 		}
 	})
 }

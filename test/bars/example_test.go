@@ -15,8 +15,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// The example runs, and the commands of docs/bars.md do what the page says, as they stand there: a referral, its
-// response, a booking and a failure.
+// The example runs, and the commands of docs/bars.md do what the page says: a referral, its response, a booking and a
+// failure.
 func TestWalkThrough(t *testing.T) {
 	gateway.ClaimFixedPorts(t)
 	root, dir := gateway.Root(t), t.TempDir()
@@ -41,7 +41,7 @@ func TestWalkThrough(t *testing.T) {
 		}
 	}
 	if len(prepare) != 1 || len(start) != 1 || len(then) < 5 {
-		t.Fatalf("docs/bars.md has %d, %d and %d blocks of commands", len(prepare), len(start), len(then))
+		t.Fatalf("docs/bars.md: got %d preparing, %d starting and %d walking command blocks", len(prepare), len(start), len(then))
 	}
 	example, err := os.ReadFile(filepath.Join(root, "docs", "examples", "local-bars.caddy"))
 	if err != nil {
@@ -89,14 +89,14 @@ func TestWalkThrough(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if !bytes.Contains(out, []byte("PROXY_NOT_FOUND")) || bytes.Contains(out, []byte("false")) {
-		t.Errorf("the commands said\n%s", out)
+		t.Errorf("the commands printed\n%s", out)
 	}
 
 	t.Run("nobody else passes the receivers", func(t *testing.T) {
 		ca := filepath.Join(dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
 		cmd := shell("curl -sS --cacert " + ca + " --resolve bars-int-rx2.beta.thirdparty.nhs.uk:8443:127.0.0.1 https://bars-int-rx2.beta.thirdparty.nhs.uk:8443/FHIR/R4/metadata")
 		if out, err := cmd.CombinedOutput(); err == nil {
-			t.Errorf("a caller without a certificate got %s", out)
+			t.Errorf("a caller without a certificate got %s, want a refusal", out)
 		}
 	})
 	t.Run("the admin endpoint knows the proxies", func(t *testing.T) {

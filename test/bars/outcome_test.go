@@ -28,7 +28,7 @@ func pool(a *barstest.Authority) *x509.CertPool {
 
 const theirs = `{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"conflict","details":{"coding":[{"code":"REC_THEIRS"}]}}]}`
 
-// Every row of the outcome table, and what else can go wrong on the way (BAR-1.11 to BAR-1.25).
+// Every row of the outcome table, and other failures on the way (BAR-1.11 to BAR-1.25).
 func TestOutcomes(t *testing.T) {
 	w := prepare(t)
 	other := barstest.NewAuthority(t, "OTHER")
@@ -41,7 +41,7 @@ func TestOutcomes(t *testing.T) {
 	serve("name", good("another"), w.authority)
 	serve("expired", w.authority.Issue(host("expired"), barstest.Valid(time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour))), w.authority)
 	serve("chain", other.Issue(host("chain")), w.authority)
-	serve("picky", good("picky"), other) // it trusts another chain than the proxy's
+	serve("picky", good("picky"), other) // trusts another chain than the proxy's
 	w.enter("refused", host("refused"), gateway.FreePort(t), "")
 	w.enter("plain", host("plain"), accept(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -78,13 +78,13 @@ func TestOutcomes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		to     string // default: good
-		late   bool   // it is to be too late
+		late   bool   // whether to use the impatient site
 		change func(*http.Request)
 		answer http.HandlerFunc // of the receiver
 
 		status int
 		codes  string
-		words  string // a part of them
+		words  string // part of the text
 		fault  string
 		code   string // in the log; default: the detail code
 	}{
@@ -144,20 +144,20 @@ func TestOutcomes(t *testing.T) {
 			a := send(t, request)
 			codes, words := a.outcome()
 			if a.status != c.status || codes != c.codes || !strings.Contains(words, c.words) {
-				t.Errorf("%d %s %q\n%s", a.status, codes, words, a.body)
+				t.Errorf("got status %d, codes %s, text %q, body\n%s", a.status, codes, words, a.body)
 			}
 			if c.codes != "" && a.header.Get("Content-Type") != "application/fhir+json" {
-				t.Errorf("content type %q", a.header.Get("Content-Type"))
+				t.Errorf("got content type %q", a.header.Get("Content-Type"))
 			}
 			if got := a.header.Get("X-Correlation-Id"); got != request.Header.Get("X-Correlation-Id") && c.codes != "" {
-				t.Errorf("the correlation id is not echoed: %q", got)
+				t.Errorf("got correlation id %q, want the request's", got)
 			}
 			if c.code == "" {
 				_, c.code, _ = strings.Cut(c.codes, " / ")
 			}
 			line := w.line("BaRS request failed", request.Header.Get("X-Request-Id"))
 			if line["fault"] != c.fault || line["code"] != c.code || (c.status < 404 && id == "") {
-				t.Errorf("the log says %v", line)
+				t.Errorf("got log line %v", line)
 			}
 		})
 	}
@@ -170,10 +170,10 @@ func TestOutcomes(t *testing.T) {
 				})
 				if a := send(t, w.call("GET", "/Slot", "good", nil)); a.status != status || string(a.body) != body ||
 					a.header.Get("X-Theirs") != "kept" || a.header.Get("Content-Type") != "application/fhir+xml" {
-					t.Errorf("%d: %d %v %s", status, a.status, a.header, a.body)
+					t.Errorf("receiver's %d: got status %d, headers %v, body %s", status, a.status, a.header, a.body)
 				}
 				if _, _, count := r.got(); count != 1 {
-					t.Errorf("%d: the receiver was asked %d times", status, count)
+					t.Errorf("receiver's %d: got %d requests, want one", status, count)
 				}
 			}
 		}
@@ -182,7 +182,7 @@ func TestOutcomes(t *testing.T) {
 		r.will(resetLater)
 		send(t, w.call("POST", "/$process-message", "good", strings.NewReader(`{"resourceType":"Bundle"}`)))
 		if _, _, count := r.got(); count != 1 {
-			t.Errorf("the receiver was asked %d times", count)
+			t.Errorf("got %d requests at the receiver, want one", count)
 		}
 	})
 	t.Run("an answer that breaks off is seen to", func(t *testing.T) {
@@ -195,12 +195,12 @@ func TestOutcomes(t *testing.T) {
 		request := w.call("GET", "/Slot", "good", nil)
 		if response, err := client.Do(request); err == nil {
 			if _, err = io.ReadAll(response.Body); err == nil {
-				t.Error("half an answer looks whole")
+				t.Error("a truncated answer looks complete")
 			}
 			response.Body.Close()
 		}
 		if line := w.line("BaRS request failed", request.Header.Get("X-Request-Id")); line["code"] != "REC_BROKEN_OFF" || line["fault"] != "receiver" {
-			t.Errorf("the log says %v", line)
+			t.Errorf("got log line %v", line)
 		}
 	})
 	t.Run("a body that is too large", func(t *testing.T) {
@@ -210,10 +210,10 @@ func TestOutcomes(t *testing.T) {
 			"unsaid": struct{ io.Reader }{bytes.NewReader(make([]byte, 10<<20+1))},
 		} {
 			request := w.call("POST", "/$process-message", "good", body)
-			request.Header.Set("Expect", "100-continue") // so that the refusal comes before the body
+			request.Header.Set("Expect", "100-continue") // the refusal comes before the body
 			a := send(t, request)
 			if codes, _ := a.outcome(); a.status != 413 || codes != "too-long / PROXY_BAD_REQUEST" {
-				t.Errorf("%s: %d %s", name, a.status, a.body)
+				t.Errorf("%s: got status %d, body %s", name, a.status, a.body)
 			}
 		}
 	})
@@ -223,10 +223,10 @@ func TestOutcomes(t *testing.T) {
 		request := w.at("IMPATIENT", w.call("POST", "/$process-message", "good", reader))
 		a := send(t, request)
 		if codes, _ := a.outcome(); a.status != 408 || codes != "timeout / PROXY_BAD_REQUEST" {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("got status %d, body %s", a.status, a.body)
 		}
 		if line := w.line("BaRS request failed", request.Header.Get("X-Request-Id")); line["fault"] != "sender" {
-			t.Errorf("the log says %v", line)
+			t.Errorf("got log line %v", line)
 		}
 	})
 	t.Run("metrics", func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestOutcomes(t *testing.T) {
 			`countersign_certificate_expiry_timestamp_seconds{kind="bars_proxy",subject="CN=proxy.int.test.nhs.uk"}`,
 		} {
 			if !contains(a.body, want) {
-				t.Errorf("/metrics has no %s", want)
+				t.Errorf("want %s in /metrics", want)
 			}
 		}
 	})

@@ -16,23 +16,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
 )
 
-// receiver is a receiver that does what a test says, over TLS-MA.
+// receiver is a TLS-MA receiver whose answers the test sets.
 type receiver struct {
 	mu      sync.Mutex
 	answer  http.HandlerFunc
-	request *http.Request // the last one
+	request *http.Request // the latest
 	body    []byte
 	count   int
 }
 
-// will says how it answers from now on.
+// will sets how it answers from now on.
 func (r *receiver) will(answer http.HandlerFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.answer, r.request, r.body, r.count = answer, nil, nil, 0
 }
 
-// got is the last request, its body, and how many there were.
+// got returns the latest request, its body, and the number of requests.
 func (r *receiver) got() (*http.Request, []byte, int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func say(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// listen has a server with a certificate listen, for clients with one of the authority's, and returns its port.
+// listen serves with a certificate, for clients with a certificate of an authority, and returns its port.
 func listen(t testing.TB, handler http.Handler, certificate tls.Certificate, clients *barstest.Authority) int {
 	t.Helper()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
@@ -79,7 +79,7 @@ func listen(t testing.TB, handler http.Handler, certificate tls.Certificate, cli
 	return server.Listener.Addr().(*net.TCPAddr).Port
 }
 
-// accept does something with each connection to a port, which it returns.
+// accept runs a function for each connection to a port, which it returns.
 func accept(t testing.TB, do func(net.Conn)) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,28 +108,28 @@ func accept(t testing.TB, do func(net.Conn)) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// silence takes a connection and says nothing on it until the other side gives up.
+// silence reads a connection and never answers, until the other side gives up.
 func silence(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
-	_, _ = io.Copy(io.Discard, conn) // ends when the other side has gone
+	_, _ = io.Copy(io.Discard, conn) // ends when the other side closes
 }
 
-// reset breaks a connection off as a crash does.
+// reset breaks a connection off like a crash.
 func reset(conn net.Conn) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 }
 
-// resetLater takes the request over TLS, and then breaks the connection off.
+// resetLater reads the request over TLS and then breaks the connection off.
 func resetLater(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2: the stream is reset
+		panic(http.ErrAbortHandler) // HTTP/2: resets the stream
 	}
 	reset(conn.(*tls.Conn).NetConn())
 	conn.Close()
 }
 
-// serveHTTP serves over plain HTTP on localhost, and returns the address.
+// serveHTTP serves plain HTTP on localhost and returns the address.
 func serveHTTP(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)

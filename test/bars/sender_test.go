@@ -12,7 +12,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// sender is a site of an application's way to the proxy. Each reload forgets the tokens, since no two are the same.
+// sender configures an application's route to the proxy. Each reload drops cached tokens, because no two
+// configurations are equal.
 func (w *world) sender(options string) string {
 	w.sites = fmt.Sprintf(`
 http://localhost:{$PORT_SENDER} {
@@ -26,14 +27,14 @@ http://localhost:{$PORT_SENDER} {
 	return w.sites
 }
 
-// ask is a request of an application that knows nothing but the target.
+// ask makes a request of an application that knows only the target.
 func (w *world) ask(method, path, value, body string) *http.Request {
 	r := must(http.NewRequest(method, w.URL("SENDER", path), strings.NewReader(body)))
 	r.Header.Set("NHSD-Target-Identifier", target(value))
 	return r
 }
 
-// The sender's preset: token, ids, headers, and what is sent again (BAR-2).
+// The sender's preset: token, ids, headers, and what is repeated (BAR-2).
 func TestSender(t *testing.T) {
 	w := prepare(t)
 	r := &receiver{}
@@ -47,11 +48,11 @@ func TestSender(t *testing.T) {
 
 	t.Run("what it adds", func(t *testing.T) {
 		if a := send(t, w.ask("GET", "/Slot?a=+%2B&a=$", "good", "")); a.status != 200 {
-			t.Fatalf("%d %s", a.status, a.body)
+			t.Fatalf("got status %d, body %s", a.status, a.body)
 		}
 		got, _, _ := r.got()
 		if got.RequestURI != "/r/Slot?a=+%2B&a=$" {
-			t.Errorf("it came as %s", got.RequestURI)
+			t.Errorf("the receiver got %s", got.RequestURI)
 		}
 		for name, want := range map[string]string{
 			"Accept":                     "application/fhir+json; version=1.2.0",
@@ -59,11 +60,11 @@ func TestSender(t *testing.T) {
 			"NHSD-Requesting-Software":   base64.StdEncoding.EncodeToString([]byte(`{"resourceType":"Device"}`)),
 		} {
 			if got.Header.Get(name) != want {
-				t.Errorf("%s: %q", name, got.Header.Get(name))
+				t.Errorf("header %s: the receiver got %q", name, got.Header.Get(name))
 			}
 		}
 		if len(got.Header.Get("X-Request-Id")) != 36 || len(got.Header.Get("X-Correlation-Id")) != 36 {
-			t.Errorf("its ids are %q and %q", got.Header.Get("X-Request-Id"), got.Header.Get("X-Correlation-Id"))
+			t.Errorf("got ids %q and %q", got.Header.Get("X-Request-Id"), got.Header.Get("X-Correlation-Id"))
 		}
 	})
 	t.Run("an update's correlation id is not made up", func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestSender(t *testing.T) {
 			w.ask("POST", "/$process-message", "good", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"MessageHeader","reason":{"coding":[{"code":"update"}]}}}]}`),
 		} {
 			if codes, _ := send(t, request).outcome(); codes != "invalid / BAD_REQUEST" {
-				t.Errorf("%s: %s", request.Method, codes)
+				t.Errorf("%s: got codes %s", request.Method, codes)
 			}
 		}
 	})
@@ -85,7 +86,7 @@ func TestSender(t *testing.T) {
 			{"GET", "/Slot", 503, 200, 2},
 			{"GET", "/Slot", 408, 200, 2},
 			{"GET", "/Slot", 500, 500, 1},
-			{"GET", "/Slot", 401, 401, 1}, // the receiver's own, which no token mends
+			{"GET", "/Slot", 401, 401, 1}, // the receiver's own, which a new token does not fix
 			{"POST", "/$process-message", 503, 503, 1},
 			{"POST", "/Appointment", 503, 503, 1},
 		} {
@@ -104,10 +105,10 @@ func TestSender(t *testing.T) {
 				request = w.ask(c.method, c.path, "good", "")
 			}
 			if a := send(t, request); a.status != c.want || int(asked.Load()) != c.count {
-				t.Errorf("%s %s after %d: %d, and the receiver was asked %d times", c.method, c.path, c.status, a.status, asked.Load())
+				t.Errorf("%s %s after %d: got status %d, %d requests at the receiver", c.method, c.path, c.status, a.status, asked.Load())
 			}
 			if first := <-ids; c.count == 2 && first != <-ids {
-				t.Error("another try has other ids")
+				t.Error("a repeated request has other ids, want the same")
 			}
 		}
 	})
@@ -123,19 +124,19 @@ func TestSender(t *testing.T) {
 			}
 		})
 		if a := send(t, w.ask("POST", "/$process-message", "good", `{"resourceType":"Parameters"}`)); a.status != 200 || asked.Load() != 2 {
-			t.Errorf("%d after %d", a.status, asked.Load())
+			t.Errorf("got status %d after %d requests", a.status, asked.Load())
 		}
 		if _, body, _ := r.got(); string(body) != `{"resourceType":"Parameters"}` {
-			t.Errorf("the second time it was %q", body)
+			t.Errorf("got %q the second time", body)
 		}
 	})
 	t.Run("a token that the proxy has forgotten", func(t *testing.T) {
 		r.will(say(200, "application/fhir+json", "{}"))
 		send(t, w.ask("GET", "/Slot", "good", ""))
 		w.Stop()
-		w.Restart() // the store is in memory: all tokens are gone, those of the sender too
+		w.Restart() // the store is in memory, so all tokens are lost
 		if a := send(t, w.ask("GET", "/Slot", "good", "")); a.status != 200 {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("got status %d, body %s", a.status, a.body)
 		}
 	})
 	t.Run("no proxy there", func(t *testing.T) {
@@ -143,7 +144,7 @@ func TestSender(t *testing.T) {
 		w.Reload(w.caddyfile())
 		a := send(t, w.ask("GET", "/Slot", "good", ""))
 		if codes, _ := a.outcome(); a.status != 502 || codes != "transient / PROXY_SERVICE_UNAVAILABLE" {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("got status %d, body %s", a.status, a.body)
 		}
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
@@ -151,7 +152,7 @@ func TestSender(t *testing.T) {
 		w.Reload(w.caddyfile())
 		a := send(t, w.ask("GET", "/Slot", "good", ""))
 		if codes, _ := a.outcome(); a.status != 504 || codes != "timeout / PROXY_TIMEOUT" {
-			t.Errorf("%d %s", a.status, a.body)
+			t.Errorf("got status %d, body %s", a.status, a.body)
 		}
 	})
 	t.Run("a key for each provider", func(t *testing.T) {
@@ -163,21 +164,22 @@ func TestSender(t *testing.T) {
 			request.Header.Set("X-Provider", provider)
 			request.Header.Set("X-Request-Id", "provider-"+provider)
 			if a := send(t, request); a.status != 404 {
-				t.Errorf("%s: %d %s", provider, a.status, a.body)
+				t.Errorf("%s: got status %d, body %s", provider, a.status, a.body)
 			}
 			if line := w.line("BaRS request failed", "provider-"+provider); line["client"] != client {
-				t.Errorf("%s: the proxy saw %v", provider, line["client"])
+				t.Errorf("%s: got client %v at the proxy", provider, line["client"])
 			}
 		}
 		request := w.ask("GET", "/Slot", "good", "")
 		request.Header.Set("X-Provider", "three")
 		if a := send(t, request); a.status != 400 {
-			t.Errorf("an unknown provider: %d %s", a.status, a.body)
+			t.Errorf("an unknown provider: got status %d, body %s", a.status, a.body)
 		}
 	})
 }
 
-// Both legs of a referral, each over its own environment's chain; a proxy of one chain reaches no receiver of the other.
+// Both directions of a referral, each over its own environment's chain; a proxy of one chain reaches no receiver of
+// the other.
 func TestTwoEnvironments(t *testing.T) {
 	w := prepare(t)
 	production := barstest.NewAuthority(t, "PROD")
@@ -209,22 +211,22 @@ http://localhost:{$PORT_PROD} {
 		return send(t, w.at(site, w.call("POST", "/$process-message", to, strings.NewReader(`{"resourceType":"Bundle"}`))))
 	}
 	if a := leg("GATEWAY", "there"); a.status != 200 || string(a.body) != `{"leg":1}` {
-		t.Errorf("the referral: %d %s", a.status, a.body)
+		t.Errorf("the referral: got status %d, body %s", a.status, a.body)
 	}
 	if a := leg("PROD", "here"); a.status != 200 || string(a.body) != `{"leg":2}` {
-		t.Errorf("the response: %d %s", a.status, a.body)
+		t.Errorf("the response: got status %d, body %s", a.status, a.body)
 	}
 	if a := leg("GATEWAY", "here"); a.status != 503 {
-		t.Errorf("over the other chain: %d %s", a.status, a.body)
+		t.Errorf("over the other chain: got status %d, body %s", a.status, a.body)
 	}
 	if !gateway.Eventually(patience, func() bool {
-		return strings.Contains(w.Output(), "names that break the rules") && strings.Contains(w.Output(), "of the environment prod")
+		return strings.Contains(w.Output(), "break the naming rules") && strings.Contains(w.Output(), "of the environment prod")
 	}) {
-		t.Error("the wrong environment's name is not warned of")
+		t.Error("want a warning of the wrong environment's name")
 	}
 }
 
-// The sandbox needs nothing, and its built-in receiver answers.
+// The sandbox needs no configuration, and its built-in receiver answers.
 func TestSandbox(t *testing.T) {
 	w := prepare(t)
 	plain := serveHTTP(t, say(200, "text/plain", "plain"))
@@ -274,12 +276,12 @@ http://localhost:{$PORT_SANDBOX} {
 		{"GET", "/Slot", "", "", 400, "PROXY_BAD_REQUEST"},
 	} {
 		if a := call(c.method, c.path, c.value, c.body); a.status != c.status || !contains(a.body, c.says) {
-			t.Errorf("%s %s to %s: %d %s", c.method, c.path, c.value, a.status, a.body)
+			t.Errorf("%s %s to %s: got status %d, body %s", c.method, c.path, c.value, a.status, a.body)
 		}
 	}
 	request := must(http.NewRequest("GET", w.URL("SANDBOX", base+"/Slot"), nil))
 	request.Header.Set("NHSD-Target-Identifier", base64.StdEncoding.EncodeToString([]byte(`{"system":"tests","value":"NHS0001"}`)))
 	if a := send(t, request); a.status != 200 {
-		t.Errorf("tests NHS0001: %d %s", a.status, a.body)
+		t.Errorf("tests NHS0001: got status %d, body %s", a.status, a.body)
 	}
 }

@@ -24,14 +24,14 @@ import (
 const (
 	base   = "/booking-and-referral/FHIR/R4"
 	system = "https://fhir.nhs.uk/Id/dos-service-id"
-	// patience is how long a busy machine may take; a test that passes never waits for it.
+	// patience bounds every wait, for a busy machine; a passing test never waits that long.
 	patience = time.Minute
-	// short is how long receivers have where they are to be late; the contract's 32 s would be long to wait for. All
-	// others have as long as the contract says, however busy the machine is.
+	// short is the timeout of receivers that are meant to be late, because the contract's 32 s would take too long.
+	// All others have the contract's time, so that a busy machine does not matter.
 	short = 2 * time.Second
 )
 
-// senderKey is made once, since making one takes long.
+// senderKey is shared because generating an RSA key is slow.
 var senderKey = sync.OnceValues(func() (gateway.Key, error) { return gateway.MakeKey(keyDir, 4096) })
 
 var keyDir string
@@ -43,11 +43,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
-	_ = os.RemoveAll(keyDir) // of a test
+	_ = os.RemoveAll(keyDir) // left by a test
 	os.Exit(code)
 }
 
-// world is a gateway with a token service and a BaRS proxy, and receivers that the test has.
+// world is a gateway with a token service and a BaRS proxy, and the test's receivers.
 type world struct {
 	*gateway.Gateway
 	t         testing.TB
@@ -61,10 +61,10 @@ type world struct {
 	resolve   []string
 }
 
-// host is the name of a receiver.
+// host returns the name of a receiver.
 func host(name string) string { return "bars-int-" + name + ".test.thirdparty.nhs.uk" }
 
-// prepare makes all of a world but the gateway.
+// prepare makes a world without starting the gateway.
 func prepare(t testing.TB) *world {
 	t.Helper()
 	key, err := senderKey()
@@ -79,7 +79,7 @@ func prepare(t testing.TB) *world {
 
 func (w *world) file(name string) string { return filepath.Join(w.dir, name) }
 
-// enter puts a receiver into the catalogue: at a port, with a path.
+// enter adds a receiver to the catalogue: at a port, with a path.
 func (w *world) enter(value, host string, port int, path string) {
 	w.entries[value] = fmt.Sprintf("https://%s:%d%s", host, port, path)
 	if line := "resolve " + host + " 127.0.0.1"; !slices.Contains(w.resolve, line) {
@@ -87,7 +87,7 @@ func (w *world) enter(value, host string, port int, path string) {
 	}
 }
 
-// publish writes the catalogue, as one does who replaces a file: by a rename.
+// publish replaces the catalogue file by a rename.
 func (w *world) publish(text string) {
 	w.t.Helper()
 	if err := os.WriteFile(w.file("catalogue.new"), []byte(text), 0o600); err != nil {
@@ -106,8 +106,8 @@ func (w *world) catalogue() string {
 	return string(text)
 }
 
-// start starts the gateway, on a machine whose environment names a proxy for outgoing requests. Nothing is there: receivers
-// are reached directly.
+// start starts the gateway with environment variables that name a proxy for outbound requests. Nothing listens there,
+// because receivers must be reached directly.
 func (w *world) start() {
 	w.t.Helper()
 	if len(w.entries) == 0 {
@@ -155,7 +155,7 @@ http://localhost:{$PORT_GATEWAY} {
 %[3]s`, w.key.Public, w.proxy("status_key s3cret"), w.sites)
 }
 
-// proxy is the BaRS proxy of a site, with more lines.
+// proxy returns the site's bars_proxy with more lines.
 func (w *world) proxy(lines ...string) string {
 	lines = append(append(lines, w.resolve...), w.options, "rate_overall 1000/s") // tests do not wait for the next second
 	return fmt.Sprintf(`handle_path %s/* {
@@ -168,19 +168,19 @@ func (w *world) proxy(lines ...string) string {
 	}`, base, w.file("catalogue.json"), w.file("proxy.pem"), w.file("proxy.key"), w.file("chain.pem"), strings.Join(lines, "\n\t\t\t"))
 }
 
-// impatient adds a site, IMPATIENT, whose proxy gives receivers, and senders, a short time.
+// impatient adds a site, IMPATIENT, whose proxy has a short timeout.
 func (w *world) impatient() {
 	w.sites += "\nhttp://localhost:{$PORT_IMPATIENT} {\n\t" + w.proxy("timeout "+short.String()) + "\n}\n"
 }
 
-// at sends a request to another site.
+// at redirects a request to another site.
 func (w *world) at(site string, r *http.Request) *http.Request {
 	w.t.Helper()
 	r.URL.Host = "localhost:" + w.Port(site)
 	return r
 }
 
-// token is an access token of a client, got once.
+// token returns an access token of a client, requested once.
 func (w *world) token(id string) string {
 	w.t.Helper()
 	if w.tokens[id] != "" {
@@ -202,19 +202,19 @@ func (w *world) token(id string) string {
 		Token string `json:"access_token"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&said); err != nil || said.Token == "" {
-		w.t.Fatalf("no token for %s: %d %v", id, response.StatusCode, err)
+		w.t.Fatalf("token for %s: got status %d, error %v", id, response.StatusCode, err)
 	}
 	w.tokens[id] = said.Token
 	w.MustNotLog(said.Token, assertion)
 	return said.Token
 }
 
-// target is the header NHSD-Target-Identifier of a receiver.
+// target returns a receiver's NHSD-Target-Identifier.
 func target(value string) string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"system":%q,"value":%q}`, system, value))
 }
 
-// call is a request that is right in everything, to be changed.
+// call returns a correct request, which tests change.
 func (w *world) call(method, path, value string, body io.Reader) *http.Request {
 	w.t.Helper()
 	r, err := http.NewRequest(method, w.URL("GATEWAY", base+path), body)
@@ -228,14 +228,14 @@ func (w *world) call(method, path, value string, body io.Reader) *http.Request {
 	return r
 }
 
-// answer is what came back.
+// answer is a response that was read.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// outcome is what an answer says as an OperationOutcome: issue code / detail code, and the words.
+// outcome returns an OperationOutcome's "issue code / detail code" and its text.
 func (a answer) outcome() (codes, words string) {
 	var said struct {
 		ResourceType string `json:"resourceType"`
@@ -255,7 +255,7 @@ func (a answer) outcome() (codes, words string) {
 	return said.Issue[0].Code + " / " + said.Issue[0].Details.Coding[0].Code, said.Issue[0].Diagnostics
 }
 
-// client takes no answer that is not as it is described.
+// client fails a test on any answer that does not match its description.
 var client = &http.Client{
 	Timeout: 2 * patience,
 	Transport: gateway.Described(&http.Transport{
@@ -278,7 +278,7 @@ func send(t testing.TB, r *http.Request) answer {
 	return answer{response.StatusCode, response.Header, body}
 }
 
-// line is the line of the log about a request, waited for.
+// line waits for the log line about a request and returns it.
 func (w *world) line(message, id string) map[string]any {
 	w.t.Helper()
 	var found map[string]any

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars/barstest"
 )
 
-// TestChangeOfAuthority goes through the change of an environment's authority by reloads: the old chain, both, the
-// new one alone; and back to a chain of another environment, which is refused and changes nothing.
+// TestChangeOfAuthority replaces an environment's authority by reloads: the old chain, both, the new one alone; then
+// a chain of another environment, which is refused and changes nothing.
 func TestChangeOfAuthority(t *testing.T) {
 	w := newWorld(t)
 	next := barstest.NewAuthority(t, "NHS INT G3")
@@ -22,7 +22,7 @@ func TestChangeOfAuthority(t *testing.T) {
 		t.Helper()
 		for name, want := range map[string]bool{"proxy": old, "new": new} {
 			if said := w.handshake(receiver, receiver, w.with(name)...); passed(said) != want {
-				t.Errorf("%s: %s passes: %v\n%s", when, name, !want, said)
+				t.Errorf("%s: %s: got passed %v\n%s", when, name, !want, said)
 			}
 		}
 	}
@@ -34,17 +34,17 @@ func TestChangeOfAuthority(t *testing.T) {
 	w.Reload(own.Replace(w.trusting(newChain)))
 	said := w.handshake(receiver, receiver, append(w.with("new"), "-CAfile", newChain)...)
 	if !passed(said) {
-		t.Errorf("afterwards: the new certificate does not pass:\n%s", said)
+		t.Errorf("afterwards: the new certificate was refused:\n%s", said)
 	}
 	if said := w.handshake(receiver, receiver, append(w.with("proxy"), "-CAfile", newChain)...); passed(said) {
-		t.Errorf("afterwards: the old certificate passes:\n%s", said)
+		t.Errorf("afterwards: the old certificate passed:\n%s", said)
 	}
 	prod := w.prod.WriteChain(filepath.Join(w.dir, "prod-chain.pem"))
-	if err := w.TryReload(strings.ReplaceAll(w.trusting(prod), " crl ", " client_subject ")); err == nil || !strings.Contains(err.Error(), "not vouched for by the environment's chain") {
-		t.Errorf("a certificate of INT with the chain of another environment: %v", err)
+	if err := w.TryReload(strings.ReplaceAll(w.trusting(prod), " crl ", " client_subject ")); err == nil || !strings.Contains(err.Error(), "not issued by the environment's chain") {
+		t.Errorf("a certificate of INT with another environment's chain: got error %v", err)
 	}
 	if said := w.handshake(receiver, receiver, append(w.with("new"), "-CAfile", newChain)...); !passed(said) {
-		t.Errorf("a refused reload changed something:\n%s", said)
+		t.Errorf("after a refused reload the new certificate does not pass:\n%s", said)
 	}
 
 	response, err := http.Get("http://127.0.0.1:" + w.Port("ADMIN") + "/metrics")
@@ -62,7 +62,7 @@ func TestChangeOfAuthority(t *testing.T) {
 		`countersign_bars_received_total{outcome="answered"}`,
 	} {
 		if !strings.Contains(string(metrics), part) {
-			t.Errorf("the metrics do not have %s", part)
+			t.Errorf("want %s in the metrics", part)
 		}
 	}
 }

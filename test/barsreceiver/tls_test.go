@@ -13,14 +13,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-// TestTLSMA holds with OpenSSL, over both versions of TLS, that the proxy's certificate opens the receiver and none
-// else does, whatever is said in headers, in a resumed session or as a name.
+// TestTLSMA checks with OpenSSL, over both versions of TLS, that only the proxy's certificate opens the receiver,
+// whatever headers, resumed sessions or names a caller uses.
 func TestTLSMA(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now()
 	w.client("proxy", w.int.Issue(proxy))
 	w.client("stranger", barstest.NewAuthority(t, "Somebody").Issue(proxy))
-	w.client("namesake", barstest.NewAuthority(t, "NHS INT").Issue(proxy)) // an authority that only bears the names
+	w.client("namesake", barstest.NewAuthority(t, "NHS INT").Issue(proxy)) // an authority with only the same name
 	w.client("expired", w.int.Issue(proxy, barstest.Valid(now.Add(-48*time.Hour), now.Add(-time.Minute))))
 	w.client("early", w.int.Issue(proxy, barstest.Valid(now.Add(time.Hour), now.Add(48*time.Hour))))
 	w.client("live", w.prod.Issue(proxy))
@@ -31,13 +31,13 @@ func TestTLSMA(t *testing.T) {
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		right := w.handshake(receiver, receiver, append(w.with("proxy"), version)...)
 		if !passed(right) {
-			t.Fatalf("%s: the right certificate does not pass:\n%s", version, right)
+			t.Fatalf("%s: the right certificate was refused:\n%s", version, right)
 		}
 		if !strings.Contains(right, "certificate=[] id=[5]") || strings.Contains(right, "forged") {
 			t.Errorf("%s: a forged header reached the system:\n%s", version, right)
 		}
 		if !strings.Contains(right, "Verify return code: 0 (ok)") {
-			t.Errorf("%s: the receiver's own certificate does not verify:\n%s", version, right)
+			t.Errorf("%s: the receiver's own certificate was not verified:\n%s", version, right)
 		}
 		for what, args := range map[string][]string{
 			"no certificate":              nil,
@@ -65,12 +65,12 @@ func TestTLSMA(t *testing.T) {
 	}
 	static := w.handshake(receiver, receiver, append(w.with("proxy"), "-tls1_2", "-cipher", "AES128-GCM-SHA256:AES256-SHA")...)
 	if strings.Contains(static, "HTTP/1.1") {
-		t.Errorf("a suite without ECDHE passes:\n%s", static)
+		t.Errorf("a suite without ECDHE passed:\n%s", static)
 	}
 }
 
-// sessions holds that no session stands for a certificate: neither one of the receiver's own, nor one of a site on
-// the same port that asks for none.
+// sessions checks that no session replaces a certificate: neither one of the receiver's own, nor one of a site on the
+// same port that requires none.
 func (w *world) sessions(version string) {
 	w.t.Helper()
 	for _, from := range []string{receiver, other} {
@@ -81,26 +81,26 @@ func (w *world) sessions(version string) {
 		}
 		if _, err := os.Stat(session); err != nil {
 			if from == other {
-				w.t.Fatalf("%s: %s gives no session to try: %v", version, from, err)
+				w.t.Fatalf("%s: %s: got no session to resume: %v", version, from, err)
 			}
-			continue // the receiver gives none at all
+			continue // the receiver issues none
 		}
 		if said := w.handshake(from, from, version, "-sess_in", session); from == other && !strings.Contains(said, "Reused") {
-			w.t.Fatalf("%s: the session of %s is none:\n%s", version, from, said)
+			w.t.Fatalf("%s: the session of %s is not valid:\n%s", version, from, said)
 		}
 		for _, args := range [][]string{{version, "-sess_in", session}, append(w.with("stranger"), version, "-sess_in", session)} {
 			said := w.handshake(receiver, receiver, args...)
 			if strings.Contains(said, "HTTP/1.1") || strings.Contains(said, "Reused") {
-				w.t.Errorf("%s: a session of %s passes for a certificate:\n%s", version, from, said)
+				w.t.Errorf("%s: a session of %s passed without a certificate:\n%s", version, from, said)
 			}
 		}
 		if said := w.handshake(receiver, receiver, append(w.with("proxy"), version, "-sess_in", session)...); !passed(said) {
-			w.t.Errorf("%s: the right certificate with a session of %s does not pass:\n%s", version, from, said)
+			w.t.Errorf("%s: the right certificate with a session of %s was refused:\n%s", version, from, said)
 		}
 	}
 }
 
-// names holds that a caller cannot shake hands as for one site and ask another.
+// names checks that a caller cannot shake hands for one site and send to another.
 func (w *world) names(version string) {
 	w.t.Helper()
 	for _, c := range []struct {
@@ -116,13 +116,13 @@ func (w *world) names(version string) {
 	} {
 		said := w.handshake(c.sni, c.host, append(c.args, version)...)
 		if strings.Contains(said, "HTTP/1.1 200") || strings.Contains(said, "system GET") {
-			w.t.Errorf("%s: SNI %q and Host %q pass:\n%s", version, c.sni, c.host, said)
+			w.t.Errorf("%s: SNI %q and Host %q passed, want a refusal:\n%s", version, c.sni, c.host, said)
 		}
 	}
 }
 
-// TestAddressAndAnswers asks with curl: who is refused by address gets 403, what fails behind gets an
-// OperationOutcome, and both ids come back.
+// TestAddressAndAnswers checks with curl: a caller refused by address gets 403, a failure behind the receiver gets an
+// OperationOutcome, and both ids are echoed.
 func TestAddressAndAnswers(t *testing.T) {
 	w := newWorld(t)
 	w.client("proxy", w.int.Issue(proxy))
@@ -139,7 +139,7 @@ func TestAddressAndAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name, path string
 		says       []string
-		described  string // as what the receiver itself has answered; empty: it was the system
+		described  string // the described answer of the receiver itself; empty: the system answered
 	}{
 		{receiver, "/FHIR/R4/ServiceRequest?_include=a&_include=b%2B+c", []string{"http/2 200", "system get /fhir/r4/servicerequest?_include=a&_include=b%2b+c certificate=[] id=[11]"}, ""},
 		{receiver, "/health", []string{"http/2 200", "ok"}, "ReceiverIsThere"},
@@ -161,17 +161,17 @@ func TestAddressAndAnswers(t *testing.T) {
 		}
 		for _, part := range c.says {
 			if !strings.Contains(said, part) {
-				t.Errorf("%s%s: %q is not in\n%s", c.name, c.path, part, said)
+				t.Errorf("%s%s: want %q in\n%s", c.name, c.path, part, said)
 			}
 		}
 		if head, _, _ := strings.Cut(said, "\r\n\r\n"); strings.Count(head, "x-request-id") > 1 {
-			t.Errorf("%s%s: the id comes back twice:\n%s", c.name, c.path, said)
+			t.Errorf("%s%s: got the id twice, want once:\n%s", c.name, c.path, said)
 		}
 	}
 	for _, line := range []string{`"check":"address","fault":"network"`, `"outcome":"REC_TIMEOUT"`, `"outcome":"REC_SERVICE_UNAVAILABLE"`, "the system answered 403"} {
-		// It is written, and then read here, after the answer has been sent.
+		// The line is written, and its output read, after the answer was sent.
 		if !gateway.Eventually(time.Minute, func() bool { return strings.Contains(w.Output(), line) }) {
-			t.Errorf("the log does not say %s", line)
+			t.Errorf("want %s in the log", line)
 		}
 	}
 }

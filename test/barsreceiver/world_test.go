@@ -1,4 +1,4 @@
-// Package barsreceiver proves a BaRS receiver from outside: the built binary, OpenSSL and curl.
+// Package barsreceiver tests a BaRS receiver from outside: the built binary, OpenSSL and curl.
 package barsreceiver
 
 import (
@@ -17,21 +17,21 @@ import (
 
 const (
 	receiver = "bars-int-x26.supplier.thirdparty.nhs.uk"
-	public   = "bars-int-x27.supplier.thirdparty.nhs.uk" // lets in the addresses of NHS England's proxy alone
+	public   = "bars-int-x27.supplier.thirdparty.nhs.uk" // admits only the addresses of NHS England's proxy
 	slow     = "bars-int-x28.supplier.thirdparty.nhs.uk" // its system never answers
-	dead     = "bars-int-x29.supplier.thirdparty.nhs.uk" // its system is not there
-	other    = "www.supplier.nhs.uk"                     // no receiver, and asks for no certificate
+	dead     = "bars-int-x29.supplier.thirdparty.nhs.uk" // its system does not exist
+	other    = "www.supplier.nhs.uk"                     // not a receiver; requires no certificate
 	proxy    = "proxy.bars.nhs.uk"
 )
 
-// world is a gateway with receivers, the authorities of two environments, and the proxy's certificates.
+// world is a gateway with receivers, the authorities of two environments, and clients' certificates.
 type world struct {
 	*gateway.Gateway
 	t         testing.TB
 	dir       string
 	int, prod *barstest.Authority
 	chain     string // PEM file of int
-	config    string // Caddyfile, with CHAIN where the receiver's chain stands
+	config    string // Caddyfile, with CHAIN as the receiver's chain
 }
 
 func newWorld(t testing.TB) *world {
@@ -79,7 +79,7 @@ http://:{$PORT_SYSTEM} {
 	return w
 }
 
-// trusting is the configuration in which the receiver trusts these chains.
+// trusting returns the configuration in which the receiver trusts these chains.
 func (w *world) trusting(chains ...string) string {
 	return strings.ReplaceAll(w.config, "CHAIN", strings.Join(chains, " "))
 }
@@ -93,7 +93,7 @@ func (w *world) client(name string, certificate tls.Certificate) *x509.Certifica
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// handshake sends one request by openssl s_client, as the site sni, with the arguments, and returns all it said.
+// handshake sends one request with openssl s_client, with sni as server name, and returns the output.
 func (w *world) handshake(sni, host string, args ...string) string {
 	w.t.Helper()
 	all := append([]string{"60", "openssl", "s_client", "-connect", "127.0.0.1:" + w.Port("TLS"), "-CAfile", w.chain, "-ign_eof"}, args...)
@@ -114,7 +114,7 @@ func (w *world) with(name string) []string {
 	return []string{"-cert", w.path(name + ".pem"), "-key", w.path(name + ".key"), "-cert_chain", w.path(name + ".pem")}
 }
 
-// passed says whether the system behind has answered.
+// passed reports whether the system behind answered.
 func passed(said string) bool {
 	return strings.Contains(said, "HTTP/1.1 200") && strings.Contains(said, "system GET")
 }
