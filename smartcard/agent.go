@@ -19,25 +19,25 @@ import (
 
 // AgentOptions say which agent to ask, and how long to wait for it.
 type AgentOptions struct {
-	// URL is the agent's base address, https always; /sign and /health are added to it. Mandatory.
+	// URL is the agent's https base address, to which /sign and /health are added. Mandatory.
 	URL string
 
-	// Transport does mutual TLS with the agent: it shows the gateway's certificate and verifies the agent's
-	// against a configured pool. Mandatory, since no default could know either.
+	// Transport does mutual TLS with the agent: it presents the gateway's certificate and verifies the agent's
+	// against a configured pool. Mandatory.
 	Transport http.RoundTripper
 
-	// Timeout bounds a whole job, from connecting to the end of the answer. Default 5 minutes.
+	// Timeout bounds a whole job, from connecting to the end of the answer. Default: 5 minutes.
 	Timeout time.Duration
 
-	// Idle is the longest silence between two lines, the wait for the first one (a person finding their card
-	// and typing a PIN) included. Default 1 minute.
+	// Idle is the longest silence between two lines, including the wait for the first line, while a person finds
+	// their card and types a PIN. Default: 1 minute.
 	Idle time.Duration
 
-	// Logger is told of jobs that failed, by code. Default: silence.
+	// Logger receives failed jobs, by code. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// Agent asks one smartcard agent. It may be used by many goroutines and keeps nothing between calls.
+// Agent asks one smartcard agent. It is safe for concurrent use and keeps nothing between calls.
 type Agent struct {
 	base    *url.URL
 	client  *http.Client
@@ -46,17 +46,17 @@ type Agent struct {
 	log     *slog.Logger
 }
 
-// Why a job's own context was ended by us.
+// Why a job was ended by a limit of ours.
 var (
-	errTotal = errors.New("the job took longer than it may")
-	errIdle  = errors.New("no line came for longer than it may")
+	errTotal = errors.New("the job exceeded its timeout")
+	errIdle  = errors.New("the agent was silent for longer than allowed")
 )
 
-// NewAgent checks the options. It connects to nothing.
+// NewAgent checks the options. It opens no connection.
 func NewAgent(o AgentOptions) (*Agent, error) {
 	base, err := url.Parse(o.URL)
 	if err != nil || base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
-		return nil, fmt.Errorf("smartcard agent %q: the address must be https://host[:port][/path], without user, query or fragment", o.URL)
+		return nil, fmt.Errorf("smartcard agent %q: the address must have the form https://host[:port][/path], without user, query or fragment", o.URL)
 	}
 	if o.Transport == nil {
 		return nil, errors.New("smartcard agent: a transport with a client certificate and a trust pool is mandatory")
@@ -86,15 +86,15 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 	return a, nil
 }
 
-// Sign sends the job and waits for the whole answer. progress (it may be nil) is called with the id of each
-// item as its signature arrives, in the order of arrival, from the calling goroutine; it must not block.
-// Signatures that were told to progress count for nothing until Sign returns a Result.
+// Sign sends the job and waits for the whole answer. progress may be nil. It is called from the calling goroutine
+// with the id of each item as its signature arrives, in order of arrival, and must not block. No signature counts
+// until Sign returns a Result.
 //
-// When ctx ends, the connection is dropped at once, which is how an agent learns that the job is cancelled, and
-// the error is ctx's own. Every other error is an *Error.
+// When ctx ends, the connection is closed at once, which tells the agent that the job is cancelled, and the error is
+// ctx's own. Every other error is an *Error.
 func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*Result, error) {
 	if err := job.Validate(); err != nil {
-		return nil, &Error{Code: CodeRefused, Final: true, cause: fmt.Errorf("no agent takes such a job: %w", err)}
+		return nil, &Error{Code: CodeRefused, Final: true, cause: fmt.Errorf("invalid job: %w", err)}
 	}
 	began := time.Now()
 	limited, cancel := context.WithCancelCause(ctx)
@@ -111,7 +111,7 @@ func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*R
 		}
 	})
 	if gaveUp := context.Cause(limited); gaveUp != nil {
-		err = gaveUp // an answer that ended because we had given up is none, whatever it looks like
+		err = gaveUp // an answer that ended because we gave up does not count, however complete it looks
 	}
 	if err != nil {
 		err = explain(ctx, limited, err)
@@ -122,7 +122,7 @@ func (a *Agent) Sign(ctx context.Context, job Job, progress func(id string)) (*R
 	return result, nil
 }
 
-// Health asks the agent how it is. It waits 10 seconds at most, or Timeout where that is less.
+// Health asks for the agent's health. It waits at most 10 seconds, or Timeout if that is less.
 func (a *Agent) Health(ctx context.Context) (Health, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, min(a.timeout, 10*time.Second), errTotal)
 	defer cancel()
@@ -158,7 +158,7 @@ func (a *Agent) health(ctx context.Context) (Health, error) {
 	}
 	var health Health
 	if err := unmarshal(text, &health); err != nil {
-		return Health{}, garbage(errors.New("its health is not the wire's JSON object"))
+		return Health{}, garbage(errors.New("the health is not the JSON object of the protocol"))
 	}
 	health.Card, health.Subject = tame(health.Card, 40), tame(health.Subject, 200)
 	return health, nil
@@ -171,7 +171,7 @@ func (a *Agent) do(ctx context.Context, method, path string, body []byte, accept
 		return nil, err
 	}
 	req.Header.Set("Accept", accept)
-	req.Header.Set("Accept-Encoding", "identity") // nothing is unpacked, so nothing can burst
+	req.Header.Set("Accept-Encoding", "identity") // nothing is decompressed, so no answer can expand
 	if body != nil {
 		req.Header.Set("Content-Type", mediaJob)
 	}
@@ -186,18 +186,18 @@ func (a *Agent) do(ctx context.Context, method, path string, body []byte, accept
 	return resp, nil
 }
 
-// check says whether the response may be read as an answer.
+// check reports whether the response may be read as an answer.
 func check(resp *http.Response, media string) error {
 	switch t := resp.TLS; {
 	case t == nil || t.Version < tls.VersionTLS12 || len(t.VerifiedChains) == 0:
-		return &Error{Code: CodeUnreachable, cause: errors.New("the agent's certificate was not verified: the transport must verify it, over TLS 1.2 or newer")}
+		return &Error{Code: CodeUnreachable, cause: errors.New("the agent's certificate was not verified: the transport must verify it, over TLS 1.2 or later")}
 	case resp.StatusCode >= 400:
 		return refusal(resp)
 	case resp.StatusCode != http.StatusOK:
 		return garbage(fmt.Errorf("status %d", resp.StatusCode))
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return garbage(errors.New("the answer has a content encoding, which was not asked for"))
+		return garbage(errors.New("the answer has a content encoding, want none"))
 	}
 	if got, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || got != media {
 		return garbage(fmt.Errorf("the answer's media type is not %s", media))
@@ -205,7 +205,7 @@ func check(resp *http.Response, media string) error {
 	return nil
 }
 
-// refusal is a 4xx or 5xx answer as an error, with the agent's own code and words where it gave them.
+// refusal makes an error of a 4xx or 5xx answer, with the agent's own code and message if it gave them.
 func refusal(resp *http.Response) *Error {
 	code := CodeRefused
 	if resp.StatusCode >= 500 {
@@ -213,14 +213,14 @@ func refusal(resp *http.Response) *Error {
 	}
 	var f Failure
 	if text, err := io.ReadAll(io.LimitReader(resp.Body, maxShort)); err != nil || unmarshal(text, &f) != nil {
-		f = Failure{} // a proxy's page, perhaps: the status alone must do
+		f = Failure{} // perhaps a proxy's page: only the status counts
 	}
 	e := f.toError(code)
 	e.cause = fmt.Errorf("status %d", resp.StatusCode)
 	return e
 }
 
-// explain makes what went wrong into what Sign promises. ours is the context that carries our own time limits.
+// explain turns an error into one that Sign promises. ours is the context with our own time limits.
 func explain(caller, ours context.Context, err error) error {
 	var known *Error
 	if errors.As(err, &known) {

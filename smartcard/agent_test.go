@@ -19,7 +19,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/smartcardtest"
 )
 
-// Lines of an honest answer to newJob(1), whose one id is idA.
+// Lines of a correct answer to newJob(1), whose only id is idA.
 const (
 	idA      = `"id <0> é"`
 	certLine = `{"certificate":"Y2VydA=="}` + "\n"
@@ -27,7 +27,7 @@ const (
 	doneLine = `{"done":true,"signed":1,"failed":0}` + "\n"
 )
 
-// answer is a handler that sends this text as an agent's answer.
+// answer returns a handler that sends text as an agent's answer.
 func answer(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
@@ -35,7 +35,7 @@ func answer(text string) http.HandlerFunc {
 	}
 }
 
-// raw is a handler that takes the connection over and sends bytes that are no HTTP answer of Go's.
+// raw returns a handler that takes over the connection and sends bytes that are no HTTP answer of Go's.
 func raw(t *testing.T, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -48,7 +48,7 @@ func raw(t *testing.T, text string) http.HandlerFunc {
 	}
 }
 
-// drip sends the text, then for as long as the client is there a piece every few milliseconds.
+// drip sends the text, then a piece every few milliseconds for as long as the client is there.
 func drip(text, piece string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		answer(text)(w, r)
@@ -66,7 +66,7 @@ func drip(text, piece string) http.HandlerFunc {
 	}
 }
 
-// status answers with a status and a body.
+// status returns a handler that answers with a status and a body.
 func status(code int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(code)
@@ -200,22 +200,22 @@ func TestHostileAgents(t *testing.T) {
 			result, err := agent.Sign(t.Context(), newJob(1), nil)
 			if test.code == "" {
 				if err != nil || string(result.Certificate) != "cert" || len(result.Signatures) != 1 || string(result.Signatures[0]) != "sig" {
-					t.Fatalf("got %+v, %v", result, err)
+					t.Fatalf("got result %+v, error %v", result, err)
 				}
 				return
 			}
 			e := wantCode(t, err, test.code)
 			if result != nil {
-				t.Error("a result besides the error")
+				t.Error("got a result and an error")
 			}
 			if e.Retryable() == (e.Code == mismatch) {
-				t.Errorf("code %s, retryable %v", e.Code, e.Retryable())
+				t.Errorf("got code %s, retryable %v", e.Code, e.Retryable())
 			}
 		})
 	}
 }
 
-// unread reads the request before it is answered, and fails a request that was redirected.
+// unread reads the request before it is answered, and panics if a redirect was followed.
 func unread(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -231,7 +231,7 @@ func drip404(w http.ResponseWriter, r *http.Request) {
 	drip("", strings.Repeat("x", 8192))(w, r)
 }
 
-// The whole job is bounded even where lines keep coming, and so is the sum of what is read.
+// The whole job is bounded even if lines keep coming, and so is the total size.
 func TestBoundsOfAJob(t *testing.T) {
 	ca := smartcardtest.NewCA(t)
 	job := newJob(250)
@@ -315,18 +315,18 @@ func TestAgentOptions(t *testing.T) {
 	transport := &http.Transport{}
 	for _, url := range []string{"", "localhost:8443", "http://localhost:8443", "https://", "https://u:p@host", "https://host?x=1", "https://host/#x"} {
 		if _, err := smartcard.NewAgent(smartcard.AgentOptions{URL: url, Transport: transport}); err == nil {
-			t.Errorf("address %q was accepted", url)
+			t.Errorf("address %q: got no error", url)
 		}
 	}
 	if _, err := smartcard.NewAgent(smartcard.AgentOptions{URL: "https://host"}); err == nil {
-		t.Error("no transport was accepted")
+		t.Error("no transport: got no error")
 	}
 	if _, err := smartcard.NewAgent(smartcard.AgentOptions{URL: "https://host", Transport: transport, Idle: -1}); err == nil {
-		t.Error("a negative time was accepted")
+		t.Error("a negative timeout: got no error")
 	}
 }
 
-// An error may be logged: it holds nothing that the agent said.
+// An error may be logged: it contains nothing the agent said.
 func TestErrorsKeepTheAgentsWordsApart(t *testing.T) {
 	agent := connect(t, signer(func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
 		return out.Fail(job.Payloads[0].ID, smartcard.Failure{Code: "secret-code", Message: "secret-words " + strings.Repeat("x", 1000)})
@@ -334,13 +334,13 @@ func TestErrorsKeepTheAgentsWordsApart(t *testing.T) {
 	_, err := agent.Sign(t.Context(), newJob(1), nil)
 	e := wantCode(t, err, smartcard.CodeRefused)
 	if strings.Contains(err.Error(), "secret") || len(e.Message) != 200 || e.Wire != "secret-code" {
-		t.Errorf("%v: %#v", err, e)
+		t.Errorf("got error %v: %#v", err, e)
 	}
 }
 
 func TestInvalidJobIsNotSent(t *testing.T) {
 	agent := connect(t, signer(func(context.Context, smartcard.Job, *smartcard.Stream) error {
-		t.Error("the signer was asked")
+		t.Error("the signer was called, want the job refused")
 		return nil
 	}))
 	job := newJob(2)

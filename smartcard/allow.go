@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// names are subject alternative names, each under its kind: a DNS name never passes for a URI.
+// names are subject alternative names by kind, so that a DNS name never matches a URI.
 type names struct {
 	dns    []string // lower case
 	uris   []string
@@ -24,7 +24,7 @@ var (
 	userShape = regexp.MustCompile(`^[0-9A-Za-z.*-]{1,64}$`)
 )
 
-// parseNames sorts configured names by kind: an IP address, a URI (with its scheme), an e-mail address, or else
+// parseNames sorts configured names by kind: an IP address, a URI (with its scheme), an e-mail address, or otherwise
 // a DNS name. There are no wildcards.
 func parseNames(list []string) (names, error) {
 	var n names
@@ -38,13 +38,13 @@ func parseNames(list []string) (names, error) {
 		} else if lower := strings.ToLower(s); dnsShape.MatchString(lower) {
 			n.dns = append(n.dns, lower)
 		} else {
-			return names{}, fmt.Errorf("allow_client %q: must be a DNS name, URI, e-mail or IP address as it stands in the client certificate, without wildcards", s)
+			return names{}, fmt.Errorf("allow_client %q: not a DNS name, URI, e-mail or IP address as in the client certificate, without wildcards", s)
 		}
 	}
 	return n, nil
 }
 
-// match returns the first name of the certificate that is one of n, as it stands in the certificate.
+// match returns the first name of the certificate that is in n, as written in the certificate.
 func (n names) match(cert *x509.Certificate) (san string, ok bool) {
 	for _, name := range cert.DNSNames {
 		if slices.Contains(n.dns, strings.ToLower(name)) {
@@ -69,18 +69,18 @@ func (n names) match(cert *x509.Certificate) (san string, ok bool) {
 	return "", false
 }
 
-// checkUsers says whether each pattern is one that a user id can match.
+// checkUsers checks that a user id can match each pattern.
 func checkUsers(patterns []string) error {
 	for _, p := range patterns {
 		if !userShape.MatchString(p) {
-			return fmt.Errorf("users %q: must be a user id in which * stands for any characters, such as 5550*", p)
+			return fmt.Errorf("users %q: not a user id in which * stands for any characters, such as 5550*", p)
 		}
 	}
 	return nil
 }
 
-// serves says whether sub matches one of the patterns; without patterns it always does. checkUsers and subShape
-// leave * as the only character that path.Match treats specially.
+// serves reports whether sub matches one of the patterns; no patterns match every sub. checkUsers and subShape leave
+// * as the only character that path.Match treats specially.
 func serves(patterns []string, sub string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		ok, err := path.Match(p, sub)

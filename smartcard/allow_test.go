@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A name of one kind never passes for one of another, whatever a CA wrote where.
+// A name of one kind never matches one of another, whatever a CA wrote where.
 func TestNamesKeepTheirKind(t *testing.T) {
 	allow, err := parseNames([]string{"gw.example", "spiffe://gw.example/a", "urn:gw:1", "gw@mail.example", "192.0.2.7", "2001:db8::7"})
 	if err != nil {
@@ -28,7 +28,7 @@ func TestNamesKeepTheirKind(t *testing.T) {
 	}
 	for _, cert := range []*x509.Certificate{&dns, &emails, &uris, {Subject: dns.Subject}, {IPAddresses: []net.IP{{1, 2, 3}}}} {
 		if san, ok := allow.match(cert); ok {
-			t.Errorf("%q was let in", san)
+			t.Errorf("%q: allowed, want refused", san)
 		}
 	}
 	for _, cert := range []*x509.Certificate{
@@ -40,7 +40,7 @@ func TestNamesKeepTheirKind(t *testing.T) {
 		{IPAddresses: []net.IP{net.ParseIP("2001:db8::7")}},
 	} {
 		if _, ok := allow.match(cert); !ok {
-			t.Errorf("%+v was kept out", cert)
+			t.Errorf("%+v: refused, want allowed", cert)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestServes(t *testing.T) {
 			t.Error(err)
 		}
 		if got := serves(test.patterns, test.sub); got != test.want {
-			t.Errorf("%q serves %s: %v", test.patterns, test.sub, got)
+			t.Errorf("serves(%q, %s) = %v", test.patterns, test.sub, got)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 var described = sync.OnceValues(func() (*descriptiontest.Document, error) { return descriptiontest.Load("openapi/openapi.json") })
 
-// mustBeDescribed holds an answer, and each line of a stream, to what the description says of it.
+// mustBeDescribed checks an answer, and each line of a stream, against the description.
 func mustBeDescribed(t *testing.T, r *http.Request, response *http.Response, body []byte) {
 	t.Helper()
 	document, err := described()
@@ -19,14 +19,14 @@ func mustBeDescribed(t *testing.T, r *http.Request, response *http.Response, bod
 		t.Fatal(err)
 	}
 	if err := document.Judge(r, r.URL.Path, descriptiontest.Answer{Status: response.StatusCode, Header: response.Header, Body: body}); err != nil {
-		t.Errorf("the answer %d is not as it is described: %v\n%s", response.StatusCode, err, body)
+		t.Errorf("answer %d does not match its description: %v\n%s", response.StatusCode, err, body)
 	}
 	if response.Header.Get("Content-Type") != "application/x-ndjson" {
 		return
 	}
 	for line := range bytes.Lines(body) {
 		if err := document.Schema("Line", line); err != nil {
-			t.Errorf("the line %s is not as it is described: %v", line, err)
+			t.Errorf("line %s does not match its description: %v", line, err)
 		}
 	}
 }

@@ -5,63 +5,63 @@ import (
 	"unicode"
 )
 
-// Codes of an Error. Those up to CodeCardUnfit are the person's to put right, at the card or at the service desk;
-// the others are the operator's.
+// Codes of an Error. The person can resolve those up to CodeCardUnfit, at the card or at the service desk; the others
+// are for the operator.
 const (
-	CodeNoCard      = "no_card"           // no card in the reader, or not this person's
+	CodeNoCard      = "no_card"           // no card in the reader, or another person's
 	CodeWrongPIN    = "wrong_pin"         // the PIN was wrong
-	CodePINLocked   = "pin_locked"        // the card takes no PIN any more; final
+	CodePINLocked   = "pin_locked"        // the card accepts no PIN any more; final
 	CodePINTimeout  = "pin_timeout"       // nobody entered the PIN in time
 	CodeCancelled   = "cancelled"         // the person cancelled at the card
-	CodeCardRemoved = "card_removed"      // the card left the reader while it was signing
-	CodeCardUnfit   = "card_unsuitable"   // the card is the person's, but cannot make this signature; final
+	CodeCardRemoved = "card_removed"      // the card left the reader while signing
+	CodeCardUnfit   = "card_unsuitable"   // the person's card cannot make this signature; final
 	CodeCardTimeout = "card_timeout"      // the reader's or the card's software did not answer in time
-	CodeCardCrashed = "card_crashed"      // the reader's or the card's software broke down
-	CodeUnreachable = "agent_unreachable" // refused, reset, not resolved, TLS failed, or it answered 5xx
-	CodeRefused     = "agent_refused"     // it answered 4xx, or will not sign for a reason of its own
+	CodeCardCrashed = "card_crashed"      // the reader's or the card's software crashed
+	CodeUnreachable = "agent_unreachable" // refused, reset, not resolved, TLS failed, or status 5xx
+	CodeRefused     = "agent_refused"     // status 4xx, or the agent refuses to sign for another reason
 	CodeTimeout     = "agent_timeout"     // silent for too long, or the job took too long
-	CodeGarbage     = "agent_garbage"     // what it sent is not the wire
-	CodeMismatch    = "agent_mismatch"    // its answer is not an answer to this job: a lying agent
+	CodeGarbage     = "agent_garbage"     // the answer is not in the protocol
+	CodeMismatch    = "agent_mismatch"    // the answer does not match the job: a lying agent
 )
 
-// advice is what Error says for each code: what happened and what to do.
+// advice is the text of Error for each code: what happened and what to do.
 var advice = map[string]string{
 	CodeNoCard:      "no usable smartcard: put the signing person's card in the reader and try again",
-	CodeWrongPIN:    "the PIN was wrong: try again with care, a card locks itself after a few wrong PINs",
-	CodePINLocked:   "the card is locked after too many wrong PINs: whoever issued it can unlock it",
+	CodeWrongPIN:    "the PIN was wrong: try again carefully, a card locks itself after a few wrong PINs",
+	CodePINLocked:   "the card is locked after too many wrong PINs: its issuer can unlock it",
 	CodePINTimeout:  "no PIN was entered in time: check that the prompt can be seen, or allow it more time",
 	CodeCancelled:   "the person cancelled at the card",
 	CodeCardRemoved: "the card was taken out of the reader: put it back and try again",
 	CodeCardUnfit:   "the card cannot make this signature: `caddy countersign cards` at the agent says why",
 	CodeCardTimeout: "the card's software did not answer in time: check the reader and the PKCS#11 module",
-	CodeCardCrashed: "the card's software broke down: check the PKCS#11 module",
-	CodeUnreachable: "the agent cannot be reached: check its address, that it runs, and the certificates of both ends",
+	CodeCardCrashed: "the card's software crashed: check the PKCS#11 module",
+	CodeUnreachable: "the agent cannot be reached: check its address, that it is running, and the certificates of both ends",
 	CodeRefused:     "the agent refused: check its allow_client and users, and its log",
 	CodeTimeout:     "the agent took too long: check the reader, or allow it more time",
-	CodeGarbage:     "the agent's answer is not what an agent sends: check the address, and the agent's version",
-	CodeMismatch:    "the agent's answer does not fit the job: do not trust this agent",
+	CodeGarbage:     "the agent's answer is not in the protocol: check the address and the agent's version",
+	CodeMismatch:    "the agent's answer does not match the job: do not trust this agent",
 }
 
-// wireCodes are codes that agents are known to send in place of ours (AGT-B.6).
+// wireCodes maps codes that other agents are known to send to ours (AGT-B.6).
 var wireCodes = map[string]string{
 	"0x53494705": CodeNoCard,
 	"0x53494703": CodeRefused,
 	"PR30007":    CodeUnreachable,
 }
 
-// Error is why a job, or a question about health, came to nothing. Nothing of the job is kept.
+// Error is why a job, or a health request, failed. Nothing of the job is kept.
 type Error struct {
 	Code    string // one of the codes above
-	Message string // the agent's own words: printable, at most 200 characters; empty if it said none
+	Message string // the agent's own text: printable, at most 200 characters; may be empty
 	Final   bool   // trying again cannot help: the agent said so, or it lied
-	Item    string // the id of the payload the agent gave up on; empty if it was not about one
-	Wire    string // the agent's own code as it sent it, printable and bounded; empty if it sent none
+	Item    string // the id of the payload the agent failed at; may be empty
+	Wire    string // the agent's own code as sent, printable and bounded; may be empty
 
 	cause error
 }
 
-// Error gives the code, what to do, and what went wrong underneath. It leaves out Message, Item and Wire, which
-// come from the agent and may name a person.
+// Error returns the code, what to do, and the cause. It leaves out Message, Item and Wire, which come from the agent
+// and may name a person.
 func (e *Error) Error() string {
 	text := "smartcard: " + e.Code
 	if a := advice[e.Code]; a != "" {
@@ -73,16 +73,16 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap returns what went wrong underneath, if it is known.
+// Unwrap returns the cause, if known.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Retryable says whether the person may try the same job again.
+// Retryable reports whether the person may try the same job again.
 func (e *Error) Retryable() bool { return !e.Final }
 
 func garbage(cause error) *Error  { return &Error{Code: CodeGarbage, cause: cause} }
 func mismatch(cause error) *Error { return &Error{Code: CodeMismatch, Final: true, cause: cause} }
 
-// toError gives a wire failure its stable code, or fallback where we know none for it.
+// toError gives a failure from the wire its stable code, or fallback if its code is unknown.
 func (f Failure) toError(fallback string) *Error {
 	e := &Error{Code: fallback, Message: tame(f.Message, 200), Final: f.Final, Wire: tame(f.Code, 40)}
 	switch f.Code {
@@ -98,8 +98,8 @@ func (f Failure) toError(fallback string) *Error {
 	return e
 }
 
-// tame makes foreign words fit to show: printable characters only (so no control or direction-changing ones),
-// every run of white space one space, at most limit characters.
+// tame makes foreign text safe to show: only printable characters (no control or direction-changing ones), each run
+// of white space one space, at most limit characters.
 func tame(s string, limit int) string {
 	var b strings.Builder
 	n := 0

@@ -6,15 +6,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Bounds of an answer's parts, in bytes.
+// Bounds on the parts of an answer, in bytes.
 const (
 	MaxLine        = 64 << 10
 	MaxCertificate = 16 << 10 // DER
 	MaxSignature   = 1 << 10
 )
 
-// Event is one line of an agent's answer. Exactly one of four things is set: Certificate, ID with Signature,
-// ID with Failure, or Done.
+// Event is one line of an agent's answer. Exactly one of these is set: Certificate, ID with Signature, ID with
+// Failure, or Done.
 type Event struct {
 	Certificate []byte   // the signer's X.509 certificate, DER
 	ID          string   // the payload that Signature or Failure is about
@@ -29,21 +29,21 @@ type Done struct {
 	Failed int // items that failed
 }
 
-// Failure is how an agent says on the wire that something went wrong, for one item or in a 4xx or 5xx answer.
+// Failure is how an agent reports an error on the wire, for one item or in a 4xx or 5xx answer.
 type Failure struct {
 	Code    string `json:"code"`            // one of this package's codes, or the agent's own such as "0x53494705"
-	Message string `json:"message"`         // words for the person at the card
+	Message string `json:"message"`         // for the person at the card
 	Final   bool   `json:"final,omitempty"` // trying again cannot help
 }
 
-// Health is what an agent says of itself.
+// Health is an agent's health report.
 type Health struct {
 	Ready   bool   `json:"ready"`
 	Card    string `json:"card"`              // "present" or "absent"
-	Subject string `json:"subject,omitempty"` // whose card it is, where the agent tells
+	Subject string `json:"subject,omitempty"` // whose card it is, if the agent tells
 }
 
-// line is an Event's form on the wire. Pointers tell a member that is absent from one that is empty.
+// line is an Event on the wire. Pointers distinguish an absent member from an empty one.
 type line struct {
 	Certificate []byte   `json:"certificate,omitzero"`
 	ID          *string  `json:"id,omitzero"`
@@ -54,7 +54,7 @@ type line struct {
 	Failed      *int     `json:"failed,omitzero"`
 }
 
-// Line is the event as it stands on the wire, newline included.
+// Line returns the event as a line of the wire, newline included.
 func (e Event) Line() []byte {
 	l := line{Certificate: e.Certificate, Signature: e.Signature, Error: e.Failure}
 	if e.Signature != nil || e.Failure != nil {
@@ -65,13 +65,13 @@ func (e Event) Line() []byte {
 		l.Done, l.Signed, l.Failed = &done, &e.Done.Signed, &e.Done.Failed
 	}
 	text, err := json.Marshal(l)
-	if err != nil { // only an id that is not UTF-8 can do this, and Job.Validate refuses those
+	if err != nil { // only an id that is not UTF-8 fails, and Job.Validate refuses those
 		panic("smartcard: " + err.Error())
 	}
 	return append(text, '\n')
 }
 
-// Which members a line has, as bits.
+// The members of a line, as bits.
 const (
 	hasCertificate = 1 << iota
 	hasID
@@ -93,11 +93,11 @@ func (l line) members() (set int) {
 	return set
 }
 
-// parseEvent reads one line. Its errors say what kind of line is wrong and never repeat what it held.
+// parseEvent parses one line. Its errors say what is wrong and never repeat the content.
 func parseEvent(text []byte) (Event, error) {
 	var l line
 	if err := unmarshal(text, &l); err != nil {
-		return Event{}, errors.New("a line is not one of the wire's JSON objects")
+		return Event{}, errors.New("a line is not a JSON object of the protocol")
 	}
 	switch l.members() {
 	case hasCertificate:

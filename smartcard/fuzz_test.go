@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever an agent sends: no panic, and a result only with one signature for each id of the job, every one of
-// which was announced.
+// Whatever an agent sends, there is no panic, and a result only with one signature for each id of the job, each of
+// which was reported as it arrived.
 func FuzzAnswer(f *testing.F) {
 	job := Job{Payloads: []Payload{{ID: "a", Payload: []byte("1")}, {ID: "b", Payload: []byte("2")}}}
 	cert := Event{Certificate: []byte("cert")}.Line()
@@ -31,15 +31,15 @@ func FuzzAnswer(f *testing.F) {
 		})
 		if err != nil {
 			if result != nil {
-				t.Fatal("a result and an error")
+				t.Fatal("got a result and an error")
 			}
 			return
 		}
 		slices.Sort(heard)
 		if !slices.Equal(heard, []string{"a", "b"}) || len(result.Certificate) == 0 || len(result.Signatures) != 2 {
-			t.Fatalf("a result of %q", heard)
+			t.Fatalf("got a result after items %q", heard)
 		}
-		// The standard library, which is laxer, must find the same signatures in the text.
+		// The more lenient standard library must find the same signatures in the text.
 		want := map[string][]byte{}
 		for line := range bytes.Lines(text) {
 			var l struct {
@@ -56,7 +56,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// Whatever a gateway sends: no panic, and a job only if it is valid and comes back the same.
+// Whatever a gateway sends, there is no panic, and a parsed job is valid and survives a round trip.
 func FuzzJob(f *testing.F) {
 	f.Add([]byte(`{"job":"0b5c5fd8-8a5f-4b46-8a5b-3d8de2d0a1f7","sub":"555086689106","client":"Acme","algorithm":"RS256","payloads":[{"id":"a","payload":"YQ=="}]}`))
 	f.Add([]byte(`{"job":"0b5c5fd8-8a5f-4b46-8a5b-3d8de2d0a1f7","sub":"1","client":"","algorithm":"PS256","payloads":[{"id":"a","payload":"YQ=="},{"id":"A","payload":"YQ=="}]} `))
@@ -68,14 +68,14 @@ func FuzzJob(f *testing.F) {
 			return
 		}
 		if err := job.Validate(); err != nil {
-			t.Fatalf("an invalid job was read: %v", err)
+			t.Fatalf("parsed an invalid job: %v", err)
 		}
 		again, err := json.Marshal(job)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if back, err := parseJob(again); err != nil || !reflect.DeepEqual(back, job) {
-			t.Fatalf("the job does not come back: %v", err)
+			t.Fatalf("the job does not survive a round trip: %v", err)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 func TestMutualTLS(t *testing.T) {
 	ours, others := smartcardtest.NewCA(t), smartcardtest.NewCA(t)
 	called := signer(func(context.Context, smartcard.Job, *smartcard.Stream) error {
-		t.Error("the signer was asked")
+		t.Error("the signer was called, want the connection refused")
 		return nil
 	})
 	server := newServer(t, smartcard.ServerOptions{Signer: called, AllowClients: []string{gateway, "spiffe://example/gw", "gw@example.org", "192.0.2.7"}})

@@ -38,7 +38,7 @@ func (s *Server) readJob(w http.ResponseWriter, r *http.Request) (Job, *answered
 	return job, nil
 }
 
-// readBody reads to the end of the body, after which net/http watches for the gateway going away.
+// readBody reads to the end of the body, after which net/http notices when the gateway goes away.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *answered) {
 	conn := http.NewResponseController(w)
 	if err := optional(conn.SetReadDeadline(time.Now().Add(readTimeout))); err != nil {
@@ -50,9 +50,9 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *answ
 	case errors.As(err, &over):
 		return nil, tooLarge()
 	case err != nil:
-		return nil, refuse(http.StatusBadRequest, "bad_request", "the body did not arrive whole in time")
+		return nil, refuse(http.StatusBadRequest, "bad_request", "the body did not arrive in time")
 	}
-	// A deadline left behind would look like the gateway going away in the middle of the job.
+	// A remaining deadline would look like the gateway going away in the middle of the job.
 	if err := optional(conn.SetReadDeadline(time.Time{})); err != nil {
 		return nil, refuse(http.StatusInternalServerError, "internal", "the connection failed")
 	}

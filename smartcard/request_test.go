@@ -139,7 +139,7 @@ func TestServerOptions(t *testing.T) {
 			o := good
 			spoil(&o)
 			if _, err := smartcard.NewServer(o); err == nil {
-				t.Error("was accepted")
+				t.Error("got no error")
 			}
 		})
 	}

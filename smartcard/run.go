@@ -7,14 +7,14 @@ import (
 	"net/http"
 )
 
-// Holder is a Signer that can tell whose card is there, for wires that do not say who is to sign.
+// Holder is a Signer that can tell whose card is present, for protocols that do not say who signs.
 type Holder interface {
-	// Holder is the user id of the one person whose card could sign now. An *Error says why there is none.
+	// Holder returns the user id of the only person whose card could sign now. An *Error says why there is none.
 	Holder(ctx context.Context) (sub string, err error)
 }
 
-// Run has a signer of this process sign a job, and returns what a gateway would have read of its answer: its answer
-// goes through the same checks. Every error but ctx's own is an *Error.
+// Run signs a job with a signer of this process, and checks its answer like one from the network. Every error but
+// ctx's own is an *Error.
 func Run(ctx context.Context, signer Signer, job Job) (*Result, error) {
 	if err := job.Validate(); err != nil {
 		return nil, &Error{Code: CodeRefused, Final: true, cause: err}
@@ -37,10 +37,10 @@ func Run(ctx context.Context, signer Signer, job Job) (*Result, error) {
 	return readAnswer(&kept.Buffer, job, func(Event) {})
 }
 
-// Serves says whether one of the patterns, such as 5550*, matches the user; none match everybody.
+// Serves reports whether one of the patterns, such as 5550*, matches the user; no patterns match everybody.
 func Serves(patterns []string, sub string) bool { return serves(patterns, sub) }
 
-// kept is an answer that is kept in memory. A Stream bounds what a signer may write of it.
+// kept is an answer kept in memory. A Stream bounds what a signer may write of it.
 type kept struct {
 	bytes.Buffer
 	header http.Header

@@ -15,59 +15,59 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/openapi"
 )
 
-// Signer is what holds the card.
+// Signer holds the card.
 type Signer interface {
-	// Sign signs every payload of the job, which has been validated, and tells out as it goes. It stops when ctx
-	// ends or out returns an error. nil means that every item was signed, or that one failed and was told to
-	// out. An *Error returned before anything was sent is answered with its code. Once something was sent, every
-	// error breaks the connection, so that the gateway never takes the answer for a complete one: what it should
-	// be told belongs in Stream.Fail.
+	// Sign signs every payload of the validated job and reports to out as it goes. It stops when ctx ends or out
+	// returns an error. nil means that every item was signed, or that one failed and was reported to out. An *Error
+	// returned before anything was sent is answered with its code. Once something was sent, any error breaks the
+	// connection, so that the gateway cannot take the answer for complete: use Stream.Fail to tell the gateway why.
 	Sign(ctx context.Context, job Job, out *Stream) error
 
-	// Health says whether Sign could work now.
+	// Health reports whether Sign could work now.
 	Health(ctx context.Context) (Health, error)
 }
 
 var (
-	// ErrReset is for a Signer to return: it breaks the connection at once.
+	// ErrReset, returned by a Signer, breaks the connection at once.
 	ErrReset = errors.New("smartcard: the signer broke the connection")
 
-	// ErrEnded is for a Signer to return: it ends the answer without a done line, because the signer has written
-	// its own by Stream.Line, or wants none. It is a mock's way to lie.
+	// ErrEnded, returned by a Signer, ends the answer without a done line: the signer wrote its own by Stream.Line,
+	// or wants none. Mocks use it to lie.
 	ErrEnded = errors.New("smartcard: the signer ended the answer itself")
 )
 
-// ServerOptions say who may ask for signatures of whom.
+// ServerOptions say who may request whose signatures.
 type ServerOptions struct {
 	// Signer holds the card. Mandatory.
 	Signer Signer
 
 	// AllowClients are the subject alternative names of the client certificates that may ask: DNS names (compared
-	// without case), URIs, e-mail and IP addresses (compared exactly). Mandatory: any other site of the same
-	// internal CA also holds a certificate.
+	// case-insensitively), URIs, e-mail and IP addresses (compared exactly). Mandatory, because every other site of
+	// the same internal CA also has a certificate.
 	AllowClients []string
 
-	// Users are the user ids that are served; * stands for any characters, as in 5550*. Empty: any user.
+	// Users are the user ids served; * stands for any characters, as in 5550*. Empty: every user.
 	Users []string
 
-	// MaxBody bounds a request's body, in bytes. Default and most: MaxBody, 2 MiB.
+	// MaxBody bounds a request's body, in bytes. Default and maximum: MaxBody, 2 MiB.
 	MaxBody int64
 
-	// MaxJobs bounds the jobs under way at once, those whose body is still being read included. Default 16.
+	// MaxJobs bounds the concurrent jobs, including those whose body is still being read. Default: 16.
 	MaxJobs int
 
-	// Timeout bounds one job, so that a gateway that vanished does not hold the card. Default 10 minutes.
+	// Timeout bounds one job, so that a gateway that vanished does not hold the card. Default: 10 minutes.
 	Timeout time.Duration
 
-	// Logger is told of each job: its id, client and counts, never its user or payloads. Default: silence.
+	// Logger receives each job with its id, client and counts, never its user or payloads. Default: nothing is
+	// logged.
 	Logger *slog.Logger
 
-	// Now is the clock for what is logged. Default time.Now.
+	// Now is the clock for the log. Default: time.Now.
 	Now func() time.Time
 }
 
-// Server is an http.Handler for an agent's POST /sign, GET /health and GET /openapi.json. It must be served over TLS that asks for
-// and verifies client certificates; without one that was verified it answers 403 and nothing else.
+// Server is an http.Handler for an agent's POST /sign, GET /health and GET /openapi.json. Serve it over TLS that
+// requests and verifies client certificates; without a verified certificate it answers only 403.
 type Server struct {
 	signer  Signer
 	allow   names
@@ -83,9 +83,9 @@ type Server struct {
 func NewServer(o ServerOptions) (*Server, error) {
 	switch {
 	case o.Signer == nil:
-		return nil, errors.New("smartcard agent: a signer is mandatory")
+		return nil, errors.New("smartcard agent: no signer")
 	case len(o.AllowClients) == 0:
-		return nil, errors.New("smartcard agent: allow_client is mandatory: name the gateway's client certificate by a subject alternative name")
+		return nil, errors.New("smartcard agent: no allow_client: name a subject alternative name of the gateway's client certificate")
 	case o.MaxBody < 0 || o.MaxBody > MaxBody:
 		return nil, fmt.Errorf("smartcard agent: a body may have at most %d bytes", MaxBody)
 	case o.MaxJobs < 0 || o.Timeout < 0:
@@ -118,7 +118,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	return s, nil
 }
 
-// ServeHTTP answers one request. Who asks is settled before anything else is looked at.
+// ServeHTTP answers one request. It checks the caller before anything else.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -148,14 +148,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
-// client is the name of the verified client certificate that lets the request in.
+// client returns the name of the verified client certificate that admits the request.
 func (s *Server) client(r *http.Request) (string, *answered) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
 		return "", refuse(http.StatusForbidden, "client_certificate", "a client certificate is required")
 	}
 	san, ok := s.allow.match(r.TLS.VerifiedChains[0][0])
 	if !ok {
-		return "", refuse(http.StatusForbidden, "client_not_allowed", "this client certificate is not one that allow_client names")
+		return "", refuse(http.StatusForbidden, "client_not_allowed", "this client certificate is not in allow_client")
 	}
 	return san, nil
 }
@@ -165,7 +165,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	health, err := s.signer.Health(r.Context())
 	if err != nil {
 		s.log.WarnContext(r.Context(), "smartcard health failed", "error", err)
-		refuse(http.StatusServiceUnavailable, "unavailable", "the agent cannot say how it is").write(w)
+		refuse(http.StatusServiceUnavailable, "unavailable", "the agent cannot report its health").write(w)
 		return
 	}
 	writeJSON(w, http.StatusOK, health)
@@ -177,7 +177,7 @@ func (s *Server) serveSign(w http.ResponseWriter, r *http.Request, client string
 		defer func() { <-s.slots }()
 	default:
 		w.Header().Set("Retry-After", "1")
-		refuse(http.StatusServiceUnavailable, "busy", "too many jobs at once: try again").write(w)
+		refuse(http.StatusServiceUnavailable, "busy", "too many jobs in progress: try again").write(w)
 		return
 	}
 	job, refused := s.readJob(w, r)
@@ -192,7 +192,7 @@ func (s *Server) serveSign(w http.ResponseWriter, r *http.Request, client string
 	out := newStream(ctx, w, job)
 	err := s.signer.Sign(ctx, job, out)
 	if err == nil && out.settled.Failed == 0 && len(out.open) > 0 {
-		err = errors.New("the signer left items unsigned without a word")
+		err = errors.New("the signer returned with items unsigned and not failed")
 	}
 	if err == nil {
 		err = out.send(Event{Done: &out.settled})
@@ -207,14 +207,14 @@ func (s *Server) serveSign(w http.ResponseWriter, r *http.Request, client string
 	s.end(w, out, err)
 }
 
-// end closes the answer as the signer's error asks for.
+// end closes the answer according to the signer's error.
 func (s *Server) end(w http.ResponseWriter, out *Stream, err error) {
 	var known *Error
 	switch {
 	case err == nil || errors.Is(err, ErrEnded):
 		_ = optional(out.out.SetWriteDeadline(time.Time{})) // the connection may serve another request
 	case out.begun || errors.Is(err, ErrReset) || out.ctx.Err() != nil:
-		panic(http.ErrAbortHandler) // the one way to break a connection; net/http and Caddy expect it
+		panic(http.ErrAbortHandler) // the one way to break a connection, which net/http and Caddy expect
 	case errors.As(err, &known):
 		a := refuse(http.StatusConflict, known.Code, known.Message)
 		if known.Message == "" {
@@ -227,7 +227,7 @@ func (s *Server) end(w http.ResponseWriter, out *Stream, err error) {
 	}
 }
 
-// answered is a request's answer in place of a stream.
+// answered is an answer instead of a stream.
 type answered struct {
 	Failure
 	status int
@@ -241,7 +241,7 @@ func (a *answered) write(w http.ResponseWriter) { writeJSON(w, a.status, a.Failu
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
-	if err != nil { // only text that is not UTF-8 can do this
+	if err != nil { // only text that is not UTF-8 fails
 		status, text = http.StatusInternalServerError, []byte(`{"code":"internal","message":"the agent failed"}`)
 	}
 	text = append(text, '\n')

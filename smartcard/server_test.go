@@ -16,7 +16,7 @@ import (
 
 const gateway = "gateway.example.internal"
 
-// signer is a smartcard.Signer made of a function.
+// signer is a smartcard.Signer made from a function.
 type signer func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error
 
 func (s signer) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
@@ -27,7 +27,7 @@ func (s signer) Health(context.Context) (smartcard.Health, error) {
 	return smartcard.Health{Ready: true, Card: "present", Subject: "CN=555086689106_TEST"}, nil
 }
 
-// honest signs each payload as "signed " and itself, last item first.
+// honest signs each payload as "signed " and the payload, last item first.
 func honest(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
 	if err := out.Certificate([]byte("certificate of " + job.Sub)); err != nil {
 		return err
@@ -61,7 +61,7 @@ func newAgent(t *testing.T, url string, transport http.RoundTripper) *smartcard.
 	return a
 }
 
-// connect serves the signer and returns an agent that may ask it.
+// connect serves the signer and returns an agent that may call it.
 func connect(t *testing.T, s smartcard.Signer) *smartcard.Agent {
 	t.Helper()
 	ca := smartcardtest.NewCA(t)
@@ -77,7 +77,7 @@ func newJob(n int) smartcard.Job {
 	return job
 }
 
-// wantCode fails unless err is an *Error of that code.
+// wantCode fails unless err is an *Error with that code.
 func wantCode(t *testing.T, err error, code string) *smartcard.Error {
 	t.Helper()
 	var e *smartcard.Error
@@ -106,14 +106,14 @@ func TestRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				if string(result.Certificate) != "certificate of "+job.Sub || len(result.Signatures) != n || len(heard) != n {
-					t.Fatalf("certificate %q, %d signatures, %d heard", result.Certificate, len(result.Signatures), len(heard))
+					t.Fatalf("got certificate %q, %d signatures, %d items reported", result.Certificate, len(result.Signatures), len(heard))
 				}
 				for i, p := range job.Payloads {
 					if string(result.Signatures[i]) != "signed "+string(p.Payload) {
-						t.Errorf("signature %d is %q", i, result.Signatures[i])
+						t.Errorf("signature %d: got %q", i, result.Signatures[i])
 					}
 					if heard[n-1-i] != p.ID {
-						t.Errorf("item %d was told out of its order of arrival", i)
+						t.Errorf("item %d was reported out of order", i)
 					}
 				}
 			})
@@ -121,7 +121,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Progress must be told while the job is under way, not at its end.
+// Progress must be reported during the job, not at its end.
 func TestProgressIsTimely(t *testing.T) {
 	heard := make(chan struct{})
 	agent := connect(t, signer(func(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
@@ -166,15 +166,15 @@ func TestCancelReachesTheSigner(t *testing.T) {
 			defer cancel()
 			_, err := agent.Sign(ctx, newJob(2), func(string) { cancel() })
 			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("got %v, want the caller's own cancellation", err)
+				t.Fatalf("got error %v, want the caller's own cancellation", err)
 			}
 			select {
 			case err := <-stopped:
 				if !errors.Is(err, context.Canceled) {
-					t.Errorf("the stream took another item after the gateway had gone: %v", err)
+					t.Errorf("a further item after the gateway had gone: got error %v", err)
 				}
 			case <-time.After(time.Minute):
-				t.Fatal("the signer never learnt that the job was cancelled")
+				t.Fatal("the signer was not told of the cancellation")
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestSignersErrors(t *testing.T) {
 			result, err := connect(t, test.sign).Sign(t.Context(), newJob(2), nil)
 			e := wantCode(t, err, test.code)
 			if result != nil {
-				t.Error("a result besides the error")
+				t.Error("got a result and an error")
 			}
 			switch test.name {
 			case "a coded error before anything":
@@ -248,7 +248,7 @@ func TestSignersErrors(t *testing.T) {
 	}
 }
 
-// What a Stream refuses, whatever the signer is up to.
+// What a Stream refuses, whatever the signer does.
 func TestStreamKeepsTheWire(t *testing.T) {
 	refusals := make(chan string, 16)
 	agent := connect(t, signer(func(_ context.Context, job smartcard.Job, out *smartcard.Stream) error {
@@ -279,7 +279,7 @@ func TestStreamKeepsTheWire(t *testing.T) {
 	}
 	close(refusals)
 	for what := range refusals {
-		t.Errorf("the stream took: %s", what)
+		t.Errorf("%s: got no error", what)
 	}
 }
 
@@ -315,7 +315,7 @@ func TestServerTimeout(t *testing.T) {
 		func(ctx context.Context, _ smartcard.Job, out *smartcard.Stream) error {
 			_ = out.Certificate([]byte("c"))
 			<-ctx.Done()
-			return nil // even if it thinks that all is well
+			return nil // even if it claims success
 		})}))
 	_, err := newAgent(t, url, smartcardtest.Transport(t, ca, ca.Leaf(t, gateway))).Sign(t.Context(), newJob(1), nil)
 	wantCode(t, err, smartcard.CodeUnreachable)
@@ -324,6 +324,6 @@ func TestServerTimeout(t *testing.T) {
 func TestHealth(t *testing.T) {
 	health, err := connect(t, signer(honest)).Health(t.Context())
 	if want := (smartcard.Health{Ready: true, Card: "present", Subject: "CN=555086689106_TEST"}); err != nil || health != want {
-		t.Errorf("got %+v, %v", health, err)
+		t.Errorf("got health %+v, error %v", health, err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 // writeTimeout is how long one line may wait for a gateway that does not read.
 const writeTimeout = 30 * time.Second
 
-// Stream is a Signer's way to answer: the certificate first, then each item as it is done. It refuses what the
-// wire does not allow, and refuses everything once the gateway is gone, so that a signer which returns Stream's
-// errors stops before its next item. A Stream is for one goroutine.
+// Stream is how a Signer answers: the certificate first, then each item as it is done. It refuses what the protocol
+// does not allow, and refuses everything once the gateway is gone, so that a signer that returns Stream's errors
+// stops before its next item. A Stream is for one goroutine.
 type Stream struct {
 	ctx     context.Context
 	w       http.ResponseWriter
@@ -32,13 +32,13 @@ func newStream(ctx context.Context, w http.ResponseWriter, job Job) *Stream {
 	return s
 }
 
-// Certificate sends the X.509 certificate, in DER, that every signature of this job will verify with.
+// Certificate sends the X.509 certificate, in DER, that verifies every signature of this job.
 func (s *Stream) Certificate(der []byte) error {
 	if s.cert {
-		return errors.New("smartcard: a stream holds one certificate")
+		return errors.New("smartcard: second certificate in a stream")
 	}
 	if len(der) == 0 || len(der) > MaxCertificate {
-		return fmt.Errorf("smartcard: a certificate has 1 to %d bytes", MaxCertificate)
+		return fmt.Errorf("smartcard: the certificate must have 1 to %d bytes", MaxCertificate)
 	}
 	s.cert = true
 	return s.send(Event{Certificate: der})
@@ -47,10 +47,10 @@ func (s *Stream) Certificate(der []byte) error {
 // Signature sends the signature over one payload.
 func (s *Stream) Signature(id string, sig []byte) error {
 	if !s.cert {
-		return errors.New("smartcard: the certificate comes before the first signature")
+		return errors.New("smartcard: signature before the certificate")
 	}
 	if len(sig) == 0 || len(sig) > MaxSignature {
-		return fmt.Errorf("smartcard: a signature has 1 to %d bytes", MaxSignature)
+		return fmt.Errorf("smartcard: the signature must have 1 to %d bytes", MaxSignature)
 	}
 	if err := s.settle(id); err != nil {
 		return err
@@ -59,11 +59,11 @@ func (s *Stream) Signature(id string, sig []byte) error {
 	return s.send(Event{ID: id, Signature: sig})
 }
 
-// Fail says why one payload was not signed. The gateway then gives up the whole job, so a signer may return nil
+// Fail reports why one payload was not signed. The gateway then gives up the whole job, so a signer may return nil
 // without settling the others.
 func (s *Stream) Fail(id string, why Failure) error {
 	if why.Code == "" {
-		return errors.New("smartcard: a failure needs a code")
+		return errors.New("smartcard: failure without a code")
 	}
 	if err := s.settle(id); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Stream) Fail(id string, why Failure) error {
 	return s.send(Event{ID: id, Failure: &why})
 }
 
-// Line writes raw bytes as they are, unchecked and uncounted: a mock's way to lie.
+// Line writes raw bytes unchecked and uncounted. Mocks use it to lie.
 func (s *Stream) Line(raw []byte) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
@@ -95,13 +95,13 @@ func (s *Stream) send(e Event) error { return s.Line(e.Line()) }
 
 func (s *Stream) settle(id string) error {
 	if !s.open[id] {
-		return errors.New("smartcard: the item is not in the job, or was settled before")
+		return errors.New("smartcard: the item is not in the job, or is settled already")
 	}
 	delete(s.open, id)
 	return nil
 }
 
-// optional forgives a ResponseWriter that cannot do what was asked of its controller.
+// optional ignores the error of a ResponseWriter that does not support a controller's call.
 func optional(err error) error {
 	if errors.Is(err, http.ErrNotSupported) {
 		return nil

@@ -1,9 +1,9 @@
-// Package credential serves the wire of NHS Credential Management on a person's own machine, so that a signing page
-// that drives Credential Management drives an agent of ours as well (AGT-B).
+// Package credential serves the protocol of NHS Credential Management on a person's own machine, so that a signing
+// page made for Credential Management can use this agent as well (AGT-B).
 //
-// It is for loopback alone and for pages of the origins that it was given: every other page, name or machine is
-// refused before anything is looked at. It never says whose card is in the reader, and never trusts a page with more
-// than to ask: the person agrees at the card, by the PIN.
+// It serves only loopback, and only pages of configured origins: every other page, name or machine is refused before
+// its request is read. It never says whose card is in the reader. A page can only ask: the person agrees at the card,
+// by entering the PIN.
 //
 //	page ── GET /PRS/GetPortNumber ────────▶ where the hub is
 //	page ── GET /signalr/negotiate ────────▶ a connection

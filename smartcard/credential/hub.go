@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	maxConnections = 16               // at one time; a page has one
-	connectionLife = 15 * time.Minute // from its beginning, whatever happens on it
-	pollTime       = 25 * time.Second // how long a poll waits for nothing
+	maxConnections = 16               // concurrently; a page has one
+	connectionLife = 15 * time.Minute // from its start, whatever happens on it
+	pollTime       = 25 * time.Second // how long a poll waits for a message
 	protocol       = "1.5"
 )
 
-// connection is one page's, from negotiate to abort.
+// connection is one page's connection, from negotiate to abort.
 type connection struct {
-	origin string // of the page that opened it; no other may use it
+	origin string // of the page that opened it; no other page may use it
 	begun  time.Time
-	ctx    context.Context //nolint:containedctx // it is the connection's life: what is under way on it ends with it
+	ctx    context.Context //nolint:containedctx // //nolint:containedctx // ends with the connection and ends what runs on it
 	end    context.CancelFunc
 }
 
-// negotiated is SignalR's answer to a page that wants a connection.
+// negotiated is SignalR's answer to negotiate.
 type negotiated struct {
 	URL                     string  `json:"Url"`
 	ConnectionToken         string  `json:"ConnectionToken"`
 	ConnectionID            string  `json:"ConnectionId"`
-	KeepAliveTimeout        float64 `json:"KeepAliveTimeout"` // seconds, as all below
+	KeepAliveTimeout        float64 `json:"KeepAliveTimeout"` // this and all below in seconds
 	DisconnectTimeout       float64 `json:"DisconnectTimeout"`
 	ConnectionTimeout       float64 `json:"ConnectionTimeout"`
 	TryWebSockets           bool    `json:"TryWebSockets"`
@@ -64,7 +64,7 @@ func (s *Server) negotiate(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// open notes a connection, and forgets those that are too old.
+// open adds a connection, and drops those that are too old.
 func (s *Server) open(token, origin string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *Server) open(token, origin string) bool {
 	return true
 }
 
-// connection is the one that a request names, or nil, and then it is answered.
+// connection returns the connection a request names. If there is none it answers the request and returns nil.
 func (s *Server) connection(w http.ResponseWriter, r *http.Request) *connection {
 	query := r.URL.Query()
 	s.mu.Lock()
@@ -91,9 +91,9 @@ func (s *Server) connection(w http.ResponseWriter, r *http.Request) *connection 
 	s.mu.Unlock()
 	switch {
 	case c == nil || c.origin != r.Header.Get("Origin"):
-		http.Error(w, "there is no such connection: negotiate one", http.StatusBadRequest)
+		http.Error(w, "unknown connection: negotiate a new one", http.StatusBadRequest)
 	case query.Get("transport") != "longPolling":
-		http.Error(w, "this agent speaks long polling", http.StatusBadRequest)
+		http.Error(w, "this agent supports only long polling", http.StatusBadRequest)
 	default:
 		return c
 	}
@@ -112,7 +112,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// poll waits for messages, of which there are none: what was asked is answered where it was asked.
+// poll waits for messages. There are none: every answer is sent in reply to its request.
 func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	c := s.connection(w, r)
 	if c == nil {
@@ -143,10 +143,10 @@ func (s *Server) abort(w http.ResponseWriter, r *http.Request) {
 
 func answer(w http.ResponseWriter, value any) {
 	text, err := json.Marshal(value)
-	if err != nil { // only our own types come here
-		http.Error(w, "the answer cannot be written", http.StatusInternalServerError)
+	if err != nil { // only our own types are written
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(text) // a page that has gone needs no answer
+	_, _ = w.Write(text) // the page may have gone
 }

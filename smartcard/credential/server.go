@@ -19,7 +19,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
-// Ports are where Credential Management listens, in the order in which pages look for it.
+// Ports are the ports Credential Management listens on, in the order in which pages try them.
 var Ports = []int{43487, 44213, 45031, 46478, 48853}
 
 // Options say whose pages may ask, and what signs.
@@ -30,47 +30,48 @@ type Options struct {
 	// Origins are the origins of the signing pages that may ask, such as https://sign.example.nhs.uk. Mandatory.
 	Origins []string
 
-	// User is whose card it is. Default: the Signer is asked, which must be a smartcard.Holder then.
+	// User is the user whose card it is. Default: the Signer is asked; it must then be a smartcard.Holder.
 	User string
 
-	// Users are the user ids that are served; * stands for any characters. Empty: any user.
+	// Users are the user ids served; * stands for any characters. Empty: every user.
 	Users []string
 
-	// Timeout bounds one request to sign, the PIN included. Default 5 minutes.
+	// Timeout bounds one signing request, including the PIN. Default: 5 minutes.
 	Timeout time.Duration
 
-	// Logger is told of each request: its origin and counts, never its user or payloads. Default: silence.
+	// Logger receives each request with its origin and counts, never its user or payloads. Default: nothing is
+	// logged.
 	Logger *slog.Logger
 
-	// Now is the clock. Default time.Now.
+	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// Rand is where connection tokens come from. Default: crypto/rand.
+	// Rand is the source of connection tokens. Default: crypto/rand.
 	Rand io.Reader
 }
 
-// Server is an http.Handler for the wire.
+// Server is an http.Handler for the protocol.
 type Server struct {
 	Options
 	mu          sync.Mutex
-	connections map[string]*connection // by their token
+	connections map[string]*connection // by token
 }
 
 // New checks the options.
 func New(o Options) (*Server, error) {
 	if o.Signer == nil {
-		return nil, errors.New("credential management: a signer is mandatory")
+		return nil, errors.New("credential management: no signer")
 	}
 	if _, tells := o.Signer.(smartcard.Holder); !tells && o.User == "" {
-		return nil, errors.New("credential management: this kind of agent cannot tell whose card it holds; say it with user")
+		return nil, errors.New("credential management: this kind of agent cannot tell whose card it holds: name the user with user")
 	}
 	if len(o.Origins) == 0 {
-		return nil, errors.New("credential management: origin is mandatory: name the origins of the signing pages that may ask")
+		return nil, errors.New("credential management: no origin: name the origins of the signing pages that may ask")
 	}
 	for _, origin := range o.Origins {
 		u, err := url.Parse(origin)
 		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
-			return nil, fmt.Errorf("credential management: origin %q must be scheme and host in small letters, as https://sign.example.nhs.uk", origin)
+			return nil, fmt.Errorf("credential management: origin %q must be scheme and host in lower case, such as https://sign.example.nhs.uk", origin)
 		}
 	}
 	if o.Timeout <= 0 {
@@ -88,7 +89,7 @@ func New(o Options) (*Server, error) {
 	return &Server{Options: o, connections: map[string]*connection{}}, nil
 }
 
-// ServeHTTP answers one request. Who asks is settled before anything else is looked at.
+// ServeHTTP answers one request. It checks the caller before anything else.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -107,7 +108,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	endpoint, method := s.endpoint(r.URL.Path)
 	switch {
 	case endpoint == nil:
-		http.Error(w, "there is nothing of that name", http.StatusNotFound)
+		http.Error(w, "not found", http.StatusNotFound)
 	case !strings.Contains(method, r.Method):
 		w.Header().Set("Allow", method)
 		http.Error(w, "use "+method, http.StatusMethodNotAllowed)
@@ -138,18 +139,18 @@ func (s *Server) endpoint(path string) (handle http.HandlerFunc, method string) 
 	return nil, ""
 }
 
-// stranger says why whoever asks is not answered. A page that was sent here under another name, by DNS of its own
+// stranger returns why a caller is refused, or "". A page that was sent here under another name, by DNS of its own
 // making, has that name in Host.
 func (s *Server) stranger(r *http.Request) string {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	host, _, err := net.SplitHostPort(r.Host)
 	switch {
 	case !loopback(local) || !loopbackName(r.RemoteAddr):
-		return "this agent serves its own machine alone: let its site listen on loopback"
+		return "this agent serves only its own machine: let its site listen on loopback"
 	case err != nil || (host != "localhost" && !net.ParseIP(host).IsLoopback()):
-		return "this agent is called localhost"
+		return "this agent's host name is localhost"
 	case !slices.Contains(s.Origins, r.Header.Get("Origin")):
-		return "pages of this origin may not ask: add it to origin if it is your signing page's"
+		return "this origin is not allowed: add it to origin if it is your signing page's"
 	}
 	return ""
 }
@@ -161,7 +162,7 @@ func loopbackName(address string) bool {
 	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
-// preflight answers for the requests of the wire, and for browsers that ask whether a public page may come here.
+// preflight answers preflight requests, including those that ask whether a public page may call a local address.
 func preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
@@ -176,7 +177,7 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) portNumber(w http.ResponseWriter, r *http.Request) {
-	_, text, _ := net.SplitHostPort(r.Host) // it has one: see stranger
+	_, text, _ := net.SplitHostPort(r.Host) // it has a port: see stranger
 	port, err := strconv.Atoi(text)
 	if err != nil {
 		http.Error(w, "the address has no port", http.StatusBadRequest)
@@ -185,12 +186,12 @@ func (s *Server) portNumber(w http.ResponseWriter, r *http.Request) {
 	answer(w, map[string]any{"portData": map[string]int{"portNumber": port}})
 }
 
-// connectService is what an older page asks in place of portNumber.
+// connectService is what older pages call instead of portNumber.
 func (s *Server) connectService(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]int{"statusCode": http.StatusOK})
 }
 
-// holder is whose card is to sign.
+// holder returns whose card signs.
 func (s *Server) holder(ctx context.Context) (string, error) {
 	sub := s.User
 	if sub == "" {

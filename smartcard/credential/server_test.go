@@ -20,7 +20,7 @@ import (
 
 const page = "https://sign.example.nhs.uk"
 
-// card signs by writing "signed" before what it signs, or does what the test says.
+// card signs by prefixing "signed", or does what the test says.
 type card struct {
 	holder string
 	err    error
@@ -48,7 +48,7 @@ func (c *card) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Strea
 	return nil
 }
 
-// browser is a page at the agent's door.
+// browser is a page that calls the agent.
 type browser struct {
 	*testing.T
 	server *httptest.Server
@@ -101,17 +101,17 @@ func (b *browser) connect() {
 	got, text := b.hub("negotiate", "GET", "")
 	var agreed negotiated
 	if err := json.Unmarshal([]byte(text), &agreed); err != nil || got.StatusCode != 200 || agreed.ConnectionToken == "" {
-		b.Fatalf("negotiate: %d %s %v", got.StatusCode, text, err)
+		b.Fatalf("negotiate: got status %d, body %s, error %v", got.StatusCode, text, err)
 	}
 	b.token = agreed.ConnectionToken
 	for _, verb := range []string{"connect", "start"} {
 		if got, text := b.hub(verb, "GET", ""); got.StatusCode != 200 {
-			b.Fatalf("%s: %d %s", verb, got.StatusCode, text)
+			b.Fatalf("%s: got status %d, body %s", verb, got.StatusCode, text)
 		}
 	}
 }
 
-// ask sends a request to sign and returns what came of it.
+// ask sends a signing request and returns the outcome.
 func (b *browser) ask(argument string) outcome {
 	b.Helper()
 	data := fmt.Sprintf(`{"H":"signinghub","M":"requestToSign","A":[%q],"I":0}`, argument)
@@ -121,7 +121,7 @@ func (b *browser) ask(argument string) outcome {
 		I int
 	}
 	if err := json.Unmarshal([]byte(text), &reply); err != nil || got.StatusCode != 200 {
-		b.Fatalf("send: %d %s %v", got.StatusCode, text, err)
+		b.Fatalf("send: got status %d, body %s, error %v", got.StatusCode, text, err)
 	}
 	return reply.R
 }
@@ -143,27 +143,27 @@ func TestSigns(t *testing.T) {
 	got, text := b.do("GET", "/PRS/GetPortNumber", "", nil)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(b.server.URL, "http://"))
 	if got.StatusCode != 200 || text != `{"portData":{"portNumber":`+port+`}}` {
-		t.Errorf("the port: %d %s", got.StatusCode, text)
+		t.Errorf("port: got status %d, body %s", got.StatusCode, text)
 	}
 	if got.Header.Get("Access-Control-Allow-Origin") != page || got.Header.Get("Access-Control-Allow-Credentials") != "true" {
-		t.Errorf("a page may not read it: %v", got.Header)
+		t.Errorf("a page cannot read the port: got headers %v", got.Header)
 	}
 	if _, text := b.do("GET", "/PRS/ConnectPRService", "", nil); text != `{"statusCode":200}` {
-		t.Errorf("an older page gets %s", text)
+		t.Errorf("an older page got %s", text)
 	}
 	b.connect()
 	done := b.ask(argument(250))
 	if fmt.Sprint(done.StatusCode) != "0" || len(done.Signatures) != 250 || string(done.Signatures[249].Signature) != "RS256 payload 249" {
-		t.Errorf("%v, %d signatures", done.StatusCode, len(done.Signatures))
+		t.Errorf("got status %v, %d signatures", done.StatusCode, len(done.Signatures))
 	}
 	if want := base64.StdEncoding.EncodeToString([]byte("of 555086689106")); done.Certificate != want {
-		t.Errorf("certificate %s", done.Certificate)
+		t.Errorf("got certificate %s", done.Certificate)
 	}
 	if got, _ := b.hub("abort", "POST", ""); got.StatusCode != 200 {
-		t.Errorf("abort: %d", got.StatusCode)
+		t.Errorf("abort: got status %d", got.StatusCode)
 	}
 	if got, _ := b.hub("start", "GET", ""); got.StatusCode != 400 {
-		t.Errorf("after abort: %d", got.StatusCode)
+		t.Errorf("after abort: got status %d", got.StatusCode)
 	}
 }
 
@@ -187,13 +187,13 @@ func TestDoesNotSign(t *testing.T) {
 			b := newBrowser(t, &c.card, c.users...)
 			b.connect()
 			if got := b.ask(c.argument); fmt.Sprint(got.StatusCode) != c.code || len(got.Signatures) != 0 || got.Certificate != "" {
-				t.Errorf("%+v, want %s", got, c.code)
+				t.Errorf("got %+v, want %s", got, c.code)
 			}
 		})
 	}
 }
 
-// Nobody else gets anything, and no page is told more than that it may not ask.
+// Nobody else gets anything, and a refused page learns only that it may not ask.
 func TestStrangers(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"another origin":              func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
@@ -208,7 +208,7 @@ func TestStrangers(t *testing.T) {
 			for _, path := range []string{"/PRS/GetPortNumber", "/signalr/negotiate"} {
 				got, _ := b.do("GET", path, "", change)
 				if got.StatusCode != 403 || got.Header.Get("Access-Control-Allow-Origin") != "" {
-					t.Errorf("%s: %d %v", path, got.StatusCode, got.Header)
+					t.Errorf("%s: got status %d, headers %v", path, got.StatusCode, got.Header)
 				}
 			}
 		})
@@ -229,7 +229,7 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// A connection is its origin's own.
+// A connection belongs to its origin.
 func TestConnectionOfAnotherPage(t *testing.T) {
 	s, err := New(Options{Signer: &card{holder: "1"}, Origins: []string{page, "https://other.example"}})
 	if err != nil {
@@ -241,7 +241,7 @@ func TestConnectionOfAnotherPage(t *testing.T) {
 	b.connect()
 	b.origin = "https://other.example"
 	if got, _ := b.hub("start", "GET", ""); got.StatusCode != 400 {
-		t.Errorf("another page's connection: %d", got.StatusCode)
+		t.Errorf("another page's connection: got status %d", got.StatusCode)
 	}
 }
 
@@ -250,11 +250,11 @@ func TestPreflight(t *testing.T) {
 	got, _ := b.do("OPTIONS", "/signalr/send", "", func(r *http.Request) { r.Header.Set("Access-Control-Request-Private-Network", "true") })
 	h := got.Header
 	if got.StatusCode != 204 || h.Get("Access-Control-Allow-Methods") == "" || h.Get("Access-Control-Allow-Private-Network") != "true" {
-		t.Errorf("%d %v", got.StatusCode, h)
+		t.Errorf("got status %d, headers %v", got.StatusCode, h)
 	}
 }
 
-// A page that aborts its connection, as one does that is cancelled, stops the card.
+// A page that aborts its connection, because it was cancelled, stops the card.
 func TestAbortStops(t *testing.T) {
 	c := &card{holder: "1", begun: make(chan struct{})}
 	b := newBrowser(t, c)
@@ -269,7 +269,7 @@ func TestAbortStops(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	case <-time.After(time.Minute):
-		t.Error("the card goes on")
+		t.Error("the card did not stop")
 	}
 }
 
@@ -279,7 +279,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		b.connect()
 	}
 	if got, _ := b.hub("negotiate", "GET", ""); got.StatusCode != 503 || got.Header.Get("Retry-After") == "" {
-		t.Errorf("one more: %d", got.StatusCode)
+		t.Errorf("one more connection: got status %d", got.StatusCode)
 	}
 }
 
@@ -287,7 +287,7 @@ func FuzzReadAsked(f *testing.F) {
 	f.Add(argument(2))
 	f.Fuzz(func(t *testing.T, text string) {
 		if job, err := readAsked(text); err == nil && len(job.Payloads) == 0 {
-			t.Error("nothing is taken for a request")
+			t.Error("an empty argument was parsed as a request")
 		}
 	})
 }

@@ -18,11 +18,11 @@ import (
 const (
 	hubName    = "signinghub"
 	hubMethod  = "requestToSign"
-	maxForm    = 2 * smartcard.MaxBody // a job in base64, percent-encoded where it has to be
+	maxForm    = 2 * smartcard.MaxBody // a job in base64, percent-encoded where necessary
 	readWithin = 30 * time.Second
 )
 
-// invocation is one call of a hub's method.
+// invocation is a call of a hub method.
 type invocation struct {
 	Hub       string   `json:"H"`
 	Method    string   `json:"M"`
@@ -39,7 +39,7 @@ type asked struct {
 	Payloads    []smartcard.Payload `json:"payloads"`
 }
 
-// outcome is what requestToSign returns.
+// outcome is the result of requestToSign.
 type outcome struct {
 	Certificate string      `json:"certificate"`
 	StatusCode  any         `json:"status_code"` // 0, or a code
@@ -61,8 +61,8 @@ const (
 	codeBadJSON = "0x53494703"
 )
 
-// send carries out a request to sign. Its answer holds the outcome, good or bad; only what is no call of the hub at
-// all is answered with an error.
+// send performs a signing request. Its answer holds the outcome, good or bad; only a request that is not a call of
+// the hub gets an HTTP error.
 func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 	c := s.connection(w, r)
 	if c == nil {
@@ -75,7 +75,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
 	defer cancel()
-	stop := context.AfterFunc(c.ctx, cancel) //nolint:contextcheck // the connection's end is one of the two that end it
+	stop := context.AfterFunc(c.ctx, cancel) //nolint:contextcheck // //nolint:contextcheck // the end of the connection ends the request too
 	defer stop()
 	began := s.Now()
 	result := s.sign(ctx, call.Arguments[0])
@@ -89,16 +89,16 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 }
 
 func readInvocation(w http.ResponseWriter, r *http.Request) (invocation, error) {
-	// A server that cannot set a deadline has one of its own.
+	// A server that cannot set a deadline has its own.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readWithin))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {
-		return invocation{}, errors.New("the request did not arrive whole, or is too large")
+		return invocation{}, errors.New("the request is incomplete or too large")
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return invocation{}, errors.New("the request is no form")
+		return invocation{}, errors.New("the request is not a form")
 	}
 	var call invocation
 	err = json.Unmarshal([]byte(form.Get("data")), &call)
@@ -108,7 +108,7 @@ func readInvocation(w http.ResponseWriter, r *http.Request) (invocation, error) 
 	return call, nil
 }
 
-// sign has the card sign what a page asks for.
+// sign signs a page's request with the card.
 func (s *Server) sign(ctx context.Context, argument string) outcome {
 	job, err := readAsked(argument)
 	if err == nil {
@@ -134,7 +134,7 @@ func (s *Server) run(ctx context.Context, job smartcard.Job) outcome {
 	return done
 }
 
-// errBadJSON is a request that is not one.
+// errBadJSON is the error for a malformed signing request.
 var errBadJSON = errors.New("the request must be base64 of JSON with algorithm and payloads")
 
 func readAsked(argument string) (smartcard.Job, error) {
@@ -149,7 +149,7 @@ func readAsked(argument string) (smartcard.Job, error) {
 	return smartcard.Job{Job: uuid.NewString(), Algorithm: a.Algorithm, Payloads: a.Payloads}, nil
 }
 
-// failed tells why nothing was signed, in the codes that pages know where there is one.
+// failed returns the outcome when nothing was signed, in the codes pages know where one exists.
 func failed(job smartcard.Job, err error) outcome {
 	o := outcome{StatusCode: smartcard.CodeUnreachable, Status: "Failed", Signatures: []signature{}, Failed: []string{}}
 	for _, p := range job.Payloads {

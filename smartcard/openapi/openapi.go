@@ -1,5 +1,5 @@
-// Package openapi holds the description of a smartcard agent's wire in OpenAPI 3.1, for gateways. openapi.json is written
-// by hand and is served as it stands. The tests of package smartcard hold the agent's answers to it.
+// Package openapi holds the OpenAPI 3.1 description of a smartcard agent for gateways. openapi.json is written by
+// hand and served unchanged. The tests of package smartcard check the agent's answers against it.
 package openapi
 
 import (

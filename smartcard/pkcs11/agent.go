@@ -15,49 +15,51 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// Options say which module and which cards, and where PINs come from.
+// Options say which module and which cards to use, and where PINs come from.
 type Options struct {
 	// Module is the absolute path of the vendor's shared library. Mandatory.
 	Module string
 
-	// Child starts a process that calls child.Main; the module's path is added to its arguments. Mandatory.
+	// Child is the command line of a process that calls child.Main; the module's path is appended. Mandatory.
 	Child []string
 
-	// Env is the child's whole environment; see Environ.
+	// Env is the child's complete environment; see Environ.
 	Env []string
 
 	// Tokens are the labels or serial numbers of the cards that may sign. Default: every card.
 	Tokens []string
 
-	// PIN is where PINs come from. Without one, only cards that need none, or whose reader has a PIN pad, sign.
+	// PIN is the source of PINs. Without one, only cards sign that need no PIN or whose reader has a PIN pad.
 	PIN pin.Source
 
-	// PINTimeout bounds the wait for a PIN. Default 50 seconds, a little less than a gateway waits for its first line.
+	// PINTimeout bounds the wait for a PIN. Default: 50 seconds, a little less than a gateway waits for its first
+	// line.
 	PINTimeout time.Duration
 
-	// CallTimeout bounds each call into the module, one signature for instance. Default 15 seconds.
+	// CallTimeout bounds each call into the module, such as one signature. Default: 15 seconds.
 	CallTimeout time.Duration
 
-	// StartTimeout bounds loading the module. Default 15 seconds.
+	// StartTimeout bounds loading the module. Default: 15 seconds.
 	StartTimeout time.Duration
 
-	// Logger is told of children and their troubles; never of users, cards' names, PINs or payloads. Default: silence.
+	// Logger receives events of the child processes; never users, card names, PINs or payloads. Default: nothing is
+	// logged.
 	Logger *slog.Logger
 
-	// Now is the clock for certificates' validity. Default time.Now.
+	// Now is the clock for the validity of certificates. Default: time.Now.
 	Now func() time.Time
 }
 
-// Agent is a smartcard.Signer for the cards of one module. It may be used by many goroutines: cards sign side by
-// side, each for one job at a time.
+// Agent is a smartcard.Signer for the cards of one module. It is safe for concurrent use: cards sign concurrently,
+// each for one job at a time.
 type Agent struct {
 	o        Options
 	children children
 
 	mu   sync.Mutex
-	busy map[string]chan struct{} // by card: held by the job that it signs for
-	last []Reader                 // what was in the readers when a job or a health check looked
-	why  error                    // the module could not be loaded or asked, when it was tried last
+	busy map[string]chan struct{} // by card: held by the job it signs for
+	last []Reader                 // what the latest job or health check found in the readers
+	why  error                    // why the module could not be loaded or called at the last attempt
 	jobs int                      // under way
 }
 
@@ -66,13 +68,13 @@ var (
 	_ smartcard.Holder = (*Agent)(nil)
 )
 
-// New checks the options. It starts nothing: the first job does, or the first question about health.
+// New checks the options. It starts nothing: the first job or health check does.
 func New(o Options) (*Agent, error) {
 	switch {
 	case !filepath.IsAbs(o.Module):
 		return nil, fmt.Errorf("PKCS#11 agent: module %q must be the absolute path of the vendor's library", o.Module)
 	case len(o.Child) == 0:
-		return nil, errors.New("PKCS#11 agent: how to start its child process is mandatory")
+		return nil, errors.New("PKCS#11 agent: no command line for the child process")
 	case o.PINTimeout < 0 || o.CallTimeout < 0 || o.StartTimeout < 0:
 		return nil, errors.New("PKCS#11 agent: timeouts must not be negative")
 	}
@@ -100,10 +102,10 @@ func New(o Options) (*Agent, error) {
 	}, nil
 }
 
-// Close ends the child process that waits for work. Jobs under way are not disturbed; their children end with them.
+// Close ends the idle child process. Jobs under way complete; their children end with them.
 func (a *Agent) Close() { a.children.close() }
 
-// Readers looks into the readers, at the cards that the agent may use, and says which could sign for whom.
+// Readers lists the readers with the cards the agent may use, and says which could sign for whom.
 func (a *Agent) Readers(ctx context.Context) ([]Reader, error) {
 	found, err := a.readers(ctx)
 	a.mu.Lock()
@@ -129,8 +131,8 @@ func (a *Agent) readers(ctx context.Context) ([]Reader, error) {
 	return found, nil
 }
 
-// Trouble is why the module cannot be used, as far as can be said without loading it: its file is not there or is no library,
-// or it could not be loaded or asked when that was tried last. nil: nothing is known against it.
+// Trouble returns why the module cannot be used, as far as is known without loading it: its file is missing or not a
+// library, or the last attempt to load or call it failed. nil: no problem is known.
 func (a *Agent) Trouble() error {
 	if err := checkModule(a.o.Module); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (a *Agent) Trouble() error {
 	return a.why
 }
 
-// About says what the module calls itself.
+// About returns the module's description of itself.
 func (a *Agent) About(ctx context.Context) (string, error) {
 	child, _, err := a.children.borrow(ctx)
 	if err != nil {
@@ -150,8 +152,8 @@ func (a *Agent) About(ctx context.Context) (string, error) {
 	return child.module, nil
 }
 
-// Health says whether a card is there that could sign. While a job is under way nobody else starts a child just to
-// ask: what was seen last is told.
+// Health reports whether a card that could sign is present. During a job it starts no second child but reports what
+// was seen last.
 func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 	a.mu.Lock()
 	found, working := a.last, a.jobs > 0
@@ -159,7 +161,7 @@ func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 	if !working || found == nil {
 		var err error
 		if found, err = a.Readers(ctx); err != nil {
-			a.o.Logger.WarnContext(ctx, "PKCS#11 module is not ready", "error", err)
+			a.o.Logger.WarnContext(ctx, "PKCS#11 module not ready", "error", err)
 			return smartcard.Health{Card: "absent"}, nil
 		}
 	}
@@ -184,7 +186,7 @@ func (a *Agent) Health(ctx context.Context) (smartcard.Health, error) {
 	return health, nil
 }
 
-// Holder implements smartcard.Holder: the one person whose card is in a reader and could sign.
+// Holder implements smartcard.Holder: the only person whose card is in a reader and could sign.
 func (a *Agent) Holder(ctx context.Context) (string, error) {
 	found, err := a.Readers(ctx)
 	if err != nil {
@@ -199,19 +201,19 @@ func (a *Agent) Holder(ctx context.Context) (string, error) {
 			switch {
 			case len(c.Against) > 0:
 			case holder != "" && holder != c.User:
-				return "", &smartcard.Error{Code: smartcard.CodeRefused, Message: "Cards of several people are in the readers: leave yours alone there"}
+				return "", &smartcard.Error{Code: smartcard.CodeRefused, Message: "The readers hold cards of several people: leave only yours"}
 			default:
 				holder = c.User
 			}
 		}
 	}
 	if holder == "" {
-		return "", &smartcard.Error{Code: smartcard.CodeNoCard, Message: "No card that can sign is in a reader"}
+		return "", &smartcard.Error{Code: smartcard.CodeNoCard, Message: "No reader holds a card that can sign"}
 	}
 	return holder, nil
 }
 
-// look lists the readers' cards through a child. Cards that the agent may not use are left out.
+// look lists the readers' cards through a child. Cards the agent may not use are left out.
 func (a *Agent) look(child *process) ([]Reader, error) {
 	request, err := pipe.New(pipe.List, nil, nil)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// Sign signs a job with the card of its user.
+// Sign signs a job with its user's card.
 func (a *Agent) Sign(ctx context.Context, job smartcard.Job, out *smartcard.Stream) error {
 	a.count(1)
 	defer a.count(-1)
@@ -41,8 +41,8 @@ func (a *Agent) count(n int) {
 	a.jobs += n
 }
 
-// find chooses the card. What a child that has worked before does not see, a fresh one looks for again: not every
-// module notices what changed since it was loaded.
+// find chooses the card. If a child that has served before does not see it, a fresh child looks again: not every
+// module notices changes after it was loaded.
 func (a *Agent) find(ctx context.Context, job smartcard.Job) (*process, choice, error) {
 	child, fresh, err := a.children.borrow(ctx)
 	for {
@@ -69,12 +69,12 @@ func (a *Agent) find(ctx context.Context, job smartcard.Job) (*process, choice, 
 	}
 }
 
-// absent says why no card can sign.
+// absent returns why no card can sign.
 func absent(found []Reader, sub string, none bool, against string) *failure {
 	if none {
 		text := "There is no smartcard in the reader."
 		if slices.ContainsFunc(found, func(r Reader) bool { return r.Card != nil }) {
-			text = "The smartcard in the reader is somebody else's."
+			text = "The smartcard in the reader belongs to somebody else."
 		}
 		return &failure{code: smartcard.CodeNoCard, message: text, detail: "no card of the user is in a reader"}
 	}
@@ -86,7 +86,7 @@ func absent(found []Reader, sub string, none bool, against string) *failure {
 	return &failure{code: smartcard.CodeCardUnfit, message: "This smartcard cannot sign: " + against + ".", final: true, detail: against}
 }
 
-// hold has the card to itself: a second login, or the first one's logout, would reach into the other job.
+// hold locks the card: another job's login or logout would affect this one.
 func (a *Agent) hold(ctx context.Context, card *Card) (release func(), err error) {
 	key := card.Serial + "\x00" + card.Label
 	a.mu.Lock()
@@ -104,7 +104,7 @@ func (a *Agent) hold(ctx context.Context, card *Card) (release func(), err error
 	}
 }
 
-// batch is one job on its way through one card.
+// batch is one job on one card.
 type batch struct {
 	agent  *Agent
 	child  *process
@@ -112,9 +112,9 @@ type batch struct {
 	job    smartcard.Job
 	ready  pipe.Ready
 
-	sent    int  // items that the child was given
-	replied int  // items that it has answered
-	sound   bool // the child has ended the batch and can serve another
+	sent    int  // items sent to the child
+	replied int  // items the child has answered
+	sound   bool // the child ended the batch and can serve another
 }
 
 func (b *batch) sign(ctx context.Context, out *smartcard.Stream) error {
@@ -143,7 +143,7 @@ func (b *batch) sign(ctx context.Context, out *smartcard.Stream) error {
 	return nil
 }
 
-// begin asks for the PIN and has the card logged in.
+// begin asks for the PIN and logs in to the card.
 func (b *batch) begin(ctx context.Context) error {
 	secret, err := b.pin(ctx)
 	if err != nil {
@@ -167,7 +167,7 @@ func (b *batch) begin(ctx context.Context) error {
 	return nil
 }
 
-// pin gets the PIN, if the card needs one and the reader does not ask for it.
+// pin gets the PIN, if the card needs one and the reader has no pad.
 func (b *batch) pin(ctx context.Context) ([]byte, error) {
 	card := b.chosen.card
 	source := b.agent.o.PIN
@@ -175,9 +175,9 @@ func (b *batch) pin(ctx context.Context) ([]byte, error) {
 	case !card.pin.Needed || card.pin.Pad:
 		return nil, nil
 	case source == nil:
-		return nil, errors.New("the card needs a PIN, and the agent has nowhere to get one from")
+		return nil, errors.New("the card needs a PIN and the agent has no source of PINs: add pin")
 	case source.Stored() && (card.pin.Low || card.pin.FinalTry):
-		return nil, errors.New("a wrong PIN was entered since the last right one, so the stored PIN is not risked: log in once by hand with the right one")
+		return nil, errors.New("a wrong PIN was entered since the last correct one, so the stored PIN is not tried: log in once by hand with the correct PIN")
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.agent.o.PINTimeout)
 	defer cancel()
@@ -187,7 +187,7 @@ func (b *batch) pin(ctx context.Context) ([]byte, error) {
 	})
 }
 
-// refused looks at why a batch did not begin. Whatever the reason, there is no second attempt.
+// refused handles a batch that did not begin. There is never a second attempt.
 func (b *batch) refused(err error) error {
 	var told *pipe.Failure
 	if !errors.As(err, &told) {
@@ -201,13 +201,13 @@ func (b *batch) refused(err error) error {
 			return &pipe.Failure{Kind: pipe.PINLocked, Text: told.Text}
 		}
 	}
-	b.sound = told.Kind != pipe.Broken && told.Kind != pipe.Removed // the child has let go of the card already
+	b.sound = told.Kind != pipe.Broken && told.Kind != pipe.Removed // the child has already left the card
 	return told
 }
 
-// item makes the signature of the item with that index. Where nobody is asked for anything between two signatures, the
-// next item is on its way to the card before: the card then works while the gateway is told. A child that failed at
-// one item signs no other, so no more than one signature is made that nobody will see.
+// item makes the signature of one item. If no person is asked between two signatures, the next item is sent to the
+// card in advance, so that the card works while the gateway is answered. A child that failed at one item signs no
+// other, so at most one signature is made that nobody receives.
 func (b *batch) item(ctx context.Context, index int) ([]byte, error) {
 	last := index
 	if !b.ready.EachTime {
@@ -229,7 +229,7 @@ func (b *batch) item(ctx context.Context, index int) ([]byte, error) {
 	return b.child.reply(b.limit(), pipe.Signed, nil)
 }
 
-// limit is how long the card may take for one thing: longer where the reader may ask for the PIN.
+// limit is how long the card may take for one step: longer if the reader may ask for the PIN.
 func (b *batch) limit() time.Duration {
 	if b.chosen.card.pin.Pad {
 		return b.agent.o.CallTimeout + b.agent.o.PINTimeout
@@ -237,10 +237,10 @@ func (b *batch) limit() time.Duration {
 	return b.agent.o.CallTimeout
 }
 
-// end has the card logged out.
+// end logs out of the card.
 func (b *batch) end(ctx context.Context) {
 	for ; b.replied < b.sent; b.replied++ {
-		_, _ = b.child.reply(b.limit(), pipe.Signed, nil) // nobody will see it
+		_, _ = b.child.reply(b.limit(), pipe.Signed, nil) // discarded
 	}
 	if !b.child.alive() {
 		return
@@ -255,8 +255,8 @@ func (b *batch) end(ctx context.Context) {
 	b.sound = err == nil
 }
 
-// whereabouts looks whether the card is still there when a module says no more than that something failed: many
-// say nothing else when a card is pulled.
+// whereabouts checks whether the card is still there when a module reports only a general failure: many report
+// nothing else when a card is pulled.
 func (b *batch) whereabouts(ctx context.Context, err error) error {
 	var told *pipe.Failure
 	if !errors.As(err, &told) || told.Kind != pipe.Broken {

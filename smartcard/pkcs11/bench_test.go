@@ -16,7 +16,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pkcs11test"
 )
 
-// BenchmarkAgent is a job of 250 through agent, pipe and child, the answer written to nowhere, against the same
+// BenchmarkAgent measures a job of 250 through agent, pipe and child, with the answer discarded, against the same
 // module's bare calls in this process. One iteration is one round of each.
 func BenchmarkAgent(b *testing.B) {
 	readers := pkcs11test.New(b)
@@ -37,7 +37,7 @@ func BenchmarkAgent(b *testing.B) {
 	work := job(anna, smartcard.RS256, 250)
 	var texts [][]byte
 	for i := range work.Payloads {
-		work.Payloads[i].Payload = []byte(strings.Repeat("<SignedInfo/>", 42)) // of the size that prescriptions have
+		work.Payloads[i].Payload = []byte(strings.Repeat("<SignedInfo/>", 42)) // the typical size of a prescription's
 		texts = append(texts, work.Payloads[i].Payload)
 	}
 	body, err := json.Marshal(work)
@@ -51,10 +51,10 @@ func BenchmarkAgent(b *testing.B) {
 		answer := httptest.NewRecorder()
 		server.ServeHTTP(answer, request)
 		if !strings.Contains(answer.Body.String(), `"signed":250,"failed":0`) {
-			b.Fatalf("%d %.200s", answer.Code, answer.Body)
+			b.Fatalf("got status %d, body %.200s", answer.Code, answer.Body)
 		}
 	}
-	whole() // the module is loaded once
+	whole() // loads the module before measuring
 	bare.Sign(b, texts)
 	var ours, theirs []pkcs11test.Cost
 	for b.Loop() {

@@ -13,10 +13,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// Reader is a reader as the agent sees it, with the card that is in it.
+// Reader is a reader as the agent sees it, with its card.
 type Reader struct {
 	Name    string `json:"reader"`
-	Card    *Card  `json:"card,omitempty"`    // nil: it is empty, or its card cannot be read
+	Card    *Card  `json:"card,omitempty"`    // nil: empty, or unreadable
 	Trouble string `json:"trouble,omitempty"` // why the card cannot be read
 }
 
@@ -26,31 +26,31 @@ type Card struct {
 	Manufacturer string        `json:"manufacturer"`
 	Model        string        `json:"model"`
 	Serial       string        `json:"serial"`
-	Algorithms   []string      `json:"algorithms"` // that it has mechanisms for
+	Algorithms   []string      `json:"algorithms"` // it has mechanisms for
 	PINPad       bool          `json:"pin_pad"`    // the PIN is entered at the reader
-	Warnings     []string      `json:"warnings"`   // of the PIN
+	Warnings     []string      `json:"warnings"`   // about the PIN
 	Against      []string      `json:"against"`    // why it cannot sign at all; empty: it can
 	Certificates []Certificate `json:"certificates"`
 	slot         uint64
 	pin          pipe.PIN
 }
 
-// Certificate is a certificate on a card, and whether it can stand behind signatures.
+// Certificate is a certificate on a card, and whether it can be used for signatures.
 type Certificate struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
 	Serial    string    `json:"serial"` // hexadecimal
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
-	Bits      int       `json:"bits"`     // of an RSA key; 0: of another kind
-	User      string    `json:"user"`     // whom it signs for: the common name up to the first underscore
+	Bits      int       `json:"bits"`     // of an RSA key; 0: another kind of key
+	User      string    `json:"user"`     // the user it signs for: the common name up to the first underscore
 	Against   []string  `json:"against"`  // why it cannot sign; empty: it can
 	Warnings  []string  `json:"warnings"` // what a gateway may object to
 	der       []byte
-	promises  bool // its usage is nonRepudiation, which is what signatures are for
+	promises  bool // its key usage is nonRepudiation, which is meant for signatures
 }
 
-// readers judges what a child has found.
+// readers judges a child's listing.
 func readers(listing pipe.Listing, now time.Time) []Reader {
 	found := make([]Reader, 0, len(listing.Slots))
 	for _, slot := range listing.Slots {
@@ -71,32 +71,32 @@ func readers(listing pipe.Listing, now time.Time) []Reader {
 	return found
 }
 
-// judge says what keeps the card as such from signing.
+// judge finds what keeps the card itself from signing.
 func (c *Card) judge() {
 	switch {
 	case c.pin.Locked:
-		c.Against = append(c.Against, "its PIN is locked: whoever issued it can unlock it")
+		c.Against = append(c.Against, "the PIN is locked: the card's issuer can unlock it")
 	case c.pin.MustAlter:
-		c.Against = append(c.Against, "it demands a new PIN: change it with the card's own software")
+		c.Against = append(c.Against, "the card demands a new PIN: change it with the card's own software")
 	case c.pin.Needed && !c.pin.Set:
-		c.Against = append(c.Against, "it has no PIN yet: set one with the card's own software")
+		c.Against = append(c.Against, "the card has no PIN yet: set one with the card's own software")
 	case c.pin.FinalTry:
-		c.Warnings = append(c.Warnings, "one more wrong PIN locks it")
+		c.Warnings = append(c.Warnings, "one more wrong PIN locks the card")
 	case c.pin.Low:
-		c.Warnings = append(c.Warnings, "a wrong PIN was entered since the last right one")
+		c.Warnings = append(c.Warnings, "a wrong PIN was entered since the last correct one")
 	}
 	if len(c.Algorithms) == 0 {
-		c.Against = append(c.Against, "it has no mechanism for RSA signatures")
+		c.Against = append(c.Against, "the card has no mechanism for RSA signatures")
 	}
 }
 
-// judge says what keeps a certificate from standing behind signatures, as far as the card alone can tell; who
-// issued it and whether it was revoked is for the gateway to find out.
+// judge finds what keeps a certificate from being used for signatures, as far as the card can tell. The gateway
+// checks its issuer and revocation.
 func judge(der []byte, now time.Time) Certificate {
 	c := Certificate{der: der, Against: []string{}, Warnings: []string{}}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		c.Against = append(c.Against, "it is no X.509 certificate that can be read")
+		c.Against = append(c.Against, "not a readable X.509 certificate")
 		return c
 	}
 	c.Subject, c.Issuer, c.Serial = leaf.Subject.String(), leaf.Issuer.String(), fmt.Sprintf("%X", leaf.SerialNumber)
@@ -112,32 +112,32 @@ func judge(der []byte, now time.Time) Certificate {
 		holds bool
 		text  string
 	}{
-		{!isRSA, "its key is not RSA"},
-		{leaf.IsCA, "it is the certificate of an authority"},
-		{leaf.KeyUsage != 0 && leaf.KeyUsage&signs == 0, "it is not for signing: its key usage has neither nonRepudiation nor digitalSignature"},
-		{now.Before(leaf.NotBefore), "it is not valid before " + leaf.NotBefore.UTC().Format(time.DateOnly)},
-		{now.After(leaf.NotAfter), "it expired on " + leaf.NotAfter.UTC().Format(time.DateOnly)},
-		{c.User == "", "it names nobody: it has no common name"},
+		{!isRSA, "the key is not RSA"},
+		{leaf.IsCA, "the certificate is an authority's"},
+		{leaf.KeyUsage != 0 && leaf.KeyUsage&signs == 0, "the certificate is not for signing: its key usage has neither nonRepudiation nor digitalSignature"},
+		{now.Before(leaf.NotBefore), "the certificate is not valid before " + leaf.NotBefore.UTC().Format(time.DateOnly)},
+		{now.After(leaf.NotAfter), "the certificate expired on " + leaf.NotAfter.UTC().Format(time.DateOnly)},
+		{c.User == "", "the certificate has no common name"},
 	} {
 		if objection.holds {
 			c.Against = append(c.Against, objection.text)
 		}
 	}
 	if isRSA && c.Bits < 2048 {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("its key has %d bits; a gateway in production accepts that only where it is configured to", c.Bits))
+		c.Warnings = append(c.Warnings, fmt.Sprintf("the key has %d bits; a gateway in production accepts that only if configured to", c.Bits))
 	}
 	return c
 }
 
-// choice is the card and the one certificate that sign a job.
+// choice is the card and certificate that sign a job.
 type choice struct {
 	reader      string
 	card        *Card
 	certificate *Certificate
 }
 
-// choose finds the card that signs for sub. Among several certificates that could, those made for signatures come
-// first, then the newest. none says that no card is sub's at all.
+// choose finds the card that signs for sub. Among several usable certificates, those made for signatures come first,
+// then the newest. none reports that no card is sub's.
 func choose(all []Reader, sub, algorithm string) (chosen choice, none bool, against string) {
 	var able []choice
 	none = true

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// keepIdle is how long a child waits for another job.
+// keepIdle is how long an idle child waits for another job.
 const keepIdle = 5 * time.Minute
 
-// children are the running children: those at work, each held by its job, and at most one that waits for work.
+// children are the running children: those at work, each held by its job, and at most one idle.
 type children struct {
 	command command
 	log     *slog.Logger
@@ -21,7 +21,7 @@ type children struct {
 	closed bool
 }
 
-// borrow gives a child to one job. fresh says that it has served nobody before.
+// borrow gives a child to one job. fresh reports that it has not served before.
 func (c *children) borrow(ctx context.Context) (p *process, fresh bool, err error) {
 	c.mu.Lock()
 	p, c.idle = c.idle, nil
@@ -49,7 +49,7 @@ func (c *children) another(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// giveBack takes a child that has ended its job cleanly; the next job may have it.
+// giveBack takes back a child that ended its job cleanly, for the next job.
 func (c *children) giveBack(p *process) {
 	c.mu.Lock()
 	if c.closed || c.idle != nil || !p.alive() {
@@ -74,7 +74,7 @@ func (c *children) expire(p *process) {
 	}
 }
 
-// close keeps no child any more: the one that waits is killed, and each of the others when its job has ended.
+// close keeps no child: it kills the idle one, and each of the others when its job ends.
 func (c *children) close() {
 	c.mu.Lock()
 	idle := c.idle

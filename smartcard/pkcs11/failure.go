@@ -9,8 +9,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// failure is why a job came to nothing: a code of the wire and a sentence for the person at the card, and what the
-// operator should know.
+// failure is why a job failed: a code of the protocol, a sentence for the person at the card, and details for the
+// operator.
 type failure struct {
 	code    string
 	message string
@@ -24,7 +24,7 @@ func (f *failure) wire() smartcard.Failure {
 	return smartcard.Failure{Code: f.code, Message: f.message, Final: f.final}
 }
 
-// kinds are the failures that a child tells of.
+// kinds maps a child's failures.
 var kinds = map[pipe.Kind]failure{
 	pipe.PINWrong:  {code: smartcard.CodeWrongPIN, message: "The PIN was wrong. It was tried once; nothing was signed with it."},
 	pipe.PINLocked: {code: smartcard.CodePINLocked, message: "The smartcard is locked after too many wrong PINs.", final: true},
@@ -34,13 +34,13 @@ var kinds = map[pipe.Kind]failure{
 	pipe.Broken:    {code: smartcard.CodeCardCrashed, message: "The smartcard's software reported a failure."},
 }
 
-// causes are the failures that are found out on this side.
+// causes maps failures detected on this side.
 var causes = []struct {
 	err error
 	failure
 }{
 	{errHung, failure{code: smartcard.CodeCardTimeout, message: "The smartcard or its reader stopped answering."}},
-	{errCrashed, failure{code: smartcard.CodeCardCrashed, message: "The smartcard's software broke down."}},
+	{errCrashed, failure{code: smartcard.CodeCardCrashed, message: "The smartcard's software crashed."}},
 	{pin.ErrCancelled, failure{code: smartcard.CodeCancelled, message: "The PIN was not entered: the prompt was cancelled."}},
 	{pin.ErrTimeout, failure{code: smartcard.CodePINTimeout, message: "No PIN was entered in time."}},
 }
@@ -76,12 +76,12 @@ func classify(err error) *failure {
 		}
 	}
 	return &failure{
-		code: smartcard.CodeRefused, message: "The smartcard agent is not set up rightly: its log says what is wrong.", detail: err.Error(),
+		code: smartcard.CodeRefused, message: "The smartcard agent is not set up correctly. Its log says what is wrong.", detail: err.Error(),
 	}
 }
 
-// told makes an error that came before anything was sent what a server answers. The end of the job itself stays
-// what it is.
+// told converts an error from before anything was sent into what a server answers. The end of the job's context stays
+// as it is.
 func (a *Agent) told(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()

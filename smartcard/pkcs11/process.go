@@ -13,28 +13,28 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// What can become of a child process.
+// How a child process can fail.
 var (
 	errNotLoaded = errors.New("the module cannot be used")
 	errCrashed   = errors.New("the module's process ended")
 	errHung      = errors.New("the module did not answer in time, so its process was killed")
 )
 
-// command says how a child is started.
+// command says how to start a child.
 type command struct {
 	args    []string // the program and its arguments, the module's path last
 	env     []string
 	start   time.Duration // for loading the module
-	perCall time.Duration // for everything that waits for no person
+	perCall time.Duration // for any step that waits for no person
 }
 
-// process is a running child. One goroutine at a time may call it; kill is for all.
+// process is a running child. One goroutine at a time may call it; kill may be called by any.
 type process struct {
 	cmd    *exec.Cmd
 	in     *os.File
 	out    *os.File
 	frames *bufio.Reader
-	module string // what the library says of itself
+	module string // the library's description of itself
 	limit  time.Duration
 	ended  chan struct{} // closed when the process has been waited for
 }
@@ -52,8 +52,8 @@ func (c command) run(ctx context.Context) (*process, error) {
 	}
 	defer childOut.Close()
 
-	// The context must not kill it: it outlives the job that started it.
-	cmd := exec.Command(c.args[0], c.args[1:]...) //nolint:gosec,noctx // this program itself
+	// Not the caller's context: the child outlives the job that started it.
+	cmd := exec.Command(c.args[0], c.args[1:]...) //nolint:gosec,noctx // //nolint:gosec,noctx // this program itself
 	cmd.Env, cmd.Stdin, cmd.Stdout = c.env, childIn, childOut
 	cmd.SysProcAttr = apart()
 	p := &process{cmd: cmd, in: in, out: out, frames: bufio.NewReaderSize(out, 4<<10), limit: c.perCall, ended: make(chan struct{})}
@@ -61,7 +61,7 @@ func (c command) run(ctx context.Context) (*process, error) {
 		return nil, errors.Join(err, in.Close(), out.Close())
 	}
 	go func() {
-		_ = cmd.Wait() // how it ended is told by ProcessState
+		_ = cmd.Wait() // ProcessState tells how it ended
 		close(p.ended)
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
@@ -91,13 +91,13 @@ func (p *process) greet(limit time.Duration) (pipe.Greeting, error) {
 		return greeting, err
 	}
 	if greeting.Version != pipe.Version {
-		return greeting, errors.New("this program's file was replaced by another version: restart it")
+		return greeting, errors.New("this program's file was replaced by another version: restart the program")
 	}
 	return greeting, nil
 }
 
-// call sends one request and waits for the reply of the verb that answers it, whose head is read into answer, if
-// that is not nil. A *pipe.Failure is what the child says went wrong; after every other error it has been killed.
+// call sends one request and waits for its reply, which must have the verb want; the reply's head is decoded into
+// answer unless nil. A *pipe.Failure is the child's own report; after any other error the child has been killed.
 func (p *process) call(limit time.Duration, request *pipe.Frame, want pipe.Verb, answer any) error {
 	if err := p.send(limit, request); err != nil {
 		return err
@@ -106,8 +106,8 @@ func (p *process) call(limit time.Duration, request *pipe.Frame, want pipe.Verb,
 	return err
 }
 
-// send sends a request without waiting for its reply, which is to be had by reply before anything else is sent but
-// one more request of the same kind. After an error the child has been killed.
+// send sends a request without waiting for the reply. Before anything else is sent, reply must read it; only one more
+// request of the same kind may be sent first. After an error the child has been killed.
 func (p *process) send(limit time.Duration, request *pipe.Frame) error {
 	err := p.in.SetWriteDeadline(time.Now().Add(limit))
 	if err == nil {
@@ -119,7 +119,7 @@ func (p *process) send(limit time.Duration, request *pipe.Frame) error {
 	return nil
 }
 
-// reply waits for the reply to the oldest request that has none; errors are as those of call.
+// reply waits for the reply to the oldest open request; its errors are those of call.
 func (p *process) reply(limit time.Duration, want pipe.Verb, answer any) (raw []byte, err error) {
 	defer func() {
 		var told *pipe.Failure
@@ -142,11 +142,11 @@ func (p *process) reply(limit time.Duration, want pipe.Verb, answer any) (raw []
 	return reply.Raw, nil
 }
 
-// postMortem ends a process that cannot be used any more, and says how it ended if it did so by itself.
+// postMortem kills a process that cannot be used any more, and says how it ended if it ended by itself.
 func (p *process) postMortem(err error) error {
 	if errors.Is(err, errCrashed) {
 		select {
-		case <-p.ended: // its pipes close a moment before it is gone
+		case <-p.ended: // its pipes close a moment before it ends
 		case <-time.After(time.Second):
 		}
 	}
@@ -168,7 +168,7 @@ func (p *process) receive(deadline time.Time) (*pipe.Frame, error) {
 	return frame, nil
 }
 
-// unexpected is the failure that a reply tells of, or that it makes no sense.
+// unexpected returns the failure in a reply, or an error for a reply that makes no sense.
 func (p *process) unexpected(reply *pipe.Frame) error {
 	if reply.Verb == pipe.Failed {
 		told := &pipe.Failure{}
@@ -180,7 +180,7 @@ func (p *process) unexpected(reply *pipe.Frame) error {
 	return fmt.Errorf("the module's process answered with verb %d", reply.Verb)
 }
 
-// broken says why nothing came through the pipe.
+// broken returns why nothing arrived through the pipe.
 func broken(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -191,7 +191,7 @@ func broken(err error) error {
 	return err
 }
 
-// alive says whether the process is still there.
+// alive reports whether the process is still running.
 func (p *process) alive() bool {
 	select {
 	case <-p.ended:
@@ -201,9 +201,9 @@ func (p *process) alive() bool {
 	}
 }
 
-// kill ends the process at once and waits for it.
+// kill kills the process and waits for it.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
 	_ = p.in.Close()
 	_ = p.out.Close()

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// apart puts a child into a process group of its own: the interrupt key at a terminal is for the gateway, which
-// then lets jobs end.
+// apart starts a child in its own process group: the interrupt key at a terminal is for the gateway, which then lets
+// jobs complete.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func isBrokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

@@ -29,7 +29,7 @@ func TestSigns(t *testing.T) {
 		}
 	}
 	if asked := len(d.person.asked); asked != 9 {
-		t.Errorf("the PIN was asked for %d times in 9 jobs", asked)
+		t.Errorf("got %d PIN prompts in 9 jobs", asked)
 	}
 	for _, given := range d.person.given {
 		if !bytes.Equal(given, make([]byte, 4)) {
@@ -37,11 +37,11 @@ func TestSigns(t *testing.T) {
 		}
 	}
 	if user, context := d.Logins(); user != 9 || context != 15 {
-		t.Errorf("%d logins and %d before single signatures, want 9 and 15", user, context)
+		t.Errorf("got %d logins and %d before single signatures, want 9 and 15", user, context)
 	}
 }
 
-// A card that does not hash by itself is given what it needs.
+// A card that does not hash is given a digest or DigestInfo.
 func TestMechanismsAreReadFromTheCard(t *testing.T) {
 	readers := pkcs11test.New(t)
 	certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
@@ -54,10 +54,10 @@ func TestMechanismsAreReadFromTheCard(t *testing.T) {
 	d.mustSign(t, job(anna, smartcard.PS256, 2), certificate)
 	failed := d.mustFail(t, job(anna, smartcard.RS256, 2), smartcard.CodeCardUnfit)
 	if failed.Retryable() {
-		t.Error("a card without the mechanism is worth another try")
+		t.Error("a card without the mechanism: got a retryable error")
 	}
 	if asked := len(d.person.asked); asked != 4 {
-		t.Errorf("asked %d times for a PIN; a card that cannot sign needs none", asked)
+		t.Errorf("got %d PIN prompts, want none for a card that cannot sign", asked)
 	}
 }
 
@@ -71,13 +71,13 @@ func TestEachCardSignsForItsOwnUserOnly(t *testing.T) {
 	both.Go(func() { d.mustSign(t, job(ben, smartcard.RS256, 20), bens) })
 	both.Wait()
 	failed := d.mustFail(t, job("555086689108", smartcard.RS256, 1), smartcard.CodeNoCard)
-	if failed.Message != "The smartcard in the reader is somebody else's." {
-		t.Errorf("the person is told %q", failed.Message)
+	if failed.Message != "The smartcard in the reader belongs to somebody else." {
+		t.Errorf("got message %q", failed.Message)
 	}
-	d.mustFail(t, job("55508668910", smartcard.RS256, 1), smartcard.CodeNoCard) // the beginning of a user is another user
+	d.mustFail(t, job("55508668910", smartcard.RS256, 1), smartcard.CodeNoCard) // a prefix of a user id is another user
 }
 
-// The certificate that is made for signatures comes first, then the newest; what cannot sign is left out.
+// A certificate made for signatures comes first, then the newest; one that cannot sign is left out.
 func TestOneCertificateIsChosen(t *testing.T) {
 	readers := pkcs11test.New(t)
 	card := readers.Insert("card", "1234")
@@ -104,6 +104,6 @@ func TestUnfitCards(t *testing.T) {
 	d := newDesk(t, readers, nil)
 	d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeCardUnfit)
 	if len(d.person.asked) != 0 {
-		t.Error("the PIN of a card that cannot sign was asked for")
+		t.Error("got a PIN prompt for a card that cannot sign")
 	}
 }

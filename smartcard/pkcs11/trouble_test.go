@@ -23,21 +23,21 @@ func TestTheFirstWrongPINEndsTheJob(t *testing.T) {
 			d := newDesk(t, readers, nil)
 			d.person.pin = "4321"
 			if failed := d.mustFail(t, job(anna, smartcard.RS256, 250), smartcard.CodeWrongPIN); !failed.Retryable() {
-				t.Error("a wrong PIN can be corrected")
+				t.Error("a wrong PIN: got a final error, want a retryable one")
 			}
 			if user, context := d.Logins(); user+context != 1 {
-				t.Errorf("the card saw %d logins, want one", user+context)
+				t.Errorf("got %d logins at the card, want one", user+context)
 			}
 			if !strings.Contains(card.Flags(), "user PIN count low") || strings.Contains(card.Flags(), "locked") {
-				t.Errorf("the card's flags are %q", card.Flags())
+				t.Errorf("got card flags %q", card.Flags())
 			}
 			if d.Signs() != 0 || d.person.rejected != 1 {
-				t.Errorf("%d signatures, %d rejections told", d.Signs(), d.person.rejected)
+				t.Errorf("got %d signatures, %d rejections", d.Signs(), d.person.rejected)
 			}
 			d.person.pin = "1234"
 			d.mustSign(t, job(anna, smartcard.RS256, 2), certificate)
 			if last := d.person.asked[1]; !last.WrongBefore {
-				t.Errorf("the next prompt does not say that a PIN was wrong: %+v", last)
+				t.Errorf("want the next prompt to say that a PIN was wrong, got %+v", last)
 			}
 		})
 	}
@@ -51,7 +51,7 @@ func TestAStoredPINIsNotRisked(t *testing.T) {
 	d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeWrongPIN)
 	d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeRefused)
 	if user, _ := d.Logins(); user != 1 {
-		t.Errorf("a stored PIN that was wrong was tried %d times", user)
+		t.Errorf("a wrong stored PIN: got %d attempts", user)
 	}
 }
 
@@ -69,11 +69,11 @@ func TestNoPIN(t *testing.T) {
 		d.mustFail(t, job(anna, smartcard.RS256, 1), c.code)
 	}
 	if user, _ := d.Logins(); user != 0 {
-		t.Errorf("%d logins without a PIN", user)
+		t.Errorf("got %d logins without a PIN", user)
 	}
 }
 
-// What happens to module and card in the middle of a batch is told, nothing is kept of it, and the next job works.
+// When module or card fail in the middle of a batch, the error says so, no signature is kept, and the next job works.
 func TestTroubleInTheMiddle(t *testing.T) {
 	for fault, code := range map[string]string{
 		"remove 10": smartcard.CodeCardRemoved, "general 10": smartcard.CodeCardRemoved,
@@ -93,13 +93,13 @@ func TestTroubleInTheMiddle(t *testing.T) {
 			_, err := d.client.Sign(t.Context(), job(anna, smartcard.RS256, 50), func(string) { signed++ })
 			var failed *smartcard.Error
 			if !errors.As(err, &failed) || failed.Code != code || failed.Item != "rx-9" || failed.Message == "" {
-				t.Fatalf("got %v, item %+v, want %s at rx-9", err, failed, code)
+				t.Fatalf("got error %v, item %+v, want %s at rx-9", err, failed, code)
 			}
 			if signed != 9 {
-				t.Errorf("%d items", signed)
+				t.Errorf("got %d items", signed)
 			}
 			if n := d.Signs(); n != 10 {
-				t.Errorf("the card was asked for %d signatures, want 10: none after the one that failed", n)
+				t.Errorf("got %d signing calls at the card, want 10: none after the failed one", n)
 			}
 			if strings.HasPrefix(fault, "remove") || strings.HasPrefix(fault, "general") {
 				d.mustFail(t, job(anna, smartcard.RS256, 1), smartcard.CodeNoCard)
@@ -143,7 +143,7 @@ func TestModulesThatAreNone(t *testing.T) {
 	}
 }
 
-// Cancelling stops before the next item, and logs the card out.
+// Cancelling stops before the next item and logs out of the card.
 func TestCancel(t *testing.T) {
 	readers := pkcs11test.New(t)
 	certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
@@ -161,16 +161,16 @@ func TestCancel(t *testing.T) {
 	}
 	d.mustSign(t, job(anna, smartcard.RS256, 1), certificate) // waits for the card to be free
 	if n := d.Signs(); n >= 250 {
-		t.Errorf("%d signatures after a cancel at the 20th", n)
+		t.Errorf("got %d signatures after a cancel at the 20th", n)
 	}
 }
 
-// Killing the child is no more than a job that failed.
+// Killing the child fails only its job.
 func TestKilledChild(t *testing.T) {
 	readers := pkcs11test.New(t)
 	certificate := readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna})
 	d := newDesk(t, readers, nil)
-	d.Fault("hang 6") // so that it is at work when it is killed
+	d.Fault("hang 6") // keeps it at work until it is killed
 	signed := 0
 	_, err := d.client.Sign(t.Context(), job(anna, smartcard.RS256, 250), func(string) {
 		if signed++; signed == 5 {
@@ -189,7 +189,7 @@ func TestKilledChild(t *testing.T) {
 	d.mustSign(t, job(anna, smartcard.RS256, 3), certificate)
 	d.agent.Close()
 	if left := pkcs11test.Children(t, os.Getpid(), "pkcs11-child"); len(left) > 0 {
-		t.Errorf("processes are left: %v", left)
+		t.Errorf("processes are left over: %v", left)
 	}
 }
 
@@ -198,13 +198,13 @@ func TestHealth(t *testing.T) {
 	d := newDesk(t, readers, nil)
 	health, err := d.client.Health(t.Context())
 	if err != nil || health.Ready || health.Card != "absent" {
-		t.Fatalf("%+v %v", health, err)
+		t.Fatalf("got health %+v, error %v", health, err)
 	}
 	d.agent.Close()
 	readers.Insert("card", "1234").Add(pkcs11test.Key{User: anna, Bits: 1024})
 	d = newDesk(t, readers, nil)
 	health, err = d.client.Health(t.Context())
 	if err != nil || !health.Ready || health.Card != "present" || !strings.Contains(health.Subject, anna) {
-		t.Fatalf("%+v %v", health, err)
+		t.Fatalf("got health %+v, error %v", health, err)
 	}
 }

@@ -28,7 +28,7 @@ const (
 	ben  = "555086689107"
 )
 
-// TestMain makes the test binary its own child process, as the gateway's binary is.
+// TestMain makes the test binary its own child process, like the gateway's binary.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "pkcs11-child" {
 		if err := child.Main(os.Args[2]); err != nil {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// person types a PIN, and is asked how often that was.
+// person types a PIN and counts the prompts.
 type person struct {
 	pin    string
 	err    error
@@ -69,7 +69,7 @@ func (p *person) Rejected() {
 	p.rejected++
 }
 
-// desk is an agent with SoftHSM2 tokens, and a gateway that asks it over mutual TLS.
+// desk is an agent with SoftHSM2 tokens, and a gateway that calls it over mutual TLS.
 type desk struct {
 	*pkcs11test.Readers
 	agent  *pkcs11.Agent
@@ -112,7 +112,7 @@ func job(sub, algorithm string, n int) smartcard.Job {
 	return j
 }
 
-// mustSign has a job signed and verifies every signature.
+// mustSign signs a job and verifies every signature.
 func (d *desk) mustSign(t *testing.T, j smartcard.Job, by *x509.Certificate) {
 	t.Helper()
 	result, err := d.client.Sign(t.Context(), j, nil)
@@ -120,12 +120,12 @@ func (d *desk) mustSign(t *testing.T, j smartcard.Job, by *x509.Certificate) {
 		t.Fatal(err)
 	}
 	if string(result.Certificate) != string(by.Raw) {
-		t.Fatal("another certificate than the card's")
+		t.Fatal("got another certificate than the card's")
 	}
 	key := by.PublicKey.(*rsa.PublicKey)
 	for i, p := range j.Payloads {
 		if err := verify(key, j.Algorithm, p.Payload, result.Signatures[i]); err != nil {
-			t.Fatalf("item %d: %v", i, err)
+			t.Fatalf("item %d: got error %v", i, err)
 		}
 	}
 }
@@ -141,20 +141,20 @@ func verify(key *rsa.PublicKey, algorithm string, text, signature []byte) error 
 	return rsa.VerifyPSS(key, crypto.SHA256, two[:], signature, &rsa.PSSOptions{SaltLength: 32})
 }
 
-// mustFail has a job fail with a code, and returns the error.
+// mustFail expects a job to fail with a code, and returns the error.
 func (d *desk) mustFail(t *testing.T, j smartcard.Job, code string) *smartcard.Error {
 	t.Helper()
 	_, err := d.client.Sign(t.Context(), j, nil)
 	var failed *smartcard.Error
 	if !errors.As(err, &failed) || failed.Code != code {
-		t.Fatalf("got %v, want %s", err, code)
+		t.Fatalf("got error %v, want code %s", err, code)
 	}
 	if failed.Message == "" {
-		t.Errorf("%s has no sentence for the person", code)
+		t.Errorf("code %s: got no message for the person", code)
 	}
 	return failed
 }
 
-// short is how long calls may take where one hangs. What comes after it has no longer, so it is long enough for that on
-// a busy machine.
+// short is the timeout of calls where one hangs. Later steps have the same timeout, so it is long enough for a busy
+// machine.
 const short = 5 * time.Second

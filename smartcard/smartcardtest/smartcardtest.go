@@ -1,5 +1,5 @@
-// Package smartcardtest makes what tests of an agent's wire need: a throwaway CA, certificates of it, and an
-// agent served over real mutual TLS. Nothing in it is for use outside tests.
+// Package smartcardtest helps test the agent's protocol: a throwaway CA, its certificates, and an agent served over
+// real mutual TLS. It is only for tests.
 package smartcardtest
 
 import (
@@ -27,7 +27,7 @@ type CA struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewCA makes a CA. All of them have the same name, so that only their keys tell them apart.
+// NewCA makes a CA. All CAs have the same name, so that only their keys distinguish them.
 func NewCA(tb testing.TB) *CA {
 	tb.Helper()
 	ca := &CA{key: newKey(tb)}
@@ -40,15 +40,15 @@ func NewCA(tb testing.TB) *CA {
 	return ca
 }
 
-// Pool is a pool of this CA alone.
+// Pool returns a pool of only this CA.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// Leaf makes a certificate, for clients and servers, with these subject alternative names: IP addresses, URIs
-// (with ://), e-mail addresses (with @) and DNS names.
+// Leaf makes a certificate for clients and servers with these subject alternative names: IP addresses, URIs (with
+// ://), e-mail addresses (with @) and DNS names.
 func (ca *CA) Leaf(tb testing.TB, sans ...string) tls.Certificate {
 	tb.Helper()
 	leaf := &x509.Certificate{
@@ -76,8 +76,8 @@ func (ca *CA) Leaf(tb testing.TB, sans ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// Serve serves an agent on loopback, over HTTP/2 and 1.1, until the test ends. It presents a certificate of ca,
-// and treats client certificates, which must be of ca, as auth says. It returns the agent's base address.
+// Serve serves an agent on loopback, over HTTP/2 and 1.1, until the test ends. It presents a certificate of ca, and
+// handles client certificates, which must be of ca, as auth says. It returns the agent's base address.
 func Serve(tb testing.TB, ca *CA, auth tls.ClientAuthType, agent http.Handler) string {
 	tb.Helper()
 	server := httptest.NewUnstartedServer(agent)
@@ -87,7 +87,7 @@ func Serve(tb testing.TB, ca *CA, auth tls.ClientAuthType, agent http.Handler) s
 		ClientCAs:    ca.Pool(),
 		ClientAuth:   auth,
 	}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what tests are about
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // tests refuse handshakes on purpose
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	tb.Cleanup(func() {
@@ -97,7 +97,7 @@ func Serve(tb testing.TB, ca *CA, auth tls.ClientAuthType, agent http.Handler) s
 	return server.URL
 }
 
-// Transport trusts servers of ca, and shows the certificates, if any.
+// Transport trusts servers of ca and presents the certificates, if any.
 func Transport(tb testing.TB, ca *CA, certs ...tls.Certificate) *http.Transport {
 	t := &http.Transport{
 		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: ca.Pool(), Certificates: certs},
@@ -116,7 +116,7 @@ func newKey(tb testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// create signs the template; without a parent by itself.
+// create signs the template; without a parent it is self-signed.
 func create(tb testing.TB, template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) *x509.Certificate {
 	tb.Helper()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))

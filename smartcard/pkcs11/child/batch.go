@@ -18,22 +18,22 @@ type holder struct {
 	session  *cryptoki.Session // nil: idle
 	loggedIn bool
 	key      cryptoki.Object
-	ways     []way // the first is used; others follow while nothing has been signed
+	ways     []way // the first is used; others are tried until something was signed
 	proven   bool  // the first way has made a signature
-	failed   error // why a signature could not be made; no other one is, then
+	failed   error // why a signature failed; no other is made then
 	eachTime bool
-	pin      []byte // while eachTime
+	pin      []byte // only with eachTime
 }
 
-// begin opens a session with the chosen card, logs in once, and finds the key of the chosen certificate. It makes
-// one attempt: a wrong PIN is told, never tried again.
+// begin opens a session with the chosen card, logs in once, and finds the key of the chosen certificate. A wrong PIN
+// is reported, never tried again.
 func (h *holder) begin(batch pipe.Batch, pin []byte) (pipe.Ready, error) {
 	if err := h.end(); err != nil {
 		return pipe.Ready{}, err
 	}
 	ready, err := h.prepare(batch, pin)
 	if err != nil {
-		_ = h.end() // what went wrong first is told
+		_ = h.end() // the first error is reported
 	}
 	return ready, err
 }
@@ -44,7 +44,7 @@ func (h *holder) prepare(batch pipe.Batch, pin []byte) (ready pipe.Ready, err er
 		return ready, err
 	}
 	if token.Serial != batch.Serial || token.Label != batch.Label {
-		return ready, removed("another card is in the reader than the one that was chosen")
+		return ready, removed("the reader holds another card than the chosen one")
 	}
 	mechanisms, err := h.module.Mechanisms(batch.Slot)
 	if err != nil {
@@ -66,7 +66,7 @@ func (h *holder) prepare(batch pipe.Batch, pin []byte) (ready pipe.Ready, err er
 	return h.readKey(batch.Algorithm, mechanisms, pin)
 }
 
-// readKey reads from the key what it may be used for and how.
+// readKey reads what the key may be used for, and how.
 func (h *holder) readKey(algorithm string, mechanisms []cryptoki.Mechanism, pin []byte) (ready pipe.Ready, err error) {
 	signs, err := h.session.Flag(h.key, cryptoki.Sign, true)
 	if err != nil {
@@ -91,7 +91,7 @@ func (h *holder) readKey(algorithm string, mechanisms []cryptoki.Mechanism, pin 
 	return pipe.Ready{Mechanism: h.ways[0].mechanism.String(), EachTime: h.eachTime}, nil
 }
 
-// chosen finds the chosen certificate on the card that is in the reader now.
+// chosen finds the chosen certificate on the card now in the reader.
 func (h *holder) chosen(der []byte) (pipe.Certificate, error) {
 	all, err := certificates(h.session)
 	if err != nil {
@@ -102,7 +102,7 @@ func (h *holder) chosen(der []byte) (pipe.Certificate, error) {
 			return certificate, nil
 		}
 	}
-	return pipe.Certificate{}, removed("the chosen certificate is not on the card any more")
+	return pipe.Certificate{}, removed("the chosen certificate is no longer on the card")
 }
 
 func (h *holder) login(token cryptoki.Token, pin []byte) error {
@@ -111,7 +111,7 @@ func (h *holder) login(token cryptoki.Token, pin []byte) error {
 	}
 	err := h.session.Login(cryptoki.CardHolder, pin)
 	if errors.Is(err, &cryptoki.Error{Return: cryptoki.UserAlreadyLoggedIn}) {
-		// Somebody's login was left behind. That was not this PIN, so it does not count.
+		// Another login was left open. This PIN was not checked, so nothing counts against it.
 		if err = h.session.Logout(); err == nil {
 			err = h.session.Login(cryptoki.CardHolder, pin)
 		}
@@ -120,8 +120,8 @@ func (h *holder) login(token cryptoki.Token, pin []byte) error {
 	return err
 }
 
-// keyOf finds the private key of a certificate: by its id, or where that leads nowhere, by its modulus. A key that
-// shows another modulus than the certificate's is never taken.
+// keyOf finds the private key of a certificate: by its id, or otherwise by its modulus. A key with another modulus
+// than the certificate's is never used.
 func (h *holder) keyOf(certificate pipe.Certificate) (cryptoki.Object, error) {
 	leaf, err := x509.ParseCertificate(certificate.DER)
 	if err != nil {
@@ -164,11 +164,11 @@ func (h *holder) keyOf(certificate pipe.Certificate) (cryptoki.Object, error) {
 	return byID, nil
 }
 
-// sign makes one signature. After one that failed it makes none: the agent may have sent the next text already.
+// sign makes one signature. After a failure it makes no other, because the agent may have sent the next text already.
 func (h *holder) sign(text []byte) ([]byte, error) {
 	switch {
 	case h.session == nil:
-		return nil, errors.New("no batch was begun")
+		return nil, errors.New("Sign without Begin")
 	case h.failed != nil:
 		return nil, h.failed
 	}

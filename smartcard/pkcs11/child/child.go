@@ -1,11 +1,11 @@
 //go:build (linux || darwin) && (amd64 || arm64)
 
-// Package child is the process that holds a vendor's PKCS#11 module for the agent. The module can crash it, hang
-// it or print what it likes: the agent sees that, kills it and starts another.
+// Package child is the process that loads a vendor's PKCS#11 module for the agent. The module can crash it, hang it
+// or print anything: the agent notices, kills it and starts another.
 //
-// It does what package pipe describes, one request after the other, on one thread. It decides nothing: which card
-// and certificate sign is the agent's choice, and Begin names them. It only holds fast to that choice: a PIN is
-// shown to the very card that was chosen or to none, and all of a batch is signed with one key.
+// It serves the requests of package pipe, one after the other, on one thread. It makes no decisions: the agent
+// chooses the card and certificate, and Begin names them. It only enforces that choice: a PIN is presented to the
+// chosen card or to none, and all of a batch is signed with one key.
 //
 //	 ┌──────── End, or a new Begin ────────┐
 //	 ▼                                     │
@@ -29,22 +29,22 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// farewell is how long the module may take to finalise once the agent is gone.
+// farewell is how long the module may take to finalise after the agent has gone.
 const farewell = 2 * time.Second
 
-// Main is the whole life of the process: it loads the module and serves the agent on standard input and output
-// until the input ends. It must be the last thing that the process does, since a module that hangs is left behind.
+// Main runs the process: it loads the module and serves the agent on standard input and output until the input ends.
+// The process must do nothing after it, because a hanging module is left behind.
 func Main(module string) error {
 	in, out, err := takeStandard()
 	if err != nil {
 		return err
 	}
 	// A core dump would hold the PIN.
-	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // what cannot be limited was forbidden already
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // if the limit cannot be set, it was set already
 	return serve(in, out, module)
 }
 
-// takeStandard takes standard input and output for the agent alone: what the module prints goes where its errors go.
+// takeStandard reserves standard input and output for the agent: the module's output goes to standard error.
 func takeStandard() (in, out *os.File, err error) {
 	input, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -64,8 +64,8 @@ func takeStandard() (in, out *os.File, err error) {
 	return os.NewFile(uintptr(input), "agent"), os.NewFile(uintptr(output), "agent"), nil
 }
 
-// serve has requests read and answered by a goroutine that has its thread to itself, one thread from the pipe into
-// the module and back; and watches for the end of the agent, also while the module hangs.
+// serve reads and answers requests in a goroutine locked to its thread, which also calls the module. It watches for
+// the end of the agent meanwhile, even if the module hangs.
 func serve(in, out *os.File, module string) error {
 	ended, gone := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -89,7 +89,7 @@ func serve(in, out *os.File, module string) error {
 	}
 }
 
-// awaitEnd waits until nobody can write to a pipe any more.
+// awaitEnd waits until no writer of a pipe is left.
 func awaitEnd(in *os.File) {
 	fd := []unix.PollFd{{Fd: int32(in.Fd())}} //nolint:gosec // descriptors are small
 	for fd[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) == 0 {
@@ -99,7 +99,7 @@ func awaitEnd(in *os.File) {
 	}
 }
 
-// work loads the module and answers requests until there are no more.
+// work loads the module and answers requests until the input ends.
 func work(in io.Reader, out io.Writer, path string) error {
 	module, err := cryptoki.Open(path)
 	if err != nil {
@@ -113,10 +113,10 @@ func work(in io.Reader, out io.Writer, path string) error {
 		return err
 	}
 	holder := &holder{module: module}
-	defer module.Close() //nolint:errcheck // nobody is left to tell
-	defer holder.end()   //nolint:errcheck // nobody is left to tell
+	defer module.Close() //nolint:errcheck // //nolint:errcheck // nobody is left to report to
+	defer holder.end()   //nolint:errcheck // //nolint:errcheck // nobody is left to report to
 	for {
-		request, err := pipe.Read(in) // without a buffer between, which would keep a PIN
+		request, err := pipe.Read(in) // unbuffered: a buffer would keep a PIN
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -152,7 +152,7 @@ func (h *holder) answer(request *pipe.Frame) (verb pipe.Verb, head any, raw []by
 	case pipe.End:
 		return pipe.Done, nil, nil, h.end()
 	}
-	return 0, nil, nil, fmt.Errorf("no request has the verb %d", request.Verb)
+	return 0, nil, nil, fmt.Errorf("unknown verb %d", request.Verb)
 }
 
 func reply(out io.Writer, verb pipe.Verb, head any, raw []byte) error {

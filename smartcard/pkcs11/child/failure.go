@@ -9,7 +9,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// kinds are what return values mean while a card is being used. All others are a module's trouble.
+// kinds says what return values mean while a card is in use. All others are the module's failure.
 var kinds = map[cryptoki.Return]pipe.Kind{
 	cryptoki.PINIncorrect:            pipe.PINWrong,
 	cryptoki.PINInvalid:              pipe.PINWrong,
@@ -28,7 +28,7 @@ var kinds = map[cryptoki.Return]pipe.Kind{
 	cryptoki.SessionClosed:           pipe.Removed,
 	cryptoki.KeyHandleInvalid:        pipe.Removed, // it was valid when the batch began
 	cryptoki.ObjectHandleInvalid:     pipe.Removed,
-	cryptoki.UserNotLoggedIn:         pipe.Removed, // a card that was put back has forgotten the login
+	cryptoki.UserNotLoggedIn:         pipe.Removed, // a card that was put back has lost its login
 	cryptoki.KeySizeRange:            pipe.Unfit,
 	cryptoki.KeyTypeInconsistent:     pipe.Unfit,
 	cryptoki.KeyFunctionNotPermitted: pipe.Unfit,
@@ -36,7 +36,7 @@ var kinds = map[cryptoki.Return]pipe.Kind{
 	cryptoki.MechanismParamInvalid:   pipe.Unfit,
 }
 
-// failure words an error for the agent.
+// failure converts an error for the agent.
 func failure(err error) *pipe.Failure {
 	var told *pipe.Failure
 	if errors.As(err, &told) {

@@ -9,8 +9,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pipe"
 )
 
-// list looks at every reader, and shows what cards show without a PIN. A card that cannot be read does not hide
-// the others.
+// list lists every reader and what its card shows without a PIN. An unreadable card does not hide the others.
 func (h *holder) list() (pipe.Listing, error) {
 	slots, err := h.module.Slots()
 	if err != nil {
@@ -34,7 +33,7 @@ func (h *holder) list() (pipe.Listing, error) {
 	return listing, nil
 }
 
-// errBlank is a card that nobody has set up, such as the free slot that SoftHSM2 always shows.
+// errBlank is the error for an uninitialised card, such as the free slot SoftHSM2 always shows.
 var errBlank = errors.New("the card is blank")
 
 func (h *holder) card(slot uint64) (*pipe.Card, error) {
@@ -53,7 +52,7 @@ func (h *holder) card(slot uint64) (*pipe.Card, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer session.Close() //nolint:errcheck // it was for reading
+	defer session.Close() //nolint:errcheck // //nolint:errcheck // a read-only session
 	certificates, err := certificates(session)
 	if err != nil {
 		return nil, err
@@ -73,7 +72,7 @@ func standing(flags cryptoki.TokenFlags) pipe.PIN {
 	}
 }
 
-// certificates are the X.509 certificates that the session sees.
+// certificates returns the X.509 certificates the session can see.
 func certificates(session *cryptoki.Session) ([]pipe.Certificate, error) {
 	objects, err := session.Find(
 		cryptoki.Number(cryptoki.Class, cryptoki.ClassCertificate), cryptoki.Number(cryptoki.CertificateType, cryptoki.CertificateX509))

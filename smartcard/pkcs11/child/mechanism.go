@@ -4,7 +4,7 @@ package child
 
 import (
 	"crypto/fips140"
-	"crypto/sha1" //nolint:gosec // RS1 is what prescriptions were signed with; SIG-1.8 demands it for payloads
+	"crypto/sha1" //nolint:gosec // prescriptions were signed with RS1; SIG-1.8 requires it for payloads
 	"crypto/sha256"
 	"errors"
 	"slices"
@@ -13,20 +13,20 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/cryptoki"
 )
 
-// way is how a card can make one of the wire's signatures: a mechanism, and what it is given of a text.
+// way is one way for a card to make a signature: a mechanism and what it is given of a text.
 type way struct {
 	mechanism cryptoki.Mechanism
 	prepare   func(text []byte) ([]byte, error)
 }
 
-// ways to each algorithm, the card's own hashing first: some cards sign nothing that they did not hash.
+// ways lists the ways for each algorithm, hashing on the card first: some cards sign only what they hashed.
 var ways = map[string][]way{
 	smartcard.RS1:   {{cryptoki.SHA1RSAPKCS, whole}, {cryptoki.RSAPKCS, digestInfoSHA1}},
 	smartcard.RS256: {{cryptoki.SHA256RSAPKCS, whole}, {cryptoki.RSAPKCS, digestInfoSHA256}},
 	smartcard.PS256: {{cryptoki.SHA256RSAPKCSPSS, whole}, {cryptoki.RSAPKCSPSS, digestSHA256}},
 }
 
-// algorithms are those for which the mechanisms suffice, in the order of the wire's own list.
+// algorithms returns the algorithms the mechanisms suffice for, in the protocol's order.
 func algorithms(mechanisms []cryptoki.Mechanism) []string {
 	able := []string{}
 	for _, algorithm := range []string{smartcard.RS1, smartcard.RS256, smartcard.PS256} {
@@ -37,8 +37,8 @@ func algorithms(mechanisms []cryptoki.Mechanism) []string {
 	return able
 }
 
-// waysTo are the ways to an algorithm that the card has mechanisms for and that the key, if it says anything,
-// allows.
+// waysTo returns the ways for an algorithm that the card has mechanisms for and that the key allows, if it restricts
+// them.
 func waysTo(algorithm string, card, key []cryptoki.Mechanism) []way {
 	var able []way
 	for _, w := range ways[algorithm] {
@@ -49,7 +49,7 @@ func waysTo(algorithm string, card, key []cryptoki.Mechanism) []way {
 	return able
 }
 
-// another says whether an error means that the next way may work where this one did not.
+// another reports whether after an error the next way may still work.
 func another(err error) bool {
 	var refused *cryptoki.Error
 	return errors.As(err, &refused) && slices.Contains([]cryptoki.Return{
@@ -58,7 +58,7 @@ func another(err error) bool {
 	}, refused.Return)
 }
 
-// The DER of a DigestInfo up to the digest itself (RFC 8017 §9.2, note 1).
+// The DER of a DigestInfo up to the digest (RFC 8017 §9.2, note 1).
 var (
 	prefixSHA1   = []byte{0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}
 	prefixSHA256 = []byte{0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20}
@@ -68,7 +68,7 @@ func whole(text []byte) ([]byte, error) { return text, nil }
 
 func digestInfoSHA1(text []byte) ([]byte, error) {
 	if fips140.Enforced() {
-		return nil, unfit("RS1 needs SHA-1, which FIPS-only mode forbids, and the card does not hash by itself")
+		return nil, unfit("RS1 needs SHA-1, which FIPS-only mode forbids, and the card does not hash itself")
 	}
 	sum := sha1.Sum(text) //nolint:gosec // as above
 	return slices.Concat(prefixSHA1, sum[:]), nil

@@ -1,15 +1,15 @@
 //go:build (linux || darwin) && (amd64 || arm64)
 
-// Package cryptoki calls a PKCS#11 module, a shared library of the card's vendor, without cgo: what signing
-// with a smartcard takes of PKCS#11 2.40, and no more. It is the only package that imports purego, which makes
-// a binary dynamically linked, so it belongs in opt-in builds alone.
+// Package cryptoki calls a PKCS#11 module, the card vendor's shared library, without cgo. It covers only what signing
+// with a smartcard needs of PKCS#11 2.40. It is the only package that imports purego, which makes a binary
+// dynamically linked, so it belongs only in opt-in builds.
 //
-// A module runs in the process that opens it and may crash or hang it. Package child therefore opens modules in
-// a process of their own; the gateway itself never does. A Module is for one goroutine, which should be locked
-// to its thread: vendors test their modules with programs of one thread.
+// A module runs in the process that opens it and may crash or hang it. Package child therefore opens modules in a
+// separate process; the gateway itself never does. Use a Module from one goroutine, locked to its thread: vendors
+// test their modules with single-threaded programs.
 //
-// The layouts are those of Linux and macOS on 64 bits, where CK_ULONG has 8 bytes and structures are aligned
-// naturally. Windows, with 4 bytes and packed structures, is not covered.
+// The layouts are those of 64-bit Linux and macOS, where CK_ULONG has 8 bytes and structures are naturally aligned.
+// Windows, with 4 bytes and packed structures, is not supported.
 //
 //	Open ──▶ Slots ──▶ OpenSession ──▶ Login ──▶ Find, Attribute ──▶ SignInit ──▶ Sign … ──▶ CloseSession ──▶ Close
 package cryptoki

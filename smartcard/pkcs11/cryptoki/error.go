@@ -7,7 +7,7 @@ import "fmt"
 // Return is a CK_RV other than CKR_OK.
 type Return uint64
 
-// The return values that callers tell apart.
+// The return values that callers distinguish.
 const (
 	Cancel                   Return = 0x01
 	HostMemory               Return = 0x02
@@ -66,7 +66,7 @@ var returnNames = map[Return]string{
 	FunctionRejected: "CKR_FUNCTION_REJECTED",
 }
 
-// String is the name in the standard, or the number of one that has no name here.
+// String returns the standard's name, or the number of a value that has no name here.
 func (r Return) String() string {
 	if name, known := returnNames[r]; known {
 		return name
@@ -74,16 +74,16 @@ func (r Return) String() string {
 	return fmt.Sprintf("CKR 0x%X", uint64(r))
 }
 
-// Error is a call that a module refused. It holds nothing of what was passed to the call.
+// Error is a call that a module refused. It contains none of the arguments.
 type Error struct {
 	Function string // such as C_Login
 	Return   Return
 }
 
-// Error names function and return value.
+// Error returns the function and the return value.
 func (e *Error) Error() string { return e.Function + ": " + e.Return.String() }
 
-// Is makes errors.Is compare with a return value's own Error, as in errors.Is(err, &Error{Return: PINLocked}).
+// Is lets errors.Is compare return values, as in errors.Is(err, &Error{Return: PINLocked}).
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error)
 	return ok && other.Return == e.Return && (other.Function == "" || other.Function == e.Function)

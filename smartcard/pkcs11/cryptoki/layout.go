@@ -7,18 +7,18 @@ import (
 	"unsafe"
 )
 
-// ulong is CK_ULONG: C's unsigned long, of 8 bytes on the systems this package is for.
+// ulong is CK_ULONG: C's unsigned long, 8 bytes on the supported systems.
 type ulong = uint64
 
 type version struct{ Major, Minor byte }
 
-// functionList begins as CK_FUNCTION_LIST does. The functions follow one another in the order of the standard.
+// functionList begins like CK_FUNCTION_LIST. The functions follow in the standard's order.
 type functionList struct {
 	version   version
 	functions [lastFunction + 1]uintptr
 }
 
-// Places of functions in the list.
+// Indexes of functions in the list.
 const (
 	fInitialize        = 0
 	fFinalize          = 1
@@ -110,10 +110,10 @@ type rawAttribute struct {
 	length ulong
 }
 
-// unavailable is what a module puts in place of the length of an attribute that it does not give.
+// unavailable is the length a module reports for an attribute it does not disclose.
 const unavailable = ^ulong(0)
 
-// text is a field that is padded with blanks, or, by modules that know no better, with zeros.
+// text reads a field padded with blanks or, by some modules, with zeros.
 func text(field []byte) string {
 	return strings.TrimRight(strings.ToValidUTF8(string(field), "?"), " \x00")
 }

@@ -15,8 +15,8 @@ type Module struct {
 	list *functionList
 }
 
-// Open loads the shared library at path and initialises it. The library stays loaded for as long as the process
-// lives, since unloading is what modules do worst.
+// Open loads and initialises the shared library at path. The library stays loaded until the process ends, because
+// many modules cannot be unloaded safely.
 func Open(path string) (*Module, error) {
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
@@ -24,18 +24,18 @@ func Open(path string) (*Module, error) {
 	}
 	entry, err := purego.Dlsym(handle, "C_GetFunctionList")
 	if err != nil {
-		return nil, errors.New("the library is no PKCS#11 module: it has no C_GetFunctionList")
+		return nil, errors.New("not a PKCS#11 module: the library has no C_GetFunctionList")
 	}
 	m := &Module{}
 	if rv, _, _ := purego.SyscallN(entry, uintptr(unsafe.Pointer(&m.list))); rv != 0 {
 		return nil, &Error{Function: "C_GetFunctionList", Return: Return(rv)}
 	}
 	if m.list == nil || m.list.version.Major < 2 {
-		return nil, errors.New("the library is no PKCS#11 module of version 2 or newer")
+		return nil, errors.New("not a PKCS#11 module of version 2 or later")
 	}
 	args := &initializeArgs{flags: osLockingOK}
 	err = m.call(fInitialize, uintptr(unsafe.Pointer(args)))
-	if errors.Is(err, &Error{Return: CantLock}) { // then for one thread, which is all we use
+	if errors.Is(err, &Error{Return: CantLock}) { // single-threaded then, which suffices here
 		err = m.call(fInitialize, 0)
 	}
 	if err != nil {
@@ -47,7 +47,7 @@ func Open(path string) (*Module, error) {
 // Close finalises the module, which ends all sessions and logins.
 func (m *Module) Close() error { return m.call(fFinalize, 0) }
 
-// Info says what library it is.
+// Info returns the library's manufacturer, description and version.
 func (m *Module) Info() (string, error) {
 	raw := &rawInfo{}
 	if err := m.call(fGetInfo, uintptr(unsafe.Pointer(raw))); err != nil {
@@ -56,7 +56,7 @@ func (m *Module) Info() (string, error) {
 	return fmt.Sprintf("%s %s %d.%d", text(raw.manufacturer[:]), text(raw.description[:]), raw.release.Major, raw.release.Minor), nil
 }
 
-// call calls a function of the list and makes what it returns an error.
+// call calls a function of the list and turns its return value into an error.
 //
 //go:uintptrescapes
 func (m *Module) call(function int, args ...uintptr) error {

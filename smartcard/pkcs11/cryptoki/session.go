@@ -15,13 +15,13 @@ type Session struct {
 	handle ulong
 }
 
-// Object is a handle of something on the card, good for its session.
+// Object is a handle of an object on the card, valid for its session.
 type Object uint64
 
 // Attribute is a CKA_ type.
 type Attribute uint64
 
-// The attributes that signing looks at.
+// The attributes that signing reads.
 const (
 	Class              Attribute = 0x0
 	Value              Attribute = 0x11
@@ -48,27 +48,27 @@ type Match struct {
 	Value     []byte
 }
 
-// Number is a condition on an attribute that is a CK_ULONG.
+// Number matches an attribute that is a CK_ULONG.
 func Number(a Attribute, n uint64) Match {
 	return Match{Attribute: a, Value: binary.NativeEndian.AppendUint64(nil, n)}
 }
 
-// User says as whom Login logs in.
+// User is the user Login logs in as.
 type User uint64
 
 // The two users of a signing card.
 const (
 	CardHolder      User = 1
-	ContextSpecific User = 2 // for the signature that SignInit has begun
+	ContextSpecific User = 2 // for the signature SignInit began
 )
 
-// Bounds of what a module may make us allocate.
+// Bounds on allocations a module can cause.
 const (
 	maxAttribute = 64 << 10
 	maxObjects   = 512
 )
 
-// Login proves the card holder by PIN. A nil PIN has the reader's own pad ask for it. The caller wipes pin.
+// Login authenticates the card holder by PIN. A nil PIN asks at the reader's PIN pad. The caller wipes pin.
 func (s *Session) Login(as User, pin []byte) error {
 	var at unsafe.Pointer
 	if len(pin) > 0 {
@@ -79,17 +79,17 @@ func (s *Session) Login(as User, pin []byte) error {
 	return err
 }
 
-// Logout takes the login back.
+// Logout ends the login.
 func (s *Session) Logout() error { return s.m.call(fLogout, uintptr(s.handle)) }
 
 // Close ends the session.
 func (s *Session) Close() error { return s.m.call(fCloseSession, uintptr(s.handle)) }
 
-// Find returns the objects that meet every condition.
+// Find returns the objects that match every condition.
 func (s *Session) Find(conditions ...Match) ([]Object, error) {
 	var pinned runtime.Pinner
 	defer pinned.Unpin()
-	template := make([]rawAttribute, len(conditions)+1) // one more, so that there is always an address
+	template := make([]rawAttribute, len(conditions)+1) // one more, so that the slice always has an address
 	for i, c := range conditions {
 		template[i].kind, template[i].length = ulong(c.Attribute), ulong(len(c.Value))
 		if len(c.Value) > 0 {
@@ -116,7 +116,7 @@ func (s *Session) Find(conditions ...Match) ([]Object, error) {
 	return found, errors.Join(err, s.m.call(fFindObjectsFinal, uintptr(s.handle)))
 }
 
-// Attribute reads one attribute. The value is nil if the object has none, or does not give it.
+// Attribute reads one attribute. The value is nil if the object has none or does not disclose it.
 func (s *Session) Attribute(of Object, kind Attribute) ([]byte, error) {
 	raw := &rawAttribute{kind: ulong(kind)}
 	read := func() error {
@@ -134,7 +134,7 @@ func (s *Session) Attribute(of Object, kind Attribute) ([]byte, error) {
 	case raw.length == unavailable || raw.length == 0:
 		return nil, nil
 	case raw.length > maxAttribute:
-		return nil, errors.New("the module gives an attribute of more than 64 KiB")
+		return nil, errors.New("the module returned an attribute larger than 64 KiB")
 	}
 	value := make([]byte, raw.length)
 	var pinned runtime.Pinner
@@ -147,7 +147,7 @@ func (s *Session) Attribute(of Object, kind Attribute) ([]byte, error) {
 	return value[:min(raw.length, ulong(len(value)))], nil
 }
 
-// Flag reads an attribute that is a CK_BBOOL; otherwise is what an object without it is taken for.
+// Flag reads an attribute that is a CK_BBOOL; an object without it counts as otherwise.
 func (s *Session) Flag(of Object, kind Attribute, otherwise bool) (bool, error) {
 	value, err := s.Attribute(of, kind)
 	if err != nil || len(value) != 1 {
@@ -156,7 +156,7 @@ func (s *Session) Flag(of Object, kind Attribute, otherwise bool) (bool, error) 
 	return value[0] != 0, nil
 }
 
-// Allowed are the mechanisms that the key itself may be used with; nil: it does not say.
+// Allowed returns the mechanisms the key may be used with; nil: unrestricted.
 func (s *Session) Allowed(key Object) ([]Mechanism, error) {
 	value, err := s.Attribute(key, AllowedMechanisms)
 	if err != nil || len(value)%8 != 0 {

@@ -12,11 +12,11 @@ import (
 // Mechanism is a CKM_ type.
 type Mechanism uint64
 
-// The mechanisms that make the wire's signatures.
+// The mechanisms of the protocol's signatures.
 const (
-	RSAPKCS          Mechanism = 0x1  // over a DigestInfo that the caller made
+	RSAPKCS          Mechanism = 0x1  // over a DigestInfo made by the caller
 	SHA1RSAPKCS      Mechanism = 0x6  // over the text
-	RSAPKCSPSS       Mechanism = 0xD  // over a digest that the caller made
+	RSAPKCSPSS       Mechanism = 0xD  // over a digest made by the caller
 	SHA256RSAPKCS    Mechanism = 0x40 // over the text
 	SHA256RSAPKCSPSS Mechanism = 0x43 // over the text
 )
@@ -26,7 +26,7 @@ var mechanismNames = map[Mechanism]string{
 	SHA256RSAPKCS: "CKM_SHA256_RSA_PKCS", SHA256RSAPKCSPSS: "CKM_SHA256_RSA_PKCS_PSS",
 }
 
-// String is the name in the standard, or the number of one that has no name here.
+// String returns the standard's name, or the number of a mechanism that has no name here.
 func (m Mechanism) String() string {
 	if name, known := mechanismNames[m]; known {
 		return name
@@ -34,7 +34,7 @@ func (m Mechanism) String() string {
 	return fmt.Sprintf("CKM 0x%X", uint64(m))
 }
 
-// What RSAPSS takes: SHA-256 for text and mask, and a salt as long as the digest.
+// Parameters of RSAPSS: SHA-256 for text and mask, and a salt as long as the digest.
 const (
 	hashSHA256 = 0x250
 	maskSHA256 = 2
@@ -56,10 +56,10 @@ func (s *Session) SignInit(with Mechanism, key Object) error {
 	return s.m.call(fSignInit, uintptr(s.handle), uintptr(unsafe.Pointer(raw)), uintptr(key))
 }
 
-// Sign ends the signature that SignInit began.
+// Sign completes the signature SignInit began.
 func (s *Session) Sign(data []byte) ([]byte, error) {
 	if len(data) == 0 {
-		return nil, errors.New("there is nothing to sign")
+		return nil, errors.New("nothing to sign")
 	}
 	signature, length := make([]byte, maxSignature), ulong(maxSignature)
 	err := s.m.call(fSign, uintptr(s.handle), uintptr(unsafe.Pointer(&data[0])), uintptr(len(data)),
@@ -69,7 +69,7 @@ func (s *Session) Sign(data []byte) ([]byte, error) {
 		return nil, err
 	}
 	if length == 0 || length > maxSignature {
-		return nil, errors.New("the module gives a signature of an impossible length")
+		return nil, errors.New("the module returned a signature of an impossible length")
 	}
 	return signature[:length], nil
 }

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Slot is a reader, or what a module shows as one.
+// Slot is a reader, or what a module presents as one.
 type Slot struct {
 	ID          uint64
 	Description string
@@ -27,7 +27,7 @@ type Token struct {
 // TokenFlags are CK_TOKEN_INFO's flags.
 type TokenFlags uint64
 
-// Flags that decide how, and whether, to log in.
+// Flags that decide whether and how to log in.
 const (
 	LoginRequired   TokenFlags = 0x4
 	PINInitialized  TokenFlags = 0x8
@@ -44,7 +44,7 @@ const (
 	sessionIsSerial            = 0x4
 )
 
-// Slots are the readers, those without a card included. The module looks for new ones.
+// Slots returns the readers, including empty ones. The module looks for new readers.
 func (m *Module) Slots() ([]Slot, error) {
 	ids, err := m.numbers(maxSlots, func(list unsafe.Pointer, count *ulong) error {
 		return m.call(fGetSlotList, 0, uintptr(list), uintptr(unsafe.Pointer(count)))
@@ -79,7 +79,7 @@ func (m *Module) Token(slot uint64) (Token, error) {
 	}, nil
 }
 
-// Mechanisms are those with which the card, or the module for it, signs.
+// Mechanisms returns the signing mechanisms of the card, or of the module for it.
 func (m *Module) Mechanisms(slot uint64) ([]Mechanism, error) {
 	all, err := m.numbers(maxMechanisms, func(list unsafe.Pointer, count *ulong) error {
 		return m.call(fGetMechanismList, uintptr(slot), uintptr(list), uintptr(unsafe.Pointer(count)))
@@ -107,8 +107,8 @@ func (m *Module) OpenSession(slot uint64) (*Session, error) {
 	return s, nil
 }
 
-// numbers calls a function of the kind that says how long its list is before it gives it. A list may grow between
-// the two calls, as when a card is put in.
+// numbers calls a function that first returns the length of its list and then the list. The list may grow between the
+// calls, for example when a card is inserted.
 func (m *Module) numbers(most ulong, get func(list unsafe.Pointer, count *ulong) error) ([]ulong, error) {
 	count := new(ulong)
 	for {
@@ -119,7 +119,7 @@ func (m *Module) numbers(most ulong, get func(list unsafe.Pointer, count *ulong)
 			return nil, nil
 		}
 		if *count > most {
-			return nil, errors.New("the module gives a list without end")
+			return nil, errors.New("the module's list grows without end")
 		}
 		list := make([]ulong, *count)
 		err := get(unsafe.Pointer(&list[0]), count)

@@ -18,7 +18,7 @@ func TestFile(t *testing.T) {
 		return string(secret), err
 	}
 	if _, err := read(); err == nil {
-		t.Error("a file that is not there was read")
+		t.Error("a missing file: got no error")
 	}
 	for _, c := range []struct {
 		text, want string
@@ -27,7 +27,7 @@ func TestFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := read(); got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("%.20q was read as %.20q (%v)", c.text, got, err)
+			t.Errorf("%.20q: got %.20q, error %v", c.text, got, err)
 		}
 	}
 	if err := os.WriteFile(path, []byte("1234\n"), 0o600); err != nil {
@@ -36,25 +36,25 @@ func TestFile(t *testing.T) {
 	for _, c := range []struct {
 		mode os.FileMode
 		want string
-	}{{0o640, ""}, {0o604, ""}, {0o400, "1234"}} { // the last one stays
+	}{{0o640, ""}, {0o604, ""}, {0o400, "1234"}} { // the last mode stays
 		if err := os.Chmod(path, c.mode); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := read(); got != c.want {
-			t.Errorf("mode %o: %q", c.mode, got)
+			t.Errorf("mode %o: got %q", c.mode, got)
 		}
 	}
 	source.Rejected()
 	if _, err := read(); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("a refused PIN was given again (%v)", err)
+		t.Errorf("a refused PIN was returned again (error %v)", err)
 	}
 	if err := os.Chtimes(path, time.Now(), time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := read(); got != "1234" {
-		t.Errorf("a changed file: %q (%v)", got, err)
+		t.Errorf("a changed file: got %q, error %v", got, err)
 	}
 	if _, err := pin.NewFile(t.TempDir()).Ask(t.Context(), pin.Prompt{}); err == nil {
-		t.Error("a directory was read")
+		t.Error("a directory: got no error")
 	}
 }

@@ -1,6 +1,5 @@
-// Package pin asks for a card's PIN: at a terminal, by a dialog on the desktop, or, for a key that is a service's
-// and not a person's, from a file. A PIN is bytes, never a string, so that whoever asked can wipe it; nothing here
-// keeps, copies or logs one.
+// Package pin asks for a card's PIN: at a terminal, in a desktop dialog, or, for a service's key, from a file. A PIN
+// is bytes, never a string, so that the caller can wipe it; nothing here keeps, copies or logs one.
 package pin
 
 import (
@@ -11,9 +10,9 @@ import (
 	"unicode"
 )
 
-// Why there is no PIN.
+// Why no PIN was obtained.
 var (
-	ErrCancelled = errors.New("the prompt for the PIN was cancelled")
+	ErrCancelled = errors.New("the PIN prompt was cancelled")
 	ErrTimeout   = errors.New("no PIN was entered in time")
 	errEmpty     = fmt.Errorf("%w: nothing was entered", ErrCancelled)
 )
@@ -21,16 +20,16 @@ var (
 // Max is the length of the longest PIN, in bytes.
 const Max = 255
 
-// Source is where PINs come from. It may be used by many goroutines; a prompt asks for one PIN at a time.
+// Source is a source of PINs. It is safe for concurrent use; it asks for one PIN at a time.
 type Source interface {
-	// Ask returns the PIN, which the caller wipes, or says why there is none: ErrCancelled, ErrTimeout when ctx's
-	// deadline has passed, or what is wrong with the source itself.
+	// Ask returns the PIN, which the caller wipes, or why there is none: ErrCancelled, ErrTimeout after ctx's
+	// deadline, or an error of the source itself.
 	Ask(ctx context.Context, p Prompt) ([]byte, error)
 
-	// Stored says that the PIN is not typed but kept: the same one would come again.
+	// Stored reports that the PIN is stored rather than typed: the next Ask would return the same one.
 	Stored() bool
 
-	// Rejected tells that the card refused the PIN which Ask gave last.
+	// Rejected reports that the card refused the last PIN from Ask.
 	Rejected()
 }
 
@@ -39,13 +38,13 @@ type Prompt struct {
 	User        string // whose card it is
 	Token       string // the card's label
 	Reader      string
-	Client      string // the client system that asks for signatures
+	Client      string // the client system requesting signatures
 	Items       int
-	WrongBefore bool // a wrong PIN was entered since the last right one
+	WrongBefore bool // a wrong PIN was entered since the last correct one
 	LastTry     bool // one more wrong PIN locks the card
 }
 
-// Lines is the prompt in words, one thought a line.
+// Lines returns the prompt's text, one statement per line.
 func (p Prompt) Lines() []string {
 	who := p.Client
 	if who == "" {
@@ -68,7 +67,7 @@ func (p Prompt) Lines() []string {
 	return lines
 }
 
-// tame keeps what a card or a client calls itself from drawing on the screen.
+// tame keeps a card's or client's name from controlling the screen.
 func tame(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -78,7 +77,7 @@ func tame(s string) string {
 	}, s)
 }
 
-// one lets a single prompt stand at a time.
+// one allows a single prompt at a time.
 type one chan struct{}
 
 func newOne() one { return make(one, 1) }
@@ -94,7 +93,7 @@ func (o one) enter(ctx context.Context) error {
 
 func (o one) leave() { <-o }
 
-// why is the reason for which a context ended, in this package's words.
+// why returns the reason a context ended, as an error of this package.
 func why(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ErrTimeout

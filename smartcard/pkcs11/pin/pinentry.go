@@ -13,16 +13,15 @@ import (
 	"time"
 )
 
-// Pinentry asks by one of GnuPG's pinentry programs, which every desktop has one of. The lines that it takes are
-// spoken here (the Assuan protocol) and not by a library, since those give the PIN as a string.
+// Pinentry asks with one of GnuPG's pinentry programs, which every desktop has. It speaks the Assuan protocol itself,
+// because libraries return the PIN as a string.
 type Pinentry struct {
 	program string
 	env     []string
 	turn    one
 }
 
-// NewPinentry asks by a program; empty: pinentry. env is its environment, which must lead it to the person's
-// desktop.
+// NewPinentry asks with a program; empty: pinentry. env is its environment, which must lead to the person's desktop.
 func NewPinentry(program string, env []string) *Pinentry {
 	if program == "" {
 		program = "pinentry"
@@ -47,12 +46,12 @@ func (p *Pinentry) Ask(ctx context.Context, prompt Prompt) (pin []byte, err erro
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("the PIN cannot be asked for: %w", err)
+		return nil, fmt.Errorf("cannot ask for the PIN: %w", err)
 	}
 	d := dialog{in: in, out: bufio.NewReaderSize(out, 4<<10)}
 	pin, err = d.ask(p.commands(ctx, prompt))
 	_ = in.Close()
-	_ = cmd.Process.Kill() // it has said all that it can
+	_ = cmd.Process.Kill() // its answer is complete
 	_ = cmd.Wait()
 	if err != nil && ctx.Err() != nil {
 		err = why(ctx)
@@ -60,7 +59,7 @@ func (p *Pinentry) Ask(ctx context.Context, prompt Prompt) (pin []byte, err erro
 	return pin, err
 }
 
-// commands are what is told to the program before it is asked. The first are wishes that it need not know.
+// commands returns the program's settings before it asks. It need not support the wishes.
 func (p *Pinentry) commands(ctx context.Context, prompt Prompt) (wishes, orders []string) {
 	for _, variable := range p.env {
 		switch name, value, _ := strings.Cut(variable, "="); name {
@@ -78,7 +77,7 @@ func (p *Pinentry) commands(ctx context.Context, prompt Prompt) (wishes, orders 
 	return wishes, orders
 }
 
-// Stored is false.
+// Stored returns false.
 func (p *Pinentry) Stored() bool { return false }
 
 // Rejected does nothing: the next prompt says that a PIN was wrong, because the card says so.
@@ -92,7 +91,7 @@ type dialog struct {
 
 func (d dialog) ask(wishes, orders []string) ([]byte, error) {
 	if _, err := d.answer(); err != nil {
-		return nil, fmt.Errorf("the program that asks for the PIN does not start: %w", err)
+		return nil, fmt.Errorf("pinentry does not start: %w", err)
 	}
 	for _, wish := range wishes {
 		var refused *refusal
@@ -123,12 +122,12 @@ func (d dialog) say(line string) ([]byte, error) {
 	return d.answer()
 }
 
-// answer reads up to the OK or ERR line that ends an answer, and returns the data before it.
+// answer reads up to the OK or ERR line and returns the data before it.
 func (d dialog) answer() (data []byte, err error) {
 	for {
 		line, err := d.out.ReadSlice('\n')
 		if err != nil {
-			return data, fmt.Errorf("the program that asks for the PIN broke off: %w", err)
+			return data, fmt.Errorf("pinentry ended early: %w", err)
 		}
 		word, rest, _ := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
 		switch string(word) {
@@ -141,7 +140,7 @@ func (d dialog) answer() (data []byte, err error) {
 				data = make([]byte, 0, Max)
 			}
 			data, err = unescape(data, rest)
-			clear(line) // it is the reader's own buffer
+			clear(line) // the reader's own buffer
 			if err != nil {
 				return data, err
 			}
@@ -152,9 +151,9 @@ func (d dialog) answer() (data []byte, err error) {
 // refusal is an ERR line.
 type refusal struct{ text string }
 
-func (r *refusal) Error() string { return "the program that asks for the PIN says: " + r.text }
+func (r *refusal) Error() string { return "pinentry: " + r.text }
 
-// Codes of ERR lines, without the part that says who speaks (libgpg-error).
+// Codes of ERR lines, without the source of the error (libgpg-error).
 const (
 	codeMask           = 0xFFFF
 	codeTimeout        = 62
@@ -167,7 +166,7 @@ func refused(line []byte) error {
 	number, text, _ := strings.Cut(string(line), " ")
 	code, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return &refusal{"an error without a number"}
+		return &refusal{"error without a code"}
 	}
 	switch code & codeMask {
 	case codeCancelled, codeFullyCancelled, codeNotConfirmed:
@@ -178,34 +177,35 @@ func refused(line []byte) error {
 	return &refusal{tame(text)}
 }
 
-// escapeText makes text one argument of a line.
+// escapeText makes text a single argument of a line.
 func escapeText(s string) string {
 	return strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(s)
 }
 
-// unescape adds a line's data to what came before, as long as it can be a PIN.
+// unescape appends a line's data to data, up to the length of a PIN.
 func unescape(data, line []byte) ([]byte, error) {
 	for i := 0; i < len(line); i++ {
 		b := line[i]
 		if b == '%' {
 			if i+2 >= len(line) {
-				return data, errors.New("the program that asks for the PIN sends half a byte")
+				return data, errors.New("pinentry: incomplete escape in the data")
 			}
 			high, low := nibble(line[i+1]), nibble(line[i+2])
 			if high > 15 || low > 15 {
-				return data, errors.New("the program that asks for the PIN sends what is no byte")
+				return data, errors.New("pinentry: invalid escape in the data")
 			}
 			b, i = high<<4|low, i+2
 		}
 		if len(data) == Max {
-			return data, errors.New("more was entered than a PIN can hold")
+			return data, errors.New("the entered text is longer than a PIN can be")
 		}
 		data = append(data, b)
 	}
 	return data, nil
 }
 
-// nibble is a hexadecimal digit's value, or more than 15. It makes no string of what may be a part of a PIN.
+// nibble returns a hexadecimal digit's value, or more than 15. It avoids strings because the digit may be part of a
+// PIN.
 func nibble(c byte) byte {
 	switch {
 	case c >= '0' && c <= '9':

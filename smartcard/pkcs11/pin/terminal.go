@@ -11,13 +11,13 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal asks at a terminal, without showing what is typed. The interrupt key cancels the prompt, not the gateway.
+// Terminal asks at a terminal without echo. The interrupt key cancels the prompt, not the gateway.
 type Terminal struct {
 	device string
 	turn   one
 }
 
-// NewTerminal asks at a device; empty: /dev/tty, the terminal that this process was started from.
+// NewTerminal asks at a device; empty: /dev/tty, the terminal this process was started from.
 func NewTerminal(device string) *Terminal {
 	if device == "" {
 		device = "/dev/tty"
@@ -33,15 +33,15 @@ func (t *Terminal) Ask(ctx context.Context, p Prompt) (pin []byte, err error) {
 	defer t.turn.leave()
 	tty, err := os.OpenFile(t.device, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("there is no terminal to ask for the PIN at: %w", err)
+		return nil, fmt.Errorf("no terminal to ask for the PIN: %w", err)
 	}
 	defer tty.Close()
 	restore, err := raw(tty)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no terminal to ask for the PIN at: %w", t.device, err)
+		return nil, fmt.Errorf("%s is not a terminal that can ask for the PIN: %w", t.device, err)
 	}
 	defer restore()
-	// A read that waits for a key ends with the context.
+	// A pending read ends with the context.
 	stop := context.AfterFunc(ctx, func() { _ = tty.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 
@@ -56,7 +56,7 @@ func (t *Terminal) Ask(ctx context.Context, p Prompt) (pin []byte, err error) {
 	return pin, err
 }
 
-// raw takes the terminal's own treatment of keys away, echo included. The file stays one whose reads can be ended.
+// raw turns off the terminal's processing of keys, echo included. Reads of the file can still be interrupted.
 func raw(tty *os.File) (restore func(), err error) {
 	conn, err := tty.SyscallConn()
 	if err != nil {
@@ -71,11 +71,11 @@ func raw(tty *os.File) (restore func(), err error) {
 		return nil, refused
 	}
 	return func() {
-		_ = conn.Control(func(fd uintptr) { _ = term.Restore(int(fd), state) }) // the terminal went away, then
+		_ = conn.Control(func(fd uintptr) { _ = term.Restore(int(fd), state) }) // the terminal may have gone
 	}, nil
 }
 
-// Keys that mean something.
+// Keys with a meaning.
 const (
 	interrupt = 0x03
 	endOfText = 0x04
@@ -85,7 +85,7 @@ const (
 	erase     = 0x7f
 )
 
-// readLine reads key by key into one buffer, which it wipes unless it gives it away.
+// readLine reads key by key into one buffer, and wipes it unless it returns it.
 func readLine(tty *os.File) (line []byte, err error) {
 	buffer, key := make([]byte, Max), make([]byte, 1)
 	defer func() {
@@ -112,7 +112,7 @@ func readLine(tty *os.File) (line []byte, err error) {
 			n = 0
 		default:
 			if n == len(buffer) {
-				return nil, errors.New("more was typed than a PIN can hold")
+				return nil, errors.New("the typed text is longer than a PIN can be")
 			}
 			buffer[n] = key[0]
 			n++
@@ -120,7 +120,7 @@ func readLine(tty *os.File) (line []byte, err error) {
 	}
 }
 
-// Stored is false.
+// Stored returns false.
 func (t *Terminal) Stored() bool { return false }
 
 // Rejected does nothing: the next prompt says that a PIN was wrong, because the card says so.

@@ -14,9 +14,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pin"
 )
 
-// terminal is a pseudo-terminal with somebody at it.
+// terminal is a pseudo-terminal with a person at it.
 type terminal struct {
-	person *os.File // what is typed goes in, what is shown comes out
+	person *os.File // write to type, read what is shown
 	device string
 	shown  strings.Builder
 }
@@ -44,7 +44,7 @@ func newTerminal(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	term := &terminal{person: master, device: fmt.Sprintf("/dev/pts/%d", number)}
-	// Somebody else has it open too, as a shell does, so that it does not hang up between prompts.
+	// A second open file, like a shell's, keeps the terminal from hanging up between prompts.
 	shell, err := os.OpenFile(term.device, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func newTerminal(t *testing.T) *terminal {
 	return term
 }
 
-// await reads what is shown until it holds the text.
+// await reads what is shown until it contains the text.
 func (term *terminal) await(t *testing.T, text string) {
 	t.Helper()
 	if err := term.person.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -63,7 +63,7 @@ func (term *terminal) await(t *testing.T, text string) {
 	for !strings.Contains(term.shown.String(), text) {
 		n, err := term.person.Read(buffer)
 		if err != nil {
-			t.Fatalf("waiting for %q: %v; shown is %q", text, err, term.shown.String())
+			t.Fatalf("waiting for %q: %v; got %q", text, err, term.shown.String())
 		}
 		term.shown.Write(buffer[:n])
 	}
@@ -100,17 +100,17 @@ func TestTerminal(t *testing.T) {
 		term.enter(t, keys)
 		got := <-answer
 		if got.err != nil || string(got.pin) != want {
-			t.Errorf("%q was read as %q (%v)", keys, got.pin, got.err)
+			t.Errorf("%q: got %q, error %v", keys, got.pin, got.err)
 		}
 		term.await(t, "cancels): \r\n")
 		shown := term.shown.String()
 		for _, text := range []string{"Acme EPR asks for 3 signatures by user 555086689106.", `Card "an[2Jna" in reader 1.`, "another wrong PIN locks the card"} {
 			if !strings.Contains(shown, text) {
-				t.Errorf("does not show %q: %q", text, shown)
+				t.Errorf("want %q in the prompt, got %q", text, shown)
 			}
 		}
 		if strings.Contains(shown, "12") || strings.Contains(shown, "pass") {
-			t.Errorf("shows the PIN: %q", shown)
+			t.Errorf("the prompt shows the PIN: %q", shown)
 		}
 	}
 }
@@ -122,12 +122,12 @@ func TestTerminalCancelled(t *testing.T) {
 		term.await(t, "cancels): ")
 		term.enter(t, keys)
 		if got := <-answer; !errors.Is(got.err, pin.ErrCancelled) || got.pin != nil {
-			t.Errorf("%q: %q, %v", keys, got.pin, got.err)
+			t.Errorf("%q: got %q, error %v", keys, got.pin, got.err)
 		}
 	}
 }
 
-// A prompt ends in time though nobody touches a key, and the next one waits for its turn.
+// A prompt times out even if nobody touches a key, and the next one waits its turn.
 func TestTerminalTimeout(t *testing.T) {
 	term := newTerminal(t)
 	source := pin.NewTerminal(term.device)
@@ -140,7 +140,7 @@ func TestTerminalTimeout(t *testing.T) {
 		}
 	}
 	if n := strings.Count(term.shown.String(), "PIN"); n > 1 {
-		t.Errorf("%d prompts at once", n)
+		t.Errorf("got %d prompts at once, want one", n)
 	}
 	gone, leave := context.WithCancel(t.Context())
 	answer := ask(gone, source)
@@ -153,12 +153,12 @@ func TestTerminalTimeout(t *testing.T) {
 func TestNoTerminal(t *testing.T) {
 	for _, device := range []string{"/nowhere", "/dev/null"} {
 		if _, err := pin.NewTerminal(device).Ask(t.Context(), pin.Prompt{}); err == nil || errors.Is(err, pin.ErrCancelled) {
-			t.Errorf("%s: %v", device, err)
+			t.Errorf("%s: got error %v", device, err)
 		}
 	}
 }
 
-// Debian's own pinentry, with somebody at its terminal.
+// Debian's own pinentry, with a person at its terminal.
 func TestPinentry(t *testing.T) {
 	for keys, want := range map[string]string{"12%4\n": "12%4", "4 5\n": "4 5"} {
 		term := newTerminal(t)
@@ -167,10 +167,10 @@ func TestPinentry(t *testing.T) {
 		term.await(t, "PIN:")
 		term.enter(t, keys)
 		if got := <-answer; got.err != nil || string(got.pin) != want {
-			t.Errorf("%q was read as %q (%v)", keys, got.pin, got.err)
+			t.Errorf("%q: got %q, error %v", keys, got.pin, got.err)
 		}
 		if !strings.Contains(term.shown.String(), "Acme EPR asks for 3 signatures") {
-			t.Errorf("shows %q", term.shown.String())
+			t.Errorf("got prompt %q", term.shown.String())
 		}
 	}
 }

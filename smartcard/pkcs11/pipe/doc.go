@@ -1,6 +1,6 @@
-// Package pipe is what the PKCS#11 agent and the child process that holds the vendor's module say to each other:
-// frames on the child's standard input and output, a reply to each request, in their order. The agent waits for the
-// reply before it sends anything more; only one Sign may be sent while another is being done.
+// Package pipe is the protocol between the PKCS#11 agent and the child process that loads the vendor's module: frames
+// on the child's standard input and output, one reply per request, in order. The agent waits for each reply before it
+// sends more, except that one Sign may be sent while another is in progress.
 //
 //	frame = length of all that follows (4 bytes, big-endian) · verb (1) · length of head (4) · head (JSON) · raw
 //
@@ -10,6 +10,6 @@
 //	        Sign, raw = text  → raw = signature   as often as there are items; all fail once one has
 //	        End               → Done              logged out
 //
-// Any request may be answered by Failed. What is secret or large travels in raw, never in the JSON: a frame's bytes
+// Any request may be answered by Failed. Anything secret or large travels in raw, never in the JSON: a frame's bytes
 // can be wiped, a string cannot. The child ends when its standard input does.
 package pipe

@@ -9,14 +9,14 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Version is that of this protocol. Agent and child are the same program, so another version means that the
-// program's file was replaced while it ran.
+// Version is the version of this protocol. Agent and child are the same program, so another version means that the
+// program's file was replaced while it was running.
 const Version = 1
 
-// Verb says what a frame is.
+// Verb is the kind of a frame.
 type Verb byte
 
-// The verbs: one reply of the child's for each request.
+// The verbs: the child sends one reply to each request.
 const (
 	Hello Verb = iota + 1
 	List
@@ -40,7 +40,7 @@ type Frame struct {
 	Verb Verb
 	Raw  []byte
 
-	whole []byte // what Raw and the head are parts of
+	whole []byte // backs Raw and the head
 	head  []byte
 }
 
@@ -55,7 +55,7 @@ func New(verb Verb, head any, raw []byte) (*Frame, error) {
 	}
 	size := preamble + len(text) + len(raw)
 	if size > maxFrame {
-		return nil, errors.New("pipe: too much for one frame")
+		return nil, errors.New("pipe: too large for one frame")
 	}
 	f := &Frame{Verb: verb, whole: make([]byte, size)}
 	binary.BigEndian.PutUint32(f.whole, uint32(size-4)) //nolint:gosec // at most maxFrame
@@ -67,13 +67,13 @@ func New(verb Verb, head any, raw []byte) (*Frame, error) {
 	return f, nil
 }
 
-// Write sends the frame in one piece.
+// Write writes the frame in one piece.
 func (f *Frame) Write(w io.Writer) error {
 	_, err := w.Write(f.whole)
 	return err
 }
 
-// Read waits for the next frame. At the end of the other side's output it is io.EOF.
+// Read reads the next frame. At the end of the other side's output it returns io.EOF.
 func Read(r io.Reader) (*Frame, error) {
 	var start [4]byte
 	if _, err := io.ReadFull(r, start[:]); err != nil {
@@ -81,24 +81,24 @@ func Read(r io.Reader) (*Frame, error) {
 	}
 	size := binary.BigEndian.Uint32(start[:])
 	if size < preamble-4 || size > maxFrame-4 {
-		return nil, fmt.Errorf("pipe: a frame of %d bytes", size)
+		return nil, fmt.Errorf("pipe: invalid frame of %d bytes", size)
 	}
 	whole := make([]byte, 4+size)
 	copy(whole, start[:])
 	if _, err := io.ReadFull(r, whole[4:]); err != nil {
-		return nil, fmt.Errorf("pipe: a frame broke off: %w", err)
+		return nil, fmt.Errorf("pipe: incomplete frame: %w", err)
 	}
 	head := binary.BigEndian.Uint32(whole[5:])
 	if head > size+4-preamble {
-		return nil, errors.New("pipe: a head longer than its frame")
+		return nil, errors.New("pipe: head longer than its frame")
 	}
 	return &Frame{Verb: Verb(whole[4]), whole: whole, head: whole[preamble : preamble+head], Raw: whole[preamble+head:]}, nil
 }
 
-// Head reads the frame's JSON.
+// Head decodes the frame's JSON.
 func (f *Frame) Head(into any) error {
 	return json.Unmarshal(f.head, into, json.RejectUnknownMembers(true))
 }
 
-// Wipe overwrites all of the frame.
+// Wipe overwrites the whole frame.
 func (f *Frame) Wipe() { clear(f.whole) }

@@ -25,21 +25,21 @@ func TestFrame(t *testing.T) {
 		}
 		var head Batch
 		if err := got.Head(&head); err != nil || got.Verb != Begin || string(got.Raw) != raw {
-			t.Fatalf("%v %d %d bytes", err, got.Verb, len(got.Raw))
+			t.Fatalf("got error %v, verb %d, %d bytes", err, got.Verb, len(got.Raw))
 		}
 		if head.Slot != sent.Slot || head.Serial != sent.Serial || !bytes.Equal(head.Certificate, sent.Certificate) {
 			t.Errorf("%+v", head)
 		}
 		frame.Wipe()
 		if !bytes.Equal(frame.Raw, make([]byte, len(raw))) {
-			t.Error("not wiped")
+			t.Error("the frame was not wiped")
 		}
 	}
 	if _, err := Read(&wire); !errors.Is(err, io.EOF) {
-		t.Errorf("at the end: %v", err)
+		t.Errorf("at the end: got error %v, want io.EOF", err)
 	}
 	if _, err := New(Sign, nil, make([]byte, maxFrame)); err == nil {
-		t.Error("a frame without bounds")
+		t.Error("a frame over the limit: got no error")
 	}
 }
 
@@ -52,20 +52,20 @@ func TestBrokenFrames(t *testing.T) {
 		"length alone":  {0, 0},
 	} {
 		if frame, err := Read(bytes.NewReader(wire)); err == nil {
-			t.Errorf("%s: read as %+v", name, frame)
+			t.Errorf("%s: got frame %+v, want an error", name, frame)
 		}
 	}
 	frame, err := Read(bytes.NewReader([]byte{0, 0, 0, 7, 1, 0, 0, 0, 2, '{', '}'}))
 	if err != nil || frame.Head(&Batch{}) != nil {
-		t.Errorf("the smallest frame: %v", err)
+		t.Errorf("the smallest frame: got error %v", err)
 	}
 	frame, err = New(Begin, map[string]int{"pin": 1234}, nil)
 	if err != nil || frame.Head(&Batch{}) == nil {
-		t.Error("a head with an unknown member was read")
+		t.Error("a head with an unknown member: got no error")
 	}
 }
 
-// FuzzRead: whatever a broken child prints, reading it ends, within bounds.
+// FuzzRead: whatever a broken child prints, reading ends within bounds.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 7, 1, 0, 0, 0, 2, '{', '}'})
 	f.Add([]byte("the module prints what it likes\n"))
@@ -75,7 +75,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if len(frame.Raw)+len(frame.head)+preamble > len(wire) {
-			t.Error("more than was sent")
+			t.Error("the frame is larger than the input")
 		}
 		_ = frame.Head(&Listing{})
 	})

@@ -17,18 +17,18 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/cryptoki"
 )
 
-// Bare is a token's key without an agent: the module in this process, for benchmarks to compare with.
+// Bare is a token's key without an agent: the module runs in this process, as a baseline for benchmarks.
 type Bare struct {
 	session *cryptoki.Session
 	key     cryptoki.Object
 }
 
-// Open logs in to the token and finds its key. There can be one in a process.
+// Open logs in to the token and finds its key. A process can have only one.
 func (t *Token) Open(tb testing.TB) Bare {
 	tb.Helper()
 	for _, variable := range t.r.Env() {
 		name, value, _ := strings.Cut(variable, "=")
-		if err := os.Setenv(name, value); err != nil { // the library reads C's environment, which Go's t.Setenv sets too
+		if err := os.Setenv(name, value); err != nil { // the library reads C's environment, which t.Setenv sets too
 			tb.Fatal(err)
 		}
 	}
@@ -54,7 +54,7 @@ func (t *Token) Open(tb testing.TB) Bare {
 		}
 		keys, err := session.Find(cryptoki.Number(cryptoki.Class, cryptoki.ClassPrivateKey))
 		if err != nil || len(keys) != 1 {
-			tb.Fatalf("%d keys (%v)", len(keys), err)
+			tb.Fatalf("got %d keys, error %v", len(keys), err)
 		}
 		return Bare{session, keys[0]}
 	}
@@ -62,7 +62,7 @@ func (t *Token) Open(tb testing.TB) Bare {
 	return Bare{}
 }
 
-// Sign makes a signature of each text.
+// Sign signs each text.
 func (k Bare) Sign(tb testing.TB, texts [][]byte) {
 	tb.Helper()
 	for _, text := range texts {
@@ -75,11 +75,11 @@ func (k Bare) Sign(tb testing.TB, texts [][]byte) {
 	}
 }
 
-// Cost is what a round took: time on the clock, and of the processors.
+// Cost is what a round took: wall time and CPU time.
 type Cost struct{ Wall, CPU time.Duration }
 
-// Measure runs a round. Its CPU time is that of this process and of its children with one of the arguments; they
-// must outlive it.
+// Measure runs a round. The CPU time includes this process and those of its children that have one of the arguments;
+// they must outlive the round.
 func Measure(tb testing.TB, round func(), arguments ...string) Cost {
 	tb.Helper()
 	var children []int
@@ -91,7 +91,7 @@ func Measure(tb testing.TB, round func(), arguments ...string) Cost {
 	return Cost{Wall: time.Since(began), CPU: used(tb, children) - cpu}
 }
 
-// used is the CPU time of this process and of others, in steps of 10 ms for those.
+// used returns the CPU time of this process and of others, for those in steps of 10 ms.
 func used(tb testing.TB, others []int) time.Duration {
 	tb.Helper()
 	var self unix.Rusage
@@ -117,8 +117,8 @@ func used(tb testing.TB, others []int) time.Duration {
 	return total
 }
 
-// Report gives a benchmark's figures: for each signature the medians of what took turns; the median of the rounds' own
-// ratios; and what the rest of the machine changes less, the ratio of the best rounds and that of all CPU time.
+// Report reports a benchmark's figures: medians per signature; the median of the rounds' ratios; and two ratios that
+// depend less on the machine's load, of the best rounds and of all CPU time.
 func Report(b *testing.B, what string, ours, bare []Cost, signatures int) {
 	b.Helper()
 	var ratios []float64
@@ -136,7 +136,7 @@ func Report(b *testing.B, what string, ours, bare []Cost, signatures int) {
 		return float64(slices.MinFunc(of, func(a, b Cost) int { return cmp.Compare(a.Wall, b.Wall) }).Wall)
 	}
 	slices.Sort(ratios)
-	b.ReportMetric(0, "ns/op") // of a round: says nothing
+	b.ReportMetric(0, "ns/op") // meaningless per round
 	b.ReportMetric(middle(ours), "µs/signature-"+what)
 	b.ReportMetric(middle(bare), "µs/signature-bare")
 	b.ReportMetric(ratios[len(ratios)/2], "x-bare")

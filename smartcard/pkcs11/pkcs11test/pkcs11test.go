@@ -1,7 +1,7 @@
-// Package pkcs11test makes what tests of real cards need, without one: SoftHSM2 tokens with keys and certificates,
-// the CA that issued them, and a module that goes wrong when it is told to. Nothing in it is for use outside tests.
+// Package pkcs11test provides real cards for tests without hardware: SoftHSM2 tokens with keys and certificates, the
+// CA that issued them, and a module that fails on command. It is only for tests.
 //
-// It needs softhsm2-util, pkcs11-tool and gcc on PATH, all of them Debian's.
+// It needs Debian's softhsm2-util, pkcs11-tool and gcc on PATH.
 package pkcs11test
 
 import (
@@ -22,24 +22,24 @@ import (
 	"time"
 )
 
-// Module is where Debian puts SoftHSM2.
+// Module is Debian's path of SoftHSM2.
 const Module = "/usr/lib/softhsm/libsofthsm2.so"
 
 //go:embed testdata/faulty.c
 var faulty []byte
 
-// Readers is a desk with SoftHSM2 tokens in its readers.
+// Readers is a set of readers that hold SoftHSM2 tokens.
 type Readers struct {
 	Dir    string
 	CA     string // path of the issuer's certificate, PEM
-	Faulty string // path of the module that goes wrong
+	Faulty string // path of the faulty module
 
 	tb  testing.TB
 	ca  *x509.Certificate
 	key *rsa.PrivateKey
 }
 
-// New makes a desk with empty readers.
+// New makes a set of empty readers.
 func New(tb testing.TB) *Readers {
 	tb.Helper()
 	r := &Readers{Dir: tb.TempDir(), tb: tb}
@@ -64,15 +64,15 @@ func (r *Readers) write(name string, data []byte) string {
 	return r.path(name)
 }
 
-// Env is what SoftHSM2 and the faulty module need to know.
+// Env is the environment SoftHSM2 and the faulty module need.
 func (r *Readers) Env() []string {
 	return []string{"SOFTHSM2_CONF=" + r.path("softhsm2.conf"), "FAULTY_MODULE=" + Module, "FAULTY_DIR=" + r.Dir}
 }
 
-// run runs a program to its end and returns what it printed.
+// run runs a program and returns its output.
 func (r *Readers) run(name string, args ...string) string {
 	r.tb.Helper()
-	cmd := exec.CommandContext(r.tb.Context(), name, args...) //nolint:gosec // tools of Debian's
+	cmd := exec.CommandContext(r.tb.Context(), name, args...) //nolint:gosec // Debian's tools
 	cmd.Env = append(os.Environ(), r.Env()...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -146,11 +146,11 @@ func (r *Readers) Insert(label, pin string) *Token {
 	return &Token{Label: label, PIN: pin, r: r}
 }
 
-// Key is what a key on a token is like. The zero value but for User is an ordinary one.
+// Key describes a key on a token. The zero value with a User is an ordinary key.
 type Key struct {
 	User       string // the certificate's common name begins with it
 	Bits       int    // default 2048
-	AlwaysAuth bool   // the PIN is needed before every signature
+	AlwaysAuth bool   // the PIN is required before every signature
 	Change     func(*x509.Certificate)
 }
 
@@ -187,13 +187,13 @@ func (t *Token) tool(args ...string) {
 	t.r.run("pkcs11-tool", append([]string{"--module", Module, "--token-label", t.Label, "--login", "--pin", t.PIN}, args...)...)
 }
 
-// Login logs in with the right PIN, as somebody would by hand.
+// Login logs in with the right PIN, as a person would by hand.
 func (t *Token) Login() {
 	t.r.tb.Helper()
 	t.tool("--list-objects")
 }
 
-// Flags are the token's flags, as pkcs11-tool prints them.
+// Flags returns the token's flags, as pkcs11-tool prints them.
 func (t *Token) Flags() string {
 	t.r.tb.Helper()
 	_, after, _ := strings.Cut(t.r.run("pkcs11-tool", "--module", Module, "--list-slots"), ": "+t.Label+"\n")
@@ -202,19 +202,19 @@ func (t *Token) Flags() string {
 	return flags
 }
 
-// Fault tells the faulty module what to do: "hang 3", "crash 3", "remove 3", …; empty: nothing any more.
+// Fault sets the faulty module's behaviour: "hang 3", "crash 3", "remove 3", …; empty: none.
 func (r *Readers) Fault(what string) {
 	r.tb.Helper()
 	r.write("fault", []byte(what))
 }
 
-// Slow makes the faulty module's signatures take longer, as a card's do.
+// Slow slows down the faulty module's signatures, to imitate a card.
 func (r *Readers) Slow(milliseconds int) {
 	r.tb.Helper()
 	r.write("slow", fmt.Append(nil, milliseconds))
 }
 
-// Pull takes a token away for good, while it may be signing.
+// Pull removes a token for good, possibly while it signs.
 func (t *Token) Pull() {
 	t.r.tb.Helper()
 	tokens := t.r.path("tokens")
@@ -247,20 +247,19 @@ func (r *Readers) PutBack() {
 	}
 }
 
-// Logins are the C_Login calls that the faulty module has seen: how many as the card holder, and how many before a
-// single signature.
+// Logins returns the C_Login calls the faulty module has seen: as the card holder, and before single signatures.
 func (r *Readers) Logins() (user, context int) {
 	text := r.read("logins")
 	return strings.Count(text, "user\n"), strings.Count(text, "context\n")
 }
 
-// Signs counts the C_Sign calls that the faulty module has seen.
+// Signs returns the number of C_Sign calls the faulty module has seen.
 func (r *Readers) Signs() int { return strings.Count(r.read("signs"), "sign\n") }
 
-// Forget sets the counters back.
+// Forget resets the counters.
 func (r *Readers) Forget() {
 	for _, name := range []string{"logins", "signs"} {
-		_ = os.Remove(r.path(name)) // it may not be there yet
+		_ = os.Remove(r.path(name)) // may not exist yet
 	}
 }
 

@@ -11,18 +11,18 @@ import (
 	"testing"
 )
 
-// Children are the running child processes of a process, and theirs, that have an argument. It reads /proc.
+// Children returns the running descendants of a process that have an argument. It reads /proc.
 func Children(tb testing.TB, parent int, argument string) []int {
 	tb.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(stats) == 0 {
-		tb.Fatalf("no processes to be seen: %v", err)
+		tb.Fatalf("cannot list processes: %v", err)
 	}
 	parents, state := map[int]int{}, map[int]string{}
 	for _, name := range stats {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			continue // it has ended
+			continue // has ended
 		}
 		_, after, _ := bytes.Cut(text, []byte(") "))
 		fields := strings.Fields(string(after))
