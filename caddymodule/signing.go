@@ -43,6 +43,9 @@ type SigningService struct {
 	// Certificates says whose certificates may stand behind a signature.
 	Certificates Certificates `json:"certificates,omitzero"`
 
+	// Display says whether the page shows the prescriptions behind what is signed.
+	Display Display `json:"display,omitzero"`
+
 	// StatusKey is what /_status wants in the header apikey; without one nobody may read it. May be a placeholder
 	// such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
@@ -130,6 +133,7 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 		Environment: string(s.Environment), BaseURL: s.baseURL, Access: s.access(),
 		Clients: s.app.signingClients(), Keys: s.app.keys, Store: sessions, Quotas: s.app.quotas, Runner: sessions, Trust: trust,
 		SignIn: signIn, SealSignIns: s.app.signInSecret(),
+		Displays: s.Display.source(s.app), DisplayRules: s.Display.rules(),
 		Durations: signing.Durations{
 			Sign: time.Duration(s.SignWithin), Result: time.Duration(s.KeepResult),
 			Lease: time.Duration(s.Lease), Skew: time.Duration(s.ClockSkew),

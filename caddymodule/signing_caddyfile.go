@@ -41,6 +41,10 @@ func init() {
 //		certificates {
 //			<see Certificates>
 //		}
+//		display required|optional|off {
+//			otherwise refuse|fallback
+//			print
+//		}
 //		status_key  <key>
 //		sign_within <duration>
 //		keep_result <duration>
@@ -62,6 +66,7 @@ func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		credentialManagement: s.parseAgents(parseOwnMachine),
 		"mock":               s.parseMock,
 		"certificates":       s.Certificates.parse,
+		"display":            s.Display.parse,
 		"status_key":         parse.One(&s.StatusKey),
 		"sign_within":        parse.Duration(&s.SignWithin),
 		"keep_result":        parse.Duration(&s.KeepResult),

@@ -28,6 +28,9 @@ func (s *SigningService) check() error {
 		s.warnOfSandbox()
 		return nil
 	}
+	if err := s.Display.check(s); err != nil {
+		return err
+	}
 	if s.Mock == nil && len(s.Agents) == 0 {
 		return errors.New("has no way to a smartcard; add agent with the address of one, or outside production mock")
 	}

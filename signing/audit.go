@@ -28,11 +28,12 @@ type AuditRecord struct {
 	Sub         string            `json:"sub"`
 	Came        string            `json:"came,omitempty"` // of a sign-in that did not count: the user id of who signed in
 	Algorithm   string            `json:"algorithm"`
-	Outcome     string            `json:"outcome"` // signed, failed, cancelled, not_kept after signed, or sign_in_refused
+	Outcome     string            `json:"outcome"` // signed, failed, cancelled, not_kept after signed, sign_in_refused, or displayed
 	Reason      string            `json:"reason,omitempty"`
 	Agent       string            `json:"agent,omitempty"`
 	Mock        bool              `json:"mock,omitempty"`
 	Try         int               `json:"try,omitempty"`
+	Display     string            `json:"display,omitempty"` // what the page has shown: shown, or fallback for ids and digests
 	Requested   time.Time         `json:"requested"`
 	Items       []AuditItem       `json:"items,omitempty"`
 	Certificate *AuditCertificate `json:"certificate,omitempty"`
@@ -62,7 +63,7 @@ const (
 func auditRecord(of *session, outcome, reason string) AuditRecord {
 	return AuditRecord{
 		Session: of.ID, Client: of.Client, Sub: of.Sub, Algorithm: of.Algorithm, Outcome: outcome, Reason: reason,
-		Mock: of.Mock, Try: of.Tries, Requested: of.Created.UTC(),
+		Mock: of.Mock, Try: of.Tries, Display: of.Display, Requested: of.Created.UTC(),
 	}
 }
 
@@ -74,12 +75,7 @@ func (j *job) auditSigned(ctx context.Context, items, released []item) error {
 	record := auditRecord(j.session, string(StateSigned), "")
 	record.Agent = j.route.Name
 	record.Certificate = auditCertificate(released[0].Payload)
-	for _, it := range items {
-		sum := sha256.Sum256(it.Payload)
-		record.Items = append(record.Items, AuditItem{
-			ID: it.ID, Digest: digestOf(it.Payload), SHA256: base64.StdEncoding.EncodeToString(sum[:]),
-		})
-	}
+	record.Items = auditItems(items)
 	at, err := j.service.Auditor.Record(ctx, record)
 	if err == nil {
 		j.audited = &at
@@ -89,6 +85,16 @@ func (j *job) auditSigned(ctx context.Context, items, released []item) error {
 		return nil
 	}
 	return &refusal{code: reasonAudit, detail: "the audit log did not take the record: " + err.Error()}
+}
+
+// auditItems are the items of a record.
+func auditItems(items []item) []AuditItem {
+	all := make([]AuditItem, 0, len(items))
+	for _, it := range items {
+		sum := sha256.Sum256(it.Payload)
+		all = append(all, AuditItem{ID: it.ID, Digest: digestOf(it.Payload), SHA256: base64.StdEncoding.EncodeToString(sum[:])})
+	}
+	return all
 }
 
 // auditEnd records what is not a release. Nothing depends on it, so a failure is told to the log alone.

@@ -8,6 +8,7 @@
 //	session.go   what is kept of it, and the state it is in
 //	page.go      the page: claimed by one browser, started, watched, cancelled
 //	job.go       one run of a smartcard agent over a session; progress.go tells how far it is
+//	display.go   what the page shows of the prescriptions behind the payloads
 //	verify.go    nothing is released before it holds
 //	response.go  GET /signatureresponse/{token}
 //	outbox.go    the webhook that tells the client, queued in the commit that ends the session

@@ -127,6 +127,9 @@ type Options struct {
 	// share. Mandatory with SignIn.
 	SealSignIns func(context.Context) ([]byte, error)
 
+	Displays     Displays // of prescriptions, for the page; nil: it shows ids and digests
+	DisplayRules DisplayRules
+
 	PublicKeys func(ctx context.Context) ([]byte, error) // the gateway's own key set, as JSON
 	Version    Version
 	StatusKey  string // what /_status wants in the header apikey; empty: nobody may read it

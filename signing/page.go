@@ -251,7 +251,7 @@ func (s *Service) startSigning(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	found, err := s.begin(r.Context(), call.ID, call.Way, func(current *session) error {
-		return cmp.Or(held.check(current), s.checkSignedIn(current))
+		return cmp.Or(held.check(current), s.checkSignedIn(current), s.checkDisplayed(current))
 	})
 	if err != nil {
 		return err

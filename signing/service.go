@@ -61,6 +61,8 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.openSession, "POST"
 	case "/client/signed-in":
 		return s.finishSignIn, "GET"
+	case "/client/display":
+		return s.showPrescriptions, "POST"
 	case "/client/session":
 		return s.watchSession, "GET"
 	case "/client/sign":

@@ -64,6 +64,8 @@ type session struct {
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
 	Reason string    `json:"reason,omitempty"`
 
+	Display string `json:"display,omitempty"` // what its page has shown: prescriptions, or for want of them ids
+
 	Audit *client.AuditEntry `json:"audit,omitempty"` // of a signed one: its record in the audit log
 
 	Webhook uuid.UUID `json:"webhook,omitzero"` // its token, sealed for the webhook (see outbox.go); zero: none is sent

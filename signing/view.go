@@ -25,6 +25,7 @@ type view struct {
 	Expires     time.Time  `json:"expires"`
 	Tries       int        `json:"tries"`
 	TriesLeft   int        `json:"triesLeft"`
+	Display     string     `json:"display,omitempty"` // whether the page asks for prescriptions to show: optional, required
 	Ways        []wayView  `json:"ways,omitempty"`
 	Order       *order     `json:"order,omitempty"` // what the page hands to an agent on the person's machine
 	Reason      *Reason    `json:"reason,omitempty"`
@@ -51,6 +52,9 @@ func (s *Service) viewOf(of *session, held claim) view {
 		Mock: mock, Environment: s.Environment, Autostart: of.Mock && mock,
 		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
 		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
+	}
+	if !over {
+		seen.Display = s.displayMode()
 	}
 	for _, route := range routes {
 		seen.Ways = append(seen.Ways, wayView{Local: route.local()})

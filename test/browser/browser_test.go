@@ -229,6 +229,15 @@ func (b *tab) forcedColours() {
 	})
 }
 
+// print shows the page as it is on paper.
+func (b *tab) print() {
+	b.t.Helper()
+	b.do(func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		return chromedp.Void{}, err
+	})
+}
+
 func (b *tab) withoutJavaScript() {
 	b.t.Helper()
 	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {

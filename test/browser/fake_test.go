@@ -25,6 +25,7 @@ type fake struct {
 	calls   []call
 	held    chan struct{}            // until it is closed, nobody gets back to the client; nil: everybody does
 	slow    map[string]chan struct{} // calls of a path are not looked at until it is closed
+	shown   any                      // the answer to /client/display
 }
 
 // view is the page's picture of a session.
@@ -48,6 +49,7 @@ type view struct {
 	RedirectURI string  `json:"redirectUri,omitempty"`
 	Autostart   bool    `json:"autostart"`
 	Ways        []way   `json:"ways,omitempty"`
+	Display     string  `json:"display,omitempty"`
 	Order       *order  `json:"order,omitempty"`
 }
 
@@ -142,6 +144,7 @@ func newFake(t *testing.T, total int) *fake {
 			f.end("cancelled")
 		}
 	}))
+	mux.HandleFunc("POST /base/path/client/display", f.answer(func() {}))
 	mux.HandleFunc("GET /base/path/client/session", f.answer(func() {}))
 	mux.HandleFunc("GET /back", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -306,6 +309,10 @@ func (f *fake) answer(change func()) http.HandlerFunc {
 			return
 		}
 		change()
+		if path == "display" {
+			_ = json.NewEncoder(w).Encode(f.shown)
+			return
+		}
 		shown := f.view
 		if path != "open" || shown.SignedOut || slices.Contains([]string{"signed", "failed", "cancelled", "expired"}, shown.State) {
 			shown.Items = nil

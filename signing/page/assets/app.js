@@ -23,11 +23,15 @@
 // A confirmed cancel is the person's last word. Whatever else is under way, it ends the page's own work at once, is
 // sent at once, and is sent again until the service has answered it; no other answer is drawn meanwhile.
 //
+// Where the service shows prescriptions, the page asks for them once it has the items, and nothing is signed before the
+// answer. They are shown, hidden and dropped with the items.
+//
 // A request may have several ways to a card, in the service's order. For one on this very machine the page looks for
 // the agent first (here.js): if there is none, it goes on to the next way; if it may not look, it says what to do.
 
 import { webAddress } from "./dom.js";
 import { Here, Trouble } from "./here.js";
+import * as prescriptionWords from "./prescriptionwords.js";
 import { Screen } from "./screen.js";
 import * as wire from "./wire.js";
 
@@ -35,7 +39,7 @@ const pace = { signing: 300, waiting: 2000, hidden: 15000, lost: 1000, lostAtMos
 const ended = ["signed", "failed", "cancelled", "expired"];
 const pastHelp = ["csrf", "origin"]; // errors that only a reload can mend
 
-const screen = new Screen({ sign: (way) => sign(way), signIn, cancel, reload: () => location.reload() });
+const screen = new Screen({ sign: (way) => sign(way), signIn, cancel, show, reload: () => location.reload() });
 const here = new Here();
 const tabs = new BroadcastChannel("countersign-page"); // of this browser; it carries ids of sessions to look at
 let view = null; // the newest answer
@@ -47,6 +51,7 @@ let cancelling = false; // between a confirmed cancel and its answer
 let leaving = false; // on the way to another page
 let started = false; // autostart happens once
 let told = false; // the other tabs know that there is nothing to show any more
+let asked = false; // for the prescriptions
 let over = false; // nothing is asked any more
 let timer = 0;
 
@@ -95,7 +100,7 @@ function act(question, then) {
 
 // sign has one of the request's ways sign it.
 async function sign(way = 0) {
-  if (acting || cancelling) return;
+  if (acting || cancelling || screen.barred) return;
   if (!view.ways?.[way]?.local) return act((id) => wire.sign(id, way));
   busy(true);
   let hub;
@@ -157,7 +162,9 @@ function arrived(answer) {
   told = !shown;
   if (view.state === "signed" && !view.late) goBack();
   if (over) return;
-  if (view.autostart && !started && view.state === "opened" && !view.reason && !view.signedOut) {
+  if (!shown) asked = false;
+  if (view.display && view.items && !asked) show();
+  if (view.autostart && !started && !screen.barred && view.state === "opened" && !view.reason && !view.signedOut) {
     started = true;
     return sign();
   }
@@ -168,6 +175,27 @@ function arrived(answer) {
 function rest() {
   if (view.state === "signing" && !view.here) return pace.signing;
   return document.hidden && !view.here ? pace.hidden : pace.waiting;
+}
+
+// show asks for the prescriptions, beside whatever else is asked.
+async function show() {
+  asked = true;
+  screen.bar("display", prescriptionWords.loading);
+  let prescriptions;
+  let refusal = null;
+  try {
+    prescriptions = await wire.display(view.id);
+  } catch (error) {
+    if (!(error instanceof wire.Refused || error instanceof wire.Lost)) throw error;
+    refusal = error;
+  }
+  if (!view?.items || over || cancelling) return; // there is nothing to show any more
+  if (refusal !== null) return signInOr(() => {
+    screen.unseen(view, prescriptionWords.failed(view));
+    arrived(view);
+  })(refusal);
+  screen.show(view, prescriptions);
+  arrived(view);
 }
 
 function lost() {

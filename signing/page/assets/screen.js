@@ -4,13 +4,16 @@
 
 import { digits, el, icon, webAddress } from "./dom.js";
 import { Items } from "./items.js";
+import { Prescriptions } from "./prescriptions.js";
+import * as prescriptionWords from "./prescriptionwords.js";
 import * as words from "./words.js";
 
 const ended = ["signed", "failed", "cancelled", "expired"];
-const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "items", "actions", "small", "announcer"];
+const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "prescriptions", "items", "barred", "actions", "small", "announcer"];
 
 export class Screen {
-  // handlers are sign (by one of the request's ways), signIn, cancel and reload: what the person may ask for.
+  // handlers are sign (by one of the request's ways), signIn, cancel, show (the prescriptions) and reload: what the person
+  // may ask for.
   constructor(handlers) {
     this.on = handlers;
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
@@ -20,6 +23,7 @@ export class Screen {
     this.presses = [];
     this.items = null;
     this.focused = null; // in the items, while they are hidden
+    this.bars = {}; // why nothing can be signed now, by what keeps it from it
   }
 
   // draw shows a view; the first one must have its items.
@@ -60,13 +64,14 @@ export class Screen {
     this.items = null;
     this.focused = null;
     this.at.items.replaceChildren();
+    this.forget();
   }
 
   // conceal hides what is to be signed, or shows it again with the focus where it was.
   conceal(on) {
     if (on === this.at.items.hidden) return;
-    if (on) this.focused = this.at.items.contains(document.activeElement) ? document.activeElement : null;
-    this.at.items.hidden = on;
+    if (on) this.focused = [this.at.items, this.at.prescriptions].some((at) => at.contains(document.activeElement)) ? document.activeElement : null;
+    this.at.items.hidden = this.at.prescriptions.hidden = on;
     if (!on) this.focused?.focus();
   }
 
@@ -136,7 +141,8 @@ export class Screen {
       row.append(this.press("Sign in again", "button", () => this.on.signIn()));
     } else if (view.state === "opened" && (!view.reason || view.reason.retry)) {
       const label = view.reason ? "Try again" : `Sign ${words.items(view.total)} for ${view.client}`;
-      row.append(this.press(label, "button", () => this.on.sign()));
+      row.append(this.press(label, "button sign", () => this.on.sign()));
+      this.showBars(row);
     }
     row.append(el("button", { type: "button", class: "button button-secondary cancel", onclick: () => this.confirm(view) }, "Cancel"));
     return [row];
@@ -155,6 +161,7 @@ export class Screen {
     const keep = () => {
       this.question = null;
       this.at.actions.replaceChildren(...back);
+      this.showBars(this.at.actions);
       this.at.actions.querySelector(".cancel")?.focus();
     };
     const asked = el("p", { id: "question", tabindex: "-1" }, `Cancel this request? Nothing will be signed for ${view.client}.`);
@@ -235,9 +242,58 @@ export class Screen {
     this.offer(view, row);
   }
 
+  // bar keeps everything from being signed, and says why; without a reason it no longer does.
+  bar(by, why) {
+    if (why) this.bars[by] = why;
+    else delete this.bars[by];
+    this.showBars(this.at.actions);
+  }
+
+  get barred() {
+    return Object.keys(this.bars).length > 0;
+  }
+
+  showBars(within) {
+    this.at.barred.textContent = Object.values(this.bars).join(" ");
+    for (const button of within.querySelectorAll(".sign")) {
+      button.classList.toggle("off", this.barred);
+      button.setAttribute("aria-disabled", String(this.barred));
+      if (this.barred) button.setAttribute("aria-describedby", "barred");
+      else button.removeAttribute("aria-describedby");
+    }
+  }
+
+  // show puts what is signed on the page, or says that it cannot be shown.
+  show(view, shown) {
+    if (shown.display !== "shown") return this.unseen(view, prescriptionWords.fallback(view, shown));
+    this.bar("display", null);
+    words.callThem("prescription");
+    this.drawn = "";
+    const prescriptions = new Prescriptions(shown, (hidden) => this.bar("filter", hidden > 0 && prescriptionWords.filtered(hidden)));
+    this.at.prescriptions.replaceChildren(prescriptions.element);
+    this.announce(prescriptionWords.counts(shown));
+  }
+
+  // unseen says that prescriptions are not shown, and what follows.
+  unseen(view, told) {
+    this.forget();
+    words.callThem("item");
+    this.bar("display", told.refuses && told.text.at(-1));
+    this.at.prescriptions.replaceChildren(el("div", { class: "notice notice-error", role: "alert" },
+      ...told.text.map((text) => el("p", {}, text)), told.next && el("p", {}, told.next),
+      el("p", {}, el("button", { type: "button", class: "button button-secondary", onclick: () => this.on.show() }, "Look again"))));
+  }
+
+  // forget takes prescriptions off the page.
+  forget() {
+    this.at.prescriptions.replaceChildren();
+    this.bars = {};
+    this.showBars(this.at.actions);
+  }
+
   // busy marks the time between a press and its answer, in which only a cancel counts.
   busy(on) {
-    for (const button of this.presses) button.setAttribute("aria-disabled", String(on));
+    for (const button of this.presses) button.setAttribute("aria-disabled", String(on || (this.barred && button.matches(".sign"))));
   }
 
   // lost says that the service does not answer, until it does again.

@@ -37,6 +37,7 @@ export function open(search) {
 export const sign = (id, way = 0) => post("client/sign", way > 0 ? { id, way } : { id });
 export const keep = (id, job) => post("client/keep", { id, job });
 export const answer = (id, job, result) => post("client/answer", { id, job, ...result });
+export const display = (id) => post("client/display", { id });
 export const cancel = (id) => post("client/cancel", { id });
 export const poll = (id) => call(`client/session?id=${encodeURIComponent(id)}`, {});
 

@@ -1,6 +1,9 @@
 // Every word that depends on what happened. Nothing here touches the document.
 
-export const items = (n) => (n === 1 ? "1 item" : `${n} items`);
+// items counts what is signed: items, or prescriptions once they are shown.
+let noun = "item";
+export const callThem = (name) => (noun = name);
+export const items = (n) => (n === 1 ? `1 ${noun}` : `${n} ${noun}s`);
 export const progressed = (view) => `${view.signed} of ${view.total} signed`;
 
 // story tells a view: {heading, text[], next?}. Why something is not signed is told in the service's own words,
