@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/client"
@@ -24,6 +25,7 @@ type displays struct {
 	*display.Keeper
 	logger *slog.Logger
 
+	used     atomic.Bool // a directive eps keeps displays here
 	mu       sync.Mutex
 	checking func() *eps.Checker
 	checker  *eps.Checker
@@ -118,6 +120,7 @@ func (l *problemList) differing(first *eps.Difference, all int) {
 // configuration has ended. Its displays are kept in the store.
 func (a *App) Checker() func() *eps.Checker {
 	a.needed = true
+	a.displays.used.Store(true)
 	return a.displays.get
 }
 

@@ -13,7 +13,8 @@ import (
 
 // Display says whether the page shows the prescriptions behind what is signed, which directives eps have kept.
 type Display struct {
-	// Mode is "optional" (the default): it shows what it can; "required": it signs nothing that it has not shown; or "off".
+	// Mode is "optional": it shows what it can; "required": it signs nothing that it has not shown; or "off". Default:
+	// optional, if the configuration has a directive eps, else off.
 	Mode string `json:"mode,omitempty"`
 	// Otherwise is what becomes of prescriptions that cannot be shown where Mode is required: "refuse" (the default), or
 	// "fallback": they are signed by ids and digests, which the page and the audit log say.
@@ -49,8 +50,17 @@ func (d Display) source(a *App) signing.Displays {
 	if d.Mode == displayOff {
 		return nil
 	}
-	return a.displays
+	return siteDisplays{a.displays, d.Mode != ""}
 }
+
+// siteDisplays are those of a site.
+type siteDisplays struct {
+	*displays
+	asked bool // the site's operator has said that there are some
+}
+
+// Any implements signing.Displays. All directives are provisioned before the first request.
+func (s siteDisplays) Any() bool { return s.asked || s.used.Load() }
 
 func (d Display) rules() signing.DisplayRules {
 	return signing.DisplayRules{Required: d.Mode == displayRequired, Fallback: d.Otherwise == "fallback", Print: d.Print}

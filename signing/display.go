@@ -15,6 +15,8 @@ import (
 
 // Displays find what can be shown of payloads.
 type Displays interface {
+	// Any reports whether displays are kept at all. If not, the page has ids and digests, and says nothing about it.
+	Any() bool
 	// Find returns what each payload signs, in their order: nil where that is not proven for this client. What it finds
 	// is kept at least until the time given.
 	Find(ctx context.Context, client string, payloads [][]byte, until time.Time) ([]*prescription.Prescription, error)
@@ -42,7 +44,7 @@ const outcomeDisplayed = "displayed"
 // displayMode is what the page is told to do about displays: nothing, ask, or sign nothing that it has not shown.
 func (s *Service) displayMode() string {
 	switch {
-	case s.Displays == nil || s.production() && s.SignIn == nil:
+	case s.Displays == nil || !s.Displays.Any() || s.production() && s.SignIn == nil:
 		return ""
 	case s.DisplayRules.refuses():
 		return "required"

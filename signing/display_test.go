@@ -22,7 +22,11 @@ import (
 type shelf struct {
 	all map[string]*prescription.Prescription
 	err error
+
+	none bool // no display is ever kept
 }
+
+func (s *shelf) Any() bool { return !s.none }
 
 func (s *shelf) Find(_ context.Context, of string, payloads [][]byte, _ time.Time) ([]*prescription.Prescription, error) {
 	found := make([]*prescription.Prescription, len(payloads))
@@ -152,9 +156,14 @@ func TestDisplayIsOver(t *testing.T) {
 	b.sign()
 	b.settled()
 	mustRefuse(t, b.display(b.view.ID), refused{409, "display_over", ""})
-	off := newWorld(t, nil)
-	b, _ = off.opened(RS256, 1, "")
-	mustRefuse(t, b.display(b.view.ID), refused{409, "display_off", ""})
+	for _, change := range []func(*Options){nil, func(o *Options) { o.Displays = &shelf{none: true} }} {
+		off := newWorld(t, change)
+		b, _ = off.opened(RS256, 1, "")
+		mustRefuse(t, b.display(b.view.ID), refused{409, "display_off", ""})
+		if b.view.Display != "" {
+			t.Errorf("the page is told to ask: %q", b.view.Display)
+		}
+	}
 }
 
 // A service that requires displays signs nothing that it has not shown, unless it may fall back.

@@ -20,6 +20,7 @@ var descriptions = map[string]string{
 	"signing": "signing/openapi/openapi.json",
 	"oauth":   "oauth/openapi/openapi.json",
 	"bars":    "bars/openapi/openapi.json",
+	"eps":     "eps/openapi/openapi.json",
 	"agent":   "smartcard/openapi/openapi.json",
 	"admin":   "caddymodule/adminapi/openapi/openapi.json",
 }

@@ -23,14 +23,16 @@ const (
 	signingDescription = "signing/openapi/openapi.json"
 	tokenDescription   = "oauth/openapi/openapi.json"
 	barsDescription    = "bars/openapi/openapi.json"
+	epsDescription     = "eps/openapi/openapi.json"
 	adminDescription   = "caddymodule/adminapi/openapi/openapi.json"
 )
 
 // mounts are where the tests have what is described, but for Signing Services, which are below any one segment.
 var mounts = map[string]string{
-	"/oauth2":                       tokenDescription,
-	"/booking-and-referral/FHIR/R4": barsDescription,
-	"/countersign":                  adminDescription,
+	"/oauth2":                           tokenDescription,
+	"/booking-and-referral/FHIR/R4":     barsDescription,
+	"/electronic-prescriptions/FHIR/R4": epsDescription,
+	"/countersign":                      adminDescription,
 }
 
 // described is a transport that holds every answer of what is described to its OpenAPI description: the status, the
@@ -211,6 +213,7 @@ var descriptions = map[string]func() (*descriptiontest.Document, error){
 	signingDescription: sync.OnceValues(func() (*descriptiontest.Document, error) { return load(signingDescription) }),
 	tokenDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(tokenDescription) }),
 	barsDescription:    sync.OnceValues(func() (*descriptiontest.Document, error) { return load(barsDescription) }),
+	epsDescription:     sync.OnceValues(func() (*descriptiontest.Document, error) { return load(epsDescription) }),
 	adminDescription:   sync.OnceValues(func() (*descriptiontest.Document, error) { return load(adminDescription) }),
 }
 
