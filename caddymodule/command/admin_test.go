@@ -118,7 +118,7 @@ func TestAdmin(t *testing.T) {
 		}
 		mustHide(t, body, "not a jwt")
 		said := execute(t, whyCommand(), "--address", p.admin, "why-1")
-		mustSay(t, said.stdout, "why-1", "/signaturerequest", "400 malformed", "form of the body", "What to do: The client sends the JWT alone")
+		mustSay(t, said.stdout, "why-1", "/signaturerequest", "400 malformed", "form of the body", "What to do: The client must send the JWT alone")
 		said = execute(t, whyCommand(), "--address", p.admin, "why-1", "--json")
 		if said.json(t, &list); said.err != nil || list.Refusals[0].Code != "malformed" {
 			t.Errorf("%v %+v", said.err, list)

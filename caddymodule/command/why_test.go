@@ -30,7 +30,7 @@ func TestWhyFromALog(t *testing.T) {
 		"req-1":  {"Refused", "2026-11-22 10:00:00 UTC", "acme", "claim aud", "https://a", "https://b", "400 claims: JWT payload", "public_url"},
 		"req-2":  {"claim iss", "2026-11-22 10:00:01 UTC", "nobody", "add client <id>"},
 		"corr-1": {"req-1", "req-2"},
-		"m-1":    {"m-1", "400 public_key error: kid is unknown", "client acme", "corrects what its answer says"},
+		"m-1":    {"m-1", "400 public_key error: kid is unknown", "client acme", "must correct what its answer says"},
 		"last":   {"500 internal", "a defect of the gateway"},
 	} {
 		said := execute(t, whyCommand(), "--log", path, id)
