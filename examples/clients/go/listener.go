@@ -26,7 +26,7 @@ type listener struct {
 	accepted http.ServeMux
 }
 
-// [callback] The browser's return and the webhook are hints: what counts is what is fetched.
+// [callback] The browser's return and the webhook are hints. Trust only what you fetch.
 func (l *listener) comesBack(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	l.mu.Lock()
@@ -54,7 +54,7 @@ func (l *listener) tell(what string) {
 
 // [/callback]
 
-// [webhook] A webhook counts if one of the service's keys signed it, it is not old, and its id is new.
+// [webhook] Accept a webhook if one of the service's keys signed it, it is recent, and its id is new.
 func (l *listener) isTold(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<16))
 	if err != nil {

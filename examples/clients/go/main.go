@@ -2,7 +2,7 @@
 //
 //	go run github.com/seed-dd2befc3/countersign/examples/clients/go payload.xml…
 //
-// Each file holds one payload, a canonical SignedInfo. The environment says the rest; see ../README.md.
+// Each file holds one payload, a canonical SignedInfo. The rest is in the environment; see ../README.md.
 // Exit code: 0 signed, 3 not signed (cancelled, expired or failed), 1 anything else.
 package main
 
@@ -36,7 +36,7 @@ const patience = 35 * time.Minute // the page is open for 30 minutes by default
 type app struct {
 	*client.Client
 	tokenURL, sub, algorithm string
-	idToken                  string // file of the person's ID token, for services that demand a user; may be empty
+	idToken                  string // file of the person's ID token, for services that require a user; may be empty
 	poll                     time.Duration
 
 	mu          sync.Mutex
@@ -72,7 +72,7 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
-// [retry] A lost answer, 429 and 503 are sent again, the same request as before, after Retry-After.
+// [retry] After a lost answer, 429 or 503, send the same request again. Wait as long as Retry-After says.
 func untilAnswered[T any](ctx context.Context, limit time.Duration, send func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -99,7 +99,7 @@ func untilAnswered[T any](ctx context.Context, limit time.Duration, send func(co
 
 // [/retry]
 
-// [token] An access token for a signed JWT. It is kept until shortly before it expires.
+// [token] Exchange a signed JWT for an access token. Keep the token until shortly before it expires.
 func (a *app) token(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +165,7 @@ func exchange(request *http.Request) (status int, body []byte, err error) {
 	return response.StatusCode, body, err
 }
 
-// [call] Every call shows the token. 401 gets a new one, once; 403 needs another kind of token.
+// [call] Send the token with every call. After 401 get a new one, once. 403 means that another kind of token is needed.
 func call[T any](ctx context.Context, a *app, limit time.Duration, send func(context.Context) (T, error)) (T, error) {
 	got, err := untilAnswered(ctx, limit, send)
 	var refused *client.Error
@@ -180,7 +180,7 @@ func call[T any](ctx context.Context, a *app, limit time.Duration, send func(con
 
 // [/call]
 
-// [request] One JWT asks for 1 to 250 signatures. Sent again, it is the same request.
+// [request] One JWT asks for 1 to 250 signatures. The same JWT sent again is the same request.
 func (a *app) ask(ctx context.Context, payloads []client.Payload) (client.Ticket, error) {
 	jwt, err := a.Prepare(a.sub, a.algorithm, payloads)
 	if err != nil {
@@ -203,7 +203,7 @@ func (a *app) fetch(ctx context.Context, token string) (response client.Response
 
 // [/fetch]
 
-// [poll] Wait for news, and ask every few seconds besides: the browser may be closed, a webhook may be late.
+// [poll] Wait for news, and poll every few seconds as well: the browser may be closed, or a webhook late.
 func (a *app) wait(ctx context.Context, token string) (client.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -264,7 +264,7 @@ func (a *app) run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
-	// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the payload's bytes as they are.
+	// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the unchanged bytes of the payload.
 	if _, err := client.Verify(a.algorithm, payloads, response); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ import java.util.stream.Collectors;
  *
  * <pre>javac -d out *.java &amp;&amp; java -cp out Client payload.xml…</pre>
  *
- * Each file holds one payload, a canonical SignedInfo. The environment says the rest; see ../README.md.
+ * Each file holds one payload, a canonical SignedInfo. The rest is in the environment; see ../README.md.
  * Exit code: 0 signed, 3 not signed (cancelled, expired or failed), 1 anything else.
  */
 public final class Client {
@@ -73,7 +73,7 @@ public final class Client {
         return KeyFactory.getInstance("RSA").generatePrivate(new PKCS8EncodedKeySpec(der));
     }
 
-    /** An answer of the service that sending again does not change. */
+    /** An answer that does not change when you send the request again. */
     static final class Refused extends Exception {
         final int status;
         final String code;
@@ -119,7 +119,7 @@ public final class Client {
         HttpRequest.Builder request() throws Exception;
     }
 
-    // [retry] A lost answer, 429 and 503 are sent again, the same request as before, after Retry-After.
+    // [retry] After a lost answer, 429 or 503, send the same request again. Wait as long as Retry-After says.
     HttpResponse<String> sendUntilAnswered(Send send, Instant until) throws Exception {
         while (true) {
             HttpResponse<String> answer = null;
@@ -143,7 +143,7 @@ public final class Client {
     }
     // [/retry]
 
-    // [token] An access token for a signed JWT. It is kept until shortly before it expires.
+    // [token] Exchange a signed JWT for an access token. Keep the token until shortly before it expires.
     private String accessToken;
     private Instant accessTokenUntil = Instant.MIN;
 
@@ -159,7 +159,7 @@ public final class Client {
             form.put("subject_token_type", "urn:ietf:params:oauth:token-type:id_token");
             form.put("subject_token", Files.readString(Path.of(System.getenv("ID_TOKEN"))).strip());
         }
-        HttpResponse<String> answer = sendUntilAnswered(() -> { // each assertion is good once
+        HttpResponse<String> answer = sendUntilAnswered(() -> { // each assertion works once
             form.put("client_assertion", signJWT(Map.of("iss", CLIENT_ID, "sub", CLIENT_ID, "aud", TOKEN_URL,
                     "jti", UUID.randomUUID().toString(), "exp", Instant.now().getEpochSecond() + 240)));
             String body = form.entrySet().stream().map(e -> e.getKey() + "=" + encode(e.getValue())).collect(Collectors.joining("&"));
@@ -180,7 +180,7 @@ public final class Client {
         return URLEncoder.encode(value, StandardCharsets.UTF_8).replace("+", "%20");
     }
 
-    // [call] Every call shows the token. 401 gets a new one, once; 403 needs another kind of token.
+    // [call] Send the token with every call. After 401 get a new one, once. 403 means that another kind of token is needed.
     Map<String, Object> call(String method, String path, Instant until, String body) throws Exception {
         for (int attempt = 1; ; attempt++) {
             HttpResponse<String> answer = sendUntilAnswered(() -> HttpRequest.newBuilder(URI.create(SIGNING_URL + path))
@@ -200,7 +200,7 @@ public final class Client {
 
     record Payload(String id, byte[] bytes) {}
 
-    // [request] One JWT asks for 1 to 250 signatures. Sent again, it is the same request.
+    // [request] One JWT asks for 1 to 250 signatures. The same JWT sent again is the same request.
     Map<String, Object> ask(List<Payload> payloads, String state) throws Exception {
         Instant now = Instant.now();
         Map<String, Object> claims = new HashMap<>(Map.of("iss", CLIENT_ID, "sub", setting("SUB", null), "aud", SIGNING_URL,
@@ -223,7 +223,7 @@ public final class Client {
     }
     // [/fetch]
 
-    // [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the payload's bytes as they are.
+    // [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the unchanged bytes of the payload.
     static final Map<String, String> ALGORITHMS = Map.of("RS256", "SHA256withRSA", "RS1", "SHA1withRSA");
 
     static void verify(List<Payload> payloads, List<Map<String, String>> signatures, String certificate) throws GeneralSecurityException {
@@ -252,7 +252,7 @@ public final class Client {
     }
     // [/assemble]
 
-    // [webhook] A webhook counts if one of the service's keys signed it, it is not old, and its id is new.
+    // [webhook] Accept a webhook if one of the service's keys signed it, it is recent, and its id is new.
     private volatile List<PublicKey> webhookKeys = List.of();
     private final Set<String> seen = ConcurrentHashMap.newKeySet(); // keep the ids for three days
 
@@ -308,7 +308,7 @@ public final class Client {
     }
     // [/webhook]
 
-    // [callback] The browser's return and the webhook are hints: what counts is what is fetched.
+    // [callback] The browser's return and the webhook are hints. Trust only what you fetch.
     private final String state = random();
     private volatile String token = "";
     private final Semaphore news = new Semaphore(0);
@@ -338,7 +338,7 @@ public final class Client {
             event = takeWebhook(exchange.getRequestHeaders().getFirst("Webhook-Id"), exchange.getRequestHeaders().getFirst("Webhook-Timestamp"),
                     exchange.getRequestHeaders().getFirst("Webhook-Signature"), body);
         } catch (Exception unknown) {
-            answer(exchange, 503, ""); // the keys could not be had: it comes again
+            answer(exchange, 503, ""); // no keys now: the webhook will come again
             return;
         }
         answer(exchange, event == null ? 400 : 204, "");
@@ -362,7 +362,7 @@ public final class Client {
         return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
     }
 
-    // [poll] Wait for news, and ask every few seconds besides: the browser may be closed, a webhook may be late.
+    // [poll] Wait for news, and poll every few seconds as well: the browser may be closed, or a webhook late.
     Map<String, Object> waitForSignatures() throws Exception {
         long poll = (long) (Double.parseDouble(setting("POLL", "5")) * 1000);
         for (Instant until = Instant.now().plus(PATIENCE); Instant.now().isBefore(until); ) {

@@ -2,7 +2,7 @@
 //
 //	npm ci && node client.mjs payload.xml…
 //
-// Each file holds one payload, a canonical SignedInfo. The environment says the rest; see ../README.md.
+// Each file holds one payload, a canonical SignedInfo. The rest is in the environment; see ../README.md.
 // Exit code: 0 signed, 3 not signed (cancelled, expired or failed), 1 anything else.
 
 import { constants, createPublicKey, randomBytes, randomUUID, timingSafeEqual, verify, X509Certificate } from "node:crypto";
@@ -17,7 +17,7 @@ const { SIGNING_URL, TOKEN_URL, CLIENT_ID, KID, SUB, ALGORITHM = "RS256", ID_TOK
 const KEY = await importPKCS8(await readFile(process.env.KEY, "utf8"), "RS512");
 const PATIENCE = 35 * 60; // seconds; the page is open for 30 minutes by default
 
-// An answer of the service that sending again does not change.
+// An answer that does not change when you send the request again.
 class Refused extends Error {
   constructor(status, body) {
     const code = body.code ?? body.error;
@@ -30,7 +30,7 @@ const seconds = () => Math.floor(Date.now() / 1000);
 const signJWT = (claims) => new SignJWT(claims).setProtectedHeader({ alg: "RS512", typ: "JWT", kid: KID }).sign(KEY);
 const jsonOf = async (answer) => (await answer.json().catch(() => null)) ?? {};
 
-// [retry] A lost answer, 429 and 503 are sent again, the same request as before, after Retry-After.
+// [retry] After a lost answer, 429 or 503, send the same request again. Wait as long as Retry-After says.
 async function sendUntilAnswered(send, until) {
   for (;;) {
     let wait = 1, answer, lost;
@@ -49,7 +49,7 @@ async function sendUntilAnswered(send, until) {
 }
 // [/retry]
 
-// [token] An access token for a signed JWT. It is kept until shortly before it expires.
+// [token] Exchange a signed JWT for an access token. Keep the token until shortly before it expires.
 let held = { until: 0 };
 
 async function accessToken() {
@@ -60,7 +60,7 @@ async function accessToken() {
     form.subject_token_type = "urn:ietf:params:oauth:token-type:id_token";
     form.subject_token = (await readFile(ID_TOKEN, "utf8")).trim();
   }
-  const answer = await sendUntilAnswered(async () => { // each assertion is good once
+  const answer = await sendUntilAnswered(async () => { // each assertion works once
     const assertion = await signJWT({ iss: CLIENT_ID, sub: CLIENT_ID, aud: TOKEN_URL, jti: randomUUID(), exp: seconds() + 240 });
     const body = new URLSearchParams({ ...form, client_assertion: assertion });
     return fetch(TOKEN_URL, { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(30_000) });
@@ -72,7 +72,7 @@ async function accessToken() {
 }
 // [/token]
 
-// [call] Every call shows the token. 401 gets a new one, once; 403 needs another kind of token.
+// [call] Send the token with every call. After 401 get a new one, once. 403 means that another kind of token is needed.
 async function call(method, path, until, body) {
   for (let attempt = 1; ; attempt++) {
     const answer = await sendUntilAnswered(async () => fetch(SIGNING_URL + path, {
@@ -87,7 +87,7 @@ async function call(method, path, until, body) {
 }
 // [/call]
 
-// [request] One JWT asks for 1 to 250 signatures. Sent again, it is the same request.
+// [request] One JWT asks for 1 to 250 signatures. The same JWT sent again is the same request.
 async function ask(payloads, state) {
   const iat = seconds();
   const request = await signJWT({
@@ -109,7 +109,7 @@ async function fetchSignatures(token) {
 }
 // [/fetch]
 
-// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the payload's bytes as they are.
+// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the unchanged bytes of the payload.
 const HASHES = { RS256: "RSA-SHA256", RS1: "RSA-SHA1" };
 
 function verifyAll(payloads, { signatures, certificate }) {
@@ -129,7 +129,7 @@ const assemble = (payload, signature, certificate) =>
   `<KeyInfo><X509Data><X509Certificate>${certificate}</X509Certificate></X509Data></KeyInfo></Signature>`;
 // [/assemble]
 
-// [webhook] A webhook counts if one of the service's keys signed it, it is not old, and its id is new.
+// [webhook] Accept a webhook if one of the service's keys signed it, it is recent, and its id is new.
 let webhookKeys = [];
 const seen = new Set();
 
@@ -155,7 +155,7 @@ async function takeWebhook(headers, body) {
 }
 // [/webhook]
 
-// [callback] The browser's return and the webhook are hints: what counts is what is fetched.
+// [callback] The browser's return and the webhook are hints. Trust only what you fetch.
 const mine = { state: randomBytes(16).toString("base64url"), token: "", news: new AbortController() };
 const same = (a, b) => a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 
@@ -177,7 +177,7 @@ async function isTold(address, request, response) {
   try {
     event = await takeWebhook(request.headers, Buffer.concat(chunks));
   } catch {
-    return response.writeHead(503).end(); // the keys could not be had: it comes again
+    return response.writeHead(503).end(); // no keys now: the webhook will come again
   }
   if (address.pathname !== "/webhook" || !event) return response.writeHead(400).end();
   response.writeHead(204).end();
@@ -193,7 +193,7 @@ const server = createServer((request, response) => {
 });
 // [/callback]
 
-// [poll] Wait for news, and ask every few seconds besides: the browser may be closed, a webhook may be late.
+// [poll] Wait for news, and poll every few seconds as well: the browser may be closed, or a webhook late.
 async function waitForSignatures(token) {
   for (const until = seconds() + PATIENCE; seconds() < until; ) {
     const response = await fetchSignatures(token);

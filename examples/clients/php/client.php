@@ -3,14 +3,14 @@
 //
 //	php client.php payload.xml…
 //
-// Each file holds one payload, a canonical SignedInfo. The environment says the rest; see ../README.md.
+// Each file holds one payload, a canonical SignedInfo. The rest is in the environment; see ../README.md.
 // Exit code: 0 signed, 3 not signed (cancelled, expired or failed), 1 anything else.
 
 declare(strict_types=1);
 
 const PATIENCE = 35 * 60; // seconds; the page is open for 30 minutes by default
 
-/** An answer of the service that sending again does not change. */
+/** An answer that does not change when you send the request again. */
 final class Refused extends RuntimeException
 {
     public readonly ?string $why;
@@ -73,7 +73,7 @@ function exchange(string $method, string $url, array $headers, string $body): ?a
     return ['status' => (int) explode(' ', $http_response_header[0])[1], 'headers' => $found, 'body' => json_decode($read, true) ?? []];
 }
 
-// [retry] A lost answer, 429 and 503 are sent again, the same request as before, after Retry-After.
+// [retry] After a lost answer, 429 or 503, send the same request again. Wait as long as Retry-After says.
 function sendUntilAnswered(callable $send, int $until): array
 {
     while (true) {
@@ -94,7 +94,7 @@ function sendUntilAnswered(callable $send, int $until): array
 }
 // [/retry]
 
-// [token] An access token for a signed JWT. It is kept until shortly before it expires.
+// [token] Exchange a signed JWT for an access token. Keep the token until shortly before it expires.
 final class Tokens
 {
     private static string $token = '';
@@ -111,7 +111,7 @@ final class Tokens
             $form['subject_token_type'] = 'urn:ietf:params:oauth:token-type:id_token';
             $form['subject_token'] = trim(file_get_contents(getenv('ID_TOKEN')));
         }
-        $answer = sendUntilAnswered(function () use ($form) { // each assertion is good once
+        $answer = sendUntilAnswered(function () use ($form) { // each assertion works once
             $url = setting('TOKEN_URL');
             $id = setting('CLIENT_ID');
             $form['client_assertion'] = signJWT(['iss' => $id, 'sub' => $id, 'aud' => $url, 'jti' => uuid(), 'exp' => time() + 240]);
@@ -132,7 +132,7 @@ final class Tokens
 }
 // [/token]
 
-// [call] Every call shows the token. 401 gets a new one, once; 403 needs another kind of token.
+// [call] Send the token with every call. After 401 get a new one, once. 403 means that another kind of token is needed.
 function call(string $method, string $path, int $until, string $body = ''): array
 {
     for ($attempt = 1; ; $attempt++) {
@@ -150,7 +150,7 @@ function call(string $method, string $path, int $until, string $body = ''): arra
 }
 // [/call]
 
-// [request] One JWT asks for 1 to 250 signatures. Sent again, it is the same request.
+// [request] One JWT asks for 1 to 250 signatures. The same JWT sent again is the same request.
 function ask(array $payloads, string $state): array
 {
     $now = time();
@@ -177,7 +177,7 @@ function fetch(string $token): ?array
 }
 // [/fetch]
 
-// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the payload's bytes as they are.
+// [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the unchanged bytes of the payload.
 const HASHES = ['RS256' => OPENSSL_ALGO_SHA256, 'RS1' => OPENSSL_ALGO_SHA1]; // openssl_verify knows no other padding
 
 function verify(array $payloads, array $response): void
@@ -204,7 +204,7 @@ function assemble(string $payload, string $signature, string $certificate): stri
 }
 // [/assemble]
 
-// [poll] Wait for news, and ask every few seconds besides: the browser may be closed, a webhook may be late.
+// [poll] Wait for news, and poll every few seconds as well: the browser may be closed, or a webhook late.
 function wait(string $token, string $inbox): array
 {
     for ($until = time() + PATIENCE; time() < $until;) {

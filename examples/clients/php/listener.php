@@ -4,7 +4,7 @@
 
 declare(strict_types=1);
 
-// [callback] The browser's return and the webhook are hints: what counts is what is fetched.
+// [callback] The browser's return and the webhook are hints. Trust only what you fetch.
 function comesBack(array $waited): void
 {
     $state = $_GET['state'] ?? '';
@@ -32,7 +32,7 @@ function isTold(array $waited): void
 }
 // [/callback]
 
-// [webhook] A webhook counts if one of the service's keys signed it, it is not old, and its id is new.
+// [webhook] Accept a webhook if one of the service's keys signed it, it is recent, and its id is new.
 function takeWebhook(string $id, string $stamp, string $signatures, string $body): ?array
 {
     if (!ctype_digit($stamp) || abs(time() - (int) $stamp) > 300) {
@@ -69,7 +69,7 @@ function webhookKeys(bool $again): array
     if ($again || !file_exists($cache)) {
         $set = @file_get_contents(getenv('SIGNING_URL') . '/jwks.json');
         if ($set === false) {
-            http_response_code(503); // the keys could not be had: it comes again
+            http_response_code(503); // no keys now: the webhook will come again
             exit;
         }
         file_put_contents($cache, $set, LOCK_EX);
@@ -89,7 +89,7 @@ function tell(string $news): void
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 $waited = json_decode((string) @file_get_contents(getenv('INBOX') . '/waited-for.json'), true);
 match (true) {
-    $waited === null => http_response_code(503), // nothing is waited for yet
+    $waited === null => http_response_code(503), // no token to wait for yet
     $path === '/signed' => comesBack($waited),
     $path === '/webhook' && $_SERVER['REQUEST_METHOD'] === 'POST' => isTold($waited),
     default => http_response_code(404),

@@ -3,7 +3,7 @@
 
     python3 client.py payload.xml…
 
-Each file holds one payload, a canonical SignedInfo. The environment says the rest; see ../README.md.
+Each file holds one payload, a canonical SignedInfo. The rest is in the environment; see ../README.md.
 Exit code: 0 signed, 3 not signed (cancelled, expired or failed), 1 anything else.
 """
 
@@ -34,14 +34,14 @@ KEY = serialization.load_pem_private_key(pathlib.Path(os.environ["KEY"]).read_by
 KID = os.environ["KID"]
 SUB = os.environ["SUB"]  # the SDS user id of the person who signs
 ALGORITHM = os.environ.get("ALGORITHM", "RS256")
-ID_TOKEN = os.environ.get("ID_TOKEN")  # the person's, from your OpenID provider: for services that demand a user
+ID_TOKEN = os.environ.get("ID_TOKEN")  # the person's, from your OpenID provider: for services that require a user
 LISTEN = int(os.environ.get("LISTEN", "9090"))
 POLL = float(os.environ.get("POLL", "5"))  # seconds
 PATIENCE = 35 * 60  # seconds; the page is open for 30 minutes by default
 
 
 class Refused(Exception):
-    """An answer of the service that sending again does not change."""
+    """An answer that does not change when you send the request again."""
 
     def __init__(self, status, body):
         self.status, self.body, self.code = status, body, body.get("code") or body.get("error")
@@ -61,7 +61,7 @@ def body_of(answer):
     return body if isinstance(body, dict) else {}
 
 
-# [retry] A lost answer, 429 and 503 are sent again, the same request as before, after Retry-After.
+# [retry] After a lost answer, 429 or 503, send the same request again. Wait as long as Retry-After says.
 def send_until_answered(send, until):
     while True:
         wait = 1
@@ -80,7 +80,7 @@ def send_until_answered(send, until):
 # [/retry]
 
 
-# [token] An access token for a signed JWT. It is kept until shortly before it expires.
+# [token] Exchange a signed JWT for an access token. Keep the token until shortly before it expires.
 class Tokens:
     def __init__(self):
         self.token, self.until = None, 0
@@ -97,7 +97,7 @@ class Tokens:
             form["subject_token_type"] = "urn:ietf:params:oauth:token-type:id_token"
             form["subject_token"] = pathlib.Path(ID_TOKEN).read_text().strip()
 
-        def send():  # each assertion is good once
+        def send():  # each assertion works once
             now = int(time.time())
             assertion = sign_jwt({"iss": CLIENT_ID, "sub": CLIENT_ID, "aud": TOKEN_URL, "jti": str(uuid.uuid4()), "exp": now + 240})
             return requests.post(TOKEN_URL, data={**form, "client_assertion": assertion}, timeout=30, allow_redirects=False)
@@ -117,7 +117,7 @@ class Tokens:
 TOKENS = Tokens()
 
 
-# [call] Every call shows the token. 401 gets a new one, once; 403 needs another kind of token.
+# [call] Send the token with every call. After 401 get a new one, once. 403 means that another kind of token is needed.
 def call(method, path, until, **content):
     for attempt in (1, 2):
         answer = send_until_answered(
@@ -132,7 +132,7 @@ def call(method, path, until, **content):
 # [/call]
 
 
-# [request] One JWT asks for 1 to 250 signatures. Sent again, it is the same request.
+# [request] One JWT asks for 1 to 250 signatures. The same JWT sent again is the same request.
 def ask(payloads, state):
     now = int(time.time())
     request = sign_jwt({
@@ -154,7 +154,7 @@ def fetch(token):
 # [/fetch]
 
 
-# [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the payload's bytes as they are.
+# [verify] RSASSA-PKCS1-v1_5, with SHA-256 for RS256 and SHA-1 for RS1, over the unchanged bytes of the payload.
 HASHES = {"RS256": hashes.SHA256(), "RS1": hashes.SHA1()}
 
 
@@ -176,7 +176,7 @@ def assemble(payload, signature, certificate):
 # [/assemble]
 
 
-# [webhook] A webhook counts if one of the service's keys signed it, it is not old, and its id is new.
+# [webhook] Accept a webhook if one of the service's keys signed it, it is recent, and its id is new.
 class Webhooks:
     def __init__(self):
         self.keys, self.seen = [], set()
@@ -213,7 +213,7 @@ class Webhooks:
 # [/webhook]
 
 
-# [callback] The browser's return and the webhook are hints: what counts is what is fetched.
+# [callback] The browser's return and the webhook are hints. Trust only what you fetch.
 class Listener(BaseHTTPRequestHandler):
     state, token, news, webhooks = "", "", threading.Event(), Webhooks()
 
@@ -232,7 +232,7 @@ class Listener(BaseHTTPRequestHandler):
         try:
             event = self.webhooks.take(self.headers, body)
         except (requests.RequestException, ValueError):
-            return self.answer(503, "")  # the keys could not be had: it comes again
+            return self.answer(503, "")  # no keys now: the webhook will come again
         if self.path != "/webhook" or event is None:
             return self.answer(400, "")
         self.answer(204, "")
@@ -251,7 +251,7 @@ class Listener(BaseHTTPRequestHandler):
 # [/callback]
 
 
-# [poll] Wait for news, and ask every few seconds besides: the browser may be closed, a webhook may be late.
+# [poll] Wait for news, and poll every few seconds as well: the browser may be closed, or a webhook late.
 def wait(token):
     until = time.time() + PATIENCE
     while time.time() < until:

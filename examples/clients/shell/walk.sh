@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole journey by hand: curl, jq and OpenSSL, one payload. The environment is that of the other clients; see ../README.md.
+# The whole journey by hand: curl, jq and OpenSSL, one payload. It reads the same environment as the other clients; see ../README.md.
 #
 #	./walk.sh payload.xml
 set -eu
@@ -12,7 +12,7 @@ sign_jwt() { # stdin: the claims
 }
 now=$(date +%s)
 
-# [token] An access token for a signed JWT.
+# [token] Exchange a signed JWT for an access token.
 assertion=$(printf '{"iss":"%s","sub":"%s","aud":"%s","jti":"%s","exp":%d}' \
 	"$CLIENT_ID" "$CLIENT_ID" "$TOKEN_URL" "$(openssl rand -hex 16)" $((now + 240)) | sign_jwt)
 token=$(curl -sS --fail-with-body "$TOKEN_URL" --data-urlencode "client_assertion=$assertion" \
@@ -44,7 +44,7 @@ while :; do
 done
 # [/fetch]
 
-# [verify] RSASSA-PKCS1-v1_5 with SHA-256 over the payload's bytes as they are.
+# [verify] RSASSA-PKCS1-v1_5 with SHA-256 over the unchanged bytes of the payload.
 jq -r .certificate response.json | openssl base64 -d -A | openssl x509 -inform DER -noout -pubkey >certificate-key.pem
 jq -r '.signatures[0].signature' response.json | openssl base64 -d -A >signature
 openssl dgst -sha256 -sigopt rsa_padding_mode:pkcs1 -verify certificate-key.pem -signature signature "$payload"
