@@ -222,3 +222,22 @@ func TestARestoredPageIsLoadedAnew(t *testing.T) {
 	b.waitUntil("the page to be loaded anew", func() bool { return len(f.sent("open")) > before })
 	b.waitFor("the items", itemsShown+" === 3")
 }
+
+// Patients and their prescriptions go as the items do: with the person, with the request, and out of sight.
+func TestPrescriptionsGoWithThePerson(t *testing.T) {
+	f, b := prescribed(t, 2, "optional", prescriptionsOf(2, 1))
+	const seen = `document.body.innerText.includes("ASHDOWN1")`
+	const held = `document.documentElement.outerHTML.includes("ASHDOWN")`
+	b.waitFor("the prescriptions", seen)
+	hide(b)
+	b.waitFor("the prescriptions to be hidden", "!"+seen)
+	reveal(b)
+	b.waitFor("the prescriptions", seen)
+	f.now(func(v *view) { v.SignedOut = true })
+	b.waitHeading("You are signed out")
+	b.waitFor("the prescriptions to go", "!"+held)
+	f.now(func(v *view) { v.SignedOut = false })
+	b.waitFor("the prescriptions of whoever has signed in again", seen)
+	f.now(func(*view) { f.end("expired") })
+	b.waitFor("the prescriptions to go", "!"+held)
+}

@@ -124,7 +124,7 @@ func (w *world) startProvider(port int) {
 	}
 	cmd := exec.Command("node", "provider.mjs", fmt.Sprint(port), string(settings))
 	w.op = gateway.Launch(w.t, cmd)
-	w.op.Await("the provider", time.Minute, func() error {
+	w.op.Await("the provider", 5*time.Minute, func() error {
 		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 		if err == nil {
 			err = conn.Close()
