@@ -21,7 +21,7 @@ func TestWrittenIsVerified(t *testing.T) {
 	log := open(t, dir, s, func(o *audit.Options) { o.HeadEvery = 10 })
 	fill(t, log, 25)
 	closeLog(t, log)
-	log = open(t, dir, s, nil) // goes on where it stood
+	log = open(t, dir, s, nil) // continues the existing log
 	fill(t, log, 5)
 	closeLog(t, log)
 	report, err := audit.Verify(dir, s.by(t))
@@ -33,7 +33,7 @@ func TestWrittenIsVerified(t *testing.T) {
 		t.Errorf("report: %+v", report)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the directory is open to others: %v %v", info.Mode(), err)
+		t.Errorf("directory mode %v (%v), want no access for others", info.Mode(), err)
 	}
 }
 
@@ -53,11 +53,11 @@ func TestManyWritersOneChain(t *testing.T) {
 	wg.Wait()
 	closeLog(t, log)
 	if _, err := log.Append(t.Context(), "signing", 0); !errors.Is(err, audit.ErrClosed) {
-		t.Errorf("a closed log answers %v", err)
+		t.Errorf("Append to a closed log: got %v, want ErrClosed", err)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "audit-*.jsonl"))
 	if len(files) < 3 {
-		t.Errorf("%d files; a new one is begun beyond 4 KiB", len(files))
+		t.Errorf("got %d files, want at least 3 of 4 KiB", len(files))
 	}
 	counted := 0
 	if err := audit.Read(dir, func(e audit.Entry) error {
@@ -66,14 +66,14 @@ func TestManyWritersOneChain(t *testing.T) {
 		}
 		return nil
 	}); err != nil || counted != 800 {
-		t.Errorf("%d entries of 800: %v", counted, err)
+		t.Errorf("got %d entries, want 800: %v", counted, err)
 	}
 	if _, err := audit.Verify(dir, s.by(t)); err != nil {
 		t.Error(err)
 	}
 }
 
-// Whatever is done to a log afterwards is found, and said where.
+// Whatever is changed in a log afterwards is found, with its line.
 func TestTampering(t *testing.T) {
 	first := func(text []byte) []byte { return bytes.Replace(text, []byte(`"n":3`), []byte(`"n":4`), 1) }
 	lines := func(text []byte) [][]byte { return bytes.SplitAfter(text, []byte("\n")) }
@@ -103,17 +103,17 @@ func TestTampering(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := audit.Verify(dir, s.by(t)); err == nil || !strings.Contains(err.Error(), "line ") {
-				t.Errorf("found %v", err)
+				t.Errorf("Verify: got %v, want an error that names the line", err)
 			}
 			if _, err := audit.Verify(dir, audit.Evidence{}); err == nil {
-				t.Error("not found without trusted keys")
+				t.Error("Verify without trusted keys: got no error, want one")
 			}
 		})
 	}
 }
 
-// rechain gives every line a hash that fits again, as whoever can write to the directory could, but without the
-// gateway's key.
+// rechain gives every line a matching hash again, as somebody with access to the directory but without the gateway's
+// key could.
 func rechain(t *testing.T, text []byte) []byte {
 	t.Helper()
 	f := forge(t, nil)
@@ -139,15 +139,15 @@ func TestKeyRotation(t *testing.T) {
 	closeLog(t, log)
 	report, err := audit.Verify(dir, s.by(t))
 	if err != nil || len(report.KIDs) != 2 || len(report.Unknown) != 0 {
-		t.Errorf("%+v %v", report, err)
+		t.Errorf("got report %+v and %v, want two known kids", report, err)
 	}
-	stranger := newSigner(t) // its key-1 is another key
+	stranger := newSigner(t) // its key-1 is a different key
 	if _, err := audit.Verify(dir, stranger.by(t)); err == nil {
-		t.Error("a log by another gateway's key of the same name is accepted")
+		t.Error("log by another gateway's key of the same name: got no error, want one")
 	}
 }
 
-// A head that cannot be signed does not stop the log, and is made up for.
+// If a head cannot be signed, the log goes on, and a later head covers the entries.
 func TestSignerAway(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	s.away(errors.New("storage is away"))
@@ -160,10 +160,10 @@ func TestSignerAway(t *testing.T) {
 	fill(t, log, 1)
 	closeLog(t, log)
 	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Unsigned != 0 {
-		t.Errorf("%+v %v", report, err)
+		t.Errorf("got report %+v and %v, want every entry signed", report, err)
 	}
 	if !strings.Contains(told.String(), "storage is away") {
-		t.Errorf("the log does not say that the head was not signed: %s", told.String())
+		t.Errorf("got log %q, want the reason why the head was not signed", told.String())
 	}
 }
 
@@ -191,7 +191,7 @@ func TestTornLineIsTakenOff(t *testing.T) {
 		recovered = recovered || (e.Kind == "recovered" && string(e.Data) == `{"dropped_bytes":12}`)
 		return nil
 	}); err != nil || !recovered {
-		t.Errorf("recovered %v, %v", recovered, err)
+		t.Errorf("got recovered %v (%v), want an entry that says 12 bytes were dropped", recovered, err)
 	}
 	if _, err := audit.Verify(dir, s.by(t)); err != nil {
 		t.Error(err)
@@ -202,7 +202,7 @@ func TestRefusedAtOpen(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	log := open(t, dir, s, func(o *audit.Options) { o.FileSize = 1 })
 	if _, err := audit.Open(audit.Options{Dir: dir, Signer: s}); err == nil || !strings.Contains(err.Error(), "another process has it open") {
-		t.Errorf("a second opener is told %v", err)
+		t.Errorf("second Open: got %v, want an error about another process", err)
 	}
 	fill(t, log, 3)
 	closeLog(t, log)
@@ -210,27 +210,27 @@ func TestRefusedAtOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := audit.Open(audit.Options{Dir: dir, Signer: s}); err == nil || !strings.Contains(err.Error(), "audit-000002.jsonl is missing") {
-		t.Errorf("a missing file is told as %v", err)
+		t.Errorf("Open without a file: got %v, want an error that names it", err)
 	}
 }
 
-// A disk that takes nothing refuses the entry and leaves the chain as it was.
+// A failed write refuses the entry and leaves the chain as it was.
 func TestWriteFails(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	log := open(t, dir, s, nil)
 	fill(t, log, 2)
 	if _, err := log.Append(t.Context(), "signing", strings.Repeat("x", 2<<20)); err == nil {
-		t.Error("an entry over the bound was taken")
+		t.Error("entry over the limit: got no error, want one")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := log.Append(ctx, "signing", make(chan int)); err == nil {
-		t.Error("what is not JSON was taken")
+		t.Error("data that is not JSON: got no error, want one")
 	}
 	fill(t, log, 2)
 	closeLog(t, log)
 	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 8 {
-		t.Errorf("%+v %v", report, err)
+		t.Errorf("got report %+v and %v, want 8 entries", report, err)
 	}
 }
 
@@ -245,7 +245,7 @@ func FuzzRead(f *testing.F) {
 		seq := uint64(0)
 		_ = audit.Read(dir, func(e audit.Entry) error {
 			if seq++; e.Seq != seq {
-				t.Fatalf("entry %d was read in place %d", e.Seq, seq)
+				t.Fatalf("got entry %d, want %d", e.Seq, seq)
 			}
 			return nil
 		})

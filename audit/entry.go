@@ -14,16 +14,16 @@ import (
 type Entry struct {
 	Seq  uint64          `json:"seq"` // counts from 1
 	Time time.Time       `json:"time"`
-	Prev string          `json:"prev"` // hash of the entry before; of the first: empty
+	Prev string          `json:"prev"` // hash of the entry before; empty in the first
 	Kind string          `json:"kind"`
 	Data json.RawMessage `json:"data"`
-	Hash string          `json:"hash"` // SHA-256 of the line before this member, in hex
+	Hash string          `json:"hash"` // SHA-256 of the line up to this member, in hex
 }
 
-// hashMark begins the last member of a line. What stands before it is what is hashed.
+// hashMark is the start of the last member of a line. Everything before it is hashed.
 const hashMark = `,"hash":"`
 
-// line writes the entry, with the hash that it gets by that.
+// line encodes the entry and sets its hash.
 func (e *Entry) line() ([]byte, error) {
 	e.Hash = ""
 	text, err := json.Marshal(e)
@@ -32,7 +32,7 @@ func (e *Entry) line() ([]byte, error) {
 	}
 	hashed, found := bytes.CutSuffix(text, []byte(hashMark+`"}`))
 	if !found {
-		return nil, errors.New("audit: an entry was not written as it must be")
+		return nil, errors.New("audit: entry was not encoded as expected")
 	}
 	e.Hash = hashOf(hashed)
 	line := append(bytes.Clone(hashed), hashMark...)
@@ -45,31 +45,31 @@ func hashOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// parse reads one line and checks that its hash is its own.
+// parse decodes one line and verifies its hash.
 func parse(line []byte) (Entry, error) {
 	var e Entry
 	at := bytes.LastIndex(line, []byte(hashMark))
 	if at < 0 {
-		return e, errors.New("the line has no hash")
+		return e, errors.New("line has no hash")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&e); err != nil {
-		return e, fmt.Errorf("the line is not an entry: %w", err)
+		return e, fmt.Errorf("line is not an entry: %w", err)
 	}
 	if !bytes.Equal(line[at:], []byte(hashMark+e.Hash+`"}`)) {
-		return e, errors.New("the hash is not the last member of the line")
+		return e, errors.New("hash is not the last member of the line")
 	}
 	if hashOf(line[:at]) != e.Hash {
-		return e, errors.New("the line was changed: its hash does not fit")
+		return e, errors.New("line was changed: its hash does not match")
 	}
 	return e, nil
 }
 
-// follows checks that the entry stands right behind another; the zero Entry stands before the first.
+// follows returns an error unless the entry comes directly after another. The zero Entry comes before the first.
 func (e Entry) follows(before Entry) error {
 	if e.Seq != before.Seq+1 || e.Prev != before.Hash {
-		return fmt.Errorf("entry %d does not follow entry %d: something was taken out or put in between", e.Seq, before.Seq)
+		return fmt.Errorf("entry %d does not follow entry %d: something was removed or inserted", e.Seq, before.Seq)
 	}
 	return nil
 }

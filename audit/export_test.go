@@ -1,7 +1,7 @@
 package audit
 
-// Line writes an entry as it stands in a log, with its hash, for tests that forge logs.
+// Line encodes an entry as a line of a log, with its hash, for tests that forge logs.
 func (e *Entry) Line() ([]byte, error) { return e.line() }
 
-// HeadMessage is what a head signs.
+// HeadMessage returns the message that a head signs.
 var HeadMessage = headMessage

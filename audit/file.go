@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// openFile opens a file of the log to be written to, and makes it if it is not there.
+// openFile opens a file of the log for writing, and creates it if it does not exist.
 func (l *Log) openFile(number int) error {
 	file, err := os.OpenFile(filepath.Join(l.Dir, fileName(number)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -28,11 +28,11 @@ func (l *Log) openFile(number int) error {
 	return nil
 }
 
-// ready sees to it that entries can be put: into the file that stands at its path, or a new one where that is full or old;
-// behind the entry that names the log, and one that tells of the time in which none could be written.
+// ready prepares the log for entries: it checks that the current file is still at its path, starts a new file if that one
+// is full or old, and writes the entry that names the log and one that reports a time without writing.
 func (l *Log) ready(at time.Time) error {
 	if l.file == nil {
-		return errors.New("audit: the log cannot be written any more; see the error before")
+		return errors.New("audit: the log cannot be written any more; see the previous error")
 	}
 	err := l.inPlace()
 	if err == nil && (l.size >= l.FileSize || (!l.since.IsZero() && at.Sub(l.since) >= l.FileAge)) {
@@ -63,7 +63,7 @@ func (l *Log) ready(at time.Time) error {
 	return l.put(at, own...)
 }
 
-// add puts an entry where the log is ready for it.
+// add appends an entry. The log must be ready.
 func (l *Log) add(e Entry) error {
 	at := l.Now()
 	if err := l.ready(at); err != nil {
@@ -72,8 +72,8 @@ func (l *Log) add(e Entry) error {
 	return l.put(at, e)
 }
 
-// put chains entries to the log and makes them durable. When that fails, what was written of them is taken off
-// again, so that the chain stays whole; when even that fails, every later call fails.
+// put chains entries to the log and makes them durable. If that fails, the written part is truncated, so that the chain
+// stays whole; if truncation fails too, every later call fails.
 func (l *Log) put(at time.Time, entries ...Entry) error {
 	var text []byte
 	last := l.last
@@ -110,17 +110,17 @@ func (l *Log) takeBack(cause error) error {
 		cause = errors.Join(cause, err, l.file.Close())
 		l.file = nil
 	}
-	return fmt.Errorf("audit: the entry could not be written: %w", cause)
+	return fmt.Errorf("audit: writing an entry: %w", cause)
 }
 
-// nextFile begins a new file. Where that fails the old one stays, and the next entry tries again.
+// nextFile starts a new file. If that fails, the old one stays in use and the next entry tries again.
 func (l *Log) nextFile() error {
 	full := l.file
 	if err := l.openFile(l.number + 1); err != nil {
-		return fmt.Errorf("a new file cannot be begun: %w", err)
+		return fmt.Errorf("starting a new file: %w", err)
 	}
 	l.beginFile()
-	_ = full.Close() // all of it is on the disk
+	_ = full.Close() // everything in it is durable
 	return nil
 }
 

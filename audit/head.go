@@ -12,44 +12,44 @@ import (
 	"time"
 )
 
-// Signature is one made by a key of the gateway.
+// Signature is a signature by a key of the gateway.
 type Signature struct {
 	KID   string
 	Value []byte
 }
 
-// Signer signs heads; the gateway's own keys do.
+// Signer signs heads. The gateway's own keys implement it.
 type Signer interface {
-	// SignAll signs with the key that signs now, which comes first, and with former ones that are still published: whoever
-	// knows only those goes on to trust the log.
+	// SignAll signs with the current key, whose signature comes first, and with former keys that are still published,
+	// so that a verifier that knows only those can still trust the log.
 	SignAll(ctx context.Context, message []byte) ([]Signature, error)
-	// PublicSet is the JWK set of the keys that are published, among them those that will sign next.
+	// PublicSet returns the JWK set of the published keys, including those that will sign next.
 	PublicSet(ctx context.Context) ([]byte, error)
 }
 
 // Head is a signed head of a log.
 type Head struct {
-	Position           // of the entry that holds it
-	Log      string    `json:"log,omitempty"` // random, the same for the log's whole life
+	Position           // the entry that is the head
+	Log      string    `json:"log,omitempty"` // random, constant for the log's whole life
 	Time     time.Time `json:"time"`
 	KID      string    `json:"kid"`
 }
 
 const signWithin = 10 * time.Second
 
-// signHead signs the chain as it stands, if there is anything to sign.
+// signHead signs the current chain, if there is anything to sign.
 func (l *Log) signHead() {
 	ctx, cancel := context.WithTimeout(context.Background(), signWithin)
 	defer cancel()
-	_ = l.trySign(ctx) // logged, and tried again with the next head
+	_ = l.trySign(ctx) // logged, and retried with the next head
 }
 
-// trySign signs the chain as it stands, and introduces keys that were published since. If that cannot be done now it is
-// done with the next head.
+// trySign signs the current chain, and introduces keys published since. If that fails, the next head is signed
+// instead.
 func (l *Log) trySign(ctx context.Context) error {
 	fresh, err := l.freshKeys(ctx)
 	if l.gap.entries == 0 && l.head.Seq > 0 && len(fresh) == 0 {
-		return nil // nothing to sign, or nothing that could not wait for a key set that cannot be read
+		return nil // nothing to sign, or nothing that cannot wait until the key set can be read
 	}
 	if err == nil {
 		err = l.appendHead(ctx)
@@ -57,9 +57,9 @@ func (l *Log) trySign(ctx context.Context) error {
 	l.attempted = time.Now()
 	if err != nil {
 		l.why, l.headError = "a head could not be signed", err.Error()
-		l.Logger.ErrorContext(ctx, "the audit log's head could not be signed; it is tried again with the next",
+		l.Logger.ErrorContext(ctx, "signing the audit log's head failed and is retried with the next one",
 			"dir", l.Dir, "entries", l.gap.entries, "error", err)
-		l.signAt = l.gap.entries + l.HeadEvery // a signer that is slow to fail must not hold up each entry
+		l.signAt = l.gap.entries + l.HeadEvery // a signer that takes long to fail must not delay every entry
 		return err
 	}
 	l.why, l.headError, l.signAt = "", "", l.HeadEvery
@@ -71,13 +71,13 @@ func (l *Log) trySign(ctx context.Context) error {
 	return nil
 }
 
-// appendHead writes the keys that the present file lacks, why the head is late if it is, and the head.
+// appendHead writes the keys that are missing in the current file, the reason if the head is late, and the head.
 func (l *Log) appendHead(ctx context.Context) error {
 	at := l.Now()
 	if err := l.ready(at); err != nil {
 		return err
 	}
-	fresh, err := l.freshKeys(ctx) // of a file that may have just begun
+	fresh, err := l.freshKeys(ctx) // the file may be new
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,12 @@ func (l *Log) appendHead(ctx context.Context) error {
 		return err
 	}
 	if len(signatures) == 0 {
-		return errors.New("the gateway has no key that signs")
+		return errors.New("the gateway has no signing key")
 	}
 	made := head{KID: signatures[0].KID, Signature: signatures[0].Value, Version: headVersion}
 	for i, by := range signatures {
 		if !l.known[by.KID] {
-			return fmt.Errorf("the key %s was made just now", by.KID)
+			return fmt.Errorf("key %s was generated just now", by.KID)
 		}
 		if i > 0 {
 			made.Also = append(made.Also, signature{KID: by.KID, Signature: by.Value})
@@ -116,8 +116,8 @@ func (l *Log) appendHead(ctx context.Context) error {
 	return l.put(at, Entry{Kind: kindHead, Data: data})
 }
 
-// freshKeys are entries for the published keys that the present file does not hold yet, so that each file can be checked
-// by itself when they are no longer published, and so that a key is introduced before it signs.
+// freshKeys returns entries for published keys that the current file does not have. So each file can be verified by
+// itself after they are no longer published, and a key is introduced before it signs.
 func (l *Log) freshKeys(ctx context.Context) ([]Entry, error) {
 	set, err := l.Signer.PublicSet(ctx)
 	if err != nil {
@@ -135,27 +135,27 @@ func (l *Log) freshKeys(ctx context.Context) ([]Entry, error) {
 	return fresh, err
 }
 
-// lastHead is the head that stands last in the log; its Number is 0 where there is none.
+// lastHead returns the last head of the log. Its Number is 0 if there is none.
 func (l *Log) lastHead() Head {
 	var signed head
 	if l.head.Seq > 0 {
-		_ = json.Unmarshal(l.head.Data, &signed) // it was read, or written, as one
+		_ = json.Unmarshal(l.head.Data, &signed) // it was parsed, or encoded, as one before
 	}
 	return Head{Position: l.head.position(l.name.Node), Log: l.name.Log, Time: l.head.Time, KID: signed.KID}
 }
 
-// headMessage is what a head signs: everything up to the entry before it.
+// headMessage returns the message that a head signs: everything up to the entry before it.
 func headMessage(seq uint64, hash string) []byte {
 	return []byte("countersign audit head\n" + strconv.FormatUint(seq, 10) + "\n" + hash)
 }
 
-// eachKey calls back with the Ed25519 keys of a JWK set, and passes over those of other kinds.
+// eachKey calls each with the Ed25519 keys of a JWK set, and ignores those of other types.
 func eachKey(set []byte, each func(kid string, jwk json.RawMessage, key ed25519.PublicKey) error) error {
 	var parsed struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &parsed); err != nil {
-		return fmt.Errorf("the key set cannot be read: %w", err)
+		return fmt.Errorf("parsing the key set: %w", err)
 	}
 	for _, jwk := range parsed.Keys {
 		if kid, key, err := parseJWK(jwk); err == nil {
@@ -167,7 +167,7 @@ func eachKey(set []byte, each func(kid string, jwk json.RawMessage, key ed25519.
 	return nil
 }
 
-// parseJWK reads an Ed25519 public key (RFC 8037).
+// parseJWK parses an Ed25519 public key (RFC 8037).
 func parseJWK(text []byte) (kid string, key ed25519.PublicKey, err error) {
 	var jwk struct {
 		KTY string `json:"kty"`

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Health is how a log stands.
+// Health is the state of a log.
 type Health struct {
 	Node      string
 	Log       string
-	Head      Head   // the last one; Number 0 while there is none
-	Unsigned  int    // entries behind it
-	Error     string // why entries cannot be written; empty where they can
-	HeadError string // why the last head could not be signed; empty where it could
+	Head      Head   // the last one; Number is 0 if there is none
+	Unsigned  int    // entries after it
+	Error     string // why entries cannot be written; empty if they can
+	HeadError string // why the last head could not be signed; empty if it could
 }
 
-// Health returns how the log stands now.
+// Health returns the current state of the log.
 func (l *Log) Health() Health {
 	l.noticed.Lock()
 	defer l.noticed.Unlock()
 	return l.health
 }
 
-// notice has Health tell how the writer stands.
+// notice updates what Health returns.
 func (l *Log) notice() {
 	broken := ""
 	if l.broken != nil {
@@ -41,18 +41,18 @@ func (l *Log) notice() {
 	l.health = now
 }
 
-// outage is a time in which entries could not be written. It is the data of a kindInterrupted as well.
+// outage is a time in which entries could not be written. It is also the data of a kindInterrupted.
 type outage struct {
 	Since time.Time `json:"since"`
 	Why   string    `json:"why"`
 }
 
-// wrote notes how an attempt to write ended, and logs where that changes.
+// wrote records the result of an attempt to write, and logs changes.
 func (l *Log) wrote(err error) {
 	switch {
 	case err != nil && l.broken == nil:
 		l.broken = &outage{Since: l.Now().UTC(), Why: err.Error()}
-		l.Logger.Error("the audit log cannot be written; what needs a record is refused until it can, unless records are optional",
+		l.Logger.Error("the audit log cannot be written; operations that need a record are refused meanwhile, unless records are optional",
 			"dir", l.Dir, "error", err)
 	case err == nil && l.broken != nil:
 		l.Logger.Info("the audit log can be written again", "dir", l.Dir, "since", l.broken.Since)
@@ -60,8 +60,8 @@ func (l *Log) wrote(err error) {
 	}
 }
 
-// probe tries whether the log can be written, so that a full disk is told before somebody needs it, and one that has room
-// again is noticed although nobody asks a gateway that is not ready.
+// probe tests whether the log can be written, so that a full disk is reported before an entry is needed, and a disk with
+// room again is noticed although a gateway that is not ready gets no requests.
 func (l *Log) probe() {
 	if err := l.tryDisk(); err != nil {
 		if l.probed == "" {
@@ -72,14 +72,14 @@ func (l *Log) probe() {
 	}
 	l.probed = ""
 	if l.broken != nil {
-		_ = l.ready(l.Now()) // noted, and tried again
+		_ = l.ready(l.Now()) // recorded, and retried
 	}
 }
 
-// probeSize is a page, and more than most entries have.
+// probeSize is a page, which is more than most entries need.
 const probeSize = 4096
 
-// tryDisk writes a file beside the log's and removes it. A disk without room refuses it, as one that is read-only does.
+// tryDisk writes a file next to the log's and removes it. That fails on a full or read-only disk.
 func (l *Log) tryDisk() error {
 	path := filepath.Join(l.Dir, "probe")
 	err := os.WriteFile(path, make([]byte, probeSize), 0o600)
@@ -89,8 +89,8 @@ func (l *Log) tryDisk() error {
 	return err
 }
 
-// inPlace checks that the file that is written is the one at its path, and as long as it was left. Who moves or cuts a
-// log while the gateway runs would otherwise have it write where nobody looks, or break the chain.
+// inPlace checks that the file being written is still at its path and has the expected size. If the log were moved or cut
+// while the gateway runs, entries would otherwise go where no one looks, or the chain would break.
 func (l *Log) inPlace() error {
 	path := filepath.Join(l.Dir, fileName(l.number))
 	there, err := os.Lstat(path)
@@ -105,7 +105,7 @@ func (l *Log) inPlace() error {
 		return err
 	}
 	if !os.SameFile(there, ours) || there.Size() != l.size {
-		return fmt.Errorf("%s was replaced or changed by something else than this gateway: put it back as it was, or restart the gateway", path)
+		return fmt.Errorf("%s was replaced or changed, not by this gateway: restore it, or restart the gateway", path)
 	}
 	return nil
 }

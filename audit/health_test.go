@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 )
 
-// told collects what is logged.
+// told collects log lines.
 type told struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -46,8 +46,8 @@ func refused(t *testing.T, log *audit.Log, want string) {
 	}
 }
 
-// Nothing is acknowledged that does not stand at the log's path: whoever moves, deletes, replaces or cuts the file while
-// the gateway runs has it refuse, until the file is back as it was.
+// No entry is acknowledged that is not at the log's path: if the file is moved, deleted, replaced or cut while the gateway
+// runs, entries are refused until the file is back as it was.
 func TestTheFileIsInPlace(t *testing.T) {
 	for name, row := range map[string]struct {
 		damage func(t *testing.T, path string) (undo func() error)
@@ -91,26 +91,26 @@ func TestTheFileIsInPlace(t *testing.T) {
 			refused(t, log, row.want)
 			refused(t, log, row.want)
 			if got := log.Health().Error; !strings.Contains(got, row.want) {
-				t.Errorf("the log's health is %q", got)
+				t.Errorf("got health %q, want %q", got, row.want)
 			}
 			if err := undo(); err != nil {
 				t.Fatal(err)
 			}
-			until(t, func() bool { return log.Health().Error == "" }) // without anybody asking
+			until(t, func() bool { return log.Health().Error == "" }) // without an Append
 			fill(t, log, 1)
 			closeLog(t, log)
 			holds(t, log.Dir, s.by(t), "")
 			if got := kinds(t, log.Dir); got != "log key head signing signing interrupted signing head" {
-				t.Errorf("the log holds %s", got)
+				t.Errorf("got entries %s", got)
 			}
 			if text := said.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "the audit log can be written again") {
-				t.Errorf("the gateway's log says\n%s", text)
+				t.Errorf("got log:\n%s\nwant one error and the recovery", text)
 			}
 		})
 	}
 }
 
-// A disk that takes nothing is noticed before somebody needs it.
+// A disk that refuses writes is noticed before an entry is needed.
 func TestProbe(t *testing.T) {
 	s, said := newSigner(t), &told{}
 	log := open(t, t.TempDir(), s, said.of)
@@ -118,7 +118,7 @@ func TestProbe(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(full, "of something"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool { return os.Rename(full, inTheWay) == nil }) // when no probe stands there
+	until(t, func() bool { return os.Rename(full, inTheWay) == nil }) // when no probe file is there
 	until(t, func() bool { return log.Health().Error != "" })
 	if err := os.RemoveAll(inTheWay); err != nil {
 		t.Fatal(err)
@@ -126,9 +126,9 @@ func TestProbe(t *testing.T) {
 	until(t, func() bool { return log.Health().Error == "" })
 	closeLog(t, log)
 	if text := said.String(); strings.Count(text, "level=ERROR") != 1 {
-		t.Errorf("the gateway's log says\n%s", text)
+		t.Errorf("got log:\n%s\nwant one error", text)
 	}
 	if _, err := os.Stat(inTheWay); !os.IsNotExist(err) {
-		t.Errorf("the probe is left: %v", err)
+		t.Errorf("probe file is left (%v)", err)
 	}
 }

@@ -20,8 +20,8 @@ import (
 type signer struct {
 	mu      sync.Mutex
 	keys    []ed25519.PrivateKey
-	signing int // which of them signs; those after it are published already
-	overlap int // how many before it still sign too
+	signing int // index of the signing key; later keys are published already
+	overlap int // number of earlier keys that still sign too
 	fail    error
 	prefix  string // of kids
 }
@@ -33,7 +33,7 @@ func newSigner(t *testing.T) *signer {
 	return s
 }
 
-// publish makes a key that does not sign yet.
+// publish generates a key that does not sign yet.
 func (s *signer) publish(t *testing.T) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
@@ -45,7 +45,7 @@ func (s *signer) publish(t *testing.T) {
 	s.keys = append(s.keys, key)
 }
 
-// rotate has the last key sign, or a new one if that does already.
+// rotate makes the last key the signing key, generating one if it already is.
 func (s *signer) rotate(t *testing.T) {
 	t.Helper()
 	if s.signing+1 >= len(s.keys) {
@@ -56,7 +56,7 @@ func (s *signer) rotate(t *testing.T) {
 	s.signing = len(s.keys) - 1
 }
 
-// away has every call fail, or no longer.
+// away makes every call fail with err, or succeed again if it is nil.
 func (s *signer) away(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *signer) jwk(i int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","kid":%q,"x":%q}`, s.kid(i), x))
 }
 
-// saved is the set of some of the keys, as somebody saved it; of all of them where none is named.
+// saved returns the JWK set of some keys, or of all if none is named.
 func (s *signer) saved(t *testing.T, keys ...int) []byte {
 	t.Helper()
 	s.mu.Lock()
@@ -114,7 +114,7 @@ func (s *signer) saved(t *testing.T, keys ...int) []byte {
 	return set
 }
 
-// by is the evidence of the signer's keys.
+// by returns evidence with the signer's keys.
 func (s *signer) by(t *testing.T, heads ...audit.Position) audit.Evidence {
 	t.Helper()
 	return audit.Evidence{Keys: [][]byte{s.saved(t)}, Heads: heads}
@@ -133,7 +133,7 @@ func open(t *testing.T, dir string, s *signer, change func(*audit.Options)) *aud
 	return log
 }
 
-// fill appends records, and returns where the last one stands.
+// fill appends records and returns the position of the last.
 func fill(t *testing.T, log *audit.Log, n int) (at audit.Position) {
 	t.Helper()
 	for i := range n {
@@ -161,7 +161,7 @@ func entries(t *testing.T, dir string) (all []audit.Entry) {
 	return all
 }
 
-// kinds are those of all entries of a log, apart by spaces.
+// kinds returns the kinds of all entries of a log, separated by spaces.
 func kinds(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
@@ -171,7 +171,7 @@ func kinds(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-// forger writes a log entry by entry, as whoever can write to its directory could.
+// forger writes a log entry by entry, as somebody with access to its directory could.
 type forger struct {
 	t    *testing.T
 	s    *signer // signs heads
@@ -200,7 +200,7 @@ func (f *forger) put(kind string, data any) *forger {
 	return f
 }
 
-// records puts some, each as long after the one before.
+// records adds records, each the given time after the one before.
 func (f *forger) records(n int, apart time.Duration) *forger {
 	for i := range n {
 		f.at = f.at.Add(apart)
@@ -217,7 +217,7 @@ func (f *forger) key(i int) *forger {
 	return f.put("key", map[string]any{"kid": f.s.kid(i), "jwk": f.s.jwk(i)})
 }
 
-// head signs with one key of the signer's. Version 0 is one of a former version of the program.
+// head adds a head signed with one key of the signer. Version 0 is that of an older program.
 func (f *forger) head(i, version int) *forger {
 	data := map[string]any{"kid": f.s.kid(i), "signature": ed25519.Sign(f.s.keys[i], audit.HeadMessage(f.last.Seq, f.last.Hash))}
 	if version > 0 {
@@ -226,12 +226,12 @@ func (f *forger) head(i, version int) *forger {
 	return f.put("head", data)
 }
 
-// position is that of the last entry.
+// position returns the position of the last entry.
 func (f *forger) position() audit.Position {
 	return audit.Position{Node: "gw-1", Number: f.last.Seq, Hash: f.last.Hash}
 }
 
-// write makes a log of it.
+// write writes the log to a directory.
 func (f *forger) write() (dir string) {
 	f.t.Helper()
 	dir = f.t.TempDir()

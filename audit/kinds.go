@@ -5,34 +5,34 @@ import (
 	"time"
 )
 
-// Kinds of entries that the log writes itself; all others are the caller's.
+// The kinds of entries that the log itself writes. All others belong to the caller.
 const (
-	kindLog       = "log"       // names the log; first in each file, and first of a process that goes on with a log
+	kindLog       = "log"       // names the log; first entry of each file, and of a process that continues a log
 	kindKey       = "key"       // a public key of the gateway
-	kindLate      = "late"      // stands before a head that comes later than promised, and says why
+	kindLate      = "late"      // precedes a head that is later than promised, and gives the reason
 	kindHead      = "head"      // signs the chain before it
-	kindRecovered = "recovered" // a torn last line, never acknowledged, was taken off at start
+	kindRecovered = "recovered" // an incomplete last line, never acknowledged, was removed at the start
 
-	kindInterrupted = "interrupted" // for a time no entry could be written
+	kindInterrupted = "interrupted" // entries could not be written for some time
 	kindRemoved     = "removed"     // files are about to be removed
 	kindHold        = "hold"        // nothing is removed from now on
 	kindReleased    = "released"    // the hold has ended
 )
 
-// Kinds of entries that package keeper writes.
+// The kinds of entries that package keeper writes.
 const (
-	KindMissing = "missing" // a log that is remembered is not there
-	KindRetired = "retired" // an operator has said that it will not come back
-	KindHanded  = "handed"  // an operator has said that a head is kept outside
+	KindMissing = "missing" // a remembered log is missing
+	KindRetired = "retired" // an operator has declared that it will not come back
+	KindHanded  = "handed"  // an operator has confirmed that a head is kept outside
 )
 
 // naming is the data of a kindLog.
 type naming struct {
 	Node string `json:"node"`
-	Log  string `json:"log"`           // random, the same for the log's whole life
-	Was  string `json:"was,omitempty"` // the node's former name
-	// Opened says that a process has just opened the log. What stands before it without a head may have been put there
-	// while no process held the log, so no key and no removal counts among it.
+	Log  string `json:"log"`           // random, constant for the log's whole life
+	Was  string `json:"was,omitempty"` // the node's previous name
+	// Opened means that a process has just opened the log. Entries before it without a head may have been planted while no
+	// process held the log, so keys and removals among them do not count.
 	Opened bool `json:"opened,omitempty"`
 }
 
@@ -44,8 +44,8 @@ type publicKey struct {
 
 // late is the data of a kindLate.
 type late struct {
-	Since   time.Time `json:"since"`   // the oldest entry without a head
-	Entries int       `json:"entries"` // without one
+	Since   time.Time `json:"since"`   // time of the oldest entry without a head
+	Entries int       `json:"entries"` // entries without a head
 	Why     string    `json:"why"`
 }
 
@@ -54,7 +54,7 @@ type head struct {
 	KID       string      `json:"kid"`
 	Signature []byte      `json:"signature"`
 	Also      []signature `json:"also,omitempty"` // by former keys that are still published
-	Version   int         `json:"v,omitempty"`    // headVersion; missing where the writer promised less
+	Version   int         `json:"v,omitempty"`    // headVersion; absent if the writer promised less
 }
 
 type signature struct {
@@ -62,8 +62,8 @@ type signature struct {
 	Signature []byte `json:"signature"`
 }
 
-// headVersion marks the heads of writers that keep or explain the promise of promise.go.
+// headVersion marks heads of writers that keep the promise of promise.go or explain why not.
 const headVersion = 2
 
-// counts says whether the entry counts towards the next head: all do but those that belong to a head itself.
+// counts reports whether the entry counts towards the next head: all do except those that belong to a head.
 func (e Entry) counts() bool { return e.Kind != kindHead && e.Kind != kindKey && e.Kind != kindLate }

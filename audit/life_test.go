@@ -25,7 +25,7 @@ func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC(
 func (c *clock) forward(d time.Duration) { c.at.Add(int64(d)) }
 func (c *clock) of(o *audit.Options)     { o.Now = c.now }
 
-// crashed is what a crash leaves of a log: a copy of its directory.
+// crashed returns a copy of a log's directory, as a crash would leave it.
 func crashed(t *testing.T, dir string) string {
 	t.Helper()
 	left := filepath.Join(t.TempDir(), "left")
@@ -35,7 +35,7 @@ func crashed(t *testing.T, dir string) string {
 	return left
 }
 
-// A log has the name of its machine, keeps it wherever it goes, and gets another one only by the configuration.
+// A log is named after its machine, keeps the name on any other, and is renamed only by configuration.
 func TestNode(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	for _, row := range []struct{ host, node, want string }{
@@ -48,32 +48,32 @@ func TestNode(t *testing.T) {
 		at := fill(t, log, 1)
 		closeLog(t, log)
 		if report := holds(t, dir, s.by(t, at), ""); report.Node != row.want || at.Node != row.want {
-			t.Errorf("on %q as %q: the log is %q and the entry's %q, want %q", row.host, row.node, report.Node, at.Node, row.want)
+			t.Errorf("host %q, node %q: got log %q and entry %q, want %q", row.host, row.node, report.Node, at.Node, row.want)
 		}
 	}
 	renamed := audit.Position{Node: "ward-7.example.nhs.uk", Number: 1, Hash: entries(t, dir)[0].Hash}
 	holds(t, dir, s.by(t, renamed), "")
 	if got := kinds(t, dir); got != "log key head signing head log signing head log signing head log signing head" {
-		t.Errorf("the log holds %s", got)
+		t.Errorf("got entries %s", got)
 	}
 	if _, err := audit.Open(audit.Options{Dir: t.TempDir(), Signer: s, Node: "a/b"}); err == nil || !strings.Contains(err.Error(), `"a/b" is not a node's name`) {
-		t.Errorf("a bad name is told as %v", err)
+		t.Errorf("invalid node name: got %v, want an error that quotes it", err)
 	}
 	nowhere := open(t, t.TempDir(), s, func(o *audit.Options) { o.Host = "" })
 	if at := fill(t, nowhere, 1); at.Node != "gateway" {
-		t.Errorf("without a host the log is called %q", at.Node)
+		t.Errorf("without a host name: got log name %q, want gateway", at.Node)
 	}
 	closeLog(t, nowhere)
 }
 
-// A log of an older version has no name. It gets one, and the chain goes on.
+// A log of an older version has no name. It is given one, and the chain goes on.
 func TestOlderLogGoesOn(t *testing.T) {
 	s := newSigner(t)
 	old := forge(t, s).records(4, time.Second).key(0).head(0, 0).records(2, time.Second) // and then it crashed
 	before, dir := old.position(), old.write()
 	before.Node = ""
 	if report := holds(t, dir, s.by(t, before), ""); report.Node != "" || report.Unsigned != 2 {
-		t.Errorf("before: %+v", report)
+		t.Errorf("before: got %+v, want no name and 2 unsigned", report)
 	}
 	c := newClock()
 	c.forward(time.Hour)
@@ -82,14 +82,14 @@ func TestOlderLogGoesOn(t *testing.T) {
 	closeLog(t, log)
 	report := holds(t, dir, s.by(t, before, at), "")
 	if report.Node != "gw-1" || report.Late != 1 || report.Unsigned != 0 {
-		t.Errorf("after: %+v", report)
+		t.Errorf("after: got %+v, want gw-1, one late head and none unsigned", report)
 	}
 	if got := kinds(t, dir); got != "signing signing signing signing key head signing signing log late head signing head" {
-		t.Errorf("the log holds %s", got)
+		t.Errorf("got entries %s", got)
 	}
 }
 
-// What a crash left without a head is signed at the next start, however late that is, and the log says so.
+// Entries that a crash left without a head are signed at the next start, however late, and the log gives the reason.
 func TestHeadsAfterACrash(t *testing.T) {
 	s, c := newSigner(t), newClock()
 	log := open(t, t.TempDir(), s, c.of)
@@ -106,12 +106,12 @@ func TestHeadsAfterACrash(t *testing.T) {
 	}
 	for _, e := range entries(t, left) {
 		if e.Kind == "late" && !strings.Contains(string(e.Data), `"entries":4,"why":"the gateway was not running"`) {
-			t.Errorf("the log says %s", e.Data)
+			t.Errorf("late entry: got %s, want 4 entries and the reason", e.Data)
 		}
 	}
 }
 
-// While the signer is away heads are missing, and so the log does not hold; it says so afterwards.
+// While the signer fails heads are missing, so verification fails; afterwards the log gives the reason.
 func TestHeadsAfterTheSignerWasAway(t *testing.T) {
 	s, c := newSigner(t), newClock()
 	log := open(t, t.TempDir(), s, c.of)
@@ -128,11 +128,11 @@ func TestHeadsAfterTheSignerWasAway(t *testing.T) {
 		t.Errorf("got %+v, want one late head", report)
 	}
 	if got := log.Health(); got.HeadError != "" || got.Head.Number == 0 || got.Unsigned != 0 {
-		t.Errorf("afterwards: %+v", got)
+		t.Errorf("got health %+v, want a head and nothing unsigned", got)
 	}
 }
 
-// A clock that is moved forward leaves no entry behind without a head.
+// A clock that is set forward leaves no entry without a head.
 func TestHeadBeforeAJumpOfTheClock(t *testing.T) {
 	s, c := newSigner(t), newClock()
 	log := open(t, t.TempDir(), s, c.of)
@@ -144,7 +144,7 @@ func TestHeadBeforeAJumpOfTheClock(t *testing.T) {
 	holds(t, log.Dir, s.by(t), "")
 }
 
-// However many entries come at once, no more than 1,000 stand without a head.
+// However many entries arrive at once, at most 1,000 are without a head.
 func TestHeadsUnderLoad(t *testing.T) {
 	s := newSigner(t)
 	log := open(t, t.TempDir(), s, func(o *audit.Options) { o.HeadEvery = 1 << 20 })
@@ -168,7 +168,7 @@ func TestHeadsUnderLoad(t *testing.T) {
 	}
 }
 
-// until waits for something that happens in the background.
+// until polls until done returns true, for at most a minute.
 func until(t *testing.T, done func() bool) {
 	t.Helper()
 	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(5*time.Millisecond)
@@ -177,13 +177,13 @@ func until(t *testing.T, done func() bool) {
 	for !done() {
 		select {
 		case <-deadline.C:
-			t.Fatal("waited a minute in vain")
+			t.Fatal("waited a minute")
 		case <-tick.C:
 		}
 	}
 }
 
-// A key is in the log before it signs, so a set that was saved before it was made vouches for it.
+// A key is in the log before it signs, so a set saved before the key was generated vouches for it.
 func TestKeysAreIntroducedAhead(t *testing.T) {
 	s := newSigner(t)
 	first := s.saved(t)
@@ -201,7 +201,7 @@ func TestKeysAreIntroducedAhead(t *testing.T) {
 	}
 }
 
-// After a gateway was down for the whole time in which the next key was published, the former key still signs as well.
+// After a gateway was down for all of the time in which the next key was published, the former key still signs too.
 func TestFormerKeysSignAsWell(t *testing.T) {
 	s := newSigner(t)
 	first := s.saved(t)
@@ -220,8 +220,8 @@ func TestFormerKeysSignAsWell(t *testing.T) {
 	holds(t, dir, audit.Evidence{Keys: [][]byte{s.saved(t, 1)}}, "")
 }
 
-// Each file begins with the log's name and the keys, so it can be checked by itself, and a file is not written for longer
-// than its age.
+// Each file begins with the log's name and the keys, so it can be verified by itself, and a new file is started at the
+// maximum age.
 func TestFilesStandByThemselves(t *testing.T) {
 	s, c := newSigner(t), newClock()
 	log := open(t, t.TempDir(), s, c.of)
@@ -230,11 +230,11 @@ func TestFilesStandByThemselves(t *testing.T) {
 	fill(t, log, 1)
 	closeLog(t, log)
 	if got := kinds(t, log.Dir); got != "log key head signing log key late head signing head" {
-		t.Errorf("the log holds %s", got)
+		t.Errorf("got entries %s", got)
 	}
 	files, err := filepath.Glob(filepath.Join(log.Dir, "audit-*.jsonl"))
 	if err != nil || len(files) != 2 {
-		t.Errorf("got the files %v, want two (%v)", files, err)
+		t.Errorf("got files %v, want two (%v)", files, err)
 	}
 	holds(t, log.Dir, s.by(t), "")
 }

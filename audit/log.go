@@ -11,25 +11,25 @@ import (
 	"time"
 )
 
-// Options of a Log. Dir and Signer are mandatory.
+// Options configures a Log. Dir and Signer are required.
 type Options struct {
-	Dir       string // made with mode 0700 if it is not there
+	Dir       string // created with mode 0700 if missing
 	Signer    Signer
-	Node      string        // the log's name; empty: the one that it has, or else one made of Host
+	Node      string        // the log's name; empty: its current name, or else one derived from Host
 	Host      string        // the machine's name
-	FileSize  int64         // a new file is begun beyond this; default 64 MiB
-	FileAge   time.Duration // and when the present one is this old; default 30 days
-	HeadEvery int           // entries between signed heads at the most; default 1000, which is also the most
-	HeadAfter time.Duration // the longest that an entry stays without one; default 1 minute
-	Probe     time.Duration // how often it is tried whether the disk takes writes; default 15 seconds
-	OnHead    func()        // is told of each head; it must not block
+	FileSize  int64         // size in bytes at which a new file is started; default 64 MiB
+	FileAge   time.Duration // age at which a new file is started; default 30 days
+	HeadEvery int           // most entries between signed heads; default and maximum 1000
+	HeadAfter time.Duration // longest time that an entry stays without a head; default 1 minute
+	Probe     time.Duration // how often the disk is tested for writing; default 15 seconds
+	OnHead    func()        // called after each head; must not block
 	Now       func() time.Time
 	Logger    *slog.Logger
 }
 
 func (o *Options) complete() error {
 	if o.Dir == "" || o.Signer == nil {
-		return errors.New("audit: a log needs a directory and a signer")
+		return errors.New("audit: Options need a directory and a signer")
 	}
 	if o.Node != "" {
 		if err := CheckNode(o.Node); err != nil {
@@ -62,10 +62,10 @@ func orElse[T comparable](value, fallback T) T {
 	return value
 }
 
-// ErrClosed is what Append gives once the log is closed.
+// ErrClosed is returned by Append once the log is closed.
 var ErrClosed = errors.New("audit: the log is closed")
 
-// Log appends entries. One process at a time can have it open.
+// Log appends entries. Only one process at a time can have it open.
 type Log struct {
 	Options
 	queue chan *pending
@@ -76,33 +76,33 @@ type Log struct {
 
 	noticed sync.Mutex // guards health
 	health  Health
-	began   time.Time // of the first entry that is there
+	began   time.Time // of the first entry on disk
 
-	// The writer's own.
+	// Used by the writer only.
 	file      *os.File
 	lock      *os.File
 	size      int64
-	number    int       // of the present file
-	since     time.Time // of the first entry in it
+	number    int       // of the current file
+	since     time.Time // of the first entry in the current file
 	name      naming
-	named     bool            // an entry of the present file names the log
-	known     map[string]bool // kids whose public key stands in the present file
+	named     bool            // the current file has an entry that names the log
+	known     map[string]bool // kids whose public keys are in the current file
 	unsigned  []string        // those of them that no head has signed yet
 	last      Entry
-	head      Entry     // the last one
-	gap       gap       // since it
-	why       string    // the next head would be late
-	signAt    int       // so many entries call for a head
-	attempted time.Time // when a head was tried last
-	headError string    // of that attempt
-	broken    *outage   // entries cannot be written
-	probed    string    // why the disk takes no writes, when it was tried last
+	head      Entry     // the last head
+	gap       gap       // entries since the last head
+	why       string    // why the next head is late, if it is
+	signAt    int       // number of unsigned entries at which a head is due
+	attempted time.Time // when a head was last attempted
+	headError string    // of that attempt, if it failed
+	broken    *outage   // set while entries cannot be written
+	probed    string    // why the disk failed its last test, if it did
 }
 
-// Began is the time of the first entry that was there when the log was opened; if there was none, that time.
+// Began returns the time of the first entry on disk when the log was opened or, if there was none, the time of opening.
 func (l *Log) Began() time.Time { return l.began }
 
-// pending is one caller's entry on its way to the writer, or something else that only the writer can do.
+// pending is one caller's entry for the writer, or a job that only the writer can do.
 type pending struct {
 	kind string
 	data json.RawMessage
@@ -110,25 +110,25 @@ type pending struct {
 	done chan written
 }
 
-// written is what became of an entry.
+// written is the result of a pending entry.
 type written struct {
 	at  Position
 	err error
 }
 
-// queueLength is how many callers may wait for the writer.
+// queueLength bounds how many callers may wait for the writer.
 const queueLength = 1024
 
-// Open opens a log, or begins one. It reads the last files to find where the chain stands, takes off a last line
-// that was torn by a crash (it was never acknowledged), and refuses a log whose last lines do not hold. What stands there
-// without a head is signed at once.
+// Open opens a log, or begins one. It reads the last files to find the end of the chain, removes a last line that a crash
+// left incomplete (it was never acknowledged), and refuses a log whose last lines are not intact. Entries without a head
+// are signed at once.
 func Open(o Options) (*Log, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	l := &Log{Options: o, queue: make(chan *pending, queueLength), done: make(chan struct{}), signAt: o.HeadEvery, known: map[string]bool{}}
 	if err := l.open(); err != nil {
-		_ = l.closeFiles() // the first error is the one to tell
+		_ = l.closeFiles() // the first error is the one to return
 		return nil, fmt.Errorf("audit log %s: %w", o.Dir, err)
 	}
 	l.notice()
@@ -136,23 +136,23 @@ func Open(o Options) (*Log, error) {
 	return l, nil
 }
 
-// Append writes an entry of a kind, and returns where it stands when it is durable. When ctx ends first the entry may or
-// may not be written.
+// Append writes an entry and returns its position once it is durable. If ctx ends first, the entry may or may not be
+// written.
 func (l *Log) Append(ctx context.Context, kind string, data any) (Position, error) {
 	text, err := json.Marshal(data)
 	if err != nil {
 		return Position{}, fmt.Errorf("audit: %w", err)
 	}
-	if len(text) > maxData { // here, so that no other caller's entry fails with it
-		return Position{}, fmt.Errorf("audit: an entry has at most %d bytes", maxData)
+	if len(text) > maxData { // checked here, so that no other caller's entry fails with it
+		return Position{}, fmt.Errorf("audit: data has more than %d bytes", maxData)
 	}
 	return l.ask(ctx, &pending{kind: kind, data: text, done: make(chan written, 1)})
 }
 
-// Sign has the log signed as it stands.
+// Sign signs the current chain.
 func (l *Log) Sign(ctx context.Context) error { return l.do(ctx, l.trySign) }
 
-// Rename gives the log another name, from the next entry on. An empty one, and the one that it has, change nothing.
+// Rename gives the log another name, starting with the next entry. An empty or the current name changes nothing.
 func (l *Log) Rename(ctx context.Context, node string) error {
 	if node == "" || node == l.Health().Node {
 		return nil
@@ -166,7 +166,7 @@ func (l *Log) Rename(ctx context.Context, node string) error {
 	})
 }
 
-// do has the writer do something between two entries.
+// do runs a job in the writer, between two entries.
 func (l *Log) do(ctx context.Context, job func(context.Context) error) error {
 	_, err := l.ask(ctx, &pending{job: job, done: make(chan written, 1)})
 	return err
@@ -198,7 +198,7 @@ func (l *Log) enqueue(ctx context.Context, entry *pending) error {
 	}
 }
 
-// Close writes what is waiting, signs the head and closes the files.
+// Close writes the waiting entries, signs the head and closes the files.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if !l.closed {
@@ -210,7 +210,7 @@ func (l *Log) Close() error {
 	return l.closeFiles()
 }
 
-// write is the writer: it takes what is waiting, writes it with one sync, and then tells everybody.
+// write is the writer: it collects the waiting entries, writes them with one sync, and then answers their callers.
 func (l *Log) write() {
 	defer close(l.done)
 	defer l.notice()
@@ -239,13 +239,13 @@ func (l *Log) write() {
 	}
 }
 
-// serve does what waits first, and with it what else is waiting.
+// serve handles the first pending request, together with others that are waiting.
 func (l *Log) serve(first *pending) {
 	batch, job := []*pending{first}, (*pending)(nil)
 	if first.job != nil {
 		batch, job = nil, first
 	}
-	const own = 3 // entries of the log's own that can come between
+	const own = 3 // entries that the log itself may write in between
 	most := min(max(l.HeadEvery-l.gap.entries-own, 1), queueLength)
 	for waiting := true; waiting && job == nil && len(batch) < most; {
 		select {
@@ -269,14 +269,14 @@ func (l *Log) serve(first *pending) {
 		ctx, cancel := context.WithTimeout(context.Background(), signWithin)
 		defer cancel()
 		err := job.job(ctx)
-		l.notice() // before anybody is told
+		l.notice() // before the caller is answered
 		job.done <- written{err: err}
 	}
 }
 
 func (l *Log) writeBatch(batch []*pending) {
 	at := l.Now()
-	if l.gap.overdue(at) && (l.headError == "" || time.Since(l.attempted) > l.HeadAfter) { // the machine stood still, or its clock was moved
+	if l.gap.overdue(at) && (l.headError == "" || time.Since(l.attempted) > l.HeadAfter) { // the machine was suspended, or its clock was changed
 		l.signHead()
 	}
 	entries := make([]Entry, len(batch))
@@ -287,7 +287,7 @@ func (l *Log) writeBatch(batch []*pending) {
 	if err == nil {
 		err = l.put(at, entries...)
 	}
-	l.notice() // before anybody is told
+	l.notice() // before the callers are answered
 	for i, waiting := range batch {
 		became := written{err: err}
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// open finds the end of the chain and stands ready to write behind it.
+// open finds the end of the chain and gets ready to append to it.
 func (l *Log) open() error {
 	if err := durable.MkdirAll(l.Dir, 0o700); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (l *Log) open() error {
 		return err
 	}
 	if dropped > 0 {
-		l.Logger.Warn("the audit log ended in a torn line, which was never acknowledged; it was taken off",
+		l.Logger.Warn("removed an incomplete last line from the audit log; it was never acknowledged",
 			"dir", l.Dir, "bytes", dropped)
 		data, err := json.Marshal(map[string]int64{"dropped_bytes": dropped})
 		if err != nil {
@@ -63,7 +63,7 @@ func (l *Log) open() error {
 	return nil
 }
 
-// begin finds out when the log began.
+// begin determines when the log began.
 func (l *Log) begin(names []string) error {
 	l.began = l.Now()
 	if len(names) == 0 {
@@ -76,8 +76,8 @@ func (l *Log) begin(names []string) error {
 	return err
 }
 
-// reopen has the log named again, before the first entry of this process, and keys introduced again that no head has
-// signed: who wrote them is not known.
+// reopen makes the first entry of this process name the log again, and introduces keys again that no head has signed,
+// because it is not known who wrote them.
 func (l *Log) reopen() {
 	l.name.Opened = l.last.Seq > 0
 	l.named = l.named && !l.name.Opened
@@ -86,7 +86,7 @@ func (l *Log) reopen() {
 	}
 }
 
-// callIt settles the log's name: the one that is configured, or that it has, or that of the machine.
+// callIt determines the log's name: the configured one, or its current one, or one derived from the machine's.
 func (l *Log) callIt() error {
 	if l.name.Log == "" {
 		id := make([]byte, 16)
@@ -108,8 +108,8 @@ func (l *Log) rename(node string) {
 	l.name.Was, l.name.Node, l.named = l.name.Node, node, false
 }
 
-// tail is the files to read for the end of the chain: the last that holds a head, and those after it. The rest of a long
-// log is Verify's to read.
+// tail returns the files to read for the end of the chain: the last one with a head, and those after it. Verify reads the
+// rest of a long log.
 func (l *Log) tail(names []string) ([]string, error) {
 	for i := len(names) - 1; i > 0; i-- {
 		signed, err := anyLine(filepath.Join(l.Dir, names[i]), func(line []byte) bool {
@@ -126,7 +126,7 @@ func (l *Log) tail(names []string) ([]string, error) {
 	return names, nil
 }
 
-// resume follows the chain through one file, and takes a torn last line off the last one.
+// resume follows the chain through one file. If it is the last, it removes an incomplete last line.
 func (l *Log) resume(name string, last bool) (torn int64, err error) {
 	path := filepath.Join(l.Dir, name)
 	whole, size := int64(0), int64(0)
@@ -138,7 +138,7 @@ func (l *Log) resume(name string, last bool) (torn int64, err error) {
 			return nil
 		}
 		e, err := parse(line)
-		if err == nil && (l.last.Seq > 0 || e.Seq == 1) { // else the chain before it is in files that are not read
+		if err == nil && (l.last.Seq > 0 || e.Seq == 1) { // otherwise the chain before it is in files that are not read
 			err = e.follows(l.last)
 		}
 		if err != nil {
@@ -154,10 +154,10 @@ func (l *Log) resume(name string, last bool) (torn int64, err error) {
 	return torn, err
 }
 
-// beginFile forgets what has to stand in each file.
+// beginFile resets what has to be in each file.
 func (l *Log) beginFile() { l.named, l.known, l.since = false, map[string]bool{}, time.Time{} }
 
-// note keeps what the writer must know of an entry that stands in the log.
+// note updates the writer's state by an entry of the log.
 func (l *Log) note(e Entry) {
 	l.last = e
 	l.gap.add(e)

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Position names one entry of a log by its number and its hash. The hash covers the hash of the entry before, so a
-// position stands for everything up to it: a log that contains it has exactly those entries before it. Whoever keeps a
-// position elsewhere can show later that the log was cut back or written anew, even by somebody with the gateway's keys.
+// Position identifies one entry of a log by its number and hash. The hash covers the hash of the entry before, so a
+// position stands for everything up to it: a log that contains it has exactly these entries before it. A position kept
+// elsewhere can prove later that the log was cut back or rewritten, even with the gateway's keys.
 type Position struct {
-	Node   string `json:"node,omitempty"` // the log's name; empty where it has none, or is not known
+	Node   string `json:"node,omitempty"` // the log's name; empty if it has none or is unknown
 	Number uint64 `json:"number"`
 	Hash   string `json:"hash"`
 }
 
-// String is the position as people keep it: gw-1/5123:9f86d0…
+// String returns the position in the form in which people keep it: gw-1/5123:9f86d0…
 func (p Position) String() string {
 	text := strconv.FormatUint(p.Number, 10) + ":" + p.Hash
 	if p.Node != "" {
@@ -26,7 +26,7 @@ func (p Position) String() string {
 	return text
 }
 
-// ParsePosition reads what String writes. The name may be missing.
+// ParsePosition parses the result of String. The name is optional.
 func ParsePosition(text string) (Position, error) {
 	malformed := fmt.Errorf("%.100q is not a head such as gw-1/5123:9f86…, with all 64 digits of the hash", text)
 	p := Position{}
@@ -47,14 +47,14 @@ func ParsePosition(text string) (Position, error) {
 	return p, nil
 }
 
-// position is where the entry stands.
+// position returns the position of the entry.
 func (e Entry) position(node string) Position {
 	return Position{Node: node, Number: e.Seq, Hash: e.Hash}
 }
 
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// CheckNode refuses what cannot be a log's name.
+// CheckNode returns an error if a log cannot have that name.
 func CheckNode(name string) error {
 	if !nodeName.MatchString(name) {
 		return fmt.Errorf("%.100q is not a node's name: up to 63 letters, digits, dots, hyphens and underscores, the first a letter or digit", name)
@@ -62,7 +62,7 @@ func CheckNode(name string) error {
 	return nil
 }
 
-// nodeFrom makes a node's name of a machine's.
+// nodeFrom derives a node name from a host name.
 func nodeFrom(host string) string {
 	name := regexp.MustCompile(`[^A-Za-z0-9._-]+`).ReplaceAllString(host, "-")
 	name = strings.TrimLeft(name, "._-")

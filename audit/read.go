@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Bounds of an entry in bytes: its data, and its line. A batch of 250 items takes some 30 KB.
+// The limits of an entry in bytes: its data, and its line. A batch of 250 items takes about 30 KB.
 const (
 	maxData = 1 << 20
 	maxLine = maxData + 4096
@@ -26,7 +26,7 @@ const (
 
 func fileName(number int) string { return fmt.Sprintf("%s%06d%s", filePrefix, number, fileSuffix) }
 
-// fileNames returns the log's files in order. The first need not be number 1: files are removed from the front.
+// fileNames returns the log's files in order. The first may have a number above 1, as files are removed from the front.
 func fileNames(dir string) (first int, names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -46,24 +46,24 @@ func fileNames(dir string) (first int, names []string, err error) {
 	slices.Sort(numbers)
 	for i, number := range numbers {
 		if number != numbers[0]+i {
-			return 0, nil, fmt.Errorf("%s is missing: the log is not whole", fileName(numbers[0]+i))
+			return 0, nil, fmt.Errorf("%s is missing, so the log is incomplete", fileName(numbers[0]+i))
 		}
 		names = append(names, fileName(number))
 	}
 	return numbers[0], names, nil
 }
 
-// Read calls back with each entry of a log, in order, after it has checked hash and link. A torn last line, which
-// was never acknowledged, is passed over. It judges neither heads nor whether earlier files are missing: Verify does.
+// Read calls each with every entry of a log, in order, after checking its hash and link. An incomplete last line, which
+// was never acknowledged, is skipped. Read judges neither heads nor missing earlier files: Verify does.
 func Read(dir string, each func(Entry) error) error {
 	_, err := read(dir, each)
 	return err
 }
 
-// origin is what a reading found beside the entries.
+// origin is what a read found besides the entries.
 type origin struct {
-	before Entry // what stands before the first entry: only Seq and Hash; zero where the log is whole
-	torn   int   // bytes of a torn last line
+	before Entry // what precedes the first entry: only Seq and Hash; zero if the log is whole
+	torn   int   // bytes of an incomplete last line
 }
 
 func read(dir string, each func(Entry) error) (found origin, err error) {
@@ -72,7 +72,7 @@ func read(dir string, each func(Entry) error) (found origin, err error) {
 		return found, err
 	}
 	var last Entry
-	begun := first == 1 // else the first entry says what stood before it
+	begun := first == 1 // otherwise the first entry tells what was before it
 	for i, name := range names {
 		err := readLines(filepath.Join(dir, name), func(line []byte, complete bool) error {
 			if !complete && i == len(names)-1 {
@@ -100,7 +100,7 @@ func read(dir string, each func(Entry) error) (found origin, err error) {
 	return found, nil
 }
 
-// readLines calls back with each line of a file, and whether it ends in a newline.
+// readLines calls each with every line of a file, and whether it ends in a newline.
 func readLines(path string, each func(line []byte, complete bool) error) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -128,7 +128,7 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 		part, err := reader.ReadSlice('\n')
 		line = append(line, part...)
 		if len(line) > maxLine {
-			return nil, errors.New("the line is longer than any entry")
+			return nil, errors.New("line is longer than any entry")
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return line, err
@@ -136,10 +136,10 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// errEnough ends a reading early.
+// errEnough ends a read early.
 var errEnough = errors.New("enough was read")
 
-// anyLine says whether one of the whole lines of a file is as asked.
+// anyLine reports whether asked returns true for any complete line of a file.
 func anyLine(path string, asked func(line []byte) bool) (found bool, err error) {
 	err = readLines(path, func(line []byte, complete bool) error {
 		if found = complete && asked(line); found {
@@ -153,17 +153,17 @@ func anyLine(path string, asked func(line []byte) bool) (found bool, err error) 
 	return found, err
 }
 
-// Place is where a number stands in a log.
+// Place tells where an entry number is relative to a log.
 type Place int
 
 // The places.
 const (
-	Removed Place = iota // before the first entry that is there
+	Removed Place = iota // before the first entry on disk
 	There
-	Beyond // behind the last one
+	Beyond // after the last entry
 )
 
-// Find looks for the entry with a number. It may be called while the log is written.
+// Find looks up the entry with a number. It may be called while the log is being written.
 func Find(dir string, number uint64) (Entry, Place, error) {
 	_, names, err := fileNames(dir)
 	if err != nil {
@@ -201,7 +201,7 @@ func findIn(path string, number uint64) (found Entry, place Place, err error) {
 	return found, place, err
 }
 
-// firstEntry reads the first entry of a file; found is false where there is none that is whole.
+// firstEntry reads the first entry of a file. found is false if it has no complete one.
 func firstEntry(path string) (first Entry, found bool, err error) {
 	var wrong error
 	found, err = anyLine(path, func(line []byte) bool {

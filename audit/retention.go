@@ -12,15 +12,15 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// File is one file of a log that is written no more.
+// File is one closed file of a log, to which nothing is written any more.
 type File struct {
 	Name string    `json:"file"`
 	Last uint64    `json:"last"` // number of its last entry
-	Hash string    `json:"hash"` // of that entry: it stands for everything in the file, and before
-	Time time.Time `json:"time"` // its entries are not younger
+	Hash string    `json:"hash"` // of that entry: it stands for everything up to the end of the file
+	Time time.Time `json:"time"` // no entry in the file is later
 }
 
-// Closed lists the files of a log that are written no more, the oldest first.
+// Closed lists the closed files of a log, oldest first.
 func Closed(dir string) ([]File, error) {
 	_, names, err := fileNames(dir)
 	if err != nil {
@@ -32,7 +32,7 @@ func Closed(dir string) ([]File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", names[i], err)
 		}
-		if !found { // a crash left it so: nothing says yet how the file before it ends
+		if !found { // left by a crash: it is not known yet how the file before it ends
 			break
 		}
 		closed = append(closed, File{Name: names[i-1], Last: next.Seq - 1, Hash: next.Prev, Time: next.Time})
@@ -40,15 +40,15 @@ func Closed(dir string) ([]File, error) {
 	return closed, nil
 }
 
-// removal is the record of a removal: the data of a kindRemoved.
+// removal is the record of a removal, the data of a kindRemoved.
 type removal struct {
 	Files []File `json:"files"`
 	Why   any    `json:"why"`
 }
 
-// Remove deletes the oldest files of the log, behind a record of them that a head signs: Verify accepts that they are
-// missing because it finds that record. The files are the first of those that Closed lists; why they may go is for the
-// caller to know, and is recorded. Nothing is removed while a hold stands.
+// Remove deletes the oldest files of the log, after a head has signed a record of them: by that record Verify accepts that
+// they are missing. The files must be the first of those that Closed lists. Why they may go is decided, and recorded, by
+// the caller. During a hold nothing is removed.
 func (l *Log) Remove(ctx context.Context, files []File, why any) error {
 	return l.do(ctx, func(ctx context.Context) error {
 		if err := l.removable(files); err != nil {
@@ -62,7 +62,7 @@ func (l *Log) Remove(ctx context.Context, files []File, why any) error {
 			return err
 		}
 		if err := l.trySign(ctx); err != nil {
-			return fmt.Errorf("nothing was removed, since no head signs the record of it: %w", err)
+			return fmt.Errorf("nothing was removed, because no head signs the record of it: %w", err)
 		}
 		for _, file := range files {
 			if err := l.notHeld(); err != nil {
@@ -76,7 +76,7 @@ func (l *Log) Remove(ctx context.Context, files []File, why any) error {
 	})
 }
 
-// removable checks that the files are the oldest of the log.
+// removable returns an error unless the files are the oldest of the log.
 func (l *Log) removable(files []File) error {
 	if err := l.notHeld(); err != nil {
 		return err
@@ -87,14 +87,14 @@ func (l *Log) removable(files []File) error {
 	}
 	for i, file := range files {
 		if i >= len(closed) || closed[i].Name != file.Name || closed[i].Hash != file.Hash {
-			return fmt.Errorf("%s is not among the oldest files of the log", file.Name)
+			return fmt.Errorf("%s is not one of the oldest files of the log", file.Name)
 		}
 	}
 	return nil
 }
 
-// ErrHeld is what keeps files from being removed while a hold stands.
-var ErrHeld = errors.New("nothing is removed from the audit log: a hold stands")
+// ErrHeld is returned if files may not be removed because of a hold.
+var ErrHeld = errors.New("nothing is removed from the audit log during a hold")
 
 func (l *Log) notHeld() error {
 	held, err := Held(l.Dir)
@@ -104,7 +104,7 @@ func (l *Log) notHeld() error {
 	return err
 }
 
-// Hold says why nothing may be removed.
+// Hold is the reason why nothing may be removed.
 type Hold struct {
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
@@ -112,8 +112,8 @@ type Hold struct {
 
 func holdPath(dir string) string { return filepath.Join(dir, "hold") }
 
-// Held returns the hold that stands, or nil. It is a file beside the log's, so whoever can write there can place one while
-// no gateway runs; what the file holds is for people.
+// Held returns the current hold, or nil. A hold is a file next to the log's, so it can also be placed there by hand while no
+// gateway runs; its contents are for people.
 func Held(dir string) (*Hold, error) {
 	text, err := os.ReadFile(holdPath(dir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -121,12 +121,12 @@ func Held(dir string) (*Hold, error) {
 	}
 	hold := &Hold{}
 	if err != nil || json.Unmarshal(text, hold) != nil {
-		return &Hold{}, nil // one that cannot be read holds as well
+		return &Hold{}, nil // an unreadable one holds as well
 	}
 	return hold, nil
 }
 
-// Hold keeps all files from being removed until Release, and records why. One that stands already gets the new reason.
+// Hold prevents the removal of files until Release, and records the reason. It replaces the reason of a current hold.
 func (l *Log) Hold(ctx context.Context, reason string) error {
 	return l.do(ctx, func(context.Context) error {
 		hold := Hold{Since: l.Now().UTC(), Reason: reason}
@@ -141,7 +141,7 @@ func (l *Log) Hold(ctx context.Context, reason string) error {
 	})
 }
 
-// Release ends the hold, and records that first. Where none stands it does nothing.
+// Release records the end of the hold and ends it. Without a hold it does nothing.
 func (l *Log) Release(ctx context.Context) error {
 	return l.do(ctx, func(context.Context) error {
 		held, err := Held(l.Dir)

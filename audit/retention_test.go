@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 )
 
-// closedLog is an open log with some closed files.
+// closedLog returns an open log with some closed files.
 func closedLog(t *testing.T, s *signer, n int) (*audit.Log, []audit.File) {
 	t.Helper()
 	log := open(t, t.TempDir(), s, newFiles)
@@ -26,7 +26,7 @@ func position(f audit.File) audit.Position {
 	return audit.Position{Node: "gw-1", Number: f.Last, Hash: f.Hash}
 }
 
-// Files that were removed are missed by nobody, since a signed record says so. Heads behind them hold on.
+// Removed files are not missed, because a signed record covers them. Earlier heads after them stay valid.
 func TestRemove(t *testing.T) {
 	s := newSigner(t)
 	log, closed := closedLog(t, s, 5)
@@ -36,11 +36,11 @@ func TestRemove(t *testing.T) {
 	}
 	files, err := filepath.Glob(filepath.Join(log.Dir, "audit-*.jsonl"))
 	if err != nil || filepath.Base(files[0]) != "audit-000003.jsonl" {
-		t.Errorf("the log begins with %v (%v)", files, err)
+		t.Errorf("got first files %v (%v), want audit-000003.jsonl first", files, err)
 	}
 	report := holds(t, log.Dir, s.by(t, position(closed[0]), position(closed[1]), position(closed[3])), "")
 	if report.From != closed[1].Last+1 || len(report.Removals) != 1 || report.Removals[0].Through != closed[1].Last {
-		t.Errorf("the report says %+v", report)
+		t.Errorf("got report %+v, want one removal", report)
 	}
 	inside := entries(t, whole)[closed[0].Last-2]
 	gone := audit.Position{Node: "gw-1", Number: inside.Seq, Hash: inside.Hash}
@@ -48,22 +48,22 @@ func TestRemove(t *testing.T) {
 	holds(t, log.Dir, s.by(t, gone), "with which the log begins since earlier files were removed, as entry")
 
 	closeLog(t, log)
-	log = open(t, log.Dir, s, newFiles) // goes on where it stood
+	log = open(t, log.Dir, s, newFiles) // continues the existing log
 	fill(t, log, 2)
 	left, err := audit.Closed(log.Dir)
 	if err != nil || left[0].Name != "audit-000003.jsonl" {
-		t.Fatalf("%+v (%v)", left, err)
+		t.Fatalf("got closed files %+v (%v), want audit-000003.jsonl first", left, err)
 	}
 	if err := log.Remove(t.Context(), left[:1], "keep"); err != nil {
 		t.Fatal(err)
 	}
 	closeLog(t, log)
 	if report := holds(t, log.Dir, s.by(t), ""); report.From != left[0].Last+1 || len(report.Removals) != 2 {
-		t.Errorf("after the second removal the report says %+v", report)
+		t.Errorf("after the second removal: got report %+v, want two removals", report)
 	}
 }
 
-// Files that are back, or that a crash left, do no harm.
+// Files that were restored, or left by a crash, do no harm.
 func TestRemovedFilesThatAreThere(t *testing.T) {
 	s := newSigner(t)
 	log, closed := closedLog(t, s, 4)
@@ -84,7 +84,7 @@ func TestRemovedFilesThatAreThere(t *testing.T) {
 	}
 }
 
-// Whatever else takes files away is found.
+// Files missing for any other reason are noticed.
 func TestFilesTakenAway(t *testing.T) {
 	s := newSigner(t)
 	log, closed := closedLog(t, s, 5)
@@ -98,10 +98,10 @@ func TestFilesTakenAway(t *testing.T) {
 	const want = "are missing, and no signed record says that they were removed"
 	holds(t, dir, s.by(t), want)
 	plant(t, dir, "removed", map[string]any{"files": closed[:2], "why": "keep"})
-	holds(t, dir, s.by(t), want) // nothing signs that record
+	holds(t, dir, s.by(t), want) // no head signs that record
 }
 
-// Nothing is removed while a hold stands, that is not the oldest, or whose record cannot be signed.
+// Remove refuses during a hold, for files that are not the oldest, and if the record cannot be signed.
 func TestWhatIsNotRemoved(t *testing.T) {
 	s := newSigner(t)
 	log, closed := closedLog(t, s, 4)
@@ -111,7 +111,7 @@ func TestWhatIsNotRemoved(t *testing.T) {
 			t.Errorf("got error %v, want one that contains %q", err, want)
 		}
 		if left, err := audit.Closed(log.Dir); err != nil || left[0] != closed[0] {
-			t.Errorf("files were removed: %v (%v)", left, err)
+			t.Errorf("got closed files %v (%v), want none removed", left, err)
 		}
 	}
 	refused(closed[1:2], "audit-000002.jsonl is not among the oldest files")
@@ -119,14 +119,14 @@ func TestWhatIsNotRemoved(t *testing.T) {
 	other.Hash = closed[1].Hash
 	refused([]audit.File{other}, "audit-000001.jsonl is not among the oldest files")
 	s.away(errors.New("storage is away"))
-	refused(closed[:1], "nothing was removed, since no head signs the record of it: storage is away")
+	refused(closed[:1], "nothing was removed, because no head signs the record of it: storage is away")
 	s.away(nil)
 	if err := log.Hold(t.Context(), "claim 4711"); err != nil {
 		t.Fatal(err)
 	}
 	refused(closed[:1], audit.ErrHeld.Error())
 	if held, err := audit.Held(log.Dir); err != nil || held == nil || held.Reason != "claim 4711" || held.Since.IsZero() {
-		t.Errorf("the hold is %+v (%v)", held, err)
+		t.Errorf("got hold %+v (%v), want its reason and time", held, err)
 	}
 	closeLog(t, log)
 	log = open(t, log.Dir, s, newFiles) // a hold outlives the process
@@ -149,11 +149,11 @@ func TestWhatIsNotRemoved(t *testing.T) {
 	closeLog(t, log)
 	holds(t, log.Dir, s.by(t), "")
 	if text := kinds(t, log.Dir); strings.Count(text, "hold") != 1 || strings.Count(text, "released") != 2 || strings.Count(text, "removed") != 2 {
-		t.Errorf("the log holds %s", text)
+		t.Errorf("got entries %s", text)
 	}
 }
 
-// Find tells where a number stands.
+// Find returns the place of an entry number.
 func TestFind(t *testing.T) {
 	s := newSigner(t)
 	log, closed := closedLog(t, s, 3)
@@ -167,14 +167,14 @@ func TestFind(t *testing.T) {
 			want = audit.Removed
 		}
 		if got, place, err := audit.Find(log.Dir, e.Seq); err != nil || place != want || (want == audit.There && got.Hash != e.Hash) {
-			t.Errorf("entry %d: got %v at %v (%v), want %v", e.Seq, got.Hash, place, err, want)
+			t.Errorf("entry %d: got %v at %v (%v), want %v at %v", e.Seq, got.Hash, place, err, e.Hash, want)
 		}
 	}
 	if _, place, err := audit.Find(log.Dir, 1000); err != nil || place != audit.Beyond {
-		t.Errorf("an entry behind the last: %v (%v)", place, err)
+		t.Errorf("entry after the last: got place %v (%v), want Beyond", place, err)
 	}
 	if _, place, err := audit.Find(t.TempDir(), 1); err != nil || place != audit.Beyond {
-		t.Errorf("in an empty directory: %v (%v)", place, err)
+		t.Errorf("entry in an empty directory: got place %v (%v), want Beyond", place, err)
 	}
 	closeLog(t, log)
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 )
 
-// newFiles has a log begin a new file with each entry.
+// newFiles makes a log start a new file with each entry.
 func newFiles(o *audit.Options) { o.FileSize = 1 }
 
-// A crash can cut off the first line of a file that was just begun: the chain goes on from the file before it.
+// A crash can cut off the first line of a new file: the chain then continues from the file before it.
 func TestTornFirstLineOfANewFile(t *testing.T) {
 	for name, left := range map[string]string{"nothing of it": "", "a part of it": `{"seq":9,"ti`} {
 		t.Run(name, func(t *testing.T) {
@@ -32,13 +32,13 @@ func TestTornFirstLineOfANewFile(t *testing.T) {
 			fill(t, log, 1)
 			closeLog(t, log)
 			if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Unsigned != 0 {
-				t.Errorf("%+v %v", report, err)
+				t.Errorf("got report %+v and %v, want nothing unsigned", report, err)
 			}
 		})
 	}
 }
 
-// Where a new file cannot be begun the entry is refused, and the next one is taken once it can.
+// If a new file cannot be created the entry is refused; the next one is accepted once it can be.
 func TestNewFileFails(t *testing.T) {
 	dir, s := t.TempDir(), newSigner(t)
 	log := open(t, dir, s, newFiles)
@@ -48,19 +48,19 @@ func TestNewFileFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := log.Append(t.Context(), "signing", 1); err == nil {
-		t.Fatal("an entry was taken for a file that is not there")
+		t.Fatal("entry for a file that cannot be created: got no error, want one")
 	}
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
 	fill(t, log, 2)
 	closeLog(t, log)
-	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 13 { // three records, an interruption, and what stands in each of five files
-		t.Errorf("%+v %v", report, err)
+	if report, err := audit.Verify(dir, s.by(t)); err != nil || report.Entries != 13 { // three records, an interruption, and the entries at the start of each of five files
+		t.Errorf("got report %+v and %v, want 13 entries", report, err)
 	}
 }
 
-// away is a signer that takes no heads, and counts how often it is asked.
+// away is a signer that always fails, and counts its calls.
 type away struct {
 	*signer
 	asked int
@@ -71,7 +71,7 @@ func (a *away) SignAll(context.Context, []byte) ([]audit.Signature, error) {
 	return nil, errors.New("storage is away")
 }
 
-// A signer that is away, and may take its time to say so, is not asked again with each entry.
+// A failing signer, which may take its time to fail, is not called again for each entry.
 func TestSignerAwayForLong(t *testing.T) {
 	s := &away{signer: newSigner(t)}
 	log, err := audit.Open(audit.Options{Dir: t.TempDir(), Signer: s, HeadEvery: 10})
@@ -81,6 +81,6 @@ func TestSignerAwayForLong(t *testing.T) {
 	fill(t, log, 35)
 	closeLog(t, log)
 	if s.asked > 5 { // at the start, after 10, 20 and 30, and at the end
-		t.Errorf("asked %d times for 35 entries", s.asked)
+		t.Errorf("got %d calls for 35 entries, want at most 5", s.asked)
 	}
 }

@@ -8,47 +8,47 @@ import (
 	"time"
 )
 
-// Evidence is what somebody has of a log from elsewhere.
+// Evidence is what is known about a log from elsewhere.
 type Evidence struct {
-	Keys  [][]byte   // JWK sets of keys that are known to be the gateway's
-	Heads []Position // which the log must contain
+	Keys  [][]byte   // JWK sets of keys known to be the gateway's
+	Heads []Position // positions that the log must contain
 }
 
-// Report is what Verify found.
+// Report is the result of Verify.
 type Report struct {
-	Node     string    `json:"node,omitempty"` // the log's name; logs of older versions have none
+	Node     string    `json:"node,omitempty"` // the log's name; empty for logs of older versions
 	Entries  uint64    `json:"entries"`
-	Heads    int       `json:"heads"`              // signed heads, all of them verified
+	Heads    int       `json:"heads"`              // signed heads, all verified
 	Head     *Head     `json:"head,omitempty"`     // the last one
-	Unsigned int       `json:"unsigned"`           // entries behind the last head, which could be cut off unseen
-	From     uint64    `json:"from"`               // number of the first entry; above 1 where files were removed
-	Removals []Removal `json:"removals,omitempty"` // what the log says of that
-	Late     int       `json:"late,omitempty"`     // heads that came later than promised; the log says why
-	Torn     int       `json:"torn,omitempty"`     // bytes of a torn last line, which was never acknowledged
+	Unsigned int       `json:"unsigned"`           // entries after the last head, which could be cut off unnoticed
+	From     uint64    `json:"from"`               // number of the first entry; above 1 if files were removed
+	Removals []Removal `json:"removals,omitempty"` // the records of that
+	Late     int       `json:"late,omitempty"`     // heads later than promised; the log gives the reasons
+	Torn     int       `json:"torn,omitempty"`     // bytes of an incomplete last line, which was never acknowledged
 	First    time.Time `json:"first,omitzero"`     // time of the first entry
-	Last     time.Time `json:"last,omitzero"`      // time of the last
+	Last     time.Time `json:"last,omitzero"`      // time of the last entry
 	KIDs     []string  `json:"kids"`               // of the keys that signed heads
-	Trusted  bool      `json:"trusted"`            // keys from outside the log were given
-	Vouched  []string  `json:"vouched,omitempty"`  // of the kids, those that the given keys vouch for in the log
-	Unknown  []string  `json:"unknown,omitempty"`  // of the kids, those that they do not
+	Trusted  bool      `json:"trusted"`            // keys from outside of the log were given
+	Vouched  []string  `json:"vouched,omitempty"`  // those of KIDs that the given keys vouch for through the log
+	Unknown  []string  `json:"unknown,omitempty"`  // those of KIDs that they do not vouch for
 }
 
 // Removal is the record of files that were removed.
 type Removal struct {
 	Entry   uint64    `json:"entry"` // number of the record
 	Time    time.Time `json:"time"`
-	Through uint64    `json:"through"` // number of the last entry that was removed
+	Through uint64    `json:"through"` // number of the last removed entry
 
 	files []File
 	by    string // kid of the head that signs it; empty: none yet
 	head  uint64 // entry of that head
 }
 
-// Verify reads a whole log and checks every hash, every link, every head, that heads stand where they are promised, and
-// what the evidence says. The first thing that does not hold is the error; the report says how far it held.
+// Verify reads a whole log and checks every hash, every link, every head, that heads are where they were promised, and the
+// evidence. The error is the first check that fails; the report tells how far the log was intact.
 //
-// A log without any entry behind its last head's promise holds; one that was cut back to an earlier head holds as well,
-// unless the evidence has a later one.
+// A log passes if no entries after its last head exceed the promise. A log cut back to an earlier head passes too, unless
+// the evidence has a later one.
 func Verify(dir string, of Evidence) (Report, error) {
 	v := verifier{ring: newKeyring(), names: map[string]bool{}, wanted: map[uint64][]string{}}
 	err := v.expect(of)
@@ -70,7 +70,7 @@ type verifier struct {
 	ring     *keyring
 	gap      gap
 	version  int // of the last head
-	unsigned int // entries since the last head, of whatever kind
+	unsigned int // entries of any kind since the last head
 	last     Entry
 	log      string              // its random name
 	names    map[string]bool     // every name that the node had
@@ -80,7 +80,7 @@ type verifier struct {
 func (v *verifier) expect(of Evidence) error {
 	for _, set := range of.Keys {
 		if err := v.ring.trust(set); err != nil {
-			return fmt.Errorf("the trusted keys: %w", err)
+			return fmt.Errorf("trusted keys: %w", err)
 		}
 	}
 	for _, position := range of.Heads {
@@ -117,7 +117,7 @@ func (v *verifier) entry(e Entry) error {
 	v.last = e
 	for _, hash := range v.wanted[e.Seq] {
 		if hash != e.Hash {
-			return fmt.Errorf("entry %d is not the one of the head that was kept: this is another log, or it was written anew before it", e.Seq)
+			return fmt.Errorf("entry %d is not the one of the head that was kept: this is another log, or it was rewritten from before that entry", e.Seq)
 		}
 	}
 	return err
@@ -177,10 +177,10 @@ func (v *verifier) head(e Entry) error {
 	return nil
 }
 
-// finish judges what only the whole log shows.
+// finish checks what only the whole log shows.
 func (v *verifier) finish(found origin, of Evidence) error {
 	if v.report.Entries == 0 {
-		return errors.New("the log is empty, and a log is never empty: it begins with a head")
+		return errors.New("the log is empty, but every log begins with a head")
 	}
 	if v.report.Heads == 0 {
 		return errors.New("the log has no head, so nothing in it is signed")
@@ -192,12 +192,12 @@ func (v *verifier) finish(found origin, of Evidence) error {
 		return err
 	}
 	if before := found.before; before.Seq > 0 && v.removal(before.Seq, before.Hash) == nil {
-		return fmt.Errorf("the entries up to %d are missing, and no signed record says that they were removed", before.Seq)
+		return fmt.Errorf("entries up to %d are missing, and no signed record says that they were removed", before.Seq)
 	}
 	return v.contained(of.Heads)
 }
 
-// tail judges the entries behind the last head: no explanation holds there, since nothing signs it.
+// tail checks the entries after the last head. Explanations do not count there, because no head signs them.
 func (v *verifier) tail() error {
 	at := v.report.Last
 	if v.version < headVersion && v.gap.entries <= legacyEntries && at.Sub(v.gap.since) <= promisedWithin {
@@ -213,9 +213,9 @@ func (v *verifier) contained(heads []Position) error {
 	for _, kept := range heads {
 		switch {
 		case kept.Node != "" && !v.names[kept.Node]:
-			return fmt.Errorf("the head %s is of the log of node %s; this is that of %s", kept, kept.Node, orElse(v.report.Node, "a node without a name"))
+			return fmt.Errorf("head %s is of the log of node %s; this is that of %s", kept, kept.Node, orElse(v.report.Node, "a node without a name"))
 		case kept.Number < v.report.From && v.removal(kept.Number, kept.Hash) == nil:
-			return fmt.Errorf("the head %s stands before entry %d, with which the log begins since earlier files were removed%s; hold it to a copy of those",
+			return fmt.Errorf("head %s is before entry %d, with which the log begins since earlier files were removed%s: check it against a copy of those",
 				kept, v.report.From, v.lastRemoval())
 		case kept.Number > v.last.Seq:
 			return fmt.Errorf("the log ends at entry %d, before the head %s: it was cut back, or is another log", v.last.Seq, kept)
@@ -224,7 +224,7 @@ func (v *verifier) contained(heads []Position) error {
 	return nil
 }
 
-// removal is the signed record of a removal after which the log began behind this entry, or nil.
+// removal returns the signed record of the removal of everything up to this entry, or nil.
 func (v *verifier) removal(through uint64, hash string) *Removal {
 	for i := range v.report.Removals {
 		record := &v.report.Removals[i]

@@ -1,15 +1,15 @@
-// Package brake slows down whoever is refused again and again, so that they leave the processors to others.
+// Package brake slows down callers that are refused again and again, so that they leave the processors to others.
 //
-// Each address has a bucket of refusals that are answered at once. While it is empty the answer to a refused request
-// waits for its turn, and with it the connection that it came by: who posts garbage as fast as they can is answered
-// Rate times a second. What is not refused never waits, even if it comes from the same address: behind one address may
-// be a whole hospital.
+// Each address has a bucket of refusals that are answered at once. While it is empty, the answer to a refused request is
+// delayed, and with it the connection: a caller that posts garbage as fast as it can is answered Rate times per second.
+// Requests that are not refused never wait, even from the same address, because a whole hospital may be behind one
+// address.
 //
-//	refused ──▶ in the bucket ──────────────▶ answered at once
-//	       └──▶ its turn within Longest ────▶ waits, answered
-//	       └──▶ later, or too many wait ────▶ answered, and the connection is closed
+//	refused ──▶ in the bucket ────────────────────▶ answered at once
+//	       └──▶ delay within Longest ─────────────▶ waits, answered
+//	       └──▶ longer, or too many are waiting ──▶ answered, and the connection is closed
 //
-// It never refuses anything by itself, keeps nothing on disk, and starts no goroutine.
+// The package refuses nothing itself, keeps nothing on disk and starts no goroutine.
 package brake
 
 import (
@@ -21,26 +21,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Options of a Brake. Zero values mean the defaults.
+// Options configures a Brake. Zero values select the defaults.
 type Options struct {
-	Rate      float64       // refusals a second that an address is answered in the long run; default 50
-	Burst     int           // refusals that are answered at once; default ten times Rate
-	Longest   time.Duration // that an answer waits; default 2 seconds
-	Addresses int           // that are told apart at one time, all others share one bucket; default 10,000
-	Waiting   int           // answers that wait at one time, at most; default 1,024
+	Rate      float64       // sustained refusals per second answered to one address; default 50
+	Burst     int           // refusals answered at once; default ten times Rate
+	Longest   time.Duration // longest delay of an answer; default 2 seconds
+	Addresses int           // addresses tracked at a time; all others share one bucket; default 10,000
+	Waiting   int           // answers delayed at a time; default 1,024
 }
 
-// Outcome is what became of the answer to a refused request.
+// Outcome tells how the answer to a refused request is treated.
 type Outcome string
 
 // The outcomes.
 const (
 	AtOnce Outcome = "at_once"
 	Waited Outcome = "waited"
-	Close  Outcome = "closed" // the connection is not worth keeping
+	Close  Outcome = "closed" // close the connection after the answer
 )
 
-// A Brake holds answers back. It is safe for concurrent use.
+// Brake delays answers. It is safe for concurrent use.
 type Brake struct {
 	o Options
 
@@ -51,7 +51,7 @@ type Brake struct {
 	swept     time.Time
 }
 
-// New makes a Brake.
+// New returns a Brake.
 func New(o Options) *Brake {
 	if o.Rate <= 0 {
 		o.Rate = 50
@@ -73,7 +73,7 @@ func New(o Options) *Brake {
 	return b
 }
 
-// Hold is called before a refusal is answered. It returns when that is to be done, or when the caller has gone.
+// Hold is called before a refusal is answered. It returns when the answer may be sent, or when ctx ends.
 func (b *Brake) Hold(ctx context.Context, from netip.Addr) Outcome {
 	delay, outcome := b.turn(from)
 	if delay <= 0 {
@@ -89,8 +89,8 @@ func (b *Brake) Hold(ctx context.Context, from netip.Addr) Outcome {
 	return outcome
 }
 
-// turn says how long an answer waits, and what then becomes of it. Who waits leaves afterwards. A turn that is too far
-// away is given back before anybody takes the next one: only the last that was taken can be given back whole.
+// turn returns how long an answer waits and its outcome. A caller that waits calls leave afterwards. A reservation that is
+// too far away is canceled before another one is made, because only the latest can be canceled without loss.
 func (b *Brake) turn(from netip.Addr) (time.Duration, Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,7 +118,7 @@ func (b *Brake) leave() {
 	b.waiting--
 }
 
-// of is the bucket of an address. Whoever has one IPv6 address has all of its /64. The lock is held.
+// of returns the bucket of an address. An IPv6 address stands for its /64, all of which one caller has. The lock is held.
 func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
 	from = from.Unmap().WithZone("")
 	bits := from.BitLen()
@@ -126,7 +126,7 @@ func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
 		bits = 64
 	}
 	who, err := from.Prefix(bits)
-	if err != nil { // nobody knows from where
+	if err != nil { // unknown address
 		return b.others
 	}
 	if bucket := b.addresses[who]; bucket != nil {
@@ -144,7 +144,7 @@ func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
 	return bucket
 }
 
-// forget drops the buckets that are full again: a new one is the same.
+// forget drops the buckets that are full again: they equal new ones.
 func (b *Brake) forget(now time.Time) {
 	for who, bucket := range b.addresses {
 		if bucket.TokensAt(now) >= float64(b.o.Burst) {

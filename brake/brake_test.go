@@ -16,7 +16,7 @@ var (
 	there = netip.MustParseAddr("198.51.100.9")
 )
 
-// hold has n refusals answered one after the other, and returns what became of them and how long it took.
+// hold has n refusals answered one after the other, and returns the outcomes and the time it took.
 func hold(t *testing.T, b *brake.Brake, from netip.Addr, n int) (outcomes map[brake.Outcome]int, took time.Duration) {
 	t.Helper()
 	outcomes = map[brake.Outcome]int{}
@@ -31,17 +31,17 @@ func TestOneAddressIsAnsweredAtItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brake.New(brake.Options{Rate: 10, Burst: 30})
 		if outcomes, took := hold(t, b, here, 30); took != 0 || outcomes[brake.AtOnce] != 30 {
-			t.Fatalf("a burst took %s: %v", took, outcomes)
+			t.Fatalf("burst: took %s with %v, want all answered at once", took, outcomes)
 		}
 		if outcomes, took := hold(t, b, here, 50); took != 5*time.Second || outcomes[brake.Waited] != 50 {
-			t.Errorf("50 more at 10 a second took %s: %v", took, outcomes)
+			t.Errorf("50 more at 10 per second: took %s with %v, want 5s", took, outcomes)
 		}
 		if _, took := hold(t, b, there, 30); took != 0 {
-			t.Errorf("another address waited %s", took)
+			t.Errorf("another address waited %s, want no wait", took)
 		}
 		<-time.After(3 * time.Second)
 		if _, took := hold(t, b, here, 30); took != 0 {
-			t.Errorf("after a quiet time it waited %s", took)
+			t.Errorf("after a quiet time the address waited %s, want no wait", took)
 		}
 	})
 }
@@ -57,18 +57,18 @@ func TestManyConnections(t *testing.T) {
 		}
 		all.Wait()
 		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("they were all answered after %s, want the longest wait", took)
+			t.Errorf("all were answered after %s, want the longest wait", took)
 		}
 		outcomes := map[brake.Outcome]int{}
 		for range 300 {
 			outcomes[<-came]++
 		}
 		if outcomes[brake.AtOnce] != 1 || outcomes[brake.Waited] != 20 || outcomes[brake.Close] != 279 {
-			t.Errorf("%v, want 1 at once, the 20 of two seconds, and 279 connections closed", outcomes)
+			t.Errorf("got outcomes %v, want 1 at once, the 20 of two seconds, and 279 connections closed", outcomes)
 		}
 		<-time.After(time.Second)
 		if _, took := hold(t, b, here, 1); took != 0 {
-			t.Errorf("those that were closed took turns of others: it waited %s", took)
+			t.Errorf("next answer waited %s: closed connections used up others' turns", took)
 		}
 	})
 }
@@ -82,7 +82,7 @@ func TestWhoHasGoneWaitsNoLonger(t *testing.T) {
 		began := time.Now()
 		b.Hold(ctx, here)
 		if took := time.Since(began); took != 100*time.Millisecond {
-			t.Errorf("it waited %s", took)
+			t.Errorf("waited %s after the context ended", took)
 		}
 	})
 }
@@ -106,14 +106,14 @@ func TestAddresses(t *testing.T) {
 				b := brake.New(brake.Options{Rate: 1, Burst: 1})
 				hold(t, b, c.a, 1)
 				if _, took := hold(t, b, c.b, 1); (took > 0) != c.shared {
-					t.Errorf("the second waited %s", took)
+					t.Errorf("second address waited %s", took)
 				}
 			})
 		})
 	}
 }
 
-// What is remembered of addresses is bounded: above it they share a bucket, until others have been quiet.
+// The number of tracked addresses is bounded: further ones share a bucket until others have been quiet.
 func TestManyAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brake.New(brake.Options{Rate: 1, Burst: 2, Addresses: 100})
@@ -122,15 +122,15 @@ func TestManyAddresses(t *testing.T) {
 			hold(t, b, address(n), 1)
 		}
 		if _, took := hold(t, b, address(100), 2); took != 0 {
-			t.Errorf("the first of the others waited %s", took)
+			t.Errorf("first of the other addresses waited %s, want no wait", took)
 		}
 		if _, took := hold(t, b, address(101), 1); took == 0 {
-			t.Error("the others have a bucket each")
+			t.Error("other addresses have a bucket each, want a shared one")
 		}
 		<-time.After(10 * time.Second)
 		for n := range 50 {
 			if _, took := hold(t, b, address(200+n), 2); took != 0 {
-				t.Fatalf("after a quiet time the %dth new address waited %s", n, took)
+				t.Fatalf("after a quiet time new address %d waited %s, want no wait", n, took)
 			}
 		}
 	})

@@ -1,11 +1,11 @@
-// Package cookies names, seals and bounds what a browser carries for us from one request to the next.
+// Package cookies names, seals and bounds what a browser carries for the gateway from one request to the next.
 //
-// On https every name begins with __Host-. A browser takes such a cookie only over TLS and only from the host it goes
-// back to (RFC 6265bis §4.1.3.2), so no other host of the domain, and nobody on plain http, can plant one. Its Path is
-// then "/": services with different base paths on one host share the cookie, and each must bind what it derives from it
-// to its own public URL. On plain http there is no such protection, and names have no prefix.
+// On https every name begins with __Host-. A browser accepts such a cookie only over TLS and only from the host it will be
+// sent to (RFC 6265bis §4.1.3.2), so no other host of the domain and no one on plain http can plant one. Its Path is then
+// "/": services with different base paths on one host share the cookie, and each must bind what it derives from it to its
+// own public URL. On plain http there is no such protection, and names have no prefix.
 //
-// The package stores nothing, knows no session and no provider, and never puts a value into an error.
+// The package stores nothing, knows no session and no provider, and never includes a value in an error.
 package cookies
 
 import (
@@ -17,7 +17,7 @@ import (
 
 const hostPrefix = "__Host-"
 
-// Name is what a cookie is called at a service with this public URL.
+// Name returns the full name of a cookie at a service with this public URL.
 func Name(base *url.URL, name string) string {
 	if strings.EqualFold(base.Scheme, "https") {
 		return hostPrefix + name
@@ -25,9 +25,9 @@ func Name(base *url.URL, name string) string {
 	return name
 }
 
-// New makes a cookie that scripts cannot read, and that comes along when a link from another site leads here, but not
-// with other requests of that site. On plain http it is sent below path alone, which is relative to base. A life of
-// zero or less removes the cookie.
+// New returns a cookie that scripts cannot read (HttpOnly, SameSite=Lax). It is sent when a link from another site leads
+// here, but not with other requests of that site. On plain http it is sent only below path, which is relative to base. A
+// life of zero or less removes the cookie.
 func New(base *url.URL, path, name, value string, life time.Duration) *http.Cookie {
 	cookie := &http.Cookie{
 		Name: Name(base, name), Value: value, Path: base.Path + path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode,
@@ -41,7 +41,7 @@ func New(base *url.URL, path, name, value string, life time.Duration) *http.Cook
 	return cookie
 }
 
-// Value is what the browser shows under a name, or nothing if there are several of the name: one was planted then.
+// Value returns the cookie's value, or "" if the name occurs more than once, because then one of them was planted.
 func Value(r *http.Request, base *url.URL, name string) string {
 	shown := r.CookiesNamed(Name(base, name))
 	if len(shown) != 1 {

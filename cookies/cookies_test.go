@@ -16,19 +16,19 @@ var (
 	plain  = &url.URL{Scheme: "http", Host: "gateway.example", Path: "/base"}
 )
 
-// The attributes that a browser demands of a __Host- cookie (RFC 6265bis §4.1.3.2).
+// A __Host- cookie has the attributes that browsers require (RFC 6265bis §4.1.3.2).
 func TestNames(t *testing.T) {
 	for _, base := range []*url.URL{secure, {Scheme: "HTTPS", Host: "gateway.example"}} {
 		c := New(base, "/client", "page", "v", time.Hour)
 		if c.Name != "__Host-page" || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.MaxAge != 3600 || c.SameSite != http.SameSiteLaxMode {
-			t.Errorf("at %s: %v", base, c)
+			t.Errorf("cookie at %s: got %v", base, c)
 		}
 	}
 	if c := New(plain, "/client", "page", "v", time.Millisecond); c.Name != "page" || c.Secure || c.Path != "/base/client" || c.MaxAge != 1 {
-		t.Errorf("on plain http: %v", c)
+		t.Errorf("cookie on plain http: got %v", c)
 	}
 	if c := New(secure, "/", "page", "", 0); c.MaxAge >= 0 || !c.Secure || c.Path != "/" {
-		t.Errorf("to remove it: %v", c)
+		t.Errorf("cookie for removal: got %v", c)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestValue(t *testing.T) {
 	}
 }
 
-// A sign-in that is too large is refused, and the oldest give way.
+// A sign-in that is too large is refused, and the oldest sign-ins make room for new ones.
 func TestSignInsAreBounded(t *testing.T) {
 	shown := map[string]string{}
 	var order []string
@@ -79,7 +79,7 @@ func TestSignInsAreBounded(t *testing.T) {
 			size += len(name) + len(value)
 		}
 		if _, kept := shown["__Host-countersign-login-"+id]; !kept || size > maxSignIns {
-			t.Fatalf("after %d sign-ins the browser keeps %d bytes, the last of them: %t", i+1, size, kept)
+			t.Fatalf("after %d sign-ins the browser has %d bytes, includes the last: %t", i+1, size, kept)
 		}
 	}
 	if len(shown) < 5 {
@@ -88,7 +88,7 @@ func TestSignInsAreBounded(t *testing.T) {
 	w := httptest.NewRecorder()
 	err := KeepSignIn(w, httptest.NewRequest(http.MethodGet, "/", nil), secure, "id", strings.Repeat("v", maxSignIn), SignInLife)
 	if err == nil || len(w.Result().Cookies()) > 0 {
-		t.Errorf("a sign-in that browsers drop: %v, %v", err, w.Result().Cookies())
+		t.Errorf("sign-in that browsers would drop: got %v and cookies %v, want ErrTooLarge and none", err, w.Result().Cookies())
 	}
 }
 
@@ -99,7 +99,7 @@ func TestSeal(t *testing.T) {
 		t.Fatal(sealed, err)
 	}
 	if again, err := Seal(secret, "this", []byte("text")); err != nil || again == sealed {
-		t.Errorf("sealed twice it is the same: %s, %v", again, err)
+		t.Errorf("sealing twice: got %s, %v, want different texts", again, err)
 	}
 	for name, c := range map[string]struct {
 		secret  []byte

@@ -8,9 +8,9 @@ import (
 	"encoding/base64"
 )
 
-// Seal makes of a text what a browser may keep: it can neither read nor change it. The key derives from a secret that
-// the browser does not know, and from a purpose that names all that the text is bound to. A purpose must be new for
-// each text, so that no key ever seals enough for two nonces to meet.
+// Seal encrypts and authenticates a text for a browser, which can neither read nor change it. The key derives from a
+// secret that the browser does not know, and from a purpose that names everything the text is bound to. A purpose must be
+// new for each text, so that no key ever seals enough texts for two nonces to collide.
 func Seal(secret []byte, purpose string, text []byte) (string, error) {
 	box, err := newBox(secret, purpose)
 	if err != nil {
@@ -19,11 +19,11 @@ func Seal(secret []byte, purpose string, text []byte) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(box.Seal(nil, nil, text, nil)), nil //nolint:gosec // G407: the box makes its own nonces
 }
 
-// Open returns the text that was sealed with this secret for this purpose, or nothing if it was not, or was changed.
+// Open returns the text sealed under this secret and purpose, or nil if there is none or it was changed.
 func Open(secret []byte, purpose, sealed string) ([]byte, error) {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if sealed == "" || len(sealed) > maxSignIn || err != nil {
-		return nil, nil //nolint:nilerr // no browser was given this
+		return nil, nil //nolint:nilerr // never given to a browser
 	}
 	box, err := newBox(secret, purpose)
 	if err != nil {
@@ -31,7 +31,7 @@ func Open(secret []byte, purpose, sealed string) ([]byte, error) {
 	}
 	text, err = box.Open(nil, nil, text, nil)
 	if err != nil {
-		return nil, nil //nolint:nilerr // sealed elsewhere, or changed
+		return nil, nil //nolint:nilerr // sealed under another key, or changed
 	}
 	return text, nil
 }

@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// Sign-ins under way are in cookies of their own, one each, so that two tabs can sign in at one time (decision 0007).
+// Each sign-in in progress has its own cookie, so that two tabs can sign in at the same time (decision 0007).
 const (
-	SignInLife = 10 * time.Minute // for a person to sign in
+	SignInLife = 10 * time.Minute // time for a person to sign in
 
 	signIns    = "countersign-login-"
 	signInPath = "/"
-	maxSignIn  = 4000    // bytes of a name and its value, of which browsers keep 4096
-	maxSignIns = 6 << 10 // bytes of all sign-ins of a browser: a proxy may take 8 KiB in one line
+	maxSignIn  = 4000    // bytes of a name and its value; browsers keep 4096
+	maxSignIns = 6 << 10 // bytes of all sign-ins of a browser; a proxy may accept 8 KiB per line
 )
 
-// ErrTooLarge is returned for a sign-in that a browser would drop without a word.
+// ErrTooLarge is returned for a sign-in that browsers would drop silently.
 var ErrTooLarge = errors.New("the sign-in is too large for a cookie")
 
-// KeepSignIn has the browser keep a sealed sign-in under an id, which must not tell its state, for so long. Where the sign-ins of all
-// services of the host grow too many, the oldest are removed: a sign-in that the person abandoned is sent along with
-// every request until it expires. Browsers send the oldest cookie first (RFC 6265 §5.4).
+// KeepSignIn sets the cookie of a sealed sign-in under an id, which must not reveal its state, for its life. If all sign-ins
+// of the host are too large together, the oldest are removed: an abandoned sign-in is sent with every request until it
+// expires. Browsers send the oldest cookie first (RFC 6265 §5.4).
 func KeepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, sealed string, life time.Duration) error {
 	kept := New(base, signInPath, signIns+id, sealed, life)
 	if size(kept) > maxSignIn {
@@ -44,10 +44,10 @@ func KeepSignIn(w http.ResponseWriter, r *http.Request, base *url.URL, id, seale
 	return nil
 }
 
-// SignIn is the sealed sign-in that the browser shows under an id, or nothing.
+// SignIn returns the sealed sign-in with this id, or "".
 func SignIn(r *http.Request, base *url.URL, id string) string { return Value(r, base, signIns+id) }
 
-// ForgetSignIn has the browser forget a sign-in.
+// ForgetSignIn removes the cookie of a sign-in.
 func ForgetSignIn(w http.ResponseWriter, base *url.URL, id string) {
 	http.SetCookie(w, New(base, signInPath, signIns+id, "", 0))
 }

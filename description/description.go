@@ -1,9 +1,9 @@
-// Package description serves what a part of the product says of its own wire: a document in OpenAPI 3.1, for people and
-// programs that write clients. Each part has its document beside its code, written by hand and served as it stands
-// (signing/openapi, oauth/openapi, bars/openapi); descriptiontest holds documents to the standard, and every answer that
-// the tests get to the document.
+// Package description serves a component's description of its own API: an OpenAPI 3.1 document, for people and programs
+// that write clients. Each component has its document next to its code, written by hand and served as it is
+// (signing/openapi, oauth/openapi, bars/openapi). Package descriptiontest checks documents against the standard, and
+// answers in tests against the document.
 //
-// It knows none of the documents, and changes nothing in them.
+// The package knows none of the documents, and changes nothing in them.
 package description
 
 import (
@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Path is where a description is, beside the endpoints that it describes.
+// Path is the path of a description, next to the endpoints it describes.
 const Path = "/openapi.json"
 
-// Link leads to the description from a path beside it (RFC 8631 §4.1).
+// Link is the header that points to the description from a path next to it (RFC 8631 §4.1).
 const Link = `<openapi.json>; rel="service-desc"; type="application/json"`
 
-// Serve answers GET and HEAD with a description. A caller that keeps it asks each time whether it still holds.
+// Serve answers GET and HEAD with a description. Caches must revalidate it each time.
 func Serve(w http.ResponseWriter, r *http.Request, document []byte) {
 	sum := sha256.Sum256(document)
 	h := w.Header()

@@ -19,16 +19,16 @@ func TestServe(t *testing.T) {
 	}
 	first := get(http.MethodGet, text, http.Header{})
 	if first.Code != http.StatusOK || first.Body.String() != text || first.Header().Get("Content-Type") != "application/json" {
-		t.Errorf("%d %v", first.Code, first.Header())
+		t.Errorf("GET: got %d with header %v", first.Code, first.Header())
 	}
 	known := http.Header{"If-None-Match": {first.Header().Get("ETag")}}
 	if again := get(http.MethodGet, text, known); again.Code != http.StatusNotModified {
-		t.Errorf("asked whether it still holds: %d", again.Code)
+		t.Errorf("GET with the current ETag: got %d, want 304", again.Code)
 	}
 	if changed := get(http.MethodGet, text+" ", known); changed.Code != http.StatusOK {
-		t.Errorf("another one: %d", changed.Code)
+		t.Errorf("GET of a changed description: got %d, want 200", changed.Code)
 	}
 	if head := get(http.MethodHead, text, http.Header{}); head.Code != http.StatusOK || head.Body.Len() != 0 {
-		t.Errorf("HEAD: %d with %d bytes", head.Code, head.Body.Len())
+		t.Errorf("HEAD: got %d with %d bytes, want no body", head.Code, head.Body.Len())
 	}
 }

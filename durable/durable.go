@@ -1,12 +1,12 @@
-// Package durable makes files survive a crash, and reports success only for what does.
+// Package durable makes files survive a crash, and reports success only if they do.
 //
-// An fsync alone is not enough on ext4. When the file system meets an error it aborts its journal, and an fsync that is
-// under way at that moment may report success although the place of the new blocks in the file was never recorded: after
-// the next mount they are gone. About 7 of 100 failing disks acknowledged a write in that way (see docs/reliability.md).
-// So each function here ends by making a change that needs the journal. Once the journal is aborted such a change
-// fails; if it succeeds, the journal was still alive after the fsync, and the fsync told the truth.
+// An fsync alone is not enough on ext4. On an error the file system aborts its journal, and an fsync in progress at that
+// moment may report success although the location of the file's new blocks was never recorded: after the next mount they
+// are gone. About 7 of 100 failing disks acknowledged a write this way (see docs/reliability.md). So each function here
+// ends with a change that needs the journal. If the journal was aborted, the change fails; if it succeeds, the journal
+// was still alive after the fsync, so the fsync was truthful.
 //
-// The package never deletes or changes what others wrote, and knows nothing of what the files hold.
+// The package never deletes or changes the files of others, and knows nothing of their contents.
 package durable
 
 import (
@@ -17,8 +17,8 @@ import (
 	"runtime"
 )
 
-// Sync returns nil when the contents of a file, which has to be open for writing, are durable. It says nothing about the
-// file's name: after making or renaming a file call SyncDir as well.
+// Sync returns nil once the contents of a file, which must be open for writing, are durable. It does not cover the
+// file's name: call SyncDir as well after creating or renaming a file.
 func Sync(f *os.File) error {
 	if err := f.Sync(); err != nil {
 		return err
@@ -26,8 +26,8 @@ func Sync(f *os.File) error {
 	return touchJournal(f)
 }
 
-// SyncDir makes the names in a directory durable: what was made, renamed or removed in it. Windows has no such call and
-// needs none.
+// SyncDir makes the names in a directory durable: what was created, renamed or removed in it. Windows has no such call
+// and needs none.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -42,17 +42,17 @@ func SyncDir(dir string) error {
 	return Witness(dir)
 }
 
-// Witness returns nil if the file system of a directory still takes changes. Every fsync on that file system that
-// returned before the call was truthful then. It costs some 50 µs and waits for no disk.
+// Witness returns nil if the file system of a directory still accepts changes. Then every fsync on it that returned before
+// the call was truthful. Witness takes about 50 µs and does not wait for the disk.
 func Witness(dir string) error {
 	f, err := os.CreateTemp(dir, ".alive-*")
 	if err != nil {
-		return fmt.Errorf("the file system takes no more changes: %w", err)
+		return fmt.Errorf("the file system accepts no more changes: %w", err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// MkdirAll makes a directory and those above it that are missing, and returns when the names of all it made are durable.
+// MkdirAll creates a directory and its missing parents, and returns once all their names are durable.
 func MkdirAll(dir string, mode os.FileMode) error {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
@@ -63,14 +63,14 @@ func MkdirAll(dir string, mode os.FileMode) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(dir, mode); err != nil { // somebody else may have made it meanwhile
+	if err := os.MkdirAll(dir, mode); err != nil { // another process may have created it meanwhile
 		return err
 	}
 	return SyncDir(parent)
 }
 
-// WriteFile puts a file in place of what has that name, whole or not at all, and returns when it is durable. What
-// stood there before stays if it fails.
+// WriteFile replaces the file at path atomically, and returns once the new file is durable. If it fails, the old file
+// is unchanged.
 func WriteFile(path string, contents []byte, mode os.FileMode) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.new")

@@ -28,19 +28,19 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("got mode %v, %v, want 0640", info.Mode(), err)
 	}
 	if err := durable.WriteFile(filepath.Join(dir, "none", "a"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("in a directory that does not exist: %v", err)
+		t.Errorf("WriteFile in a directory that does not exist: got %v, want fs.ErrNotExist", err)
 	}
 	holdsOnly(t, dir, "a")
 }
 
-// What stands at the name stays if the new file cannot take its place, and nothing else is left behind.
+// If the new file cannot replace what is at path, that stays and no other file is left.
 func TestWriteFileFails(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "a", "below"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := durable.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o600); err == nil {
-		t.Error("a file took the place of a directory")
+		t.Error("WriteFile over a directory: got no error, want one")
 	}
 	holdsOnly(t, dir, "a")
 }
@@ -64,7 +64,7 @@ func TestMkdirAll(t *testing.T) {
 	}
 	for _, dir := range []string{file, filepath.Join(file, "below")} {
 		if err := durable.MkdirAll(dir, 0o700); err == nil {
-			t.Errorf("%s was made, where a file is", dir)
+			t.Errorf("MkdirAll(%s): got no error, want one, as a file is in the way", dir)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestSync(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(f.Name()); err != nil || string(got) != "line\nline\nline\n" {
-		t.Errorf("syncing changed the file: got %q, %v", got, err)
+		t.Errorf("got %q, %v after the syncs, want the file unchanged", got, err)
 	}
 	holdsOnly(t, dir, "a")
 	read, err := os.Open(f.Name())
@@ -94,13 +94,13 @@ func TestSync(t *testing.T) {
 	}
 	defer read.Close()
 	if err := durable.Sync(read); runtime.GOOS == "linux" && err == nil {
-		t.Error("got a file synced that cannot be changed, so nothing was asked of the file system after the fsync")
+		t.Error("Sync of a read-only file: got no error, so the file system was not checked after the fsync")
 	}
 	if err := errors.Join(f.Close(), durable.Sync(f)); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("syncing a closed file: got %v, want %v", err, os.ErrClosed)
+		t.Errorf("Sync of a closed file: got %v, want %v", err, os.ErrClosed)
 	}
 	if err := durable.SyncDir(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("syncing a directory that does not exist: got %v, want %v", err, fs.ErrNotExist)
+		t.Errorf("SyncDir of a directory that does not exist: got %v, want %v", err, fs.ErrNotExist)
 	}
 }
 
@@ -108,6 +108,6 @@ func holdsOnly(t *testing.T, dir, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 || entries[0].Name() != name {
-		t.Errorf("the directory holds %v, %v, want only %q", entries, err, name)
+		t.Errorf("got directory entries %v, %v, want only %q", entries, err, name)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// touchJournal makes a change of a file's metadata that changes nothing: it allocates the block that the first byte has
-// already. ext4 opens a journal transaction for that and reports its failure. A file system without the call has to be
-// believed.
+// touchJournal makes a metadata change without effect: it allocates the block that the first byte already has. ext4 starts
+// a journal transaction for that and reports its failure. A file system that does not support the call has to be
+// trusted.
 func touchJournal(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -24,5 +24,5 @@ func touchJournal(f *os.File) error {
 	if err = errors.Join(failed, err); err == nil || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		return nil
 	}
-	return fmt.Errorf("%s was synced, but its file system takes no more changes: %w", f.Name(), err)
+	return fmt.Errorf("%s was synced, but its file system accepts no more changes: %w", f.Name(), err)
 }

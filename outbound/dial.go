@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// dialer resolves a host, keeps the addresses that may be dialled, and dials one of those.
+// dialer resolves a host, drops the addresses that may not be dialed, and dials the others in turn.
 type dialer struct {
 	options Options
 }
@@ -17,7 +17,7 @@ type dialer struct {
 func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
-		return nil, fmt.Errorf("dialling %q: %w", hostport, err)
+		return nil, fmt.Errorf("dialing %q: %w", hostport, err)
 	}
 	host = normalHost(host)
 	addrs, err := d.resolve(ctx, host)
@@ -30,7 +30,7 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	}
 	var failures []error
 	for i, addr := range addrs {
-		// Each address gets its share of what is left, so that a silent one does not use up the others'.
+		// Each address gets a share of the remaining time, so that an unresponsive one leaves time for the others.
 		base := net.Dialer{Timeout: time.Until(deadline) / time.Duration(len(addrs)-i)}
 		if base.Timeout <= 0 {
 			break
@@ -44,7 +44,7 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	return nil, fmt.Errorf("connecting to %s: %w", host, errors.Join(append(failures, ctx.Err())...))
 }
 
-// resolve returns the addresses of a host that may be dialled, at least one.
+// resolve returns the addresses of a host that may be dialed, at least one.
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, d.options.checkAddr(host, addr)
@@ -54,7 +54,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		return nil, fmt.Errorf("looking up %s: %w", host, err)
 	}
 	var allowed []netip.Addr
-	refused := fmt.Errorf("looking up %s: it has no address", host)
+	refused := fmt.Errorf("looking up %s: no address found", host)
 	for i, addr := range found {
 		if err := d.options.checkAddr(host, addr); err == nil {
 			allowed = append(allowed, addr.Unmap())
@@ -68,14 +68,14 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return allowed, nil
 }
 
-// checkAddr tells whether host may be reached at addr.
+// checkAddr returns an error if host may not be reached at addr.
 func (o Options) checkAddr(host string, addr netip.Addr) error {
 	plain := addr.Unmap().WithZone("")
 	if o.AllowLocalhost && isLocal(host) {
 		if plain.IsLoopback() {
 			return nil
 		}
-		return refuse("%s resolves to %s, which is not this machine", host, addr)
+		return refuse("%s resolves to %s, which is not a loopback address", host, addr)
 	}
 	for _, network := range o.AllowNetworks {
 		if network.Contains(plain) {
@@ -90,10 +90,10 @@ func (o Options) checkAddr(host string, addr netip.Addr) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		says = host + " is"
 	}
-	return refuse("%s %s address; list its network under allow_networks if it is meant", says, kind)
+	return refuse("%s %s address: add its network to allow_networks if this is intended", says, kind)
 }
 
-// special are the networks that are not the public internet and that netip has no predicate for.
+// special lists the networks outside of the public internet for which netip has no predicate.
 var special = []struct {
 	network netip.Prefix
 	kind    string
@@ -119,14 +119,14 @@ var special = []struct {
 	{netip.MustParsePrefix("fec0::/10"), "a site-local"},
 }
 
-// global is all of IPv6 that is handed out for the public internet (RFC 4291 §2.4, IANA).
+// global is the part of IPv6 that is assigned for the public internet (RFC 4291 §2.4, IANA).
 var global = netip.MustParsePrefix("2000::/3")
 
-// nat64 is the prefix under which a translator reaches IPv4 addresses (RFC 6052): those decide.
+// nat64 is the prefix under which a translator reaches IPv4 addresses (RFC 6052); the IPv4 address decides.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// kindOf says, with its article, what kind of address that is not public addr is, or "" for a public one.
-// The registries are RFC 6890's.
+// kindOf returns the kind of a non-public address with its article, or "" for a public one. The registries are those of
+// RFC 6890.
 func kindOf(addr netip.Addr) string {
 	if nat64.Contains(addr) {
 		bytes := addr.As16()
@@ -158,7 +158,7 @@ func kindOf(addr netip.Addr) string {
 	return ""
 }
 
-// isISATAP says whether an address of any prefix leads to an IPv4 address through a tunnel (RFC 5214 §6.1).
+// isISATAP reports whether an address, of any prefix, tunnels to an IPv4 address (RFC 5214 §6.1).
 func isISATAP(addr netip.Addr) bool {
 	bytes := addr.As16()
 	return bytes[8]&^2 == 0 && bytes[9] == 0 && bytes[10] == 0x5e && bytes[11] == 0xfe

@@ -1,11 +1,10 @@
-// Package outbound makes the one HTTP client for every address that comes from outside or from
-// configuration: key sets, webhooks, catalogues, revocation lists, discovery.
+// Package outbound builds the HTTP client for every address that comes from outside or from configuration: key sets,
+// webhooks, catalogues, revocation lists, discovery.
 //
-// A client made here speaks https (plain http only where Options says so), to addresses of the public
-// internet only, unless a network is allowed. What a host name resolves to is checked and then dialled as it
-// was checked, so a second, different answer of the name server finds no gap. It never uses a proxy of the
-// environment, never follows a redirect to another host or scheme, and bounds time and headers. Bodies are
-// bounded by ReadBody.
+// Its clients speak only https (plain http only where Options allows it), and only to addresses of the public internet
+// unless a network is allowed. A host name is resolved once, and the address that was checked is the one dialed, so
+// DNS rebinding has no effect. Clients never use a proxy from the environment, never follow a redirect to another host
+// or scheme, and bound time and headers. ReadBody bounds bodies.
 package outbound
 
 import (
@@ -27,11 +26,11 @@ import (
 const (
 	defaultTimeout = 10 * time.Second
 	maxRedirects   = 3
-	maxHeader      = 64 << 10 // bytes of an answer's header
+	maxHeader      = 64 << 10 // bytes of a response header
 )
 
-// ErrRefused is what every refusal of an address, a scheme or a redirect by this package unwraps to. Trying
-// again does not help until configuration, or the name's addresses, change.
+// ErrRefused is wrapped by every error about an address, a scheme or a redirect that the rules forbid. Retrying does not
+// help until the configuration or the addresses of the name change.
 var ErrRefused = errors.New("refused by the rules for outgoing requests")
 
 // Resolver looks up host names. *net.Resolver is one.
@@ -39,25 +38,25 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Options say where a client may go. The zero value is right for production: https to public addresses.
+// Options configures where a client may connect. The zero value is right for production: https to public addresses.
 type Options struct {
-	// AllowNetworks are networks that may be dialled though they are not public.
+	// AllowNetworks lists networks that may be dialed although they are not public.
 	AllowNetworks []netip.Prefix
-	// AllowLocalhost allows plain http, and loopback addresses, for the host name localhost and for literal
-	// loopback addresses. It is for development and never for production.
+	// AllowLocalhost allows plain http and loopback addresses for the host name localhost and for literal loopback
+	// addresses. It is for development, never for production.
 	AllowLocalhost bool
-	// PlainHTTP lists host names for which plain http is allowed, such as those of revocation lists, which
-	// carry their own signature.
+	// PlainHTTP lists host names for which plain http is allowed, such as those of revocation lists, which are
+	// signed.
 	PlainHTTP []string
-	// Timeout bounds the whole exchange: lookup, connection, answer and reading its body. Default 10 s.
+	// Timeout bounds the whole exchange: lookup, connection, response and reading its body. Default 10 s.
 	Timeout time.Duration
-	// Resolver looks up names. Default net.DefaultResolver.
+	// Resolver looks up host names. Default net.DefaultResolver.
 	Resolver Resolver
-	// RootCAs are who may vouch for a server. Default: the system's.
+	// RootCAs are the trusted issuers of server certificates. Default: the system's.
 	RootCAs *x509.CertPool
 }
 
-// New makes a client. It keeps connections for a while; CloseIdleConnections lets go of them.
+// New returns a client. It keeps idle connections for a while; CloseIdleConnections closes them.
 func New(options Options) *http.Client {
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
@@ -85,8 +84,8 @@ func New(options Options) *http.Client {
 	}
 }
 
-// NewDialer makes a dialer that connects as New's clients do, for transports of other making. Its timeout bounds
-// lookup and connection.
+// NewDialer returns a dial function with the rules of New, for transports built elsewhere. The timeout bounds lookup and
+// connection.
 func NewDialer(options Options) func(ctx context.Context, network, address string) (net.Conn, error) {
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
@@ -97,18 +96,18 @@ func NewDialer(options Options) func(ctx context.Context, network, address strin
 	return (&dialer{options: options}).dial
 }
 
-// CheckURL tells whether a client with these options would send a request to u, as far as that can be said
-// without a lookup: scheme, host, and literal addresses. Configuration is validated with it. Its error
-// unwraps to ErrRefused.
+// CheckURL returns an error that wraps ErrRefused if a client with these options would not send a request to u, as far
+// as that is known without a lookup: it checks scheme, host and literal addresses. Configuration is validated with
+// it.
 func (o Options) CheckURL(u *url.URL) error {
 	host := normalHost(u.Hostname())
 	switch {
 	case host == "":
-		return refuse("%q names no host", u.Redacted())
+		return refuse("%q has no host", u.Redacted())
 	case u.User != nil:
-		return refuse("the address of %s holds a user name; take it out", host)
+		return refuse("address of %s has a user name: remove it", host)
 	case u.Scheme != "https" && (u.Scheme != "http" || !o.plainAllowed(host)):
-		return refuse("%s: its address begins with %q; use https (plain http is for localhost outside production)", host, u.Scheme+":")
+		return refuse("address of %s begins with %q: use https (plain http is for localhost outside of production)", host, u.Scheme+":")
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return o.checkAddr(host, addr)
@@ -122,7 +121,7 @@ func (o Options) plainAllowed(host string) bool {
 	})
 }
 
-// HostPort is where an http or https URL is connected to, with the scheme's port where the URL names none.
+// HostPort returns the host and port of an http or https URL, with the scheme's default port if the URL has none.
 func HostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -131,10 +130,10 @@ func HostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// normalHost brings a host name into the form in which hosts are compared.
+// normalHost returns the form of a host name in which hosts are compared.
 func normalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// isLocal tells whether a host, in normal form, is localhost or a literal loopback address.
+// isLocal reports whether a normalized host is localhost or a literal loopback address.
 func isLocal(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
@@ -144,35 +143,35 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
 }
 
-// transport checks each request's URL, also of those a redirect leads to, before anything is looked up.
+// transport checks the URL of each request, redirects included, before anything is looked up.
 type transport struct {
 	options Options
 	base    *http.Transport
 }
 
-// RoundTrip sends one request, as http.RoundTripper.
+// RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := t.options.CheckURL(r.URL); err != nil {
 		if r.Body != nil {
-			_ = r.Body.Close() // a RoundTripper closes the body also on errors
+			_ = r.Body.Close() // a RoundTripper must close the body on errors too
 		}
 		return nil, err
 	}
 	return t.base.RoundTrip(r)
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (t *transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
-// checkRedirect lets a GET or HEAD follow a few redirects within its host and scheme. Other methods get the
-// redirect itself as their answer: what they carry is meant for one address.
+// checkRedirect lets GET and HEAD follow a few redirects within one host and scheme. Other methods get the redirect as
+// their response: their body is meant for one address.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	first := via[0]
 	if first.Method != http.MethodGet && first.Method != http.MethodHead {
 		return http.ErrUseLastResponse
 	}
 	if next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
-		return refuse("%s redirects to %s://%s; configure the address it ends at", first.URL.Host, next.URL.Scheme, next.URL.Host)
+		return refuse("%s redirects to %s://%s: configure the address it ends at", first.URL.Host, next.URL.Scheme, next.URL.Host)
 	}
 	if len(via) > maxRedirects {
 		return refuse("%s redirects more than %d times", first.URL.Host, maxRedirects)
@@ -180,15 +179,15 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// ReadBody reads an answer's body, of at most limit bytes, and closes it.
+// ReadBody reads and closes a response body. It fails if the body is longer than limit bytes.
 func ReadBody(response *http.Response, limit int64) ([]byte, error) {
-	defer func() { _ = response.Body.Close() }() // it was read; there is nothing to be lost
+	defer func() { _ = response.Body.Close() }() // only read from
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the response: %w", err)
 	}
 	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("the answer has more than %d bytes", limit)
+		return nil, fmt.Errorf("response has more than %d bytes", limit)
 	}
 	return body, nil
 }

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// names is a name server: each lookup of a host takes the next of its answers, the last one for ever.
+// names is a resolver: each lookup of a host returns the next of its answers, and the last one from then on.
 type names map[string][][]string
 
 func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -68,7 +68,7 @@ func get(t *testing.T, client *http.Client, address string) (int, string, error)
 	if err != nil {
 		return 0, "", err
 	}
-	defer func() { _ = response.Body.Close() }() // ReadBody did; the linter cannot see it
+	defer func() { _ = response.Body.Close() }() // ReadBody closed it, but the linter cannot tell
 	body, err := ReadBody(response, 1<<10)
 	return response.StatusCode, string(body), err
 }
@@ -84,7 +84,7 @@ func TestAllowedNetworkIsReached(t *testing.T) {
 	defer client.CloseIdleConnections()
 	status, body, err := get(t, client, "https://example.com:"+portOf(t, addr))
 	if err != nil || status != 200 || body != "hello" {
-		t.Errorf("got %d %q %v", status, body, err)
+		t.Errorf("got status %d, body %q and %v", status, body, err)
 	}
 }
 
@@ -109,17 +109,17 @@ func TestAddressesRefused(t *testing.T) {
 		resolver["keys.example"] = [][]string{{addr}}
 		_, _, err := get(t, client, "https://keys.example/set.json")
 		if !errors.Is(err, ErrRefused) {
-			t.Errorf("%s by name: got %v", addr, err)
+			t.Errorf("%s by name: got %v, want ErrRefused", addr, err)
 			continue
 		}
 		for _, part := range []string{"keys.example resolves to " + netip.MustParseAddr(addr).String(), kind, "allow_networks"} {
 			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: %q does not say %q", addr, err, part)
+				t.Errorf("%s: got %q, want it to contain %q", addr, err, part)
 			}
 		}
 		literal := url.URL{Scheme: "https", Host: net.JoinHostPort(addr, "443"), Path: "/"}
 		if _, _, err := get(t, client, literal.String()); !errors.Is(err, ErrRefused) {
-			t.Errorf("%s literally: got %v", addr, err)
+			t.Errorf("%s as a literal: got %v, want ErrRefused", addr, err)
 		}
 	}
 }
@@ -132,18 +132,18 @@ func TestPublicAddressesPass(t *testing.T) {
 	}
 }
 
-// The name server says an allowed address first and a forbidden one afterwards: what was checked is dialled.
+// If the resolver answers with an allowed address first and a forbidden one later, the address that was checked is dialed.
 func TestRebindingFindsNoGap(t *testing.T) {
 	addr, roots := tlsServer(t, hello())
 	resolver := names{"example.com": {{"127.0.0.1"}, {"169.254.169.254"}}}
 	client := New(Options{AllowNetworks: loopback, Resolver: resolver, RootCAs: roots, Timeout: time.Minute})
 	address := "https://example.com:" + portOf(t, addr)
 	if _, _, err := get(t, client, address); err != nil {
-		t.Errorf("the first answer: %v", err)
+		t.Errorf("first answer: %v", err)
 	}
 	client.CloseIdleConnections()
 	if _, _, err := get(t, client, address); !errors.Is(err, ErrRefused) {
-		t.Errorf("the second answer: %v", err)
+		t.Errorf("second answer: got %v, want ErrRefused", err)
 	}
 }
 
@@ -157,11 +157,11 @@ func TestLocalhost(t *testing.T) {
 	shut := New(Options{Resolver: resolver})
 	for _, host := range []string{"localhost", "LOCALHOST.", "127.0.0.1"} {
 		if _, body, err := get(t, open, "http://"+host+":"+port); err != nil || body != "hello" {
-			t.Errorf("%s, allowed: %q %v", host, body, err)
+			t.Errorf("%s, allowed: got %q, %v", host, body, err)
 		}
 		for _, scheme := range []string{"http://", "https://"} {
 			if _, _, err := get(t, shut, scheme+host+":"+port); !errors.Is(err, ErrRefused) {
-				t.Errorf("%s%s, not allowed: %v", scheme, host, err)
+				t.Errorf("%s%s, not allowed: got %v, want ErrRefused", scheme, host, err)
 			}
 		}
 	}
@@ -173,7 +173,7 @@ func TestLocalhost(t *testing.T) {
 	resolver["localhost"] = [][]string{{"8.8.8.8"}}
 	open.CloseIdleConnections()
 	if _, _, err := get(t, open, "http://localhost:"+port); !errors.Is(err, ErrRefused) {
-		t.Errorf("a localhost that is elsewhere: %v", err)
+		t.Errorf("localhost that resolves elsewhere: got %v, want ErrRefused", err)
 	}
 }
 
@@ -215,17 +215,17 @@ func TestRedirects(t *testing.T) {
 	defer client.CloseIdleConnections()
 	base := "https://example.com:" + portOf(t, addr)
 	if _, body, err := get(t, client, base+"/near"); err != nil || body != "hello" {
-		t.Errorf("within the host: %q %v", body, err)
+		t.Errorf("redirect within the host: got %q, %v", body, err)
 	}
 	if _, _, err := get(t, client, base+"/loop"); !errors.Is(err, ErrRefused) || rounds.Load() != 4 {
-		t.Errorf("a loop, after %d requests: %v", rounds.Load(), err)
+		t.Errorf("redirect loop after %d requests: got %v, want ErrRefused", rounds.Load(), err)
 	}
 	for _, elsewhere = range []string{
 		"https://other.example.com:" + portOf(t, addr) + "/end", "http://example.com:" + portOf(t, addr) + "/end",
 		"https://example.com/end", "http://localhost:1/", "https://169.254.169.254/",
 	} {
 		if _, _, err := get(t, client, base+"/far"); !errors.Is(err, ErrRefused) {
-			t.Errorf("to %s: %v", elsewhere, err)
+			t.Errorf("redirect to %s: got %v, want ErrRefused", elsewhere, err)
 		}
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/post", strings.NewReader("x"))
@@ -238,14 +238,14 @@ func TestRedirects(t *testing.T) {
 	}
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusTemporaryRedirect {
-		t.Errorf("a POST was redirected: %d", response.StatusCode)
+		t.Errorf("redirected POST: got status %d, want the redirect itself", response.StatusCode)
 	}
 }
 
-// The standard library reads the environment once per process, so a test cannot set it: it looks inside.
+// The standard library reads the environment once per process, so a test cannot set it and inspects the transport.
 func TestNoProxyOfTheEnvironment(t *testing.T) {
 	if New(Options{}).Transport.(*transport).base.Proxy != nil {
-		t.Error("a proxy may be used")
+		t.Error("transport has a proxy function, want none")
 	}
 }
 
@@ -283,15 +283,15 @@ func TestTLS(t *testing.T) {
 	resolver := names{"example.com": {{"127.0.0.1"}}, "wrong.example": {{"127.0.0.1"}}}
 	old := New(Options{AllowNetworks: loopback, Resolver: resolver, RootCAs: roots})
 	if _, _, err := get(t, old, "https://example.com:"+port); err == nil {
-		t.Error("TLS 1.1 was spoken")
+		t.Error("TLS 1.1: got no error, want one")
 	}
 	addr, roots := tlsServer(t, hello())
 	client := New(Options{AllowNetworks: loopback, Resolver: resolver, RootCAs: roots})
 	if _, _, err := get(t, client, "https://wrong.example:"+portOf(t, addr)); err == nil {
-		t.Error("a certificate for another name was taken")
+		t.Error("certificate for another name: got no error, want one")
 	}
 	if _, _, err := get(t, New(Options{AllowNetworks: loopback, Resolver: resolver}), "https://example.com:"+portOf(t, addr)); err == nil {
-		t.Error("an unknown issuer was taken")
+		t.Error("unknown issuer: got no error, want one")
 	}
 }
 

@@ -1,12 +1,12 @@
-// Package redact takes secrets and people out of what a gateway writes down about requests: out of addresses, header
-// fields and texts, for access logs, error logs and traces.
+// Package redact removes secrets and personal data from what a gateway logs about requests: from addresses, header fields
+// and texts, for access logs, error logs and traces.
 //
-// It does not look for known secrets, for it knows none. An address keeps its path, but for segments that can be a
-// token, a code or a person's number, and the names of its parameters; their values go, but for a few that are words
-// of a protocol. A header field goes whole if its name says that it holds a secret.
+// It cannot search for known secrets, because it knows none. An address keeps its path, except for segments that may be a
+// token, a code or a person's number, and the names of its parameters. Parameter values are removed, except for a few
+// that are words of a protocol. A header field is removed entirely if its name says that it holds a secret.
 //
-// A hidden UUID is written as "…" and the first half of its SHA-256, which is how the gateway's own log names a session:
-// lines about one session can still be found together.
+// A hidden UUID is written as "…" and the first half of its SHA-256, which is how the gateway's own log names a session.
+// So lines about one session can still be correlated.
 package redact
 
 import (
@@ -20,13 +20,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// hidden stands for what was taken out.
+// hidden replaces what was removed.
 const hidden = "…"
 
-// whole stands for a header field, in Caddy's own word.
+// whole replaces the value of a header field, in Caddy's own word.
 const whole = "REDACTED"
 
-// URI returns a request's target, or an absolute address, without secrets.
+// URI returns a request target, or an absolute URL, without secrets.
 func URI(address string) string {
 	rest, fragment, hasFragment := strings.Cut(address, "#")
 	path, query, hasQuery := strings.Cut(rest, "?")
@@ -53,7 +53,7 @@ func URI(address string) string {
 
 var absolute = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
-// authority hides a user and a password before a host.
+// authority hides the user and password before a host.
 func authority(host string) string {
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		return hidden + host[at:]
@@ -64,7 +64,7 @@ func authority(host string) string {
 	return host
 }
 
-// Path returns a path without the segments that can be a secret or a person.
+// Path returns a path without the segments that may be a secret or identify a person.
 func Path(path string) string {
 	if len(path) < shortest {
 		return path
@@ -80,17 +80,17 @@ func Path(path string) string {
 	return strings.Join(segments, "/")
 }
 
-// shortest is the length below which nothing is taken for a secret: that of an NHS number.
+// shortest is the least length of a secret: that of an NHS number.
 const shortest = 10
 
-// row is what a token, a code or a JWT is made of.
+// row matches the characters of a token, a code or a JWT.
 const row = `[A-Za-z0-9_=+.~%-]{20,}`
 
 var (
-	numbers     = regexp.MustCompile(`(?:^|[^0-9])[0-9]{10,12}(?:[^0-9]|$)`) // of a patient or a user, as of 9990548609 in nhs:9990548609
+	numbers     = regexp.MustCompile(`(?:^|[^0-9])[0-9]{10,12}(?:[^0-9]|$)`) // of a patient or a user, such as 9990548609 in nhs:9990548609
 	apart       = strings.NewReplacer(" ", "", "-", "", "+", "")             // as people write them: 999 054 8609
 	opaque      = regexp.MustCompile("^" + row + "$")
-	runs        = regexp.MustCompile(row) // what punctuation parts in a segment: ;token=…
+	runs        = regexp.MustCompile(row) // parts of a segment between punctuation, as in ;token=…
 	wholeNumber = regexp.MustCompile(`^[0-9]{10,12}$`)
 	words       = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
 )
@@ -116,8 +116,8 @@ func pathSegment(segment, after string) string {
 	return segment
 }
 
-// isName says whether a text is made of words, as the names of files and versions are: no part between dashes, dots and
-// underscores mixes letters and digits in a long row.
+// isName reports whether a text consists of words, like the names of files and versions: no part between dashes, dots and
+// underscores mixes letters and digits at length.
 func isName(text string) bool {
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("-._", r) }) {
 		if len(part) >= 8 && strings.ContainsAny(part, "0123456789") || len(part) > 24 {
@@ -127,7 +127,7 @@ func isName(text string) bool {
 	return true
 }
 
-// isUUID is what stands for a UUID, or for the base64 of one; "" for anything else.
+// isUUID returns the replacement of a UUID, or of the base64 of one; "" for anything else.
 func isUUID(text string) string {
 	if decoded, err := base64.StdEncoding.DecodeString(text); err == nil && len(decoded) == 36 {
 		text = string(decoded)
@@ -140,7 +140,7 @@ func isUUID(text string) string {
 	return hidden + hex.EncodeToString(sum[:16])
 }
 
-// kept are parameters whose values are words of a protocol, or names that the gateway's own log has too.
+// kept lists parameters whose values are words of a protocol, or names that the gateway's own log has too.
 var kept = map[string]*regexp.Regexp{
 	"mock": protocol, "error": protocol, "response_type": protocol, "grant_type": protocol, "id": sessions, "session": sessions,
 }
@@ -150,7 +150,7 @@ var (
 	sessions = regexp.MustCompile(`^[0-9a-f]{32}$`)
 )
 
-// Query returns a query with the names of its parameters, and without their values.
+// Query returns a query with the names of its parameters but without their values.
 func Query(query string) string {
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
@@ -175,20 +175,20 @@ func parameter(name, value string) string {
 	return hidden
 }
 
-// Words in the name of a header field that holds a secret or names a person.
+// Words in the names of header fields that hold a secret or identify a person.
 var secretWords = []string{
 	"auth", "cookie", "token", "key", "secret", "csrf", "xsrf", "session", "password", "passwd", "credential", "signature", "jwt", "assertion", "user",
 	"identity", "subject", "person", "patient", "practitioner", "nhs-number", "nhsnumber",
 }
 
-// Fields with such a word that hold neither.
+// Header fields with such a word that hold neither.
 var harmless = map[string]bool{
 	"www-authenticate": true, "proxy-authenticate": true, "user-agent": true, "x-csrf-protection": true,
 	"nhsd-end-user-organisation": true, "nhsd-end-user-organisation-ods": true, "idempotency-key": true, "upgrade-insecure-requests": true,
 	"sec-fetch-user": true,
 }
 
-// Header returns the value of a header field as it may be written down.
+// Header returns the loggable value of a header field.
 func Header(name, value string) string {
 	lower := strings.ToLower(name)
 	switch {
@@ -205,7 +205,7 @@ func Header(name, value string) string {
 	return Text(value)
 }
 
-// secretNames are parameters of forms and members of JSON that hold secrets.
+// secretNames are form parameters and JSON members that hold secrets.
 const secretNames = `(?:access_|refresh_|id_|subject_)?token|code|state|nonce|client_secret|secret|status_key|(?:client_)?assertion|code_verifier|password|api_?key`
 
 var (
@@ -216,8 +216,8 @@ var (
 	members = regexp.MustCompile(`(?i)("(?:` + secretNames + `)"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 )
 
-// Text returns any text without the secrets that can be told from their form: JWTs, credentials of an Authorization
-// field, the parameters of addresses and forms, the members of JSON objects.
+// Text returns a text without the secrets that have a recognizable form: JWTs, credentials of an Authorization field,
+// parameters of URLs and forms, members of JSON objects.
 func Text(text string) string {
 	if len(text) < shortest {
 		return text

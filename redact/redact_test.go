@@ -10,7 +10,7 @@ const token = "f523a772-24f2-45d6-a8da-59b48de0231a"
 func TestURI(t *testing.T) {
 	named := isUUID(token)
 	if len(named) != len(hidden)+32 {
-		t.Fatalf("the token is written as %q", named)
+		t.Fatalf("got %q for the token, want it hidden", named)
 	}
 	for address, want := range map[string]string{
 		"/":                            "/",
@@ -108,20 +108,20 @@ func TestText(t *testing.T) {
 	}
 }
 
-// Whatever comes, nothing longer comes out than a name for each part, and no token.
+// Whatever the input, no part of the output is longer than a name, and none is a token.
 func FuzzURI(f *testing.F) {
 	f.Add("/a/", "?b=")
 	f.Fuzz(func(t *testing.T, before, after string) {
 		for _, address := range []string{"/signatureresponse/" + token, "/client?token=" + token, "https://x.example/?code=" + token} {
 			if got := URI(address + after); strings.Contains(got, token) && !strings.Contains(before+after, token) {
-				t.Errorf("%q becomes %q", address+after, got)
+				t.Errorf("URI(%q): got %q", address+after, got)
 			}
 		}
 		if strings.ContainsAny(before, "?#") {
 			return
 		}
 		if got := URI(before + "/" + token); strings.Contains(got, token) && !strings.Contains(before, token) {
-			t.Errorf("%q becomes %q", before+"/"+token, got)
+			t.Errorf("Text(%q): got %q", before+"/"+token, got)
 		}
 	})
 }

@@ -1,8 +1,8 @@
-// Package roca recognises RSA keys whose private half can be computed from the public one: those that chips of one
-// vendor made by a flawed library (ROCA, CVE-2017-15361). Smartcards are among them, and so are keys that a TPM or
-// a security key made.
+// Package roca detects RSA keys whose private key can be computed from the public one, because chips of one vendor
+// generated them with a flawed library (ROCA, CVE-2017-15361). Smartcards are among those chips, and so are TPMs and
+// security keys.
 //
-// The package judges a modulus and does nothing else. It keeps no state.
+// The package checks a modulus and does nothing else. It keeps no state.
 package roca
 
 import (
@@ -10,13 +10,13 @@ import (
 	"math/big"
 )
 
-// ErrWeak is what is wrong with such a key.
+// ErrWeak is returned for a key with the fingerprint.
 var ErrWeak = errors.New("the key has the ROCA fingerprint (CVE-2017-15361), so its private half can be computed from the public one; " +
-	"make a new key with other hardware or software")
+	"generate a new key with other hardware or software")
 
-// The library made primes of the form k·M + (65537^a mod M), where M is the product of the first primes, at least of
-// these. So the modulus is a power of 65537 modulo M: modulo each prime, and with exponents that agree. Of a sound key the
-// first is true once in some 2^28, both once in some 2^150.
+// The library generated primes of the form k·M + (65537^a mod M), where M is the product of the first primes, at least of
+// these. So the modulus is a power of 65537 modulo M: it is one modulo each prime, and the exponents agree. For a sound
+// key the first holds once in about 2^28, both once in about 2^150.
 var (
 	primes = []int64{
 		3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
@@ -25,7 +25,7 @@ var (
 	product, logarithms = prepare()
 )
 
-// prepare returns the product of the primes, and for each prime the exponents of 65537 by remainder.
+// prepare returns the product of the primes and, for each prime, the exponents of 65537 by remainder.
 func prepare() (*big.Int, []map[int64]int64) {
 	all, exponents := big.NewInt(1), make([]map[int64]int64, len(primes))
 	for i, prime := range primes {
@@ -41,7 +41,7 @@ func prepare() (*big.Int, []map[int64]int64) {
 	return all, exponents
 }
 
-// Weak says whether an RSA modulus has the fingerprint.
+// Weak reports whether an RSA modulus has the fingerprint.
 func Weak(modulus *big.Int) bool {
 	rest, remainder := new(big.Int).Mod(modulus, product), new(big.Int)
 	found := make([]int64, len(primes))
@@ -70,7 +70,7 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// Check is ErrWeak for a modulus that has the fingerprint.
+// Check returns ErrWeak if the modulus has the fingerprint.
 func Check(modulus *big.Int) error {
 	if Weak(modulus) {
 		return ErrWeak

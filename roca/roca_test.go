@@ -17,10 +17,10 @@ func TestWeakKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		if key.N.BitLen() != bits || !roca.Weak(key.N) || roca.Check(key.N) == nil {
-			t.Errorf("a key of %d bits as the flawed library made them is not recognised", key.N.BitLen())
+			t.Errorf("%d-bit key of the flawed library: got sound, want weak", key.N.BitLen())
 		}
 		if other := new(big.Int).Add(key.N, big.NewInt(2)); roca.Weak(other) {
-			t.Error("a neighbour of it is recognised")
+			t.Error("neighbor of a weak key: got weak, want sound")
 		}
 	}
 }
@@ -32,17 +32,17 @@ func TestSoundKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		if roca.Weak(key.N) || roca.Check(key.N) != nil {
-			t.Errorf("a sound key is taken for a weak one: %x", key.N)
+			t.Errorf("sound key %x: got weak", key.N)
 		}
 	}
-	// A power of 65537 modulo each of the primes, but no common one.
+	// A power of 65537 modulo each of the primes, but with no common exponent.
 	fake, _ := new(big.Int).SetString("72414128973967872688332736535017614208620368242015797102796086827882754006260204061799547004983731426777596445658889886861027045033760014948048067467947960318205453778973975867532910489227970143091184725760290172935872752222320334100097730483600892686353719855397381316384244147860260153198611313067061116317", 10)
 	if roca.Weak(fake) {
-		t.Error("a modulus is recognised that only looks alike")
+		t.Error("modulus without a common exponent: got weak, want sound")
 	}
 	for _, n := range []int64{0, 1 << 40, 3, 167} {
 		if roca.Weak(big.NewInt(n)) {
-			t.Errorf("%d is recognised", n)
+			t.Errorf("modulus %d: got weak, want sound", n)
 		}
 	}
 }

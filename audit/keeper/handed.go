@@ -11,9 +11,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Handed is a position of a log that somebody outside has: a client that took it with a webhook, or whomever an
-// operator gave it. From then on nobody can write the log anew up to there without that being found, whatever keys he has;
-// so files may be removed only up to it.
+// Handed is a position of a log that was handed outside: to a client, with a webhook, or to somebody else by an operator.
+// From then on the log up to there cannot be rewritten unnoticed, whatever keys are used, so files may be removed up to
+// it and no further.
 type Handed struct {
 	audit.Position
 	To   string    `json:"to"`
@@ -22,11 +22,11 @@ type Handed struct {
 
 const handedPrefix = "audit/handed/"
 
-// ErrNotContained is what Acknowledge gives for a position that is not in the log.
+// ErrNotContained is returned by Acknowledge for a position that is not in the log.
 var ErrNotContained = errors.New("the audit log does not contain this head")
 
-// HandOutside notes that somebody has taken a position, of this node's log or of another's. It is kept with the next round;
-// a crash before forgets it, and the next one that is handed outside stands for it as well.
+// HandOutside records that a position of this node's log, or of another's, was taken. It is stored in the next round. A
+// crash before that forgets it, which the next position handed outside makes up for.
 func (k *Keeper) HandOutside(p audit.Position, to string) {
 	if audit.CheckNode(p.Node) != nil || p.Number == 0 {
 		return
@@ -38,7 +38,7 @@ func (k *Keeper) HandOutside(p audit.Position, to string) {
 	}
 }
 
-// Acknowledge is an operator's word that a head of this log is kept outside. The audit log records it.
+// Acknowledge records an operator's statement that a head of this log is kept outside. The audit log records it too.
 func (k *Keeper) Acknowledge(ctx context.Context, p audit.Position, to string) error {
 	k.working.Lock()
 	defer k.working.Unlock()
@@ -67,7 +67,7 @@ func (k *Keeper) contains(p audit.Position) (bool, error) {
 	return err == nil && place == audit.There && entry.Hash == p.Hash, err
 }
 
-// flush keeps what was handed outside since the last round.
+// flush stores what was handed outside since the last round.
 func (k *Keeper) flush(ctx context.Context, in store.Store) error {
 	k.mu.Lock()
 	waiting := k.handing
@@ -87,7 +87,7 @@ func (k *Keeper) flush(ctx context.Context, in store.Store) error {
 	return nil
 }
 
-// keepHanded has the store remember the furthest position of a log that was handed outside.
+// keepHanded stores the furthest position of a log that was handed outside.
 func (k *Keeper) keepHanded(ctx context.Context, in store.Store, handed Handed) error {
 	for {
 		known, version, err := readHanded(ctx, in, handed.Node)
@@ -111,7 +111,7 @@ func (k *Keeper) keepHanded(ctx context.Context, in store.Store, handed Handed) 
 	}
 }
 
-// isOurs says whether a position is of this log, and not of one before it that had the same name.
+// isOurs reports whether a position is of this log, and not of an earlier one with the same name.
 func (k *Keeper) isOurs(handed Handed) bool {
 	contained, err := k.contains(handed.Position)
 	return err != nil || contained

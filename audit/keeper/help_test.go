@@ -61,7 +61,7 @@ type world struct {
 	said   told
 }
 
-// told collects what is logged.
+// told collects log lines.
 type told struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -79,7 +79,7 @@ func (b *told) String() string {
 	return b.text.String()
 }
 
-// TestKeeper runs every test on every engine, since all of them keep what is remembered.
+// TestKeeper runs every test on every engine, since all of them must keep what is remembered.
 func TestKeeper(t *testing.T) {
 	tests := map[string]func(*world){
 		"aLogThatIsNotAsRemembered":  aLogThatIsNotAsRemembered,
@@ -107,7 +107,7 @@ func TestKeeper(t *testing.T) {
 				}
 				t.Cleanup(func() {
 					if err := s.Close(); err != nil {
-						t.Errorf("closing the store: %v", err)
+						t.Errorf("closing the store: got %v", err)
 					}
 				})
 				test(&world{T: t, store: s, signer: newSigner(t), clock: now})
@@ -129,7 +129,7 @@ func TestKeeper(t *testing.T) {
 	})
 }
 
-// gateway starts one on a directory, under a name.
+// gateway starts a gateway on a directory, with a node name.
 func (w *world) gateway(dir, node string) *Keeper {
 	w.Helper()
 	k, err := Open(audit.Options{Dir: dir, Now: w.clock.now}, w, Settings{
@@ -142,7 +142,7 @@ func (w *world) gateway(dir, node string) *Keeper {
 	return k
 }
 
-// records appends some, and has them remembered.
+// records appends records and has them remembered.
 func (w *world) records(k *Keeper, n int) {
 	w.Helper()
 	for range n {
@@ -153,7 +153,7 @@ func (w *world) records(k *Keeper, n int) {
 	w.settle(k)
 }
 
-// settle signs a head, and has the keeper do all that it does after one.
+// settle signs a head and runs the keeper's round after it.
 func (w *world) settle(k *Keeper) {
 	w.Helper()
 	k.Settle(w.Context(), w.store)
@@ -169,7 +169,7 @@ func (w *world) stop(k *Keeper) {
 	}
 }
 
-// copied is a copy of a log's directory, as a thief or a backup has it.
+// copied returns a copy of a log's directory, as a thief or a backup has it.
 func (w *world) copied(dir string) string {
 	w.Helper()
 	to := filepath.Join(w.TempDir(), "copy")
@@ -179,7 +179,7 @@ func (w *world) copied(dir string) string {
 	return to
 }
 
-// missing is what a gateway tells of a node's log.
+// missing returns what a gateway reports of a node's log.
 func missing(k *Keeper, node string) (what Finding) {
 	for _, m := range k.Status().Missing {
 		if m.Node == node {

@@ -11,17 +11,17 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Settings are what a configuration says. Those of the latest one hold.
+// Settings come from a configuration. Those of the latest one apply.
 type Settings struct {
 	Signer audit.Signer
 	Store  store.Store
-	Shared bool          // other gateways use the store as well, and have logs of their own
-	Node   string        // the log's name; empty: it keeps the one that it has
+	Shared bool          // other gateways use the store too, each with its own log
+	Node   string        // the log's name; empty: unchanged
 	Keep   time.Duration // how long files are kept; zero: for ever
 	Logger *slog.Logger
 }
 
-// Keeper has one log open, for as long as any configuration uses it.
+// Keeper keeps one log open for as long as any configuration uses it.
 type Keeper struct {
 	log *audit.Log
 	now func() time.Time
@@ -31,15 +31,15 @@ type Keeper struct {
 	cancel context.CancelFunc
 	loop   sync.WaitGroup
 
-	working    sync.Mutex // what is done with the store is done one after the other; guards the next two
-	away       bool       // the store does not answer, and that was said
-	remembered string     // the hash of the head that this process had remembered last
+	working    sync.Mutex // serializes the work with the store; guards the next two
+	away       bool       // the store does not answer, and that was logged
+	remembered string     // hash of the head that this process stored last
 
-	mu        sync.Mutex // guards all below
-	settings  []used     // the last one holds, and the very last stays
+	mu        sync.Mutex // guards everything below
+	settings  []used     // the last one applies, and the very last one stays
 	missing   []Missing
 	nodes     []*Node
-	asked     error             // why the store could not be asked
+	asked     error             // why the store could not be read
 	handing   map[string]Handed // by node, what was handed outside since the last round
 	retention Retention
 }
@@ -50,11 +50,11 @@ type used struct {
 }
 
 const (
-	every       = time.Minute // how often it looks, beside after each head
+	every       = time.Minute // time between rounds, besides those after heads
 	roundWithin = 30 * time.Second
 )
 
-// Open opens the log, and remembers its heads from then on. Node, Signer and Logger of the options are those of the settings.
+// Open opens the log and stores its heads from then on. Node, Signer and Logger of the options come from the settings.
 func Open(o audit.Options, owner any, s Settings) (*Keeper, error) {
 	k := &Keeper{wake: make(chan struct{}, 1), now: o.Now, handing: map[string]Handed{}}
 	if k.now == nil {
@@ -72,7 +72,7 @@ func Open(o audit.Options, owner any, s Settings) (*Keeper, error) {
 	return k, nil
 }
 
-// Use makes a configuration's settings the present ones, unless it has done so already.
+// Use makes a configuration's settings the current ones, unless it was called with them before.
 func (k *Keeper) Use(owner any, s Settings) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -85,7 +85,7 @@ func (k *Keeper) Use(owner any, s Settings) {
 	k.settings = append(k.settings, used{owner, s})
 }
 
-// Drop takes a configuration's settings away; those before it hold again. The last ones stay, for the last head.
+// Drop removes a configuration's settings, and the previous ones apply again. The last ones stay, for the last head.
 func (k *Keeper) Drop(owner any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -110,25 +110,25 @@ func (k *Keeper) PublicSet(ctx context.Context) ([]byte, error) {
 	return k.present().Signer.PublicSet(ctx)
 }
 
-// Append writes an entry; see audit.Log.
+// Append appends an entry; see audit.Log.
 func (k *Keeper) Append(ctx context.Context, kind string, data any) (audit.Position, error) {
 	return k.log.Append(ctx, kind, data)
 }
 
-// Health is how the log stands; see audit.Log.
+// Health returns the state of the log; see audit.Log.
 func (k *Keeper) Health() audit.Health { return k.log.Health() }
 
-// Status is what is known of the logs.
+// Status is the state of the logs.
 type Status struct {
 	audit.Health
 	Dir     string
-	Missing []Missing // logs that are not as remembered: this node's, and those of nodes that are not heard of
-	Nodes   []*Node   // everything that is remembered
-	Error   string    // why the store could not be asked last
+	Missing []Missing // logs that are not as remembered: this node's, and those of silent nodes
+	Nodes   []*Node   // all records in the store
+	Error   string    // why the store could not be read the last time
 	Retention
 }
 
-// Status is how the log stands, and what the store remembers of it and of others.
+// Status returns the state of the log, and what the store remembers of it and of others.
 func (k *Keeper) Status() Status {
 	health := k.log.Health()
 	k.mu.Lock()
@@ -140,29 +140,29 @@ func (k *Keeper) Status() Status {
 	return found
 }
 
-// Settle signs the last head and has it remembered, before a store is closed.
+// Settle signs the last head and stores it, before a store is closed.
 func (k *Keeper) Settle(ctx context.Context, in store.Store) {
 	if k.log.Sign(ctx) == nil {
 		k.round(ctx, in)
 	}
 }
 
-// Close ends what is done with the store, and closes the log.
+// Close ends the work with the store and closes the log.
 func (k *Keeper) Close() error {
 	k.cancel()
 	k.loop.Wait()
 	return k.log.Close()
 }
 
-// signal says that there is a new head.
+// signal announces a new head.
 func (k *Keeper) signal() {
 	select {
 	case k.wake <- struct{}{}:
-	default: // it is awake
+	default: // it is already signaled
 	}
 }
 
-// run does a round after each head, and every minute.
+// run does a round after each head and every minute.
 func (k *Keeper) run() {
 	tick := time.NewTicker(every)
 	defer tick.Stop()

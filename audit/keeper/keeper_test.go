@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/memory"
 )
 
-// A log that is not as the store remembers it is told at the start and from then on, until an operator retires it.
+// A log that is not as the store remembers it is reported at the start and from then on, until an operator retires it.
 func aLogThatIsNotAsRemembered(w *world) {
 	foreign := w.gateway(w.TempDir(), "foreign")
 	w.records(foreign, 1)
@@ -51,11 +51,11 @@ func aLogThatIsNotAsRemembered(w *world) {
 		w.retired(dir, node, row.want)
 	}
 	if n := strings.Count(w.said.String(), `msg="the audit log is not as the store remembers it`); n != 4 {
-		w.Errorf("%d errors were logged, want one for each of the four:\n%s", n, w.said.String())
+		w.Errorf("got %d errors logged, want one for each of the four:\n%s", n, w.said.String())
 	}
 }
 
-// extended is a log that somebody has gone on with elsewhere.
+// extended returns a log to which somebody added entries elsewhere.
 func (w *world) extended(dir string, records int) string {
 	w.Helper()
 	elsewhere := &world{T: w.T, store: memory.New(memory.Options{}), signer: w.signer, clock: w.clock}
@@ -65,7 +65,7 @@ func (w *world) extended(dir string, records int) string {
 	return dir
 }
 
-// retired has what is missing retired: it is told no more, and both logs say why.
+// retired retires what is missing: it is no longer reported, and both logs say why.
 func (w *world) retired(dir, node string, what Finding) {
 	w.Helper()
 	k := w.gateway(dir, node)
@@ -73,7 +73,7 @@ func (w *world) retired(dir, node string, what Finding) {
 	err := k.Retire(w.Context(), node)
 	if what == "" {
 		if !errors.Is(err, ErrPresent) {
-			w.Errorf("retiring a log that is as remembered: %v", err)
+			w.Errorf("retiring a log that is as remembered: got %v, want ErrPresent", err)
 		}
 		w.stop(k)
 		return
@@ -83,17 +83,17 @@ func (w *world) retired(dir, node string, what Finding) {
 	}
 	for range 2 {
 		if got := missing(k, node); got != "" {
-			w.Errorf("after it is retired: %s", got)
+			w.Errorf("after retirement: got %s, want nothing missing", got)
 		}
 		w.records(k, 1)
 	}
 	w.stop(k)
 	if text := kinds(w, dir); !strings.Contains(text, " retired") || strings.Count(text, " missing") != 1 {
-		w.Errorf("the audit log holds%s", text)
+		w.Errorf("got entries%s", text)
 	}
 }
 
-// A log that is back is not missing any more; the one that was begun meanwhile is.
+// A log that comes back is no longer missing; the one begun meanwhile is.
 func aLogThatIsBack(w *world) {
 	dir, meanwhile := w.TempDir(), w.TempDir()
 	for n, row := range []struct {
@@ -110,7 +110,7 @@ func aLogThatIsBack(w *world) {
 	}
 }
 
-// kinds are those of a log that holds.
+// kinds returns the kinds of the entries of a log that verifies.
 func kinds(w *world, dir string) (all string) {
 	w.Helper()
 	set, err := w.signer.PublicSet(w.Context())
@@ -126,7 +126,7 @@ func kinds(w *world, dir string) (all string) {
 	return all
 }
 
-// A store that was restored remembers an older head, which the log contains.
+// A restored store remembers an older head, which the log contains.
 func aStoreThatWasRestored(w *world) {
 	dir := w.TempDir()
 	k := w.gateway(dir, "gw-1")
@@ -150,12 +150,12 @@ func aStoreThatWasRestored(w *world) {
 		w.Errorf("got %s, want nothing missing", got)
 	}
 	if node, err := load(w.Context(), w.store, "gw-1"); err != nil || node.Head.Hash != k.Health().Head.Hash {
-		w.Errorf("the store remembers %+v (%v), want the last head", node, err)
+		w.Errorf("store remembers %+v (%v), want the last head", node, err)
 	}
 	w.stop(k)
 }
 
-// Where others use the store, a node that is not heard of for a day is told of; where nobody else does, at once.
+// If others use the store, a node is reported after a day of silence; if nobody else does, at once.
 func otherNodes(w *world) {
 	w.shared = true
 	one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-2")
@@ -164,40 +164,40 @@ func otherNodes(w *world) {
 	w.clock.forward(23 * time.Hour)
 	w.settle(one)
 	if got := missing(one, "gw-2"); got != "" {
-		w.Errorf("within a day: %s", got)
+		w.Errorf("within a day: got %s, want nothing missing", got)
 	}
-	w.settle(two) // has no new head, and says that it is there
-	two.cancel()  // a round that is late on a busy machine would say so again
+	w.settle(two) // has no new head, and reports that it is there
+	two.cancel()  // on a busy machine a late round would report it again
 	two.loop.Wait()
 	w.clock.forward(23 * time.Hour)
 	w.settle(one)
 	if got := missing(one, "gw-2"); got != "" {
-		w.Errorf("after it said so again: %s", got)
+		w.Errorf("after another report: got %s, want nothing missing", got)
 	}
 	w.stop(two)
 	w.clock.forward(2 * time.Hour)
 	w.settle(one)
 	if got := missing(one, "gw-2"); got != Silent {
-		w.Errorf("after more than a day: %q", got)
+		w.Errorf("after more than a day: got %q, want the node silent", got)
 	}
 	if err := one.Retire(w.Context(), "gw-2"); err != nil {
 		w.Error(err)
 	}
 	if got := missing(one, "gw-2"); got != "" {
-		w.Errorf("after it is retired: %s", got)
+		w.Errorf("after retirement: got %s, want nothing missing", got)
 	}
 	if err := one.Retire(w.Context(), "gw-3"); !errors.Is(err, ErrNotRemembered) {
-		w.Errorf("a node that never was: %v", err)
+		w.Errorf("retiring an unknown node: got %v, want ErrNotRemembered", err)
 	}
 	if err := one.Retire(w.Context(), "a/b"); err == nil {
 		w.Error("something that is no node's name was retired")
 	}
 	w.stop(one)
 
-	two = w.gateway(two.log.Dir, "gw-2") // it comes back all the same
+	two = w.gateway(two.log.Dir, "gw-2") // it comes back nevertheless
 	w.settle(two)
 	if node, err := load(w.Context(), w.store, "gw-2"); err != nil || !node.Retired.IsZero() {
-		w.Errorf("a node that came back is remembered as %+v (%v)", node, err)
+		w.Errorf("node that came back: remembered as %+v (%v), want it no longer retired", node, err)
 	}
 	w.stop(two)
 
@@ -205,12 +205,12 @@ func otherNodes(w *world) {
 	two = w.gateway(two.log.Dir, "gw-2")
 	w.settle(two)
 	if got := missing(two, "gw-1"); got != Gone {
-		w.Errorf("where nobody else uses the store: %q", got)
+		w.Errorf("without other users of the store: got %q", got)
 	}
 	w.stop(two)
 }
 
-// A log that gets another name is the same log.
+// A renamed log is the same log.
 func renamed(w *world) {
 	dir := w.TempDir()
 	k := w.gateway(dir, "ward-7")
@@ -219,12 +219,12 @@ func renamed(w *world) {
 	k = w.gateway(dir, "gw-1")
 	w.records(k, 1)
 	if got := k.Status(); len(got.Missing) != 0 || len(got.Nodes) != 1 {
-		w.Errorf("missing %v of %d nodes, want nothing of one", got.Missing, len(got.Nodes))
+		w.Errorf("got missing %v of %d nodes, want nothing of one", got.Missing, len(got.Nodes))
 	}
 	w.stop(k)
 }
 
-// Two gateways with one name are found, since neither log contains the other's heads.
+// Two gateways with one name are found, because neither log contains the other's heads.
 func twoOfOneName(w *world) {
 	one, two := w.gateway(w.TempDir(), "gw-1"), w.gateway(w.TempDir(), "gw-1")
 	for range 3 {
@@ -245,8 +245,8 @@ func (downStore) Get(context.Context, ...string) ([]store.Record, error) {
 	return nil, store.ErrUnavailable
 }
 
-// A store that is away holds up no entry, is told once, and is asked again. After a reload the present configuration's
-// store is asked, and its signer signs.
+// A store that does not answer delays no entry, is logged once, and is retried. After a reload the current configuration's
+// store is used, and its signer signs.
 func reloadsAndAStoreThatIsAway(w *world) {
 	good := w.store
 	w.store = downStore{good}
@@ -258,7 +258,7 @@ func reloadsAndAStoreThatIsAway(w *world) {
 		k.Settle(w.Context(), w.store)
 	}
 	if k.Status().Error == "" || strings.Count(w.said.String(), "level=WARN") != 1 {
-		w.Errorf("the status is %q, and the log says\n%s", k.Status().Error, w.said.String())
+		w.Errorf("got status %q and log:\n%s", k.Status().Error, w.said.String())
 	}
 	next := &world{}
 	k.Use(next, Settings{Signer: newSigner(w.T), Store: good})
@@ -276,7 +276,7 @@ func reloadsAndAStoreThatIsAway(w *world) {
 	w.stop(k)
 }
 
-// A keeper in the background does by itself what the other tests ask it for.
+// In the background a keeper does by itself what the other tests call for.
 func inTheBackground(w *world) {
 	dir := w.TempDir()
 	k := w.gateway(dir, "gw-1")
@@ -302,7 +302,7 @@ func inTheBackground(w *world) {
 	w.stop(k)
 }
 
-// until waits for something that happens in the background.
+// until polls for something that happens in the background.
 func until(w *world, done func() bool) {
 	w.Helper()
 	deadline, tick := time.NewTimer(time.Minute), time.NewTicker(5*time.Millisecond)

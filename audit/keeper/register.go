@@ -11,32 +11,32 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Finding says how a log differs from what is remembered of it.
+// Finding is the difference between a log and what is remembered of it.
 type Finding string
 
 // The findings.
 const (
-	Gone    Finding = "gone"        // nothing is left of it
-	Shorter Finding = "shorter"     // it ends before the head that is remembered
-	Another Finding = "another log" // it does not contain the head that is remembered
-	Silent  Finding = "silent"      // its gateway has not been heard of for a day
+	Gone    Finding = "gone"        // nothing of it is left
+	Shorter Finding = "shorter"     // it ends before the remembered head
+	Another Finding = "another log" // it does not contain the remembered head
+	Silent  Finding = "silent"      // its gateway was not heard of for a day
 )
 
-// Missing is a log that is remembered and is not there as it was.
+// Missing is a remembered log that is not there or not as remembered.
 type Missing struct {
 	Node  string     `json:"node"`
 	What  Finding    `json:"what"`
-	Head  audit.Head `json:"head"`  // the last one that is remembered
-	Found time.Time  `json:"found"` // when this was found; of a silent one: when it was heard of last
+	Head  audit.Head `json:"head"`  // the last remembered head
+	Found time.Time  `json:"found"` // when this was found; for a silent node: when it was last heard of
 }
 
 // Node is what the store remembers of one node's log.
 type Node struct {
 	Node    string     `json:"node"`
-	Head    audit.Head `json:"head"`              // the last one
-	Seen    time.Time  `json:"seen"`              // when its gateway last said so
-	Retired time.Time  `json:"retired,omitzero"`  // an operator has said that no more of it is to be expected
-	Missing []Missing  `json:"missing,omitempty"` // logs that this node had before
+	Head    audit.Head `json:"head"`              // the last head
+	Seen    time.Time  `json:"seen"`              // when its gateway last reported it
+	Retired time.Time  `json:"retired,omitzero"`  // when an operator declared that no more of it is expected
+	Missing []Missing  `json:"missing,omitempty"` // earlier logs of this node
 
 	version store.Version
 }
@@ -44,7 +44,7 @@ type Node struct {
 const (
 	nodeIndex  = "audit/nodes"
 	nodePrefix = "audit/node/"
-	maxMissing = 16 // logs of one node that are remembered as missing
+	maxMissing = 16 // missing logs remembered per node
 	maxNodes   = 1000
 )
 
@@ -53,7 +53,7 @@ func (n *Node) op() (store.Op, error) {
 	return store.Op{Put: &store.Record{Key: nodePrefix + n.Node, Value: value, Index: nodeIndex}}, err
 }
 
-// load reads the record of a node; one that is not there has the version 0.
+// load reads the record of a node. If there is none, its version is 0.
 func load(ctx context.Context, from store.Store, node string) (*Node, error) {
 	records, err := from.Get(ctx, nodePrefix+node)
 	if err != nil {
@@ -74,8 +74,8 @@ func parse(record store.Record) (*Node, error) {
 	return found, nil
 }
 
-// change reads the record of a node, lets the caller change it, and commits it if nobody else did meanwhile; else it
-// starts over. Nothing is committed where the caller says that nothing changed.
+// change reads the record of a node, has apply change it, and commits it, starting over if another node changed it
+// meanwhile. If apply reports no change, nothing is committed.
 func change(ctx context.Context, in store.Store, node string, apply func(*Node) (changed bool, err error)) error {
 	for {
 		found, err := load(ctx, in, node)
@@ -97,7 +97,7 @@ func change(ctx context.Context, in store.Store, node string, apply func(*Node) 
 	}
 }
 
-// nodes lists all records, in the order of their names.
+// nodes returns all records, ordered by name.
 func nodes(ctx context.Context, from store.Store) ([]*Node, error) {
 	records, err := from.List(ctx, nodeIndex, "", maxNodes)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Retention is how far the removal of files has come.
+// Retention is the progress of removing files.
 type Retention struct {
 	Keep    time.Duration
-	Due     int // files that are older than Keep
-	Waiting int // of those, the ones that no head handed outside covers
+	Due     int // files older than Keep
+	Waiting int // those of Due that no head handed outside covers
 	Hold    *audit.Hold
-	Handed  *Handed // the furthest position of this log that was handed outside
-	Error   string  // why nothing could be removed last
+	Handed  *Handed // the furthest position of this log handed outside
+	Error   string  // why the last removal failed, if it did
 }
 
 // why is recorded with a removal.
@@ -26,8 +26,8 @@ type why struct {
 	Handed Handed `json:"handed"`
 }
 
-// retain removes the files that are past their keeping, the oldest first, up to the furthest head that was handed outside.
-// Their age is taken at the time when that was: a clock that is wrong now removes nothing.
+// retain removes files that are older than Keep, the oldest first, up to the furthest head that was handed outside. Their
+// age is measured at the time of that head: a clock that is wrong now removes nothing.
 func (k *Keeper) retain(ctx context.Context, in store.Store) error {
 	found := Retention{Keep: k.present().Keep}
 	err := k.survey(ctx, in, &found)
@@ -37,20 +37,20 @@ func (k *Keeper) retain(ctx context.Context, in store.Store) error {
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
 		return err
-	case err != nil && !errors.Is(err, audit.ErrHeld): // which was placed just now
+	case err != nil && !errors.Is(err, audit.ErrHeld): // a hold that was placed just now
 		found.Error = err.Error()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if found.Error != "" && k.retention.Error == "" {
-		k.settings[len(k.settings)-1].Logger.LogAttrs(ctx, slog.LevelError, "files of the audit log could not be removed; it is tried again",
+		k.settings[len(k.settings)-1].Logger.LogAttrs(ctx, slog.LevelError, "removing files of the audit log failed and is retried",
 			slog.String("error", found.Error))
 	}
 	k.retention = found
 	return nil
 }
 
-// survey finds out what is due, and how much of it may go.
+// survey determines which files are due, and how many of them may go.
 func (k *Keeper) survey(ctx context.Context, in store.Store, found *Retention) (err error) {
 	if found.Handed, _, err = readHanded(ctx, in, k.log.Health().Node); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (k *Keeper) survey(ctx context.Context, in store.Store, found *Retention) (
 		if err != nil {
 			return err
 		}
-		if !contained { // of a log that had the same name
+		if !contained { // of an earlier log with the same name
 			found.Handed = nil
 		}
 	}
@@ -76,7 +76,7 @@ func (k *Keeper) survey(ctx context.Context, in store.Store, found *Retention) (
 	return nil
 }
 
-// older are the first files, as far as all of their entries are of before a time.
+// older returns the first files whose entries are all from before a time.
 func older(closed []audit.File, before time.Time) []audit.File {
 	n := 0
 	for n < len(closed) && closed[n].Time.Before(before) {
@@ -85,7 +85,7 @@ func older(closed []audit.File, before time.Time) []audit.File {
 	return closed[:n]
 }
 
-// removable are the files that may go.
+// removable returns the files that may go.
 func (k *Keeper) removable(closed []audit.File, found *Retention) []audit.File {
 	if found.Handed == nil {
 		return nil
@@ -116,12 +116,12 @@ func (k *Keeper) remove(ctx context.Context, found *Retention) error {
 	}
 	found.Due -= len(files)
 	last := files[len(files)-1]
-	k.present().Logger.LogAttrs(ctx, slog.LevelInfo, "files of the audit log were removed, as keep has it",
+	k.present().Logger.LogAttrs(ctx, slog.LevelInfo, "removed files of the audit log, as configured by keep",
 		slog.Int("files", len(files)), slog.String("through", last.Name), slog.Uint64("number", last.Last), slog.String("hash", last.Hash))
 	return nil
 }
 
-// Hold keeps all files from being removed until Release.
+// Hold prevents the removal of files until Release.
 func (k *Keeper) Hold(ctx context.Context, reason string) error {
 	return k.hold(k.log.Hold(ctx, reason))
 }
@@ -129,12 +129,12 @@ func (k *Keeper) Hold(ctx context.Context, reason string) error {
 // Release ends the hold.
 func (k *Keeper) Release(ctx context.Context) error { return k.hold(k.log.Release(ctx)) }
 
-// hold has the status tell at once what stands now.
+// hold updates the status at once.
 func (k *Keeper) hold(err error) error {
 	held, readErr := audit.Held(k.log.Dir)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.retention.Hold = held
-	k.signal() // files may have waited for its end
+	k.signal() // files may have been waiting for the end of the hold
 	return errors.Join(err, readErr)
 }

@@ -12,7 +12,7 @@ import (
 
 const day = 24 * time.Hour
 
-// months has a log get one file a month, and returns the position of each month's last record.
+// months makes a log with one file per month, and returns the position of each month's last record.
 func (w *world) months(k *Keeper, n int) (at []audit.Position) {
 	w.Helper()
 	for range n {
@@ -41,11 +41,11 @@ func (w *world) retention(k *Keeper, files, due, waiting int) {
 	w.Helper()
 	w.settle(k)
 	if got := k.Status().Retention; w.files(k) != files || got.Due != due || got.Waiting != waiting {
-		w.Errorf("%d files are left, %d due, %d waiting, want %d, %d, %d", w.files(k), got.Due, got.Waiting, files, due, waiting)
+		w.Errorf("got %d files, %d due, %d waiting, want %d, %d, %d", w.files(k), got.Due, got.Waiting, files, due, waiting)
 	}
 }
 
-// Files go when they are older than keep, oldest first, and no further than what was handed outside.
+// Files older than keep are removed, oldest first, and no further than what was handed outside.
 func keep(w *world) {
 	w.keep = 70 * day
 	k := w.gateway(w.TempDir(), "gw-1")
@@ -53,7 +53,7 @@ func keep(w *world) {
 	w.records(k, 1)
 	w.retention(k, 7, 3, 3) // nothing was handed outside
 	k.HandOutside(at[0], "client acme")
-	w.retention(k, 7, 3, 3) // not all of the first file
+	w.retention(k, 7, 3, 3) // does not cover all of the first file
 	k.HandOutside(at[2], "client acme")
 	k.HandOutside(at[1], "client acme") // comes late
 	w.retention(k, 5, 1, 1)
@@ -63,22 +63,22 @@ func keep(w *world) {
 	k.HandOutside(at[5], "client acme")
 	w.retention(k, 5, 1, 0)
 	if got := k.Status().Hold; got == nil || got.Reason != "claim 4711" {
-		w.Errorf("the hold is %+v", got)
+		w.Errorf("got hold %+v", got)
 	}
 	if err := k.Release(w.Context()); err != nil {
 		w.Fatal(err)
 	}
 	w.retention(k, 4, 0, 0)
-	w.clock.forward(10 * 365 * day) // a clock that is wrong removes nothing
+	w.clock.forward(10 * 365 * day) // a wrong clock removes nothing
 	w.retention(k, 4, 3, 3)
 	w.stop(k)
 	if text := kinds(w, k.log.Dir); strings.Count(text, " removed") != 2 {
-		w.Errorf("the audit log holds%s", text)
+		w.Errorf("got entries%s", text)
 	}
 	k = w.gateway(k.log.Dir, "gw-1") // what is remembered outlives the process
 	w.settle(k)
 	if got := k.Status().Handed; got == nil || got.Position != at[5] || got.To != "client acme" {
-		w.Errorf("handed outside: %+v", got)
+		w.Errorf("got handed outside %+v", got)
 	}
 	w.stop(k)
 }
@@ -94,7 +94,7 @@ func keepForEver(w *world) {
 	w.stop(k)
 }
 
-// An operator's word counts for what is in the log, and is on record.
+// An operator's statement counts if the position is in the log, and is recorded.
 func acknowledge(w *world) {
 	w.keep = 40 * day
 	k := w.gateway(w.TempDir(), "gw-1")
@@ -106,7 +106,7 @@ func acknowledge(w *world) {
 	beyond.Number = 1000
 	for _, p := range []audit.Position{wrong, foreign, beyond} {
 		if err := k.Acknowledge(w.Context(), p, "paper"); !errors.Is(err, ErrNotContained) {
-			w.Errorf("%s: got %v, want that it is not contained", p, err)
+			w.Errorf("Acknowledge(%s): got %v, want ErrNotContained", p, err)
 		}
 	}
 	nameless := at[2]
@@ -117,11 +117,11 @@ func acknowledge(w *world) {
 	w.retention(k, 3, 0, 0)
 	w.stop(k)
 	if text := kinds(w, k.log.Dir); strings.Count(text, " handed") != 1 {
-		w.Errorf("the audit log holds%s", text)
+		w.Errorf("got entries%s", text)
 	}
 }
 
-// What was handed outside of a log that had the same name counts for nothing, and what another node has delivered counts.
+// Positions of an earlier log with the same name do not count; positions delivered by another node do.
 func handedOfOthers(w *world) {
 	w.shared, w.keep = true, 40*day
 	former := w.gateway(w.TempDir(), "gw-1")
@@ -133,7 +133,7 @@ func handedOfOthers(w *world) {
 	at = w.months(one, 3)
 	w.records(one, 1)
 	if got := one.Status().Handed; got != nil {
-		w.Errorf("of the former log: %+v", got)
+		w.Errorf("position of the former log: got %+v", got)
 	}
 	one.HandOutside(at[0], "client acme") // replaces it, although its number is lower
 	w.settle(one)
@@ -145,17 +145,17 @@ func handedOfOthers(w *world) {
 	w.stop(two)
 }
 
-// A store that is away keeps what was handed outside for the next round.
+// If the store does not answer, what was handed outside is kept for the next round.
 func handedWhileTheStoreIsAway(w *world) {
 	k := w.gateway(w.TempDir(), "gw-1")
 	at := w.months(k, 1)
 	k.HandOutside(at[0], "client acme")
 	if err := k.flush(w.Context(), downStore{w.store}); !errors.Is(err, store.ErrUnavailable) {
-		w.Errorf("got %v, want that the store is away", err)
+		w.Errorf("got %v, want the store's error", err)
 	}
 	w.settle(k)
 	if got := k.Status().Handed; got == nil || got.Position != at[0] {
-		w.Errorf("handed outside: %+v, want %s", got, at[0])
+		w.Errorf("got handed outside %+v, want %s", got, at[0])
 	}
 	w.stop(k)
 }

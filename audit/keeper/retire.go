@@ -8,21 +8,21 @@ import (
 	"github.com/seed-dd2befc3/countersign/audit"
 )
 
-// ErrNotRemembered is what Retire gives for a node that nothing is remembered of.
+// ErrNotRemembered is returned by Retire for a node of which nothing is remembered.
 var ErrNotRemembered = errors.New("the store remembers no audit log of this node")
 
-// ErrPresent is what Retire gives for this gateway's own node, whose log is as it is remembered.
+// ErrPresent is returned by Retire for the gateway's own node if its log is as remembered.
 var ErrPresent = errors.New("this is the gateway's own log, which is as remembered: there is nothing to retire")
 
-// retirement is the record of one in the audit log.
+// retirement is the record of a retirement in the audit log.
 type retirement struct {
 	Node    string     `json:"node"`
-	Head    audit.Head `json:"head"` // the last one that was remembered
+	Head    audit.Head `json:"head"` // the last remembered head
 	Missing []Missing  `json:"missing,omitempty"`
 }
 
-// Retire ends a node's log: that it is missing is told no more. Of this gateway's own node it ends the logs before the
-// present one. The audit log says so, with the heads that were remembered.
+// Retire retires a node's log: it is no longer reported as missing. For the gateway's own node, it retires the logs before
+// the current one. The audit log records it, with the remembered heads.
 func (k *Keeper) Retire(ctx context.Context, node string) error {
 	k.working.Lock()
 	defer k.working.Unlock()
@@ -49,7 +49,7 @@ func (k *Keeper) Retire(ctx context.Context, node string) error {
 		return err
 	}
 	if _, err := k.log.Append(ctx, audit.KindRetired, said); err != nil {
-		return fmt.Errorf("it is retired, but the audit log does not say so: %w", err)
+		return fmt.Errorf("the log is retired, but the audit log has no record of it: %w", err)
 	}
-	return k.look(ctx, in)
+	return k.checkNodes(ctx, in)
 }

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	saidAgain = time.Hour      // so often a node says that it is there, although its log has no new head
-	silentFor = 24 * time.Hour // a node that has not said so for this long is silent
+	saidAgain = time.Hour      // how often a node without new heads reports that it is there
+	silentFor = 24 * time.Hour // time without a report after which a node is silent
 )
 
-// round compares the log with what the store remembers, has it remember the last head and what was handed outside, looks at
-// the other nodes, and removes what is past its keeping.
+// round compares the log with what the store remembers, stores the last head and what was handed outside, checks the other
+// nodes, and removes files that are too old.
 func (k *Keeper) round(ctx context.Context, in store.Store) {
 	k.working.Lock()
 	defer k.working.Unlock()
@@ -29,17 +29,17 @@ func (k *Keeper) round(ctx context.Context, in store.Store) {
 		err = k.flush(ctx, in)
 	}
 	if err == nil {
-		err = k.look(ctx, in)
+		err = k.checkNodes(ctx, in)
 	}
 	if err == nil {
 		err = k.retain(ctx, in)
 	}
 	if k.life.Err() != nil && ctx.Err() != nil {
-		return // broken off by the end
+		return // canceled by Close
 	}
 	logger := k.present().Logger
 	if err != nil && !k.away {
-		logger.LogAttrs(ctx, slog.LevelWarn, "what is to be remembered of the audit log was not kept; it is tried again", slog.String("error", err.Error()))
+		logger.LogAttrs(ctx, slog.LevelWarn, "could not store the state of the audit log; it is retried", slog.String("error", err.Error()))
 	}
 	k.away = err != nil
 	k.mu.Lock()
@@ -47,8 +47,8 @@ func (k *Keeper) round(ctx context.Context, in store.Store) {
 	k.asked = err
 }
 
-// remember has the store remember the last head. What it remembered before must be in the log; if it is not, the store
-// remembers that as well, until it is back or retired.
+// remember stores the last head. The head stored before must be in the log; if it is not, the store remembers that as
+// well, until it is back or retired.
 func (k *Keeper) remember(ctx context.Context, in store.Store) error {
 	health := k.log.Health()
 	var found *Missing
@@ -70,18 +70,18 @@ func (k *Keeper) remember(ctx context.Context, in store.Store) error {
 		k.remembered = health.Head.Hash
 	}
 	if found != nil {
-		k.tell(ctx, *found)
+		k.report(ctx, *found)
 	}
 	return nil
 }
 
-// examine looks for what is remembered of a node in its log. What this process has had remembered is there: the log
-// itself sees to it that nobody else changes its files.
+// examine looks for the remembered head of a node in its log. A head that this process stored itself is there: the log
+// makes sure that nobody else changes its files.
 func (k *Keeper) examine(node *Node) (found *Missing, changed bool, err error) {
 	if node.version == 0 || node.Head.Hash == k.remembered {
 		return nil, false, nil
 	}
-	still, err := k.still(node.Missing)
+	still, err := k.stillMissing(node.Missing)
 	if err != nil {
 		return nil, false, err
 	}
@@ -96,8 +96,8 @@ func (k *Keeper) examine(node *Node) (found *Missing, changed bool, err error) {
 	return found, true, nil
 }
 
-// still are the logs that are missing and have not come back, the latest of them.
-func (k *Keeper) still(missing []Missing) ([]Missing, error) {
+// stillMissing returns the latest of the missing logs that have not come back.
+func (k *Keeper) stillMissing(missing []Missing) ([]Missing, error) {
 	var left []Missing
 	for _, m := range missing {
 		what, err := k.compare(m.Head)
@@ -111,13 +111,13 @@ func (k *Keeper) still(missing []Missing) ([]Missing, error) {
 	return left[max(0, len(left)-maxMissing):], nil
 }
 
-// compare says how the log differs from a head of it that is remembered; not at all is empty.
+// compare returns how the log differs from a remembered head of it; "" if it does not.
 func (k *Keeper) compare(kept audit.Head) (Finding, error) {
 	health := k.log.Health()
 	entry, place, err := audit.Find(k.log.Dir, kept.Number)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("the audit log cannot be read: %w", err)
+		return "", fmt.Errorf("reading the audit log: %w", err)
 	case place == audit.Removed, place == audit.There && entry.Hash == kept.Hash:
 		return "", nil
 	case health.Log == kept.Log && place == audit.Beyond:
@@ -128,18 +128,18 @@ func (k *Keeper) compare(kept audit.Head) (Finding, error) {
 	return Another, nil
 }
 
-// tell says that a log is missing: in the process's log, and in the present audit log.
-func (k *Keeper) tell(ctx context.Context, m Missing) {
+// report reports a missing log: in the process's log, and in the current audit log.
+func (k *Keeper) report(ctx context.Context, m Missing) {
 	k.present().Logger.LogAttrs(ctx, slog.LevelError, "the audit log is not as the store remembers it: find out who moved, cut or replaced it, put it back, or retire it",
 		slog.String("node", m.Node), slog.String("what", string(m.What)), slog.Uint64("number", m.Head.Number), slog.String("hash", m.Head.Hash),
 		slog.String("dir", k.log.Dir))
 	if _, err := k.log.Append(ctx, audit.KindMissing, m); err != nil {
-		k.present().Logger.LogAttrs(ctx, slog.LevelError, "the audit log does not say that another is missing", slog.String("error", err.Error()))
+		k.present().Logger.LogAttrs(ctx, slog.LevelError, "could not record in the audit log that another is missing", slog.String("error", err.Error()))
 	}
 }
 
-// look reads what is remembered of all nodes, and finds those whose logs are missing.
-func (k *Keeper) look(ctx context.Context, in store.Store) error {
+// checkNodes reads what is remembered of all nodes, and finds those whose logs are missing.
+func (k *Keeper) checkNodes(ctx context.Context, in store.Store) error {
 	all, err := nodes(ctx, in)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (k *Keeper) look(ctx context.Context, in store.Store) error {
 	for _, m := range missing {
 		known := func(other Missing) bool { return other.Node == m.Node && other.Head.Hash == m.Head.Hash }
 		if m.Node != health.Node && !slices.ContainsFunc(k.missing, known) {
-			k.settings[len(k.settings)-1].Logger.LogAttrs(ctx, slog.LevelError, "the audit log of another node is not there; if it is not to come back, retire it",
+			k.settings[len(k.settings)-1].Logger.LogAttrs(ctx, slog.LevelError, "the audit log of another node is missing: if it will not come back, retire it",
 				slog.String("node", m.Node), slog.String("what", string(m.What)), slog.Time("seen", m.Found))
 		}
 	}
@@ -179,7 +179,7 @@ func (k *Keeper) look(ctx context.Context, in store.Store) error {
 	return nil
 }
 
-// formerName removes what is remembered of this log under a name that it had before.
+// formerName removes what is remembered of this log under a previous name.
 func (k *Keeper) formerName(ctx context.Context, in store.Store, node *Node, health audit.Health) (bool, error) {
 	if node.Node == health.Node || node.Head.Log != health.Log {
 		return false, nil

@@ -1,5 +1,5 @@
-// Package descriptiontest holds descriptions to OpenAPI 3.1, and answers to descriptions: what a document does not have,
-// be it a status, a header field, a media type or a member of a body, is an error. It is for tests alone.
+// Package descriptiontest checks descriptions against OpenAPI 3.1, and answers against descriptions: a status, a header
+// field, a media type or a member of a body that the document does not have is an error. It is for tests only.
 package descriptiontest
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// Document is a description, without room for what it does not describe: clients are told to take members that they do
-// not know, and a test should find them.
+// Document is a description that admits nothing it does not describe. Clients are told to accept unknown members, but a
+// test should find them.
 type Document struct {
 	doc    *openapi3.T
 	router routers.Router
-	whole  routers.Router // with what is passed on from elsewhere
+	whole  routers.Router // including what is passed on from elsewhere
 }
 
 // Load reads a description.
@@ -30,7 +30,7 @@ func Load(file string) (*Document, error) {
 	return Parse(text)
 }
 
-// Parse is Load for a description that was read, or changed.
+// Parse is Load for a description that was read or changed in memory.
 func Parse(text []byte) (*Document, error) {
 	var parsed any
 	if err := json.Unmarshal(text, &parsed); err != nil {
@@ -54,16 +54,16 @@ func routed(parsed any) (*openapi3.T, routers.Router, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, kind := range []string{"application/jwk-set+json", "application/fhir+json"} { // JSON, but the validator goes by names
+	for _, kind := range []string{"application/jwk-set+json", "application/fhir+json"} { // JSON too, but the validator goes by the name
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.JSONBodyDecoder)
 	}
 	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.PlainBodyDecoder)
-	doc.Servers = nil // what is judged is below any path
+	doc.Servers = nil // paths are checked without a base path
 	router, err := gorillamux.NewRouter(doc)
 	return doc, router, err
 }
 
-// Schema holds a value in JSON, such as a webhook's body, to a schema of the description.
+// Schema checks a JSON value, such as the body of a webhook, against a schema of the description.
 func (d *Document) Schema(name string, value []byte) error {
 	found := d.doc.Components.Schemas[name]
 	if found == nil {
@@ -76,7 +76,7 @@ func (d *Document) Schema(name string, value []byte) error {
 	return found.Value.VisitJSON(parsed, openapi3.EnableJSONSchema2020())
 }
 
-// seal lets no object have members that are not described. What only narrows another schema says no type.
+// seal forbids objects to have undescribed members. A schema that only narrows another gives no type.
 func seal(part any) {
 	switch part := part.(type) {
 	case map[string]any:
@@ -96,10 +96,10 @@ func seal(part any) {
 	}
 }
 
-// passedOn marks what comes from somebody else, whom a gateway passes on: a response, a media type or a schema.
+// passedOn marks what the gateway passes on from another service: a response, a media type or a schema.
 const passedOn = "x-passed-on"
 
-// own is a description without what is passed on.
+// own returns a description without what is passed on.
 func own(part any) any {
 	switch part := part.(type) {
 	case map[string]any:

@@ -13,21 +13,21 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// The reusable responses that answer what a description has no path, or no method, for. A document without them says
-// no more of these answers than their status.
+// The reusable responses for requests whose path or method is not described. In a document without them only the status
+// of these answers is checked.
 const (
 	noEndpoint = "NoEndpoint"
 	noMethod   = "MethodNotAllowed"
 )
 
-// Answer is what came back to a request.
+// Answer is the response to a request.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Judge holds an answer to the description. The path is the request's, below where the described endpoints are.
+// Judge checks an answer against the description. The path is the request's, relative to the described endpoints.
 func (d *Document) Judge(request *http.Request, path string, answer Answer) error {
 	router, of := d.router, strict
 	if answer.passedOn() {
@@ -45,13 +45,13 @@ func (d *Document) Judge(request *http.Request, path string, answer Answer) erro
 	return of(&openapi3filter.RequestValidationInput{Request: below, PathParams: parameters, Route: route}, answer)
 }
 
-// passedOn says whether an answer may be somebody else's, of which the description knows little: it came over a reverse
-// proxy, and lacks what every answer of a gateway's own says.
+// passedOn reports whether an answer may be that of another service, about which the description says little: it came
+// through a reverse proxy and lacks what every answer of the gateway has.
 func (a Answer) passedOn() bool {
 	return a.Header.Get("Via") != "" && a.Header.Get("Cache-Control") != "no-store"
 }
 
-// elsewhere judges an answer to what the description does not have.
+// elsewhere judges an answer to a request that is not described.
 func (d *Document) elsewhere(why *routers.RouteError, request *http.Request, answer Answer) error {
 	status, name := http.StatusNotFound, noEndpoint
 	if errors.Is(why, routers.ErrMethodNotAllowed) {
@@ -66,7 +66,7 @@ func (d *Document) elsewhere(why *routers.RouteError, request *http.Request, ans
 	return d.Response(name, request, answer)
 }
 
-// Response holds an answer to a reusable response of the description, which other parts of a gateway answer with.
+// Response checks an answer against a reusable response, which components without paths of their own use.
 func (d *Document) Response(name string, request *http.Request, answer Answer) error {
 	found := d.doc.Components.Responses[name]
 	if found == nil {
@@ -85,13 +85,12 @@ func validate(asked *openapi3filter.RequestValidationInput, answer Answer) error
 	return openapi3filter.ValidateResponse(asked.Request.Context(), input.SetBodyBytes(answer.Body))
 }
 
-// strict is validate, and finds what that lets pass: a status that it never looks at, a body where none is described,
-// and header fields that are not described.
+// strict is validate, but also finds undescribed statuses, bodies and header fields, which validate ignores.
 func strict(asked *openapi3filter.RequestValidationInput, answer Answer) error {
 	if err := validate(asked, answer); err != nil {
 		return err
 	}
-	if asked.Request.Method == http.MethodHead { // answered as GET is, but for the body
+	if asked.Request.Method == http.MethodHead { // answered like GET, but without a body
 		return nil
 	}
 	described := asked.Route.Operation.Responses.Status(answer.Status)
@@ -113,12 +112,12 @@ func strict(asked *openapi3filter.RequestValidationInput, answer Answer) error {
 	return nil
 }
 
-// everywhere are the header fields that any server of HTTP may send, and what tells browsers and caches to be careful.
+// everywhere lists the header fields that any HTTP server may send, and those that make browsers and caches careful.
 var everywhere = strings.Fields(`
 	Accept-Ranges Alt-Svc Cache-Control Connection Content-Encoding Content-Length Content-Type Date Last-Modified
 	Referrer-Policy Server Transfer-Encoding Vary Via X-Content-Type-Options`)
 
-// Has says whether the description has a path with the request's method.
+// Has reports whether the description has the path and the method of the request.
 func (d *Document) Has(request *http.Request, path string) bool {
 	below := request.Clone(context.WithoutCancel(request.Context()))
 	below.URL.Path, below.URL.RawPath = path, ""

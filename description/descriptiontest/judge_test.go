@@ -47,7 +47,7 @@ const small = `{
   }
 }`
 
-// What is described passes, and nothing else does.
+// Described answers pass, and no others do.
 func TestJudge(t *testing.T) {
 	document, err := descriptiontest.Parse([]byte(small))
 	if err != nil {
@@ -118,7 +118,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, value := range map[string]string{"Time": `{"now":"12:00","then":""}`, "Date": `{}`, "Zone": `[`} {
 		if document.Schema(name, []byte(value)) == nil {
-			t.Errorf("%s is said to be a %s", value, name)
+			t.Errorf("value %s of %s is accepted as described", value, name)
 		}
 	}
 }

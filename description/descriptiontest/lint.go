@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Lint holds a description to OpenAPI 3.1 and its examples to its own schemas, and returns it as it is written.
+// Lint checks a description against OpenAPI 3.1 and its examples against its schemas, and returns it as written.
 func Lint(t *testing.T, file string) *openapi3.T {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -21,12 +21,12 @@ func Lint(t *testing.T, file string) *openapi3.T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The library does not know that OpenAPI 3.1 has reusable path items.
+	// The library does not know the reusable path items of OpenAPI 3.1.
 	if err := doc.Validate(t.Context(), openapi3.AllowExtraSiblingFields("pathItems")); err != nil {
 		t.Fatal(err)
 	}
 	if doc.OpenAPI != "3.1.0" {
-		t.Errorf("it is OpenAPI %s", doc.OpenAPI)
+		t.Errorf("got OpenAPI %s, want 3.1", doc.OpenAPI)
 	}
 	if _, err := Parse(text); err != nil {
 		t.Error(err)
@@ -34,8 +34,8 @@ func Lint(t *testing.T, file string) *openapi3.T {
 	return doc
 }
 
-// Endpoints are the paths of a description with their methods, such as "GET, HEAD". A parameter and what follows it is
-// left out of the path.
+// Endpoints returns the paths of a description with their methods, such as "GET, HEAD". A path is cut before its first
+// parameter.
 func Endpoints(doc *openapi3.T) map[string]string {
 	described := map[string]string{}
 	for path, item := range doc.Paths.Map() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// MustAnswerAs holds an answer to a reusable response of a description, which parts without paths of their own give.
+// MustAnswerAs checks an answer against a reusable response, for components without paths of their own.
 func MustAnswerAs(t testing.TB, file, name string, r *http.Request, answer *httptest.ResponseRecorder) {
 	t.Helper()
 	document, err := Load(file)
@@ -14,6 +14,6 @@ func MustAnswerAs(t testing.TB, file, name string, r *http.Request, answer *http
 		err = document.Response(name, r, Answer{Status: answer.Code, Header: answer.Header(), Body: answer.Body.Bytes()})
 	}
 	if err != nil {
-		t.Errorf("the answer %d is not as %s is described: %v\n%s", answer.Code, name, err, answer.Body)
+		t.Errorf("answer %d does not match response %s: %v\n%s", answer.Code, name, err, answer.Body)
 	}
 }

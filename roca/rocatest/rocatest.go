@@ -1,4 +1,4 @@
-// Package rocatest makes keys as the flawed library did, for tests.
+// Package rocatest generates keys as the flawed library did, for tests.
 package rocatest
 
 import (
@@ -7,7 +7,7 @@ import (
 	"math/big"
 )
 
-// Key makes a key of 1024, 2048 or 4096 bits that has the fingerprint of ROCA, and is an RSA key in every other way.
+// Key generates a key of 1024, 2048 or 4096 bits that has the ROCA fingerprint and is otherwise a normal RSA key.
 func Key(bits int) (*rsa.PrivateKey, error) {
 	count := map[int]int{1024: 71, 2048: 126, 4096: 225}[bits]
 	product, order := big.NewInt(1), big.NewInt(1)
@@ -41,7 +41,7 @@ func Key(bits int) (*rsa.PrivateKey, error) {
 	return key, key.Validate()
 }
 
-// prime makes a prime of the form k·M + (65537^a mod M), with its two highest bits set.
+// prime returns a prime of the form k·M + (65537^a mod M) with its two highest bits set.
 func prime(bits int, product, order *big.Int) (*big.Int, error) {
 	low := new(big.Int).Lsh(big.NewInt(3), uint(bits-2))
 	high := new(big.Int).Lsh(big.NewInt(1), uint(bits))

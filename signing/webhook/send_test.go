@@ -56,7 +56,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 		address         string
 		outcome, detail string
 	}{
-		{strict, "https://private.example/hook", OutcomeRefused, "private.example resolves to 10.1.2.3, a private address; list its network under allow_networks"},
+		{strict, "https://private.example/hook", OutcomeRefused, "private.example resolves to 10.1.2.3, a private address: add its network to allow_networks"},
 		{strict, "https://metadata.example/hook", OutcomeRefused, "a link-local address"},
 		{strict, "https://here.example/hook", OutcomeRefused, "a loopback address"},
 		{strict, "http://here.example/hook", OutcomeRefused, "use https"},

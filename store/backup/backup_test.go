@@ -22,7 +22,7 @@ var now = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return now }
 
-// filled is a store with records of every kind.
+// filled returns a store with records of every kind.
 func filled(t *testing.T) *memory.Store {
 	t.Helper()
 	s := memory.New(memory.Options{Now: clock})
@@ -46,7 +46,7 @@ func written(t *testing.T, from store.Dumper) []byte {
 	var file bytes.Buffer
 	summary, err := backup.Write(t.Context(), &file, from, now)
 	if err != nil || summary.Records != 40 || !summary.Made.Equal(now) {
-		t.Fatalf("%+v, %v", summary, err)
+		t.Fatalf("got summary %+v and error %v, want 40 records", summary, err)
 	}
 	return file.Bytes()
 }
@@ -76,17 +76,17 @@ func TestThereAndBack(t *testing.T) {
 	file := written(t, from)
 	for _, into := range []store.Store{onDisk, inMemory} {
 		if summary, err := backup.Restore(t.Context(), bytes.NewReader(file), into); err != nil || summary.Records != 40 {
-			t.Fatalf("%T: %+v, %v", into, summary, err)
+			t.Fatalf("restoring into %T: got %+v, %v, want 40 records", into, summary, err)
 		}
 		want, got := dump(t, from), dump(t, into.(store.Dumper))
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%T holds something else: %d records, want %d", into, len(got), len(want))
+			t.Errorf("%T: got %d records, want %d equal to those of the source", into, len(got), len(want))
 		}
 		if unfinished, err := backup.Unfinished(t.Context(), into); unfinished || err != nil {
-			t.Errorf("unfinished: %v, %v", unfinished, err)
+			t.Errorf("Unfinished: got %v, %v, want false", unfinished, err)
 		}
 		if _, err := backup.Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, backup.ErrNotEmpty) {
-			t.Errorf("restoring a second time: %v", err)
+			t.Errorf("second restore: got %v, want ErrNotEmpty", err)
 		}
 	}
 }
@@ -112,28 +112,28 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			into := memory.New(memory.Options{Now: clock})
 			if _, err := backup.Restore(t.Context(), bytes.NewReader(file), into); !errors.Is(err, backup.ErrUnreadable) {
-				t.Errorf("restored with: %v", err)
+				t.Errorf("Restore: got %v, want ErrUnreadable", err)
 			}
 			if got := dump(t, into); len(got) != 0 {
-				t.Errorf("%d records of it were restored", len(got))
+				t.Errorf("got %d records after a rejected restore, want 0", len(got))
 			}
 		})
 	}
 }
 
-// A restore that is cut short leaves a mark.
+// An interrupted restore leaves a mark.
 func TestUnfinished(t *testing.T) {
 	into := failing{memory.New(memory.Options{Now: clock}), new(int)}
 	_, err := backup.Restore(t.Context(), bytes.NewReader(written(t, filled(t))), into)
 	if !errors.Is(err, store.ErrUnavailable) {
-		t.Fatalf("restored: %v", err)
+		t.Fatalf("Restore into a failing store: got %v, want ErrUnavailable", err)
 	}
 	if unfinished, err := backup.Unfinished(t.Context(), into); !unfinished || err != nil {
-		t.Errorf("unfinished: %v, %v", unfinished, err)
+		t.Errorf("Unfinished: got %v, %v, want true", unfinished, err)
 	}
 }
 
-// failing takes two batches.
+// failing is a store that accepts two batches.
 type failing struct {
 	*memory.Store
 	batches *int

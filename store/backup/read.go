@@ -16,25 +16,25 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// ErrUnreadable is what the error unwraps to where a file is no whole backup that this version can read.
+// ErrUnreadable is wrapped by the error for a file that is not a complete backup of a format this version reads.
 var ErrUnreadable = errors.New("not a backup that can be restored")
 
-// ErrNotEmpty is the error of a Restore into a store that holds something.
+// ErrNotEmpty is the error of a Restore into a store that has records.
 var ErrNotEmpty = errors.New("the store to restore into is not empty")
 
-// unfinished is the record that stands in a store while it is being restored.
+// unfinished is the key of a record that exists while a store is being restored.
 const unfinished = "restore/unfinished"
 
-// maxLine bounds a line: the largest value in base64, and the names.
+// maxLine bounds a line: the largest value in base64, plus the names.
 const maxLine = store.MaxValue*4/3 + 8*store.MaxKey + 1024
 
-// Check reads a whole backup and says whether it can be restored.
+// Check reads a whole backup and returns an error if it cannot be restored.
 func Check(r io.Reader) (Summary, error) {
 	return read(r, func(store.Record) error { return nil })
 }
 
-// Restore fills an empty store from a backup, which it checks to the end before it begins. If it is cut short, Unfinished
-// says so from then on, and the store has to be emptied.
+// Restore fills an empty store from a backup, which it first checks to the end. If it is interrupted, Unfinished
+// reports so from then on, and the store has to be emptied.
 func Restore(ctx context.Context, file io.ReadSeeker, into store.Store) (Summary, error) {
 	summary, err := Check(file)
 	if err != nil {
@@ -70,7 +70,7 @@ func Restore(ctx context.Context, file io.ReadSeeker, into store.Store) (Summary
 	return summary, into.Commit(ctx, store.Batch{Then: []store.Op{{Delete: unfinished}}})
 }
 
-// begin marks an empty store as one that is being restored.
+// begin marks an empty store as being restored.
 func begin(ctx context.Context, into store.Store) error {
 	if dumper, is := into.(store.Dumper); is {
 		if err := dumper.Dump(ctx, func(store.Record) error { return ErrNotEmpty }); err != nil {
@@ -81,20 +81,20 @@ func begin(ctx context.Context, into store.Store) error {
 		If: []store.Check{{Key: unfinished}}, Then: []store.Op{{Put: &store.Record{Key: unfinished}}},
 	})
 	var conflict *store.Conflict
-	if errors.As(err, &conflict) { // somebody has begun at this moment
+	if errors.As(err, &conflict) { // another restore has just begun
 		return ErrNotEmpty
 	}
 	return err
 }
 
-// Unfinished says whether a restore into the store was begun and not ended, so that part of what it should hold may
-// be missing.
+// Unfinished reports whether a restore into the store was begun and not completed, so that records may be
+// missing.
 func Unfinished(ctx context.Context, s store.Store) (bool, error) {
 	found, err := s.Get(ctx, unfinished)
 	return err == nil && found[0].Version != 0, err
 }
 
-// read goes through a backup. The function gets each record; that all of them are there is known only at the end.
+// read parses a backup and calls each with every record. Only at the end is it known that none is missing.
 func read(r io.Reader, each func(store.Record) error) (Summary, error) {
 	unpacked, err := gzip.NewReader(r)
 	if err != nil {
@@ -103,14 +103,14 @@ func read(r io.Reader, each func(store.Record) error) (Summary, error) {
 	lines := bufio.NewScanner(unpacked)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	if !lines.Scan() {
-		return Summary{}, unreadable("it is empty or cut short%s", because(lines.Err()))
+		return Summary{}, unreadable("file is empty or incomplete%s", because(lines.Err()))
 	}
 	var first head
 	if err := json.Unmarshal(lines.Bytes(), &first, json.RejectUnknownMembers(true)); err != nil {
-		return Summary{}, unreadable("its first line is not that of a backup")
+		return Summary{}, unreadable("the first line is not the header of a backup")
 	}
 	if first.Format < 1 || first.Format > Format {
-		return Summary{}, unreadable("it has format %d, and this version reads up to %d: restore it with the version that made it, or a later one", first.Format, Format)
+		return Summary{}, unreadable("format is %d, and this version reads up to %d: restore with the version that made the backup, or a later one", first.Format, Format)
 	}
 	found := Summary{Made: first.Made}
 	sum := sha256.New()
@@ -118,7 +118,7 @@ func read(r io.Reader, each func(store.Record) error) (Summary, error) {
 		sum.Write(lines.Bytes())
 		sum.Write([]byte{'\n'})
 		if !lines.Scan() {
-			return found, unreadable("it is cut short after %d records%s", found.Records, because(lines.Err()))
+			return found, unreadable("incomplete after %d records%s", found.Records, because(lines.Err()))
 		}
 		if bytes.HasPrefix(lines.Bytes(), []byte(`{"records":`)) {
 			return found, end(lines, found, hex.EncodeToString(sum.Sum(nil)))
@@ -134,17 +134,17 @@ func read(r io.Reader, each func(store.Record) error) (Summary, error) {
 	}
 }
 
-// end holds the last line against what was read, and reads on to where the compressed file ends, with its own sum.
+// end compares the trailer with what was read, and reads on to the end of the gzip stream to verify its checksum.
 func end(lines *bufio.Scanner, found Summary, sum string) error {
 	var last tail
 	if err := json.Unmarshal(lines.Bytes(), &last, json.RejectUnknownMembers(true)); err != nil {
-		return unreadable("its last line: %w", err)
+		return unreadable("trailer: %w", err)
 	}
 	if last.Records != found.Records || last.SHA256 != sum {
-		return unreadable("it was changed after it was made: its last line tells of %d records with another sum", last.Records)
+		return unreadable("modified after it was made: the trailer has %d records and another checksum", last.Records)
 	}
 	if lines.Scan() {
-		return unreadable("something follows its last line")
+		return unreadable("data follows the trailer")
 	}
 	if lines.Err() != nil {
 		return unreadable("%w", lines.Err())

@@ -15,16 +15,16 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Format is the form that this version writes, and the latest that it reads.
+// Format is the format that this version writes, and the latest that it reads.
 const Format = 1
 
-// head is the first line.
+// head is the header, the first line.
 type head struct {
 	Format int       `json:"format"`
 	Made   time.Time `json:"made"`
 }
 
-// line is a record.
+// line is one record.
 type line struct {
 	Key     []byte    `json:"key"` // keys are any bytes
 	Value   []byte    `json:"value"`
@@ -34,19 +34,19 @@ type line struct {
 	Index   []byte    `json:"index,omitempty"`
 }
 
-// tail is the last line.
+// tail is the trailer, the last line.
 type tail struct {
 	Records int    `json:"records"`
 	SHA256  string `json:"sha256"`
 }
 
-// Summary is what there is to say about a backup.
+// Summary describes a backup.
 type Summary struct {
 	Made    time.Time `json:"made"`
 	Records int       `json:"records"`
 }
 
-// Write writes a backup of the store as it is at one moment, while others go on using it. It leaves out volatile records
+// Write writes a backup of one snapshot of the store, while others go on using it. It leaves out volatile records
 // (store.Volatile).
 func Write(ctx context.Context, w io.Writer, from store.Dumper, now time.Time) (Summary, error) {
 	packed := gzip.NewWriter(w)
@@ -73,7 +73,7 @@ func Write(ctx context.Context, w io.Writer, from store.Dumper, now time.Time) (
 	return made, packed.Close()
 }
 
-// writer writes lines, and sums them up.
+// writer writes lines and hashes them.
 type writer struct {
 	w   io.Writer
 	sum hash.Hash

@@ -13,18 +13,18 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// ways are the two between which BenchmarkAhead takes turns.
+// ways are the two that BenchmarkAhead compares in turn.
 var ways = []struct {
 	name string
 	tune func(engine.Options) engine.Options
 }{
 	{"ahead", nil},
-	{"sparse", func(o engine.Options) engine.Options { return o.WithSyncWrites(true) }}, // as Badger does it by itself
+	{"sparse", func(o engine.Options) engine.Options { return o.WithSyncWrites(true) }}, // Badger's own way
 }
 
-// BenchmarkAhead measures durable commits of 2 KB into a log that is written ahead, and into a sparse one, by turns: one
-// after the other, and 1,000 a second in an open loop, from the moment when each is due. It reports the medians of the
-// turns in microseconds. Each turn goes through about one log.
+// BenchmarkAhead compares durable commits of 2 KB to a prepared log and to a sparse one, in turn: back to back, and at
+// 1,000 a second in an open loop, each measured from the moment it is due. It reports the medians of the turns in
+// microseconds. Each turn fills about one log.
 func BenchmarkAhead(b *testing.B) {
 	for _, c := range []struct {
 		name string

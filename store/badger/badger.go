@@ -1,21 +1,21 @@
-// Package badger is the store that keeps everything in one directory of the machine it runs on, by the embedded
-// engine Badger. It is the default, for one node.
+// Package badger is the store that keeps everything in one local directory, with the embedded engine Badger. It is the
+// default, for one node.
 //
-// Readers work side by side, each on the state of one moment. All changes go through one goroutine, the writer,
-// which settles what has arrived meanwhile in one Badger transaction with one fsync:
+// Readers run concurrently, each on a snapshot. All changes go through one goroutine, the writer, which commits the
+// requests that are waiting in one Badger transaction with one fsync:
 //
 //	Commit ─┐                      ┌ check, stage ┐
 //	Commit ─┼─ queue (bounded) ──▶ │ check, stage │ ──▶ fsync ──▶ every answer
 //	Claim  ─┘                      └ scan,  stage ┘
 //
-// Each batch sees what the batches before it did, and one whose check fails takes nothing from the others. No
-// caller hears of success before the fsync. The blocks of the log are written with zeros before Badger uses them, so that
-// the fsync can be believed even while a disk fails (see live).
+// Each batch sees the effects of the batches before it, and a batch whose check fails does not affect the others. No
+// caller is told of success before the fsync. The blocks of the log are filled with zeros before Badger uses them, so
+// that an fsync can be trusted even while a disk fails (see live).
 //
-// Nothing rests on Badger's own deletion: expiry stands in the record and is compared with the clock that was
-// handed in; Badger's time to live only clears away, later. The value log is never used, since a failed write to it
-// would go unseen. After a write that failed in Badger, nothing can be said about what is on the disk, so the store
-// serves nothing any more until it is opened again, not even to those who began to read before (see verdict).
+// Correctness never depends on Badger's own deletion: each record has its expiry, which is compared with the injected
+// clock; Badger's time to live only reclaims space later. The value log is never used, because a failed write to it
+// would go unnoticed. After Badger fails to write, the state of the disk is unknown, so the store serves nothing until
+// it is reopened, not even to reads in progress (see verdict).
 package badger
 
 import (
@@ -32,15 +32,15 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Options are the settings of a Store. Only Dir is needed.
+// Options configures a Store. Only Dir is required.
 type Options struct {
-	Dir     string           // the directory; made if it is missing, and kept to its owner (0700)
+	Dir     string           // the directory; created if missing, and accessible to its owner only (0700)
 	Now     func() time.Time // the clock; nil: time.Now
 	Logger  *slog.Logger     // nil: slog.Default
-	MinFree int64            // bytes free on the disk below which changes are refused; 0: DefaultMinFree
-	Wait    time.Duration    // how long Open keeps trying, for a process that is just ending; 0: 5 s
+	MinFree int64            // bytes that must be free on the disk for changes to be accepted; 0: DefaultMinFree
+	Wait    time.Duration    // how long Open retries while another process is shutting down; 0: 5 s
 
-	alone      bool                                // for tests: each batch in a transaction of its own
+	alone      bool                                // for tests: each batch in its own transaction
 	tune       func(engine.Options) engine.Options // for tests: nil: as tuned
 	free       func(dir string) (uint64, error)    // for tests: nil: freeBytes
 	migrations []migration                         // for tests: nil: migrations
@@ -63,24 +63,23 @@ type Store struct {
 	commitTxn func(*engine.Txn) error // see Options
 	verdict   *verdict
 
-	mu      sync.RWMutex // held for reading while the queue is sent to
+	mu      sync.RWMutex // read-locked while sending to the queue
 	closed  bool
 	stop    sync.Once
 	closing chan struct{}         // closed by stop, when Close begins
-	readers sync.WaitGroup        // who reads the engine
-	fault   atomic.Pointer[error] // why nothing can be trusted any more
+	readers sync.WaitGroup        // readers of the engine
+	fault   atomic.Pointer[error] // why the store has failed for good
 	queue   chan *request
 	done    chan struct{} // closed when the writer has ended
 
 	batches, txns atomic.Uint64 // see Stats
 
-	// What only the writer touches: the latest version that was given out, and for some queues a time before which
-	// nothing in them is due. Without it each claim would pass all that was ever taken from the head of its queue,
-	// until Badger clears it away.
+	// Used by the writer only: the latest version assigned, and for some queues a time before which nothing in them
+	// is due. Without that time each claim would scan everything ever taken from its queue, until Badger reclaims it.
 	last    store.Version
 	horizon map[string]uint64
 	schema  uint64
-	told    bool // the schema, since the store was opened
+	told    bool // the schema was written since the store was opened
 }
 
 var (
@@ -88,13 +87,13 @@ var (
 	_ store.Dumper = (*Store)(nil)
 )
 
-// Stats are counts since the store was opened.
+// Stats counts since the store was opened.
 type Stats struct {
 	Batches      uint64 // Commits and Claims that changed something
-	Transactions uint64 // Badger transactions, of one fsync each, that they took
+	Transactions uint64 // Badger transactions they took, of one fsync each
 }
 
-// Stats returns the counts as they stand.
+// Stats returns the current counts.
 func (s *Store) Stats() Stats {
 	return Stats{Batches: s.batches.Load(), Transactions: s.txns.Load()}
 }
@@ -172,9 +171,9 @@ func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	})
 }
 
-// handOver gives a stored record to a function, unless it has expired.
+// handOver calls each with a stored record, unless it has expired.
 func handOver(item *engine.Item, now time.Time, each func(store.Record) error) error {
-	var failed error // of the function, which is not the engine's
+	var failed error // the caller's, as opposed to the engine's
 	err := item.Value(func(b []byte) error {
 		r, err := decode(string(item.Key()[1:]), b)
 		if err == nil && !r.ExpiredAt(now) {
@@ -224,7 +223,7 @@ func (s *Store) Close() error {
 	go func() {
 		<-s.done
 		s.readers.Wait()
-		closed <- errors.Join(unmarkOpen(s.dir), s.closeEngine()) // in this order: a log without the mark is no loss
+		closed <- errors.Join(unmarkOpen(s.dir), s.closeEngine()) // in this order: a closed log without the mark loses nothing
 	}()
 	select {
 	case err := <-closed:
@@ -233,7 +232,7 @@ func (s *Store) Close() error {
 		}
 		return nil
 	case <-time.After(s.patience):
-		return unavailable("closing %s took longer than %s and was given up; what was acknowledged is in its logs, and is read from there at the next start", s.dir, s.patience)
+		return unavailable("closing %s did not end within %s and was given up; everything acknowledged is in its logs and is read from there at the next start", s.dir, s.patience)
 	}
 }
 
@@ -246,12 +245,12 @@ func (s *Store) isClosing() bool {
 	}
 }
 
-// DefaultPatience is how long Close waits: for a disk that does not answer, for who hands on a dump, and for Badger,
-// which tries for ever to write what it has in memory as a table, also where the disk takes nothing any more. That table
-// is only faster to read: the logs have all of it.
+// DefaultPatience is how long Close waits for an unresponsive disk, for the caller of Dump, and for Badger, which
+// retries for ever to write its memory to a table, even if the disk accepts nothing any more. Such a table only
+// speeds up reading: the logs have all of it.
 const DefaultPatience = 30 * time.Second
 
-// read runs a function on the state of one moment.
+// read runs a function on a snapshot.
 func (s *Store) read(ctx context.Context, run func(*transaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -271,7 +270,7 @@ func (s *Store) read(ctx context.Context, run func(*transaction) error) error {
 	return run(&transaction{txn: txn, now: s.now()})
 }
 
-// enter counts one more reader, before whom Close does not close the engine. A long reading holds up nobody else.
+// enter registers a reader; Close does not close the engine before it has left. A long read blocks nobody else.
 func (s *Store) enter() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -282,7 +281,7 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// change hands work to the writer and waits for its outcome.
+// change passes work to the writer and waits for the result.
 func (s *Store) change(ctx context.Context, w work) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -299,7 +298,7 @@ func (s *Store) change(ctx context.Context, w work) error {
 	}
 }
 
-// enqueue holds the lock while it waits for room, so that Close does not close the queue under it.
+// enqueue holds the lock while it waits for room, so that Close cannot close the queue meanwhile.
 func (s *Store) enqueue(r *request) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -316,7 +315,7 @@ func (s *Store) enqueue(r *request) error {
 	}
 }
 
-// usable is asked with the lock held.
+// usable returns why the store cannot be used, if so. The lock must be held.
 func (s *Store) usable() error {
 	if s.closed {
 		return errClosed
@@ -327,12 +326,12 @@ func (s *Store) usable() error {
 	return nil
 }
 
-var errClosed = unavailable("it is closed")
+var errClosed = unavailable("store is closed")
 
 func unavailable(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, fmt.Errorf(format, args...))
 }
 
-// ErrDamaged is what the error unwraps to when what the store kept does not read as such: a store that is not opened
-// because of damage to its files (see Inspect and Repair), or a record.
+// ErrDamaged is wrapped by the errors about damaged contents: of a store that is not opened because its files are
+// damaged (see Inspect and Repair), or of a record.
 var ErrDamaged = errors.New("damaged")

@@ -38,7 +38,7 @@ func TestDurable(t *testing.T) {
 	})
 }
 
-// open opens a store that is closed with the test, and quiet unless it brings a logger.
+// open opens a store and closes it at the end of the test. It logs nothing unless o has a logger.
 func open(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Logger == nil {
@@ -76,11 +76,11 @@ func TestGroups(t *testing.T) {
 	all.Wait()
 	st := s.Stats()
 	if st.Batches != 64*8 || st.Transactions > st.Batches/2 {
-		t.Errorf("%d batches took %d transactions, want 512 and at most half as many", st.Batches, st.Transactions)
+		t.Errorf("got %d batches in %d transactions, want 512 in at most half as many", st.Batches, st.Transactions)
 	}
 }
 
-// What fits into no one transaction is split, and every batch of it happens.
+// Batches too large for one transaction are split over several, and all are applied.
 func TestSplitsLargeGroups(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	var all sync.WaitGroup
@@ -95,12 +95,12 @@ func TestSplitsLargeGroups(t *testing.T) {
 	for i := range 24 {
 		r, err := s.Get(t.Context(), fmt.Sprint(i))
 		if err != nil || len(r[0].Value) != store.MaxValue || r[0].Value[0] != byte(i) {
-			t.Errorf("record %d: %d bytes, %v", i, len(r[0].Value), err)
+			t.Errorf("record %d: got %d bytes and %v, want %d bytes", i, len(r[0].Value), err, store.MaxValue)
 		}
 	}
 }
 
-// One batch of a group that is refused takes nothing from the others, which see each other's changes.
+// A failed batch does not affect the others of its group, which see each other's changes.
 func TestGroupSeesItself(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	ctx := t.Context()
@@ -117,23 +117,23 @@ func TestGroupSeesItself(t *testing.T) {
 	}
 	before := s.Stats().Transactions
 	if rest := s.settle(requests); len(rest) != 0 { // the writer is idle
-		t.Fatalf("%d requests left", len(rest))
+		t.Fatalf("got %d requests left, want 0", len(rest))
 	}
 	if n := s.Stats().Transactions - before; n != 1 {
-		t.Errorf("%d transactions, want 1", n)
+		t.Errorf("got %d transactions, want 1", n)
 	}
 	for i, want := range []bool{true, false, true, true} {
 		err := <-requests[i].done
 		if conflict := (*store.Conflict)(nil); want != (err == nil) || !want && !errors.As(err, &conflict) {
-			t.Errorf("request %d: %v", i, err)
+			t.Errorf("request %d: got %v, want success %v", i, err, want)
 		}
 	}
 	r, err := s.Get(ctx, "k", "other", "job")
 	if err != nil || string(r[0].Value) != "1" || r[1].Version == 0 {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("got %+v and %v, want k with value 1 and the other record", r, err)
 	}
 	if len(jobs.claimed) != 1 || jobs.claimed[0].Version != r[2].Version {
-		t.Errorf("claimed %+v, stored %+v", jobs.claimed, r[2])
+		t.Errorf("got claimed %+v and stored %+v, want the same version", jobs.claimed, r[2])
 	}
 }
 
@@ -147,25 +147,25 @@ func TestFullDisk(t *testing.T) {
 	free.Store(DefaultMinFree - 1)
 	err := s.Commit(t.Context(), put("during", nil))
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "make room") || !strings.Contains(err.Error(), s.dir) {
-		t.Errorf("on a full disk: %v", err)
+		t.Errorf("Commit to a full disk: got %v, want ErrUnavailable that names the directory and the remedy", err)
 	}
 	if _, err = s.Claim(t.Context(), "q", 1, time.Minute); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("a claim on a full disk: %v", err)
+		t.Errorf("Claim on a full disk: got %v, want ErrUnavailable", err)
 	}
 	r, err := s.Get(t.Context(), "before", "during")
 	if err != nil || r[0].Version == 0 || r[1].Version != 0 {
-		t.Errorf("reading on a full disk: %+v, %v", r, err)
+		t.Errorf("Get on a full disk: got %+v, %v, want the record from before only", r, err)
 	}
 	free.Store(DefaultMinFree)
 	if err := s.Commit(t.Context(), put("after", nil)); err != nil {
-		t.Errorf("after room was made: %v", err)
+		t.Errorf("Commit after room was made: %v", err)
 	}
 	if _, err := Open(t.Context(), Options{Dir: t.TempDir(), MinFree: 1 << 62}); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("opening on a full disk: %v", err)
+		t.Errorf("Open on a full disk: got %v, want ErrUnavailable", err)
 	}
 }
 
-// After a write that failed within Badger, nothing is served that might not be on the disk.
+// After Badger failed to write, nothing is served that might not be on the disk.
 func TestFailedWriteIsTheLastWord(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	if err := s.Commit(t.Context(), put("k", nil)); err != nil {
@@ -176,15 +176,15 @@ func TestFailedWriteIsTheLastWord(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.Commit(t.Context(), put("l", nil)); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Commit: %v", err)
+		t.Errorf("Commit after a failed write: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("Get: %v", err)
+		t.Errorf("Get after a failed write: got %v, want ErrUnavailable", err)
 	}
 }
 
-// Nothing is left in Badger of records that moved, were claimed, expired and were deleted, but what the store says
-// about itself.
+// Records that moved, were claimed, expired or were deleted leave nothing in Badger; only the store's records about
+// itself remain.
 func TestLeavesNothingBehind(t *testing.T) {
 	now := time.Now()
 	s := open(t, Options{Dir: t.TempDir(), Now: func() time.Time { return now }})
@@ -197,19 +197,19 @@ func TestLeavesNothingBehind(t *testing.T) {
 	claim := func(want int) {
 		t.Helper()
 		if r, err := s.Claim(t.Context(), "q", 9, time.Second); err != nil || len(r) != want {
-			t.Fatalf("claimed %d, %v; want %d", len(r), err, want)
+			t.Fatalf("Claim: got %d records and %v, want %d", len(r), err, want)
 		}
 	}
 	commit(store.Op{Put: &store.Record{Key: "k", Index: "i", Queue: "old"}}, store.Op{Put: &store.Record{Key: "l", Index: "i", Queue: "q", Expires: now.Add(time.Minute)}})
 	commit(store.Op{Put: &store.Record{Key: "k", Index: "j", Queue: "q"}})
 	claim(2)
 	now = now.Add(time.Minute)
-	claim(1) // which clears the other away
+	claim(1) // which deletes the other
 	commit(store.Op{Delete: "k"})
 	err := s.read(t.Context(), func(tx *transaction) error {
 		for name := range tx.names(nil, nil) {
 			if name[0] != aboutPrefix {
-				t.Errorf("left behind: %q", name)
+				t.Errorf("key %q is left in Badger, want none but the store's own", name)
 			}
 		}
 		return nil
@@ -219,7 +219,8 @@ func TestLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// Badger or the store syncs before a commit is acknowledged, and no value ever goes to the value log, where a failed write would go unseen.
+// Badger or the store syncs before a commit is acknowledged, and no value goes to the value log, where a failed write
+// would go unnoticed.
 func TestDurableSettings(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	if byBadger, byStore := s.db.Opts().SyncWrites, s.live.file != nil; byBadger == byStore {
@@ -229,9 +230,9 @@ func TestDurableSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, vlog := s.db.Size(); vlog > 4<<20 {
-		t.Errorf("the value log is %d bytes", vlog)
+		t.Errorf("got a value log of %d bytes, want it unused", vlog)
 	}
 	if limit := s.db.Opts().ValueThreshold; limit <= headSize+2*store.MaxKey+store.MaxValue {
-		t.Errorf("values from %d bytes on would go to the value log", limit)
+		t.Errorf("values of more than %d bytes would go to the value log, want none to", limit)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// BenchmarkCommit measures durable commits of 2 KB, in turns grouped and with a transaction for each, and reports the
-// medians and how many times as fast the grouped ones are.
+// BenchmarkCommit compares durable commits of 2 KB, grouped and with a transaction each, in turn. It reports the medians
+// and their ratio.
 func BenchmarkCommit(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
@@ -38,7 +38,7 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// rate returns commits a second, and how many went into one transaction.
+// rate returns commits per second, and the number of commits per transaction.
 func rate(b *testing.B, writers, commits int, alone bool) (perSecond, group float64) {
 	b.Helper()
 	s := open(b, Options{Dir: b.TempDir(), alone: alone})
@@ -63,7 +63,7 @@ func rate(b *testing.B, writers, commits int, alone bool) (perSecond, group floa
 	return perSecond, float64(st.Batches) / float64(st.Transactions)
 }
 
-// BenchmarkClaim measures a claim of nothing, at the head of a queue from which much was taken.
+// BenchmarkClaim measures a claim of nothing from a queue from which much was taken.
 func BenchmarkClaim(b *testing.B) {
 	s := open(b, Options{Dir: b.TempDir()})
 	for range 40 {

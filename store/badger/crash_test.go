@@ -14,10 +14,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// victimDir is the variable of the environment that makes the test binary a victim.
+// victimDir is the environment variable that makes the test binary a victim.
 const victimDir = "COUNTERSIGN_TEST_VICTIM_DIR"
 
-// victim commits until it is killed, and prints the name of each batch that was acknowledged.
+// victim commits until it is killed, and prints the name of each acknowledged batch.
 func victim(dir string) {
 	s, err := Open(context.Background(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -38,7 +38,7 @@ func victim(dir string) {
 	select {}
 }
 
-// victimBatch is three records that are there together or not at all.
+// victimBatch returns three records that must exist together or not at all.
 func victimBatch(name string) store.Batch {
 	var b store.Batch
 	for _, part := range []string{"/a", "/b", "/c"} {
@@ -49,16 +49,16 @@ func victimBatch(name string) store.Batch {
 
 func victimValue(key string) []byte { return bytes.Repeat([]byte(key), 300) }
 
-// A process that is killed while it commits has kept all that it acknowledged, and nothing by half.
+// A process killed while it commits has kept everything acknowledged, and no batch in part.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	var kept []string
-	for _, enough := range []int{0, 1, 200} { // the next victim opens what the last one left
+	for _, enough := range []int{0, 1, 200} { // the next victim opens the store of the previous one
 		kept = append(kept, kill(t, dir, enough)...)
 	}
 	s := open(t, Options{Dir: dir})
 	if len(kept) < 200 {
-		t.Fatalf("only %d batches were acknowledged", len(kept))
+		t.Fatalf("got %d acknowledged batches, too few to prove anything", len(kept))
 	}
 	for _, name := range kept {
 		var keys []string
@@ -71,12 +71,12 @@ func TestKilled(t *testing.T) {
 		}
 		for _, r := range records {
 			if !bytes.Equal(r.Value, victimValue(r.Key)) {
-				t.Errorf("%s was acknowledged, and has %d bytes", r.Key, len(r.Value))
+				t.Errorf("acknowledged record %s: got %d bytes", r.Key, len(r.Value))
 			}
 		}
 	}
 
-	// All others, too, are whole.
+	// All other batches are whole too.
 	parts := map[string]int{}
 	err := s.read(t.Context(), func(tx *transaction) error {
 		for name := range tx.names([]byte{recordPrefix}, []byte{recordPrefix}) {
@@ -90,16 +90,16 @@ func TestKilled(t *testing.T) {
 	}
 	for batch, n := range parts {
 		if listed, err := s.List(t.Context(), batch, "", 9); n != 3 || len(listed) != 3 || err != nil {
-			t.Errorf("batch %s: %d of its 3 records, %d in the index, %v", batch, n, len(listed), err)
+			t.Errorf("batch %s: got %d of 3 records, %d in the index, %v; want all or none", batch, n, len(listed), err)
 		}
 	}
 }
 
-// kill kills a victim after it has acknowledged some batches, and returns the names of all that it did. With none to
-// wait for it is killed while it opens.
+// kill kills a victim after it has acknowledged at least enough batches, and returns the names of all acknowledged. If
+// enough is zero, it is killed while it opens the store.
 func kill(t *testing.T, dir string, enough int) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary
 	cmd.Env = append(os.Environ(), victimDir+"="+dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -110,7 +110,7 @@ func kill(t *testing.T, dir string, enough int) []string {
 		t.Fatal(err)
 	}
 	if enough == 0 {
-		for { // until Badger has begun to make its files
+		for { // until Badger starts creating its files
 			if files, err := os.ReadDir(dir); err != nil || len(files) > 2 {
 				break
 			}
@@ -121,7 +121,7 @@ func kill(t *testing.T, dir string, enough int) []string {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		name, ok := strings.CutPrefix(lines.Text(), "kept ")
 		if !ok && enough > 0 {
-			t.Errorf("the victim said: %q", lines.Text())
+			t.Errorf("victim printed %q", lines.Text())
 		}
 		if ok {
 			kept = append(kept, name)

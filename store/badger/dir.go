@@ -13,22 +13,21 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// prepareDir makes the directory if it is missing, and sees to it that only its owner gets in. It returns its
-// absolute path.
+// prepareDir creates the directory if it is missing, restricts it to its owner, and returns its absolute path.
 func prepareDir(dir string, log *slog.Logger) (string, error) {
 	if dir == "" {
-		return "", errors.New("a store needs a directory")
+		return "", errors.New("no directory given for the store")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return "", unavailable("making the store's directory: %w", err)
+		return "", unavailable("creating the store's directory: %w", err)
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return "", unavailable("looking at the store's directory: %w", err)
+		return "", unavailable("reading the store's directory: %w", err)
 	}
 	if err := ours(dir); err != nil {
 		return "", err
@@ -36,14 +35,14 @@ func prepareDir(dir string, log *slog.Logger) (string, error) {
 	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
 		return dir, nil
 	}
-	log.Warn("others could look into the store's directory; now only its owner can", slog.String("dir", dir))
+	log.Warn("others had access to the store's directory; it is now restricted to only its owner", slog.String("dir", dir))
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs its x
-		return "", unavailable("keeping %s to its owner: %w", dir, err)
+		return "", unavailable("restricting %s to its owner: %w", dir, err)
 	}
 	return dir, nil
 }
 
-// Exists says whether there is a store in the directory, or what is left of one.
+// Exists reports whether the directory has a store, or the remains of one.
 func Exists(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +53,7 @@ func Exists(dir string) (bool, error) {
 	}), err
 }
 
-// markOpen leaves openMark in the directory. By then a log stands there, of which it makes sure as well.
+// markOpen creates openMark in the directory. By then there is a log, whose directory entry it also makes durable.
 func markOpen(dir string) error {
 	if err := writeSynced(filepath.Join(dir, openMark), nil); err != nil {
 		return err
@@ -70,18 +69,18 @@ func unmarkOpen(dir string) error {
 	return errors.Join(err, durable.SyncDir(dir))
 }
 
-// ours refuses a directory with files that are no database's, before anything is changed about it.
+// ours rejects a directory with files that do not belong to a store, before anything in it is changed.
 func ours(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return unavailable("looking into the store's directory: %w", err)
+		return unavailable("reading the store's directory: %w", err)
 	}
 	others := 0
 	for _, e := range entries {
 		switch e.Name() {
 		case "MANIFEST", "LOCK":
 			return nil
-		case "lost+found": // at the root of a disk of its own
+		case "lost+found": // at the root of a file system
 		default:
 			others++
 		}

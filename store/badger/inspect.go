@@ -13,16 +13,16 @@ import (
 	"slices"
 )
 
-// Loss is a stretch of one of the store's files that Badger would drop when it opens the directory.
+// Loss is a part of one of the store's files that Badger would drop when it opens the directory.
 type Loss struct {
 	File   string `json:"file"`
-	Offset int    `json:"offset"` // where it begins
-	Bytes  int    `json:"bytes"`  // from there on to the next record that is good, or to the end of what was written
-	// Damage says that something that was acknowledged is lost, since what was written after it is there. Otherwise it
-	// is the unfinished end of a log: a write that a crash cut off before anybody was told of it, or else the very last
-	// one, damaged; the two cannot be told apart.
+	Offset int    `json:"offset"` // where it starts
+	Bytes  int    `json:"bytes"`  // up to the next good record, or to the end of what was written
+	// Damage means that something acknowledged is lost, since something written after it is there. Otherwise the loss
+	// is the unfinished end of a log: a write interrupted by a crash before it was acknowledged, or the very last
+	// write, damaged. The two cannot be told apart.
 	Damage bool `json:"damage"`
-	// Missing says what is not there at all, where that is the loss. Nothing stands in its place then.
+	// Missing describes the loss if something is missing altogether. Offset and Bytes are zero then.
 	Missing string `json:"missing,omitempty"`
 }
 
@@ -32,14 +32,14 @@ func (l Loss) String() string {
 	}
 	behind := ""
 	if l.Damage {
-		behind = ", with good records behind them"
+		behind = ", followed by good records"
 	}
 	return fmt.Sprintf("%s: %d bytes from %d on%s", l.File, l.Bytes, l.Offset, behind)
 }
 
-// Inspect reads the files in a store's directory, which nobody has open, and returns what is lost in them. Badger
-// itself would stop reading a log at the first fault and silently cut off whatever follows, would not miss a log that
-// has gone, and would end the process at a fault in a table.
+// Inspect reads the files of a store that nobody has open, and returns what is lost in them. Badger itself would stop
+// reading a log at the first fault and silently drop the rest, would not notice a missing log, and would end the
+// process at a fault in a table.
 func Inspect(dir string) ([]Loss, error) {
 	logs, err := readWALs(dir)
 	if err != nil {
@@ -60,7 +60,7 @@ func Inspect(dir string) ([]Loss, error) {
 	return slices.Concat(inspectWALs(logs, last), losses, missing, inTables), nil
 }
 
-// inspectWALs goes through the logs, in order. Transactions are numbered without a gap.
+// inspectWALs checks the logs in order. Transactions are numbered without gaps.
 func inspectWALs(logs []wal, last uint64) (losses []Loss) {
 	for n, log := range logs {
 		later := slices.ContainsFunc(logs[n+1:], func(l wal) bool { return l.whole() > 0 })
@@ -77,7 +77,7 @@ func inspectWALs(logs []wal, last uint64) (losses []Loss) {
 			if s.txn > last+1 && !lost {
 				losses = append(losses, Loss{
 					File: log.name, Offset: s.begin, Damage: true,
-					Missing: fmt.Sprintf("the %d transactions before it are in no file: a log or a table has gone", s.txn-last-1),
+					Missing: fmt.Sprintf("the %d transactions before it are in no file: a log or a table is missing", s.txn-last-1),
 				})
 			}
 			last, lost = max(last, s.txn), false
@@ -86,10 +86,10 @@ func inspectWALs(logs []wal, last uint64) (losses []Loss) {
 	return losses
 }
 
-// openMark is a file that stands in the directory while the store is open, so after a crash too: then there is a log.
+// openMark is a file that exists while the store is open, and so also after a crash: then there must be a log.
 const openMark = "OPEN"
 
-// missingFiles says which files have gone of which there must be one.
+// missingFiles returns losses for required files that are missing.
 func missingFiles(dir string, logs []wal) (losses []Loss, err error) {
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
@@ -104,10 +104,10 @@ func missingFiles(dir string, logs []wal) (losses []Loss, err error) {
 		return nil, err
 	}
 	if open && len(logs) == 0 {
-		losses = append(losses, Loss{File: "*" + logSuffix, Damage: true, Missing: "the store was not closed, and its log has gone"})
+		losses = append(losses, Loss{File: "*" + logSuffix, Damage: true, Missing: "the store was not closed, and its log is missing"})
 	}
 	if !listed && (len(tables) > 0 || slices.ContainsFunc(logs, func(l wal) bool { return l.whole() > 0 })) {
-		losses = append(losses, Loss{File: manifestName, Damage: true, Missing: "the list of tables has gone"})
+		losses = append(losses, Loss{File: manifestName, Damage: true, Missing: "the list of tables is missing"})
 	}
 	return losses, nil
 }
@@ -120,9 +120,9 @@ func exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// acknowledgedAfter says whether what follows a loss shows that the lost bytes had been acknowledged. The writer waits
-// for the disk after each transaction, so of a crash's victims there is one at most: whatever follows the loss belongs
-// to the victim, as parts of it that reached the disk before others, if it carries the number after the last.
+// acknowledgedAfter reports whether what follows a loss proves that the lost bytes had been acknowledged. The writer
+// waits for the disk after each transaction, so a crash interrupts at most one. Whatever follows the loss and has
+// the number after the last belongs to that one, as parts that reached the disk before others.
 func acknowledgedAfter(spans []span, last uint64) bool {
 	var seen uint64
 	for _, s := range spans {
@@ -146,7 +146,7 @@ type wal struct {
 	spans []span
 }
 
-// whole is the number of whole transactions in it.
+// whole returns the number of whole transactions in it.
 func (w wal) whole() int {
 	n := 0
 	for _, s := range w.spans {
@@ -176,12 +176,12 @@ func readWALs(dir string) ([]wal, error) {
 
 const (
 	manifestName = "MANIFEST"
-	manifestHead = 8 // what it is, and of which version
-	frameHead    = 8 // the length of a set of changes, and its CRC-32C
+	manifestHead = 8 // magic text and version
+	frameHead    = 8 // the length of a change set, and its CRC-32C
 )
 
-// inspectManifest reads the list of tables. A table that it does not name is deleted when Badger opens the
-// directory, so a fault in the middle of it is not to be passed over.
+// inspectManifest reads the list of tables. Badger deletes tables that are not on it when it opens the directory, so a
+// fault in the middle of the list must not be skipped.
 func inspectManifest(path string) ([]Loss, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +190,7 @@ func inspectManifest(path string) ([]Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	begin := -1 // of what is lost
+	begin := -1 // start of the loss
 	for at := manifestHead; at < len(b); {
 		size := readFrame(b[at:])
 		switch {
@@ -211,8 +211,8 @@ func inspectManifest(path string) ([]Loss, error) {
 	return []Loss{{File: manifestName, Offset: begin, Bytes: len(b) - begin}}, nil
 }
 
-// readFrame is the size of the set of changes at the beginning of b, or zero if no whole one stands there. A set may
-// be empty, and is 8 zeros then.
+// readFrame returns the size of the change set at the start of b, or zero if there is no whole one. A set may be
+// empty; it is 8 zeros then.
 func readFrame(b []byte) int {
 	if len(b) < frameHead {
 		return 0

@@ -15,8 +15,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// abandoned is a store as a killed process leaves it: records k0 to kN-1, of one transaction each, in a log.
-// It returns its directory and the log.
+// abandoned returns the directory and the log of a store as a killed process leaves it: with the records k0 to kN-1, in
+// one transaction each, in the log.
 func abandoned(t *testing.T, n int) (dir, log string) {
 	t.Helper()
 	live := t.TempDir()
@@ -32,7 +32,7 @@ func abandoned(t *testing.T, n int) (dir, log string) {
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil || len(logs) != 1 {
-		t.Fatalf("logs %v, %v", logs, err)
+		t.Fatalf("got logs %v, %v, want one", logs, err)
 	}
 	return dir, logs[0]
 }
@@ -49,7 +49,7 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
-// spansOf are the whole transactions of a log. The first is the store's own, about its schema.
+// spansOf returns the whole transactions of a log. The first is the store's own, about its schema.
 func spansOf(t *testing.T, path string) []span {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -58,7 +58,7 @@ func spansOf(t *testing.T, path string) []span {
 	}
 	spans := readWAL(b)
 	if slices.ContainsFunc(spans, func(s span) bool { return s.txn == 0 }) {
-		t.Fatalf("a log that is whole reads as %+v", spans)
+		t.Fatalf("whole log: got spans %+v", spans)
 	}
 	return spans
 }
@@ -70,11 +70,11 @@ func TestDamage(t *testing.T) {
 	zero := func(begin, end int) func([]byte) []byte {
 		return func(b []byte) []byte { clear(b[begin:end]); return b }
 	}
-	const records = 6 // so spans 1 to 6 hold k0 to k5
+	const records = 6 // so spans 1 to 6 are k0 to k5
 	for name, fault := range map[string]struct {
 		change  func(spans []span) func([]byte) []byte
 		refused bool
-		lost    []string // by Badger where it is opened, by Repair otherwise
+		lost    []string // by Badger if it is opened, otherwise by Repair
 	}{
 		"a byte of a value in the middle":    {func(s []span) func([]byte) []byte { return flip(s[3].begin + 200) }, true, []string{"k2"}},
 		"a byte of a length in the middle":   {func(s []span) func([]byte) []byte { return flip(s[3].begin + 2) }, true, []string{"k2"}},
@@ -96,21 +96,21 @@ func TestDamage(t *testing.T) {
 			if fault.refused {
 				_, err := Open(t.Context(), o)
 				if !errors.Is(err, ErrDamaged) || !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), filepath.Base(log)) {
-					t.Fatalf("a damaged store is opened with: %v", err)
+					t.Fatalf("Open of a damaged store: got %v, want ErrDamaged that names the log", err)
 				}
 				if _, kept, err := Repair(dir, time.Now()); err != nil || len(kept) != 1 {
-					t.Fatalf("repaired: %v, %v", kept, err)
+					t.Fatalf("Repair: got %v, %v, want one log kept", kept, err)
 				}
 				if losses, err := Inspect(dir); err != nil || len(losses) > 0 {
-					t.Errorf("what was repaired still reads as %v, %v", losses, err)
+					t.Errorf("Inspect after Repair: got %v, %v, want no losses", losses, err)
 				}
 			}
 			s := open(t, o)
 			if got := missing(t, s, records); !slices.Equal(got, fault.lost) {
-				t.Errorf("lost %v, want %v", got, fault.lost)
+				t.Errorf("got lost %v, want %v", got, fault.lost)
 			}
-			if tail := !fault.refused && len(fault.lost) > 0; tail != strings.Contains(told.String(), "the end of a log was dropped") {
-				t.Errorf("the operator was told:\n%s", &told)
+			if tail := !fault.refused && len(fault.lost) > 0; tail != strings.Contains(told.String(), "dropped the end of a log") {
+				t.Errorf("got log %q, want a warning about a dropped end: %v", &told, tail)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func missing(t *testing.T, s *Store, records int) []string {
 	return gone
 }
 
-// The end of an older log is no torn write: it was on the disk before the newer log was begun.
+// The end of an older log is not an interrupted write: it was on the disk before the newer log was created.
 func TestDamageAtTheEndOfAnOlderLog(t *testing.T) {
 	dir, log := abandoned(t, 3)
 	newer, other := abandoned(t, 3)
@@ -142,11 +142,11 @@ func TestDamageAtTheEndOfAnOlderLog(t *testing.T) {
 	}
 	losses, err := Inspect(dir)
 	if err != nil || len(losses) != 1 || !losses[0].Damage || losses[0].File != filepath.Base(log) {
-		t.Errorf("%+v, %v", losses, err)
+		t.Errorf("got %+v, %v, want damage to the older log", losses, err)
 	}
 }
 
-// filled is the directory of a store that was closed in order, with tables.
+// filled returns the directory of a properly closed store with tables.
 func filled(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -159,7 +159,7 @@ func filled(t *testing.T) string {
 	return dir
 }
 
-// Wherever a table is damaged, it is told and the process goes on.
+// Damage anywhere in a table is reported, and does not end the process.
 func TestDamagedTable(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"its first block":          func(b []byte) []byte { b[100] ^= 1; return b },
@@ -194,16 +194,16 @@ func TestDamagedTable(t *testing.T) {
 			}
 			_, err = Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond})
 			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "backup") || !strings.Contains(err.Error(), filepath.Base(tables[0])) {
-				t.Errorf("a damaged table: %v", err)
+				t.Errorf("Open with a damaged table: got %v, want ErrDamaged that names the table", err)
 			}
 			if _, _, err := Repair(dir, time.Now()); !errors.Is(err, ErrDamaged) {
-				t.Errorf("repaired with: %v", err)
+				t.Errorf("Repair: got %v, want ErrDamaged", err)
 			}
 		})
 	}
 }
 
-// A file that has gone is missed, though nothing in the others is damaged.
+// A missing file is noticed even if the others are not damaged.
 func TestMissingFiles(t *testing.T) {
 	remove := func(name string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
@@ -244,15 +244,15 @@ func TestMissingFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			if losses, err := Inspect(dir); err != nil || len(losses) > 0 {
-				t.Fatalf("a store that is whole reads as %v, %v", losses, err)
+				t.Fatalf("Inspect of a whole store: got %v, %v, want no losses", losses, err)
 			}
 			c.change(t, dir)
 			o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond}
 			if _, err := Open(t.Context(), o); !errors.Is(err, ErrDamaged) {
-				t.Errorf("opened with %v", err)
+				t.Errorf("Open: got %v, want ErrDamaged", err)
 			}
 			if _, _, err := Repair(dir, time.Now()); (err == nil) != c.repair {
-				t.Fatalf("repaired with %v", err)
+				t.Fatalf("Repair: got %v, want success %v", err, c.repair)
 			}
 			if !c.repair {
 				return
@@ -266,7 +266,7 @@ func TestMissingFiles(t *testing.T) {
 				}
 			}
 			if !slices.Equal(lost, c.lost) {
-				t.Errorf("lost %v, want %v", lost, c.lost)
+				t.Errorf("got lost %v, want %v", lost, c.lost)
 			}
 		})
 	}
@@ -282,10 +282,10 @@ func TestDamagedManifest(t *testing.T) {
 			edit(t, filepath.Join(dir, manifestName), func(b []byte) []byte { b[at(b)] ^= 4; return b })
 			_, err := Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 100 * time.Millisecond})
 			if !errors.Is(err, ErrDamaged) {
-				t.Errorf("opened with: %v", err)
+				t.Errorf("Open: got %v, want ErrDamaged", err)
 			}
 			if _, _, err := Repair(dir, time.Now()); !errors.Is(err, ErrDamaged) {
-				t.Errorf("repaired with: %v", err)
+				t.Errorf("Repair: got %v, want ErrDamaged", err)
 			}
 		})
 	}
@@ -294,7 +294,7 @@ func TestDamagedManifest(t *testing.T) {
 func TestRepairNeedsTheStoreForItself(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	if _, _, err := Repair(s.dir, time.Now()); !errors.Is(err, errInUse) {
-		t.Errorf("repairing a store that is open: %v", err)
+		t.Errorf("Repair of an open store: got %v, want errInUse", err)
 	}
 }
 
@@ -305,7 +305,7 @@ func FuzzReadWAL(f *testing.F) {
 		end := 0
 		for _, s := range readWAL(log) {
 			if s.begin < end || s.end <= s.begin || s.end > len(log) {
-				t.Fatalf("spans overlap or leave the log: %+v after %d", s, end)
+				t.Fatalf("got span %+v after %d, want spans in order and inside of the log", s, end)
 			}
 			end = s.end
 		}

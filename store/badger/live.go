@@ -14,20 +14,21 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// live is the log that Badger writes to at present. It prepares the file for what comes next and syncs what was written.
+// live is the log that Badger currently writes to. live prepares the file for the next writes and syncs it.
 //
 // Badger maps a log into memory as a sparse file, and the kernel finds a block for each page when it writes the page
 // back. On ext4 a sync can then succeed although the place of that block in the file was never recorded (see package
 // durable). So live writes zeros to the blocks before Badger uses them. A later sync overwrites blocks that have their
 // place already, which is safe and also faster.
+// written blocks is safe and also faster.
 //
 //	0          used       ready           size
 //	├ written ─┼ prepared ┼ sparse ───────┤
 //
-// Only the writer calls live, and only between commits, when Badger does not write. Zeros go only where the file has a
-// hole or zeros, so the contents of Badger are never touched.
+// Only the writer calls live, and only between commits, when Badger does not write. Zeros are written only over holes
+// or zeros, so Badger's data are never touched.
 //
-// live does this on Linux. Elsewhere it does nothing, and Badger syncs its files itself.
+// live works on Linux. Elsewhere it does nothing, and Badger syncs its files itself.
 type live struct {
 	dir    string
 	file   *os.File // nil: do nothing
@@ -38,20 +39,20 @@ type live struct {
 }
 
 const (
-	ahead = 2 << 20   // bytes to prepare while the writer has nothing else to do
-	step  = 256 << 10 // bytes to prepare at a time then: takes about 1 ms, which may delay a commit
+	ahead = 2 << 20   // bytes to prepare while the writer is idle
+	step  = 256 << 10 // bytes to prepare at a time while idle: takes about 1 ms, by which a commit may be delayed
 	piece = 1 << 20   // bytes to prepare at a time when a commit needs them: takes about 2.5 ms
 
-	// fresh is what Badger writes to a new log: its head, and zeros where the first entry will begin.
+	// fresh is what Badger writes to a new log: its header, and zeros where the first entry will start.
 	fresh = walHead + walNext
-	// walNext is how many zeros Badger writes behind each entry.
+	// walNext is the number of zeros that Badger writes after each entry.
 	walNext = 22
-	// marks is an upper bound of what a transaction takes in the log beyond the staged entries: the store's records
-	// about itself, the entry that ends the transaction, and the zeros behind it.
+	// marks bounds what a transaction takes in the log besides the staged entries: the store's records about
+	// itself, the entry that ends the transaction, and the zeros after it.
 	marks = 192
 )
 
-// follow finds the log that Badger made when it opened the directory, and prepares its beginning.
+// follow finds the log that Badger created when it opened the directory, and prepares its start.
 func follow(dir string) (*live, error) {
 	if !syncsItself {
 		return &live{}, nil
@@ -77,7 +78,7 @@ func follow(dir string) (*live, error) {
 	return l, nil
 }
 
-// open turns to a log to which Badger may have written up to used.
+// open switches to a log to which Badger may have written up to used.
 func (l *live) open(number int, used int64) error {
 	var file *os.File
 	err := insist(func() (err error) {
@@ -91,7 +92,7 @@ func (l *live) open(number int, used int64) error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	_ = l.close() // the log before is durable
+	_ = l.close() // the previous log is durable
 	l.file, l.number, l.size, l.used, l.ready = file, number, info.Size(), used, used
 	return nil
 }
@@ -100,8 +101,8 @@ func (l *live) path(number int) string {
 	return filepath.Join(l.dir, fmt.Sprintf("%05d%s", number, logSuffix))
 }
 
-// errUnprepared says that the log could not be prepared, and that nothing else has happened: the disk is full, a quota is
-// used up, or the file system takes no more changes.
+// errUnprepared means that the log could not be prepared and nothing else has happened: the disk or a quota is full, or
+// the file system accepts no changes.
 var errUnprepared = errors.New("the log could not be prepared")
 
 // reserve prepares room for a transaction of at most size bytes.
@@ -114,7 +115,7 @@ func (l *live) reserve(size int64) error {
 	return nil
 }
 
-// isShort says whether prepare has something to do while the writer has not.
+// isShort reports whether the idle writer should prepare more.
 func (l *live) isShort() bool { return l.file != nil && l.ready < min(l.used+ahead, l.size) }
 
 // prepare writes zeros up to the next multiple of size and makes them durable.
@@ -126,15 +127,15 @@ func (l *live) prepare(size int64) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.Witness(l.dir); err != nil { // nothing may rest on a sync that was not true
+	if err := durable.Witness(l.dir); err != nil { // an fsync that failed unseen would make everything after it untrustworthy
 		return fmt.Errorf("%w: %w", errUnprepared, err)
 	}
 	l.ready = end
 	return nil
 }
 
-// zero writes zeros up to the next multiple of size. It writes page by page, because the kernel would keep a larger write
-// as one large folio, of which every later sync writes the whole.
+// zero writes zeros up to the next multiple of size. It writes page by page, because the kernel would keep a larger
+// write as one large folio and write all of it at every later sync.
 func (l *live) zero(size int64) (end int64, err error) {
 	end = min((l.ready/size+1)*size, l.size)
 	if err := isZero(l.file, l.ready, end); err != nil {
@@ -177,8 +178,9 @@ func (l *live) sync(size int64) error {
 	return err
 }
 
-// begin makes the first transaction of a log durable. Badger makes a log and writes to it in one go, so the blocks of
-// that transaction could not be prepared, and its sync is believed only after SyncDir has found the file system in order.
+// begin makes the first transaction of a log durable. Badger creates a log and writes to it in one go, so the blocks of
+// that transaction could not be prepared, and its sync is trusted only after SyncDir has found no fault in the file
+// system.
 func (l *live) begin() error {
 	end, unprepared := l.zero(step)
 	if unprepared != nil && !errors.Is(unprepared, errUnprepared) {
@@ -196,8 +198,8 @@ func (l *live) begin() error {
 	return nil
 }
 
-// insist repeats a call for as long as the process has no file descriptor left, but not for ever. Badger has written by
-// then, so the outcome has to be known.
+// insist retries a call for a while if the process is out of file descriptors. Badger has already written by then, so
+// the result has to be known.
 func insist(call func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := call()

@@ -4,7 +4,7 @@ package badger
 
 import "os"
 
-// syncsItself is false: on these systems the sync of a file may not include what was written to its mapped pages, so Badger
+// syncsItself is false: on these systems syncing a file may not include what was written through mappings, so Badger
 // syncs its mappings itself.
 const syncsItself = false
 

@@ -23,10 +23,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// TestWrittenBeforeUsed looks at the blocks of Badger's log at the moment when Badger has written a transaction and
-// nothing is synced yet: each page that it has touched must lie in a block that was on the disk before. It goes through
-// several logs, by transactions from a few bytes to 100 KB. Only the first transaction of a log is exempt: Badger makes a
-// log and writes to it in one go.
+// TestWrittenBeforeUsed examines the blocks of Badger's log when Badger has written a transaction that is not synced yet:
+// each page it has written must be in a block that was on the disk before. It covers several logs and transactions from a
+// few bytes to 100 KB. Only the first transaction of a log is exempt, because Badger creates a log and writes to it in
+// one go.
 func TestWrittenBeforeUsed(t *testing.T) {
 	dir := t.TempDir()
 	blocks := tellsBlocks(t, dir)
@@ -47,11 +47,11 @@ func TestWrittenBeforeUsed(t *testing.T) {
 			return nil
 		}
 		if end+walNext > s.live.ready {
-			t.Errorf("%s: Badger has written up to %d, where %d was prepared", path, end, s.live.ready)
+			t.Errorf("%s: Badger has written up to %d, want at most the prepared %d", path, end, s.live.ready)
 		}
 		if blocks {
 			for _, e := range pendingBlocks(t, path) {
-				t.Errorf("%s: Badger has written up to %d, and no block is on the disk for %v", path, end, e)
+				t.Errorf("%s: Badger has written up to %d, but no block is on the disk for %v", path, end, e)
 			}
 		}
 		return nil
@@ -65,9 +65,9 @@ func TestWrittenBeforeUsed(t *testing.T) {
 			continue
 		}
 		path := liveLog(t, dir)
-		for _, e := range pendingBlocks(t, path) { // the writer may be writing ahead behind it
-			if e.Logical < uint64(logs[path]) { //nolint:gosec // a place is not negative
-				t.Errorf("%s: acknowledged up to %d, and no block is on the disk for %v", path, logs[path], e)
+		for _, e := range pendingBlocks(t, path) { // the writer may be preparing the log meanwhile
+			if e.Logical < uint64(logs[path]) { //nolint:gosec // an offset is not negative
+				t.Errorf("%s: acknowledged up to %d, but no block is on the disk for %v", path, logs[path], e)
 			}
 		}
 	}
@@ -76,22 +76,22 @@ func TestWrittenBeforeUsed(t *testing.T) {
 	}
 }
 
-// smallLogs has Badger begin a new log after about a megabyte.
+// smallLogs makes Badger start a new log after about a megabyte.
 func smallLogs(o engine.Options) engine.Options {
 	return o.WithMemTableSize(1 << 20).WithValueThreshold(128 << 10)
 }
 
-// liveLog is the log that Badger writes to.
+// liveLog returns the log that Badger writes to.
 func liveLog(t *testing.T, dir string) string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+logSuffix))
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("logs in %s: %v, %v", dir, paths, err)
+		t.Fatalf("logs in %s: got %v, %v, want one", dir, paths, err)
 	}
 	return slices.Max(paths)
 }
 
-// transactionAt is the length of the whole transaction that stands at a place in a log.
+// transactionAt returns the length of the whole transaction at an offset of a log.
 func transactionAt(t *testing.T, path string, at int64) int64 {
 	t.Helper()
 	f, err := os.Open(path)
@@ -105,13 +105,13 @@ func transactionAt(t *testing.T, path string, at int64) int64 {
 	}
 	end, txn := readTransaction(b, 0)
 	if txn == 0 {
-		t.Fatalf("%s holds no transaction at %d", path, at)
+		t.Fatalf("%s has no transaction at %d", path, at)
 	}
 	return int64(end)
 }
 
-// tellsBlocks says whether the file system tells which blocks of a file are on the disk and are overwritten in place.
-// Elsewhere only what the store itself counts is checked.
+// tellsBlocks reports whether the file system tells which blocks of a file are on the disk, and overwrites in place.
+// Elsewhere only the store's own counts are checked.
 func tellsBlocks(t *testing.T, dir string) bool {
 	t.Helper()
 	var st unix.Statfs_t
@@ -120,7 +120,7 @@ func tellsBlocks(t *testing.T, dir string) bool {
 	}
 	tells := st.Type == unix.EXT4_SUPER_MAGIC || st.Type == unix.XFS_SUPER_MAGIC
 	if !tells {
-		t.Logf("%s is on a file system of type %x: its blocks are not looked at", dir, st.Type)
+		t.Logf("%s is on a file system of type %x: its blocks are not checked", dir, st.Type)
 	}
 	return tells
 }
@@ -139,11 +139,11 @@ func (e extent) String() string {
 
 const (
 	fiemapIoctl = 0xc020660b
-	// Not yet allocated, or allocated and not yet written.
+	// Not allocated yet, or allocated and not written yet.
 	unfinished = 0x2 | 0x4 | 0x800
 )
 
-// pendingBlocks are the parts of a file that hold something for which no written block is recorded.
+// pendingBlocks returns the parts of a file with data for which no written block is recorded.
 func pendingBlocks(t *testing.T, path string) []extent {
 	t.Helper()
 	f, err := os.Open(path)
@@ -159,15 +159,15 @@ func pendingBlocks(t *testing.T, path string) []extent {
 	}
 	m.Length, m.Count = 1<<63, uint32(len(m.Extents))
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), fiemapIoctl, uintptr(unsafe.Pointer(&m))); errno != 0 {
-		t.Fatalf("asking for the blocks of %s: %v", path, errno)
+		t.Fatalf("reading the blocks of %s: %v", path, errno)
 	}
 	if m.Mapped == m.Count {
-		t.Fatalf("%s has %d extents or more", path, m.Count)
+		t.Fatalf("%s has %d extents or more, too many to check", path, m.Count)
 	}
 	return slices.DeleteFunc(m.Extents[:m.Mapped], func(e extent) bool { return e.Flags&unfinished == 0 })
 }
 
-// While nobody waits the store writes ahead again what a commit has used up.
+// An idle store prepares again what a commit has used up.
 func TestAheadInPeace(t *testing.T) {
 	var s *Store
 	var prepared int64
@@ -189,7 +189,7 @@ func TestAheadInPeace(t *testing.T) {
 	}
 }
 
-// Nothing that stands in the log is overwritten, whoever wrote it.
+// Existing data in the log is never overwritten, whoever wrote it.
 func TestAheadTouchesNothing(t *testing.T) {
 	for _, at := range []int64{fresh, 4095, 4096, 100_000, piece - 1} {
 		path := filepath.Join(t.TempDir(), "00001.mem")
@@ -202,17 +202,17 @@ func TestAheadTouchesNothing(t *testing.T) {
 		}
 		_, err := follow(filepath.Dir(path))
 		if err == nil || !strings.Contains(err.Error(), "nothing was changed") {
-			t.Errorf("with something at %d: %v", at, err)
+			t.Errorf("follow with data at %d: got %v, want an error that says nothing was changed", at, err)
 		}
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got[:len(theirs)], theirs) {
-			t.Errorf("what stood at %d is no more: %v", at, err)
+			t.Errorf("data at %d was changed (%v)", at, err)
 		}
 	}
 }
 
 // A commit whose sync fails is not acknowledged, and nothing is served any more.
 func TestSyncFails(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0) // which knows no sync
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0) // which does not support fsync
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,14 +222,14 @@ func TestSyncFails(t *testing.T) {
 		return txn.Commit()
 	}})
 	if err := s.Commit(t.Context(), put("k", nil)); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, unix.EINVAL) {
-		t.Errorf("a commit that was not synced: %v", err)
+		t.Errorf("Commit whose sync fails: got %v, want ErrUnavailable with EINVAL", err)
 	}
 	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("reading after it: %v", err)
+		t.Errorf("Get after a failed sync: got %v, want ErrUnavailable", err)
 	}
 }
 
-// A full disk refuses commits that need another piece, and takes them again when there is room.
+// While the disk is full, commits that need more of the log are refused; they succeed again once there is room.
 func TestNoRoomAhead(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
@@ -239,7 +239,7 @@ func TestNoRoomAhead(t *testing.T) {
 	var s *Store
 	var isFull atomic.Bool
 	var real live
-	s = open(t, Options{Dir: t.TempDir(), free: func(string) (uint64, error) { // asked by the writer, before each transaction
+	s = open(t, Options{Dir: t.TempDir(), free: func(string) (uint64, error) { // called by the writer before each transaction
 		if isFull.Load() && s.live.file != full {
 			real = *s.live
 			s.live.file, s.live.ready = full, s.live.used
@@ -256,12 +256,12 @@ func TestNoRoomAhead(t *testing.T) {
 	isFull.Store(true)
 	for range 3 {
 		if err := commit("b"); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, unix.ENOSPC) {
-			t.Errorf("on a full disk: %v", err)
+			t.Errorf("Commit to a full disk: got %v, want ErrUnavailable with ENOSPC", err)
 		}
 	}
 	isFull.Store(false)
 	if err := commit("c"); err != nil {
-		t.Errorf("once there is room: %v", err)
+		t.Errorf("Commit after room was made: %v", err)
 	}
 	got, err := s.Get(t.Context(), "a", "b", "c")
 	if err != nil || got[0].Version == 0 || got[1].Version != 0 || got[2].Version == 0 {
@@ -269,8 +269,8 @@ func TestNoRoomAhead(t *testing.T) {
 	}
 }
 
-// A process that has used up its file descriptors goes on committing where the log is prepared, refuses what needs more of
-// it, and recovers.
+// A process without free file descriptors still commits to the prepared log, refuses commits that need more of it, and
+// recovers.
 func TestNoDescriptorsLeft(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	if err := s.Commit(t.Context(), put("a", nil)); err != nil {
@@ -288,7 +288,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	t.Cleanup(func() { set(limit.Cur) })
 	set(1)
 	if err := s.Commit(t.Context(), put("b", nil)); err != nil {
-		t.Errorf("a commit into the prepared log: %v", err)
+		t.Errorf("Commit to the prepared log: %v", err)
 	}
 	var err error
 	for range 10 { // more than is prepared
@@ -297,10 +297,10 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, unix.EMFILE) {
-		t.Errorf("commits beyond the prepared log: %v", err)
+		t.Errorf("Commits beyond the prepared log: got %v, want ErrUnavailable with EMFILE", err)
 	}
 	set(limit.Cur)
 	if err := s.Commit(t.Context(), put("d", nil)); err != nil {
-		t.Errorf("with descriptors again: %v", err)
+		t.Errorf("Commit with descriptors again: %v", err)
 	}
 }

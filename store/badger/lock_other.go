@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// InUse says whether somebody has the store in the directory open: Badger holds a file there open that cannot be
-// removed meanwhile, and removes it when it ends.
+// InUse reports whether a process has the store in the directory open: Badger keeps a file open that cannot be removed
+// meanwhile, and removes it on exit.
 func InUse(dir string) bool {
 	err := os.Remove(filepath.Join(dir, "LOCK"))
 	return err != nil && !os.IsNotExist(err)

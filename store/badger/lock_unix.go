@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InUse says whether somebody has the store in the directory open: Badger holds a lock on the directory itself.
+// InUse reports whether a process has the store in the directory open: Badger locks the directory itself.
 func InUse(dir string) bool {
 	f, err := os.Open(dir)
 	if err != nil {

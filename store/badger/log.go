@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// bridge carries what Badger logs. What it calls an error is a warning here: an error that matters comes back to
-// whoever called. Its debug lines name keys, and are dropped.
+// bridge passes on Badger's log. Badger's errors become warnings, because an error that matters is also returned. Its
+// debug lines contain keys and are dropped.
 type bridge struct{ log *slog.Logger }
 
 func (b bridge) Errorf(format string, args ...any)   { b.log.Warn(line(format, args)) }

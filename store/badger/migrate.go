@@ -15,15 +15,15 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
-// migration brings a store from one schema to the next. One that was cut short is called again.
+// migration migrates a store from one schema to the next. It is called again if it was interrupted.
 type migration func(ctx context.Context, db *engine.DB) error
 
-// migrations are in the order of the schemas they begin with: 1, 2 and so on. The schema that this version keeps its
-// records in is the one after the last. A store of a newer one is not opened.
+// migrations are in the order of the schemas they start from: 1, 2 and so on. The current schema is the one after the
+// last. A store with a newer schema is not opened.
 var migrations []migration
 
-// migrate brings a store of an older schema up to date, once a backup of it stands beside its directory. The steps use
-// Badger directly, so Badger syncs its files itself meanwhile.
+// migrate migrates a store to the current schema, after writing a backup next to its directory. The steps use Badger
+// directly, so Badger syncs its files itself meanwhile.
 func (s *Store) migrate(ctx context.Context, schema uint64, o Options) error {
 	if err := s.reopenEngine(ctx, o, tuned(s.dir, s.log).WithSyncWrites(true)); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (s *Store) takeSteps(ctx context.Context, schema uint64, steps []migration)
 	latest := uint64(len(steps)) + 1
 	kept := fmt.Sprintf("%s.schema-%d.backup", s.dir, schema)
 	if err := s.backUp(ctx, kept); err != nil {
-		return unavailable("the store has to be brought from schema %d to %d, and the backup before it failed: %w", schema, latest, err)
+		return unavailable("the store must be migrated from schema %d to %d, and the backup before that failed: %w", schema, latest, err)
 	}
 	for ; schema < latest; schema++ {
 		err := steps[schema-1](ctx, s.db)
@@ -55,14 +55,14 @@ func (s *Store) takeSteps(ctx context.Context, schema uint64, steps []migration)
 			})
 		}
 		if err != nil {
-			return unavailable("bringing the store from schema %d to %d (a backup made before is at %s): %w", schema, schema+1, kept, err)
+			return unavailable("migrating the store from schema %d to %d (a backup made before is at %s): %w", schema, schema+1, kept, err)
 		}
-		s.log.Info("the store was brought to a newer schema", slog.String("dir", s.dir), slog.Uint64("schema", schema+1), slog.String("backup", kept))
+		s.log.Info("migrated the store to a newer schema", slog.String("dir", s.dir), slog.Uint64("schema", schema+1), slog.String("backup", kept))
 	}
 	return nil
 }
 
-// backUp writes a backup to a file, unless it is there: then an earlier attempt was cut short after it.
+// backUp writes a backup to a file, unless it exists: then an earlier migration was interrupted after its backup.
 func (s *Store) backUp(ctx context.Context, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -82,5 +82,5 @@ func (s *Store) backUp(ctx context.Context, path string) error {
 	if err := os.Rename(unfinished, path); err != nil {
 		return err
 	}
-	return durable.SyncDir(filepath.Dir(path)) // before anything is changed
+	return durable.SyncDir(filepath.Dir(path)) // durable before anything is changed
 }

@@ -17,15 +17,15 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// What the store keeps about itself, each a number of 8 bytes.
+// The names of what the store records about itself. Each value is a number of 8 bytes.
 const (
 	aboutSchema  = "schema"
-	aboutVersion = "version" // the latest that was given out
+	aboutVersion = "version" // the latest version assigned
 )
 
-// Open opens the store in a directory, or makes one there. While it fails it tries again, until Wait is over or the
-// context ends: a process that is just ending may still hold the directory, and a crash may have left a file half
-// made, which Badger completes at the first attempt and opens at the second.
+// Open opens the store in a directory, or creates one. It retries until Wait is over or the context ends, because a
+// process that is shutting down may still hold the directory, and a crash may have left a file half-written, which
+// Badger completes at the first attempt and opens at the second.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -68,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.space.check(); err != nil {
 		return nil, err
 	}
-	s.verdict = newVerdict(math.MaxUint64) // until the writer is there, nothing is on the way
+	s.verdict = newVerdict(math.MaxUint64) // until the writer starts, no commit is in progress
 	if err := s.openEngine(ctx, o, tuned(dir, o.Logger)); err != nil {
 		return nil, err
 	}
@@ -93,14 +93,14 @@ func (s *Store) openEngine(ctx context.Context, o Options, e engine.Options) err
 		return err
 	}
 	for _, l := range losses {
-		s.log.Warn("the end of a log was dropped: a write that a crash cut off, of which nobody was told, or the last one, damaged",
+		s.log.Warn("dropped the end of a log: a write interrupted by a crash before it was acknowledged, or the last write, damaged",
 			slog.String("dir", s.dir), slog.String("file", l.File), slog.Int("bytes", l.Bytes), slog.Int("offset", l.Offset))
 	}
 	s.db, s.live = db, &live{}
 	if e.SyncWrites || unsynced() {
 		return nil
 	}
-	if err = db.Sync(); err == nil { // with the value log, to which nothing is ever written
+	if err = db.Sync(); err == nil { // includes the value log, which is never written
 		s.live, err = follow(s.dir)
 	}
 	if err != nil {
@@ -111,36 +111,36 @@ func (s *Store) openEngine(ctx context.Context, o Options, e engine.Options) err
 
 func (s *Store) closeEngine() error { return errors.Join(s.live.close(), s.db.Close()) }
 
-// latest is Badger's timestamp of the last commit, with the writer at rest.
+// latest returns Badger's timestamp of the last commit. The writer must be idle.
 func (s *Store) latest() uint64 {
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
 	return txn.ReadTs()
 }
 
-// tuned are Badger's settings for small records, kept durably, by a process that does other things too.
+// tuned returns Badger's options for small durable records in a process with other work to do.
 func tuned(dir string, log *slog.Logger) engine.Options {
 	o := engine.DefaultOptions(dir).
 		WithLogger(bridge{log}).
 		WithMetricsEnabled(false).
 		WithSyncWrites(!syncsItself). // see live
-		WithDetectConflicts(false).   // the writer is alone
-		// A flipped bit in a table is an error, at the start rather than when somebody asks for what it held.
+		WithDetectConflicts(false).   // only the writer commits
+		// A flipped bit in a table is an error at the start, not when the record is read.
 		WithChecksumVerificationMode(tables.OnTableAndBlockRead).
-		// The value log is never written, for all values are below the threshold of 1 MiB.
+		// The value log is never written, because all values are below the threshold of 1 MiB.
 		WithValueLogFileSize(1 << 20)
-	// Memory: 15 % of a memtable bounds a transaction, which must hold MaxBatch and the places of MaxOps. Beside the
-	// one being written and the one being flushed only one may wait. Compressing them doubles what a flush takes, and
-	// gains little on what the callers have compressed. The indices of all tables would otherwise stay in memory.
+		// Memory: 15 % of a memtable bounds a transaction, which must hold MaxBatch and the places of MaxOps. Besides the
+		// one being written and the one being flushed, only one may wait. Compressing them would double the time of a
+		// flush for little gain, as callers compress. Without a cache the indices of all tables would stay in memory.
 	o = o.WithMemTableSize(24 << 20).WithNumMemtables(1).
 		WithCompression(tables.None).
 		WithBlockCacheSize(16 << 20).WithIndexCacheSize(16 << 20)
-	// Disk: each table of level zero is a flushed memtable, and merging few needs little room (see DefaultMinFree).
-	// Two compactors are the fewest that Badger takes.
+	// Disk: each table of level zero is a flushed memtable, and merging few of them needs little room (see
+	// DefaultMinFree). Badger needs at least two compactors.
 	return o.WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(8).WithNumCompactors(2)
 }
 
-// openPatiently opens Badger, with patience, once the logs were found whole.
+// openPatiently opens Badger once the logs were found whole, and retries until wait is over.
 func openPatiently(ctx context.Context, o engine.Options, wait time.Duration) (*engine.DB, []Loss, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -149,7 +149,7 @@ func openPatiently(ctx context.Context, o engine.Options, wait time.Duration) (*
 		if err == nil {
 			return db, losses, nil
 		}
-		if errors.Is(err, ErrDamaged) { // time mends nothing
+		if errors.Is(err, ErrDamaged) { // retrying cannot help
 			return nil, nil, explain(o.Dir, err)
 		}
 		select {
@@ -160,7 +160,7 @@ func openPatiently(ctx context.Context, o engine.Options, wait time.Duration) (*
 	}
 }
 
-// openWhole opens Badger unless that would drop what was acknowledged.
+// openWhole opens Badger unless that would drop something acknowledged.
 func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
 	losses, err := Inspect(o.Dir)
 	if err != nil {
@@ -168,7 +168,7 @@ func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
 	}
 	losses = heeded(losses)
 	for _, l := range losses {
-		if l.Damage && InUse(o.Dir) { // what another process is writing to may only look so
+		if l.Damage && InUse(o.Dir) { // a log that another process writes to may only look damaged
 			return nil, nil, errInUse
 		}
 		if l.Damage {
@@ -179,7 +179,7 @@ func openWhole(o engine.Options) (*engine.DB, []Loss, error) {
 	return db, losses, err
 }
 
-// explain says of a directory that was not opened what is to be done.
+// explain adds to the error of a directory that was not opened what to do about it.
 func explain(dir string, err error) error {
 	switch {
 	case isLocked(err):
@@ -192,15 +192,15 @@ func explain(dir string, err error) error {
 	return unavailable("opening %s: %w", dir, err)
 }
 
-// errInUse is a directory that another opener holds.
+// errInUse means that another process, or another Store, has the directory open.
 var errInUse = errors.New("the store is in use")
 
-// isLocked goes by Badger's words, for it has no error value for it.
+// isLocked matches Badger's error text, because there is no error value for it.
 func isLocked(err error) bool {
 	return errors.Is(err, errInUse) || strings.Contains(err.Error(), "directory lock") || strings.Contains(err.Error(), "lock file")
 }
 
-// readAbout reads what the store keeps about itself, brings it up to date, or begins it in a new one.
+// readAbout reads what the store records about itself and updates it, or writes it to a new store.
 func (s *Store) readAbout(ctx context.Context, o Options) error {
 	var schema uint64
 	if o.migrations == nil {
@@ -217,11 +217,11 @@ func (s *Store) readAbout(ctx context.Context, o Options) error {
 	})
 	switch {
 	case err != nil:
-		return unavailable("reading what %s is: %w", s.dir, err)
+		return unavailable("reading the schema of %s: %w", s.dir, err)
 	case schema > latest:
-		return unavailable("%s was written by a newer version of this program (schema %d, this one knows %d): run that version, or restore a backup made before it", s.dir, schema, latest)
+		return unavailable("%s was written by a newer version of this program (schema %d, this one supports %d): run that version, or restore a backup made before it", s.dir, schema, latest)
 	case schema == 0 && s.last != 0:
-		return unavailable("%s: %w: nothing tells its schema any more. Restore a backup", s.dir, ErrDamaged)
+		return unavailable("%s: %w: its schema is not recorded any more. Restore a backup", s.dir, ErrDamaged)
 	case schema == 0:
 		err = s.begin(latest)
 	case schema < latest:
@@ -236,7 +236,7 @@ func (s *Store) begin(schema uint64) error {
 	err := s.db.Update(func(txn *engine.Txn) error {
 		t := transaction{txn: txn}
 		for range t.names(nil, nil) {
-			return errors.New("it holds something else")
+			return errors.New("the database has other contents")
 		}
 		return txn.Set(aboutKey(aboutSchema), binary.BigEndian.AppendUint64(nil, schema))
 	})
@@ -244,12 +244,12 @@ func (s *Store) begin(schema uint64) error {
 		err = s.live.sync(marks)
 	}
 	if err != nil {
-		return unavailable("beginning a store in %s: %w", s.dir, err)
+		return unavailable("initializing a store in %s: %w", s.dir, err)
 	}
 	return nil
 }
 
-// about returns one number that the store keeps about itself, or zero.
+// about returns a number that the store records about itself, or zero.
 func about(txn *engine.Txn, name string) (uint64, error) {
 	item, err := txn.Get(aboutKey(name))
 	if errors.Is(err, engine.ErrKeyNotFound) {

@@ -24,10 +24,10 @@ func TestSecondOpener(t *testing.T) {
 	o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Wait: 200 * time.Millisecond}
 	_, err := Open(t.Context(), o)
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "in use by another") || !strings.Contains(err.Error(), dir) {
-		t.Fatalf("a second opener is told: %v", err)
+		t.Fatalf("second Open: got %v, want ErrUnavailable that names the directory", err)
 	}
 
-	// One that comes while the first is ending waits for it.
+	// An Open during the Close of the first store waits for it.
 	second := make(chan error)
 	go func() {
 		s, err := Open(t.Context(), Options{Dir: dir, Logger: o.Logger, Wait: time.Minute})
@@ -40,11 +40,11 @@ func TestSecondOpener(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-second; err != nil {
-		t.Errorf("after the first had ended: %v", err)
+		t.Errorf("Open during the Close of another: %v", err)
 	}
 }
 
-// A crash between making a memtable's file and filling it leaves an empty one, on which Badger fails once.
+// A crash between creating and filling a memtable's file leaves an empty file, on which Badger fails once.
 func TestHalfMadeMemtable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Options{Dir: dir})
@@ -56,7 +56,7 @@ func TestHalfMadeMemtable(t *testing.T) {
 	}
 	s = open(t, Options{Dir: dir})
 	if r, err := s.Get(t.Context(), "k"); err != nil || r[0].Version == 0 {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("got %+v, %v, want record k", r, err)
 	}
 }
 
@@ -82,24 +82,24 @@ func TestDirectory(t *testing.T) {
 	made := filepath.Join(parent, "made", "store")
 	open(t, Options{Dir: made})
 	loose := filepath.Join(parent, "loose")
-	if err := os.Mkdir(loose, 0o755); err != nil { //nolint:gosec // to be tightened
+	if err := os.Mkdir(loose, 0o755); err != nil { //nolint:gosec // to be restricted
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
 	open(t, Options{Dir: loose, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if runtime.GOOS != "windows" && (perm(made) != 0o700 || perm(loose) != 0o700) {
-		t.Errorf("modes %o and %o, want 700", perm(made), perm(loose))
+		t.Errorf("got modes %o and %o, want 700", perm(made), perm(loose))
 	}
 	if !strings.Contains(log.String(), "only its owner") || strings.Contains(log.String(), "badger:") {
-		t.Errorf("the log: %s", log.String())
+		t.Errorf("got log %q, want the restricted directory and nothing of Badger", log.String())
 	}
 
 	theirs := filepath.Join(parent, "theirs")
-	if err := os.MkdirAll(filepath.Join(theirs, "documents"), 0o755); err != nil { //nolint:gosec // not to be touched
+	if err := os.MkdirAll(filepath.Join(theirs, "documents"), 0o755); err != nil { //nolint:gosec // not to be changed
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), Options{Dir: theirs}); err == nil || perm(theirs) != 0o755 {
-		t.Errorf("somebody else's directory: %v, mode %o", err, perm(theirs))
+		t.Errorf("Open of a foreign directory: got %v and mode %o, want an error and mode 755", err, perm(theirs))
 	}
 	file := filepath.Join(parent, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -107,7 +107,7 @@ func TestDirectory(t *testing.T) {
 	}
 	for _, dir := range []string{"", file} {
 		if _, err := Open(t.Context(), Options{Dir: dir}); err == nil {
-			t.Errorf("opened %q", dir)
+			t.Errorf("Open(%q): got no error, want one", dir)
 		}
 	}
 }
@@ -128,21 +128,21 @@ func TestSchema(t *testing.T) {
 	for _, c := range []struct {
 		name, dir, want string
 	}{
-		{"newer", write(aboutKey(aboutSchema), uint64(len(migrations))+2), "newer version of this program (schema 2, this one knows 1)"},
-		{"foreign", write([]byte("someone's"), 1), "holds something else"},
+		{"newer", write(aboutKey(aboutSchema), uint64(len(migrations))+2), "newer version of this program (schema 2, this one supports 1)"},
+		{"foreign", write([]byte("someone's"), 1), "other contents"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // the first attempt neither changes nor keeps it
 				_, err := Open(t.Context(), Options{Dir: c.dir, Logger: slog.New(slog.DiscardHandler)})
 				if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("%v, want %q", err, c.want)
+					t.Errorf("got %v, want %q", err, c.want)
 				}
 			}
 		})
 	}
 }
 
-// A store whose directory has gone is given up: Badger alone would try for ever to write there.
+// Close gives up if the directory is gone: Badger alone would retry for ever.
 func TestCloseIsBounded(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s, err := Open(t.Context(), Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), patience: 100 * time.Millisecond})
@@ -153,6 +153,6 @@ func TestCloseIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Close(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "given up") {
-		t.Errorf("closed with: %v", err)
+		t.Errorf("Close: got %v, want ErrUnavailable that says given up", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Badger's keys begin with what they are. An index and a queue are named by a hash, so that a place costs little more
-// than the key; whoever reads a place compares the record's own names, so a collision would only cost time.
+// The first byte of a Badger key is its kind. Indexes and queues are named by a hash, so that a place takes little more
+// than the key. Readers of a place compare the names in the record, so a collision would only cost time.
 //
 //	m name                  about the store itself
 //	r key                   a record
@@ -33,7 +33,7 @@ func indexKey(index, key string) []byte {
 	return append(hashed(indexPrefix, index), key...)
 }
 
-// queueFrom is where a queue begins, seen from a time on.
+// queueFrom returns the first possible key of a queue for records due at or after a time.
 func queueFrom(queue string, due uint64) []byte {
 	return binary.BigEndian.AppendUint64(hashed(queuePrefix, queue), due)
 }
@@ -42,7 +42,7 @@ func queueKey(queue string, due uint64, key string) []byte {
 	return append(queueFrom(queue, due), key...)
 }
 
-// splitQueueKey returns what queueKey was given.
+// splitQueueKey returns the arguments of queueKey.
 func splitQueueKey(k []byte) (due uint64, key string) {
 	k = k[1+hashSize:]
 	return binary.BigEndian.Uint64(k), string(k[8:])
@@ -53,8 +53,8 @@ func hashed(prefix byte, name string) []byte {
 	return append([]byte{prefix}, sum[:hashSize]...)
 }
 
-// A record's value is: version, expiry and due time in 8 bytes each, the lengths of the names of its queue and its
-// index in 2 bytes each, these names, and the caller's value.
+// A record's value is: version, expiry and due time, 8 bytes each; the lengths of the queue and the index name,
+// 2 bytes each; these names; and the caller's value.
 const (
 	versionAt = 0
 	expiresAt = 8
@@ -81,7 +81,7 @@ func setVersion(encoded []byte, v store.Version) {
 	binary.BigEndian.PutUint64(encoded[versionAt:], uint64(v))
 }
 
-// decode returns a record whose value lies within b.
+// decode returns a record whose value is a part of b.
 func decode(key string, b []byte) (store.Record, error) {
 	if len(b) < headSize {
 		return store.Record{}, fmt.Errorf("%w: %q", ErrDamaged, key)
@@ -102,20 +102,20 @@ func decode(key string, b []byte) (store.Record, error) {
 	}, nil
 }
 
-// ticks maps an instant to a number that sorts as it does: nanoseconds since 1678, and 0 for the zero time.
+// ticks maps a time to a number with the same order: nanoseconds since 1678, and 0 for the zero time.
 func ticks(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
 	}
-	return uint64(t.UnixNano()) + 1<<63 //nolint:gosec // wraps around by intent
+	return uint64(t.UnixNano()) + 1<<63 //nolint:gosec // wraps around on purpose
 }
 
 func instant(ticks uint64) time.Time {
 	if ticks == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, int64(ticks+1<<63)).UTC() //nolint:gosec // wraps around by intent
+	return time.Unix(0, int64(ticks+1<<63)).UTC() //nolint:gosec // wraps around on purpose
 }
 
-// never is later than every instant.
+// never is later than every time.
 const never = math.MaxUint64

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Whatever lies on the disk, it reads as the record that would be written so, or as damaged.
+// Any bytes decode to the record whose encoding they are, or to ErrDamaged.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(encode(&store.Record{Key: "k"}))
@@ -20,19 +20,19 @@ func FuzzDecode(f *testing.F) {
 		r, err := decode("k", b)
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
-				t.Errorf("%v is not ErrDamaged", err)
+				t.Errorf("got %v, want ErrDamaged", err)
 			}
 			return
 		}
 		again := encode(&r)
 		setVersion(again, r.Version)
 		if r.Queue != "" && !bytes.Equal(again, b) {
-			t.Errorf("%x reads as %+v, which is written as %x", b, r, again)
+			t.Errorf("%x decodes to %+v, which encodes to %x, want the same bytes", b, r, again)
 		}
 	})
 }
 
-// Places in a queue sort by time, then by key, from the zero time on.
+// Queue keys sort by time, then by key, starting with the zero time.
 func TestQueueOrder(t *testing.T) {
 	var keys [][]byte
 	for _, due := range []time.Time{{}, time.Unix(0, -1<<63+1), time.Unix(-1, 0), time.Unix(0, 0), time.Unix(0, 1), time.Unix(0, 1<<63-1)} {
@@ -41,11 +41,11 @@ func TestQueueOrder(t *testing.T) {
 			keys = append(keys, k)
 			at, name := splitQueueKey(k)
 			if name != key || !instant(at).Equal(due) {
-				t.Errorf("%v %q comes back as %v %q", due, key, instant(at), name)
+				t.Errorf("got %v %q, want %v %q", instant(at), name, due, key)
 			}
 		}
 	}
 	if !slices.IsSortedFunc(keys, bytes.Compare) {
-		t.Error("the places are not in order")
+		t.Error("queue keys are not in order")
 	}
 }

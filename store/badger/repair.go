@@ -14,11 +14,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// Repair takes the damage out of the logs of a store, so that it can be opened: of what is lost
-// it brings nothing back, but whatever follows stays. A transaction of which only the end is left goes too, since
-// it happens as a whole or not at all. Each log that it changes is kept beside, under the name that is returned.
-// What is left is moved to tables, so that nobody asks again for what is missing. When it is cut short it can be
-// called again. Damage to the list of tables or to a table is beyond it: such a store has to be restored from a backup.
+// Repair removes the damage from the logs of a store, so that it can be opened. It recovers nothing that is lost, but
+// keeps everything after it. A transaction of which only the end is left is removed too, because a transaction is
+// applied as a whole or not at all. Each log that it changes is kept under a name that is returned. The remaining
+// records are moved to tables, so that the missing ones are not reported again. If interrupted, it can be repeated.
+// It cannot repair the list of tables or a table: restore such a store from a backup.
 func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error) {
 	if InUse(dir) {
 		return nil, nil, fmt.Errorf("%w: %s: stop the process that has it open first", errInUse, dir)
@@ -30,7 +30,7 @@ func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error)
 	for _, l := range losses {
 		lost = lost || l.Damage
 		if l.Damage && !strings.HasSuffix(l.File, logSuffix) {
-			return losses, nil, fmt.Errorf("%w beyond repair: %s; restore a backup", ErrDamaged, l)
+			return losses, nil, fmt.Errorf("%w beyond repair: %s: restore a backup", ErrDamaged, l)
 		}
 		damaged[l.File] = damaged[l.File] || l.Damage && l.Missing == ""
 	}
@@ -55,7 +55,7 @@ func Repair(dir string, now time.Time) (losses []Loss, kept []string, err error)
 	return losses, kept, err
 }
 
-// flush has Badger move all that the logs hold to tables.
+// flush makes Badger move everything in the logs to tables.
 func flush(dir string) error {
 	db, err := engine.Open(tuned(dir, slog.New(slog.DiscardHandler)))
 	if err == nil {
@@ -67,7 +67,7 @@ func flush(dir string) error {
 	return nil
 }
 
-// repaired is the log without what is lost in it.
+// repaired returns the log without the lost parts.
 func (w wal) repaired() []byte {
 	good := append([]byte(nil), w.bytes[:walHead]...)
 	lost := false
@@ -80,15 +80,15 @@ func (w wal) repaired() []byte {
 	return append(good, make([]byte, walPadded)...) // reading ends at zeros
 }
 
-// replace puts new contents in the place of a file that it keeps aside. Whenever it is cut short, one of the two
-// stands there whole.
+// replace replaces the contents of a file and keeps the old file aside. Whenever it is interrupted, one of the two is
+// there and whole.
 func replace(path string, contents []byte, aside string) error {
 	fresh := path + ".repaired"
 	if err := writeSynced(fresh, contents); err != nil {
 		return err
 	}
 	if err := os.Link(path, aside); err != nil {
-		return fmt.Errorf("keeping the damaged log aside: %w", err)
+		return fmt.Errorf("keeping the damaged log: %w", err)
 	}
 	if err := os.Rename(fresh, path); err != nil {
 		return err

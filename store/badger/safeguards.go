@@ -4,7 +4,7 @@ package badger
 
 import engine "github.com/dgraph-io/badger/v4"
 
-// The safeguards that a build for the fault harness can do without (see safeguards_off.go). Here they stand.
+// The safeguards that a build for the fault harness can remove (see safeguards_off.go). Here they are all active.
 
 func spoiled(o engine.Options) engine.Options { return o }
 

@@ -1,6 +1,6 @@
 //go:build countersign_faults
 
-// What only the fault harness builds (see test/faults), to see that it would notice when a safeguard is missing.
+// Only the fault harness builds this file (see test/faults), to prove that it notices a missing safeguard.
 
 package badger
 
@@ -10,18 +10,18 @@ import (
 	engine "github.com/dgraph-io/badger/v4"
 )
 
-// fault names the safeguard that is taken away.
+// fault returns the name of the safeguard that is removed.
 func fault() string { return os.Getenv("COUNTERSIGN_FAULT") }
 
-// spoiled writes without waiting for the disk.
+// spoiled returns options that write without waiting for the disk.
 func spoiled(o engine.Options) engine.Options {
 	return o.WithSyncWrites(o.SyncWrites && !unsynced())
 }
 
-// unsynced says that nothing is synced.
+// unsynced reports whether syncing is turned off.
 func unsynced() bool { return fault() == "no-sync" }
 
-// heeded passes over damage, as Badger itself does.
+// heeded ignores damage, as Badger itself does.
 func heeded(losses []Loss) []Loss {
 	if fault() == "lenient" {
 		return nil

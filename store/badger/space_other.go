@@ -4,5 +4,5 @@ package badger
 
 import "math"
 
-// freeBytes cannot tell here, so nothing is refused.
+// freeBytes cannot be determined on this system, so no change is refused.
 func freeBytes(string) (uint64, error) { return math.MaxUint64, nil }

@@ -2,7 +2,7 @@ package badger
 
 import "golang.org/x/sys/windows"
 
-// freeBytes returns what this process may still write to the disk of a directory.
+// freeBytes returns how much this process may still write to the disk of a directory.
 func freeBytes(dir string) (uint64, error) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

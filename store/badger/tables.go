@@ -15,10 +15,10 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// inspectTables reads all tables that the list of tables names, since Badger itself would end the process at some faults
-// in them. (What it does not name was not finished when a crash came, and Badger deletes it.) It also returns the number
-// of the latest transaction of which something stands in them, or zero. Each transaction of the store writes what the
-// store keeps about itself, which only a later one replaces: so this is the latest that was ever moved to a table.
+// inspectTables reads all tables on the list of tables, since Badger itself would end the process at some faults in them.
+// (A table that is not listed was unfinished at a crash, and Badger deletes it.) It also returns the number of the
+// latest transaction that the tables contain, or zero. Each transaction writes the store's records about itself, which
+// only a later one replaces, so this is the latest transaction ever moved to a table.
 func inspectTables(dir string) (losses []Loss, end uint64, err error) {
 	ids, err := listedTables(dir)
 	if err != nil {
@@ -35,7 +35,7 @@ func inspectTables(dir string) (losses []Loss, end uint64, err error) {
 			end = max(end, last)
 		}
 		if err != nil {
-			losses = append(losses, Loss{File: table.IDToFilename(id), Damage: true, Missing: "a table that is damaged or has gone: " + err.Error()})
+			losses = append(losses, Loss{File: table.IDToFilename(id), Damage: true, Missing: "a table is damaged or missing: " + err.Error()})
 		}
 	}
 	return losses, end, nil
@@ -57,23 +57,23 @@ func listedTables(dir string) ([]uint64, error) {
 	return slices.Sorted(maps.Keys(manifest.Tables)), nil
 }
 
-// readTable checks all sums of one table, and returns the number of its latest transaction.
+// readTable verifies all checksums of one table and returns the number of its latest transaction.
 func readTable(b []byte) (last uint64, err error) {
 	defer func() {
-		if p := recover(); p != nil { // of Badger, where a length is wrong
-			err = fmt.Errorf("it does not read as a table: %v", p)
+		if p := recover(); p != nil { // Badger panics if a length is wrong
+			err = fmt.Errorf("malformed table: %v", p)
 		}
 	}()
-	// The index, its length, a checksum, its length: Badger ends the process where these leave the file.
+	// The index, its length, a checksum, its length: Badger ends the process if these point outside of the file.
 	end := uint64(len(b))
 	for range 2 {
 		if end < 4 {
-			return 0, errors.New("it is cut off")
+			return 0, errors.New("table is truncated")
 		}
 		end -= 4
 		length := uint64(binary.BigEndian.Uint32(b[end:]))
 		if length == 0 || length > end {
-			return 0, errors.New("its end is damaged")
+			return 0, errors.New("the end of the table is damaged")
 		}
 		end -= length
 	}

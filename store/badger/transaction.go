@@ -10,22 +10,22 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// transaction reads the records of one moment. In the writer's hands it also takes the changes of one piece of work,
-// which are staged until all of that work is known to hold.
+// transaction reads records of one snapshot. In the writer it also collects the changes of one piece of work, which are
+// staged until all of that work is known to succeed.
 type transaction struct {
 	txn *engine.Txn
 	now time.Time
 
-	version store.Version     // what the records of this work get
+	version store.Version     // assigned to the records of this work
 	horizon map[string]uint64 // see Store
-	deleted [][]byte          // staged, to be done before what is put
+	deleted [][]byte          // staged deletions, applied before the puts
 	staged  []*engine.Entry
 }
 
-// grace is how long Badger keeps what has expired: its clock is the machine's, and may be set back a little.
+// grace is how long Badger keeps expired records: it uses the machine's clock, which may be set back a little.
 const grace = 10 * time.Minute
 
-// encoded returns a record as it is kept, or nil. The bytes are the caller's own.
+// encoded returns a copy of a record's encoding, or nil.
 func (t *transaction) encoded(key string) ([]byte, error) {
 	item, err := t.txn.Get(recordKey(key))
 	if errors.Is(err, engine.ErrKeyNotFound) {
@@ -41,7 +41,7 @@ func (t *transaction) encoded(key string) ([]byte, error) {
 	return b, nil
 }
 
-// stored returns a record whether or not it has expired. If there is none, it has nothing but its key.
+// stored returns a record, expired or not. If there is none, it has only its key.
 func (t *transaction) stored(key string) (store.Record, error) {
 	b, err := t.encoded(key)
 	if b == nil || err != nil {
@@ -54,7 +54,7 @@ func (t *transaction) stored(key string) (store.Record, error) {
 	return r, nil
 }
 
-// alive returns a record that has not expired. If there is none, it has nothing but its key.
+// alive returns a record that has not expired. If there is none, it has only its key.
 func (t *transaction) alive(key string) (store.Record, error) {
 	r, err := t.stored(key)
 	if err != nil || r.ExpiredAt(t.now) {
@@ -63,7 +63,7 @@ func (t *transaction) alive(key string) (store.Record, error) {
 	return r, nil
 }
 
-// names goes through Badger's keys with a prefix, in order, from a key on. The bytes are valid until the next one.
+// names iterates over Badger's keys with a prefix, in order, starting at from. Each is valid until the next one.
 func (t *transaction) names(prefix, from []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		it := t.txn.NewIterator(engine.IteratorOptions{Prefix: prefix})
@@ -76,7 +76,7 @@ func (t *transaction) names(prefix, from []byte) iter.Seq[[]byte] {
 	}
 }
 
-// put stages a record with its places, and takes away the places of the one it replaces.
+// put stages a record with its places, and removes the places of the record it replaces.
 func (t *transaction) put(r *store.Record, encoded []byte) error {
 	if err := t.leave(r.Key); err != nil {
 		return err
@@ -96,13 +96,13 @@ func (t *transaction) put(r *store.Record, encoded []byte) error {
 	return nil
 }
 
-// remove stages that there is no record, whether or not there is one.
+// remove stages the removal of a record, if it exists.
 func (t *transaction) remove(key string) error {
 	t.deleted = append(t.deleted, recordKey(key))
 	return t.leave(key)
 }
 
-// leave stages the end of the places of what the key holds now.
+// leave stages the removal of the places of the current record.
 func (t *transaction) leave(key string) error {
 	old, err := t.stored(key)
 	if err != nil {
@@ -117,21 +117,21 @@ func (t *transaction) leave(key string) error {
 	return nil
 }
 
-// stage adds an entry that Badger may clear away some time after the record has expired.
+// stage adds an entry that Badger may reclaim some time after the record has expired.
 func (t *transaction) stage(r *store.Record, key, value []byte) {
 	e := engine.NewEntry(key, value)
 	if !r.Expires.IsZero() {
-		// Badger goes by the machine's clock, so what counts is how long the record still has by ours.
+		// Badger uses the machine's clock, so its expiry is computed from the time the record has left by ours.
 		left := min(r.Expires.Sub(t.now), 100*365*24*time.Hour)
 		e.WithTTL(max(left, 0) + grace)
 	}
 	t.staged = append(t.staged, e)
 }
 
-// overhead is at least what Badger adds to an entry when it counts a transaction's bytes.
+// overhead is at least what Badger adds to the size of an entry in a transaction.
 const overhead = 32
 
-// footprint is what is staged, in Badger's bytes and entries.
+// footprint returns the size of the staged changes, in Badger's bytes and entries.
 func (t *transaction) footprint() (bytes, entries int64) {
 	for _, e := range t.staged {
 		bytes += int64(len(e.Key) + len(e.Value) + overhead)
@@ -142,7 +142,7 @@ func (t *transaction) footprint() (bytes, entries int64) {
 	return bytes, int64(len(t.staged) + len(t.deleted))
 }
 
-// keep makes what is staged part of the Badger transaction.
+// keep adds the staged changes to the Badger transaction.
 func (t *transaction) keep() error {
 	for _, key := range t.deleted {
 		if err := t.txn.Delete(key); err != nil {

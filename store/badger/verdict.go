@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// verdict says of which of Badger's commits it is known whether they were kept. Badger lets readers have a commit when its
-// writing has ended, well or not, so that one that began to read meanwhile would see what a failed fsync has left in
-// memory, and tell of it as of something that was kept.
+// verdict knows up to which of Badger's commits the outcome is known. Badger shows a commit to readers when its write has
+// ended, well or not. A reader that starts meanwhile would see in memory what a failed fsync did not make durable, and
+// report it as kept.
 type verdict struct {
 	upTo atomic.Uint64 // Badger's timestamp of the last one
 
@@ -22,7 +22,7 @@ func newVerdict(upTo uint64) *verdict {
 	return v
 }
 
-// given is called when the outcome of a commit has been noted.
+// given records that the outcomes of all commits up to one are known.
 func (v *verdict) given(upTo uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -31,13 +31,13 @@ func (v *verdict) given(upTo uint64) {
 	v.moved = make(chan struct{})
 }
 
-// await waits until the outcome of all commits up to one is known.
+// await waits until the outcomes of all commits up to one are known.
 func (v *verdict) await(ctx context.Context, commit uint64) error {
 	for v.upTo.Load() < commit {
 		v.mu.Lock()
 		moved := v.moved
 		v.mu.Unlock()
-		if v.upTo.Load() >= commit { // just before moved was looked at
+		if v.upTo.Load() >= commit { // changed just before moved was read
 			return nil
 		}
 		select {

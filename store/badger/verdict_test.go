@@ -11,8 +11,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Who reads while a commit is being made durable is told of it when that is done, and never if it fails, although
-// Badger has it in memory by then.
+// A read during a commit's fsync returns the commit once it is durable, and never if it fails, although Badger has it in
+// memory by then.
 func TestNothingIsReadBeforeItIsKept(t *testing.T) {
 	for name, outcome := range map[string]error{"kept": nil, "failed": errors.New("sync: input/output error")} {
 		t.Run(name, func(t *testing.T) {
@@ -33,20 +33,20 @@ func TestNothingIsReadBeforeItIsKept(t *testing.T) {
 			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			if found, err := s.Get(soon, "a"); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("before its outcome is known it is read: %+v %v", found, err)
+				t.Errorf("Get before the outcome is known: got %+v, %v, want it to wait", found, err)
 			}
 			read := make(chan error, 1)
 			go func() {
 				found, err := s.Get(t.Context(), "a")
 				if err == nil && string(found[0].Value) != "1" {
-					err = errors.New("it is not there")
+					err = errors.New("the record is missing")
 				}
 				read <- err
 			}()
 			close(known)
 			for what, ended := range map[string]chan error{"commit": committed, "reading": read} {
 				if err := <-ended; (outcome == nil) != (err == nil) || err != nil && !errors.Is(err, store.ErrUnavailable) {
-					t.Errorf("the %s ends with %v", what, err)
+					t.Errorf("%s: got %v, want success %v", what, err, outcome == nil)
 				}
 			}
 		})

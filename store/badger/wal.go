@@ -8,34 +8,33 @@ import (
 	"strconv"
 )
 
-// The write-ahead log of a memtable, as Badger 4 lays it out (its memtable.go and structs.go): a head that has to do
-// with encryption, which is not used here, and then entries back to back, in a file that was made longer than needed
-// and is zero from there on. One transaction is its entries, each of which carries its timestamp, and an entry that
-// ends it:
+// The write-ahead log of a memtable, as Badger 4 lays it out (memtable.go and structs.go): a header about encryption,
+// which is not used here, then entries back to back. The file is longer than needed and zero after the last entry. A
+// transaction is its entries, each with the transaction's timestamp, and an entry that ends it:
 //
 //	meta (1) user meta (1) key length (uvarint) value length (uvarint) expiry (uvarint) key value CRC-32C (4)
 const (
 	walHead = 20
-	walMark = "!badger!txn" // the key of the entry that ends a transaction
+	walMark = "!badger!txn" // key of the entry that ends a transaction
 
 	metaDeleted = 1 << 0
 	metaPart    = 1 << 6 // one of several entries of a transaction
 	metaEnd     = 1 << 7
 
 	maxWALKey   = 1 << 16
-	maxWALValue = 1 << 20 // the threshold over which a value would go elsewhere
+	maxWALValue = 1 << 20 // the threshold above which values go to the value log
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // walEntry is one whole entry.
 type walEntry struct {
-	txn  uint64 // the timestamp of its transaction
+	txn  uint64 // timestamp of its transaction
 	ends bool
 	size int
 }
 
-// readWALEntry reads the entry at the beginning of b, if a whole one stands there that this store may have written.
+// readWALEntry reads the entry at the start of b, if there is a whole one that this store may have written.
 func readWALEntry(b []byte) (walEntry, bool) {
 	if len(b) < 2 || b[1] != 0 {
 		return walEntry{}, false
@@ -44,7 +43,7 @@ func readWALEntry(b []byte) (walEntry, bool) {
 	if meta != metaEnd && meta != metaPart && meta != metaPart|metaDeleted {
 		return walEntry{}, false
 	}
-	var numbers [3]uint64 // the lengths of key and value, and the expiry
+	var numbers [3]uint64 // lengths of key and value, and the expiry
 	for i := range numbers {
 		n, width := binary.Uvarint(b[at:])
 		if width <= 0 {
@@ -61,7 +60,7 @@ func readWALEntry(b []byte) (walEntry, bool) {
 		return walEntry{}, false
 	}
 	e := walEntry{
-		txn:  math.MaxUint64 - binary.BigEndian.Uint64(b[value-8:]), // so that the youngest sorts first
+		txn:  math.MaxUint64 - binary.BigEndian.Uint64(b[value-8:]), // so that the newest sorts first
 		ends: meta == metaEnd,
 		size: end + crc32.Size,
 	}
@@ -74,14 +73,14 @@ func readWALEntry(b []byte) (walEntry, bool) {
 	return e, true
 }
 
-// span is a stretch of a write-ahead log: a whole transaction, or with number zero what is none.
+// span is a part of a write-ahead log: a whole transaction or, with number zero, anything else.
 type span struct {
 	txn        uint64
 	begin, end int
 }
 
-// readWAL splits a log into whole transactions and what lies between them. What lies after the last byte that is not
-// zero was never written.
+// readWAL splits a log into whole transactions and the parts between them. Everything after the last non-zero byte was
+// never written.
 func readWAL(log []byte) []span {
 	log = bytes.TrimRight(log, "\x00")
 	var spans []span
@@ -108,8 +107,8 @@ func readWAL(log []byte) []span {
 	return spans
 }
 
-// readTransaction reads the transaction that begins at a place; its number is zero if it is not whole. The last CRC
-// of a log may end in zeros, which trimming has taken: they belong to it.
+// readTransaction reads the transaction at an offset; its number is zero if it is not whole. The last CRC of a log may
+// end in zeros, which trimming has removed: they belong to it.
 func readTransaction(log []byte, at int) (end int, txn uint64) {
 	for end = at; ; {
 		e, whole := readWALEntry(padded(log, end))
@@ -123,7 +122,7 @@ func readTransaction(log []byte, at int) (end int, txn uint64) {
 	}
 }
 
-// padded is the log from a place on, with the zeros that an entry at its very end may have lost.
+// padded returns the log from an offset on, with the zeros that an entry at its very end may have lost.
 func padded(log []byte, at int) []byte {
 	if at >= len(log) {
 		return nil
@@ -134,5 +133,5 @@ func padded(log []byte, at int) []byte {
 	return log[at:]
 }
 
-// walPadded is more than an entry that ends a transaction takes.
+// walPadded is more than the size of the entry that ends a transaction.
 const walPadded = 256

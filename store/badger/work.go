@@ -7,13 +7,13 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// commit is a batch on its way to the writer, which has copies of all that its caller might change meanwhile.
+// commit is a batch for the writer. It has copies of everything its caller might modify meanwhile.
 type commit struct {
 	checks  []store.Check
 	changes []change
 }
 
-// change puts a record, or removes it if there is nothing encoded.
+// change puts a record, or removes it if encoded is nil.
 type change struct {
 	record  store.Record // without its value
 	encoded []byte
@@ -57,7 +57,7 @@ func (c *change) stage(t *transaction) error {
 	return t.put(&c.record, c.encoded)
 }
 
-// claim is a Claim on its way to the writer, and back.
+// claim is a call of Claim for the writer, and its result.
 type claim struct {
 	queue   string
 	n       int // at most store.MaxOps
@@ -65,7 +65,7 @@ type claim struct {
 	claimed []store.Record
 }
 
-// maxCleared bounds how many records that have expired one claim clears out of its way. The others it passes.
+// maxCleared bounds how many expired records one claim deletes. It skips the others.
 const maxCleared = 128
 
 func (c *claim) stage(t *transaction) error {
@@ -105,7 +105,7 @@ func (c *claim) stage(t *transaction) error {
 	return nil
 }
 
-// take stages that a record is due again when the lease has run out.
+// take stages that a record is due again when the lease runs out.
 func (c *claim) take(t *transaction, r store.Record) error {
 	r.Due = t.now.Add(c.lease).Round(0).UTC()
 	r.Version = t.version

@@ -11,32 +11,32 @@ import (
 )
 
 const (
-	maxGroup    = 256  // bounds the queue to the writer, and with it how much work one answer may wait for
+	maxGroup    = 256  // bounds the queue to the writer, and so how much work one answer may wait for
 	maxHorizons = 1024 // bounds the queues whose horizon is remembered
 )
 
 // work is what the writer does for one caller.
 type work interface {
-	// stage checks the work against the transaction, and stages what it changes. It is called again, with the next
-	// transaction, if this one has no room left.
+	// stage checks the work against the transaction and stages its changes. It is called again with the next
+	// transaction if this one has no room left.
 	stage(t *transaction) error
 }
 
-// request is one caller's work and where its outcome goes.
+// request is one caller's work, and the channel for its result.
 type request struct {
 	ctx  context.Context
 	work work
 	err  error
-	done chan error // has room for the outcome, for a caller who has left
+	done chan error // buffered, for a caller that has left
 }
 
-// write is the writer: it takes what is waiting, settles it, and so on until the queue is closed.
+// write is the writer: it takes the waiting requests and settles them, until the queue is closed.
 func (s *Store) write() {
 	defer close(s.done)
 	group := make([]*request, 0, maxGroup)
 	for r := range s.queue {
 		group = append(group[:0], r)
-		runtime.Gosched() // those who were just answered come back at once, and can share this fsync
+		runtime.Gosched() // callers that were just answered return at once and can share this fsync
 		for !s.alone && len(group) < maxGroup && len(s.queue) > 0 {
 			group = append(group, <-s.queue)
 		}
@@ -47,7 +47,7 @@ func (s *Store) write() {
 	}
 }
 
-// prepareAhead prepares the log while no request waits. Where that is not possible at present, a commit will say so.
+// prepareAhead prepares the log while no request waits. If that fails, the next commit reports it.
 func (s *Store) prepareAhead() {
 	for len(s.queue) == 0 && s.live.isShort() && s.writable() == nil {
 		err := s.live.prepare(step)
@@ -60,8 +60,8 @@ func (s *Store) prepareAhead() {
 	}
 }
 
-// settle does the first requests, as many as fit, in one Badger transaction, tells their callers, and returns the
-// others.
+// settle executes as many of the first requests as fit into one Badger transaction, answers their callers, and returns
+// the remaining requests.
 func (s *Store) settle(requests []*request) []*request {
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
@@ -70,7 +70,7 @@ func (s *Store) settle(requests []*request) []*request {
 		err = s.commit(txn, changes, size)
 	}
 	for _, r := range requests[:taken] {
-		// Even a check that did not hold may have failed on what was then not kept.
+		// Even a failed check may have read something that was then not kept.
 		if err != nil {
 			r.err = err
 		}
@@ -79,14 +79,14 @@ func (s *Store) settle(requests []*request) []*request {
 	return requests[taken:]
 }
 
-// fill puts as many requests into the transaction as fit, at least one. It returns their number, how many of them
-// change something, and how many bytes they take at most. An error is that of all of them.
+// fill adds as many requests to the transaction as fit, at least one. It returns their number, how many of them change
+// something, and how many bytes they take at most. An error concerns all of them.
 func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes uint64, size int64, err error) {
 	if err := s.writable(); err != nil {
 		return len(requests), 0, 0, err
 	}
 	now := s.now()
-	room, entries := s.db.MaxBatchSize()-1024, s.db.MaxBatchCount()-8 // less what the store adds about itself
+	room, entries := s.db.MaxBatchSize()-1024, s.db.MaxBatchCount()-8 // minus what the store adds about itself
 	for i, r := range requests {
 		if r.err = r.ctx.Err(); r.err != nil {
 			continue
@@ -112,12 +112,12 @@ func (s *Store) fill(txn *engine.Txn, requests []*request) (taken int, changes u
 	return len(requests), changes, size, nil
 }
 
-// commit makes the transaction durable. With it goes the latest version, which no record may be left to tell; and with
-// the first one the schema once more, so that damage to no single place makes the store unreadable.
+// commit makes the transaction durable. It includes the latest version, which may be in no remaining record, and, the
+// first time, the schema, so that no single damaged place makes the store unreadable.
 func (s *Store) commit(txn *engine.Txn, changes uint64, size int64) error {
 	size += marks
 	err := s.live.reserve(size)
-	if errors.Is(err, errUnprepared) { // and Badger has been told nothing yet
+	if errors.Is(err, errUnprepared) { // Badger has not written anything yet
 		return unavailable("writing to %s: %w", s.dir, err)
 	}
 	if err == nil {
@@ -145,7 +145,7 @@ func (s *Store) commit(txn *engine.Txn, changes uint64, size int64) error {
 	return nil
 }
 
-// writable says why the writer cannot write just now, if so.
+// writable returns why the writer cannot write now, if so.
 func (s *Store) writable() error {
 	if fault := s.fault.Load(); fault != nil {
 		return *fault
@@ -153,11 +153,11 @@ func (s *Store) writable() error {
 	return s.space.check()
 }
 
-// fail makes an error of Badger's the last word of this store: some of what was being written may be on the disk or
-// in Badger's tables, and some not.
+// fail puts the store out of service after an error of Badger: some of what was being written may be on the disk or in
+// Badger's tables, and some may not.
 func (s *Store) fail(cause error) error {
-	err := unavailable("writing to %s failed; nothing is served from it until it is opened again: %w", s.dir, cause)
+	err := unavailable("writing to %s failed, and nothing is served from it until it is reopened: %w", s.dir, cause)
 	s.fault.Store(&err)
-	s.log.Error("the store failed and must be opened again", slog.String("dir", s.dir), slog.Any("error", cause))
+	s.log.Error("the store failed and must be reopened", slog.String("dir", s.dir), slog.Any("error", cause))
 	return err
 }

@@ -1,8 +1,8 @@
-// Package memory is the store that keeps everything in the memory of one process: for tests, benchmarks and the
-// sandbox. It promises what package store promises, except that nothing outlives the process.
+// Package memory is the store that keeps everything in the memory of one process, for tests, benchmarks and the
+// sandbox. It keeps all promises of package store, except that nothing outlives the process.
 //
-// It never starts a goroutine: a record that expired is dropped by the next Commit or Claim, whatever that is
-// about, so what it holds is what is alive plus what has expired since.
+// It starts no goroutine: expired records are deleted by the next Commit or Claim, whatever its keys, so the
+// store holds the live records and those that have expired since.
 package memory
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Options are the settings of a Store. The zero value is ready to use.
+// Options configures a Store. The zero value is ready to use.
 type Options struct {
 	Now func() time.Time // the clock; nil: time.Now
 }
@@ -27,9 +27,9 @@ type Options struct {
 type Store struct {
 	now func() time.Time
 
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards everything below
 	closed  bool
-	last    store.Version // the latest that was given out
+	last    store.Version // the latest version assigned
 	records map[string]*entry
 	indexes map[string]order
 	queues  map[string]order
@@ -100,7 +100,7 @@ func (s *Store) Commit(ctx context.Context, batch store.Batch) error {
 	return nil
 }
 
-// Dump implements store.Dumper, from a copy of everything.
+// Dump implements store.Dumper. It reads from a copy of all records.
 func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	}
 	s.mu.Unlock()
 	for _, r := range records {
-		if err := s.enter(ctx); err != nil { // closed meanwhile
+		if err := s.enter(ctx); err != nil { // closed in the meantime
 			return err
 		}
 		s.mu.Unlock()
@@ -185,7 +185,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// enter takes the lock, unless the store is closed or the context has ended.
+// enter takes the lock. It fails if the store is closed or the context has ended.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -193,12 +193,12 @@ func (s *Store) enter(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+		return fmt.Errorf("%w: store is closed", store.ErrUnavailable)
 	}
 	return nil
 }
 
-// sweep drops every record that has expired, and returns the time it went by.
+// sweep deletes all expired records and returns the time it used.
 func (s *Store) sweep() time.Time {
 	now := s.now()
 	for len(s.expires) > 0 && s.expires[0].ExpiredAt(now) {
@@ -215,7 +215,7 @@ func (s *Store) alive(key string, now time.Time) *entry {
 	return e
 }
 
-// version returns that of a record after a sweep, or zero.
+// version returns the version of a record after a sweep, or zero.
 func (s *Store) version(key string) store.Version {
 	if e := s.records[key]; e != nil {
 		return e.Version
@@ -223,7 +223,7 @@ func (s *Store) version(key string) store.Version {
 	return 0
 }
 
-// put replaces what the key holds by a copy of the record with the latest version.
+// put replaces the record of the key with a copy of r, under the latest version.
 func (s *Store) put(r store.Record) {
 	s.drop(r.Key)
 	r.Value = bytes.Clone(r.Value)
@@ -246,7 +246,7 @@ func (s *Store) put(r store.Record) {
 	}
 }
 
-// drop removes the record and its places, if there is one.
+// drop removes the record and its places, if it exists.
 func (s *Store) drop(key string) {
 	e := s.records[key]
 	if e == nil {
@@ -260,5 +260,5 @@ func (s *Store) drop(key string) {
 	}
 }
 
-// plain strips what an instant carries beside itself: the zone and the monotonic reading.
+// plain strips the time zone and the monotonic reading.
 func plain(t time.Time) time.Time { return t.Round(0).UTC() }

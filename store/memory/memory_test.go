@@ -16,7 +16,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// What has expired is dropped by a commit about something else, with every trace of it.
+// A commit of another key deletes every trace of expired records.
 func TestExpiredRecordsAreDropped(t *testing.T) {
 	now := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
 	s := New(Options{Now: func() time.Time { return now }})
@@ -32,7 +32,7 @@ func TestExpiredRecordsAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(s.records) != 1 || len(s.indexes) != 0 || len(s.queues) != 0 || len(s.expires) != 0 {
-		t.Errorf("left: %d records, %d indexes, %d queues, %d expiries; want only the other record",
+		t.Errorf("got %d records, %d indexes, %d queues and %d expiries, want only the other record",
 			len(s.records), len(s.indexes), len(s.queues), len(s.expires))
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// entry is one record in its maps and in the heap of expiries.
+// entry is one record as it is referenced by the maps and the expiry heap.
 type entry struct {
 	store.Record
 	position int // in the heap
@@ -22,7 +22,7 @@ func (e *entry) copy() store.Record {
 	return r
 }
 
-// place is where a record stands in a queue or, without a time, under an index.
+// place is the position of a record in a queue or, without a time, under an index.
 type place struct {
 	at  time.Time
 	key string
@@ -32,12 +32,12 @@ func (p place) compare(q place) int {
 	return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.key, q.key))
 }
 
-// order is a sorted list of places, cut into chunks so that a change moves few of them. No chunk is empty.
+// order is a sorted list of places, split into chunks so that a change moves few of them. No chunk is empty.
 type order [][]place
 
 const maxChunk = 256
 
-// find returns the chunk of an order that is not empty where a place is or belongs, and where in it.
+// find returns the chunk and the index in it where a place is or belongs. The order must not be empty.
 func (o order) find(p place) (chunk, i int, found bool) {
 	chunk, found = slices.BinarySearchFunc(o, p, func(c []place, p place) int { return c[0].compare(p) })
 	if !found {
@@ -75,7 +75,7 @@ func (o order) without(p place) order {
 	return o
 }
 
-// after goes through the places that come after one, which need not be there.
+// after iterates over the places after p, which need not be in the order.
 func (o order) after(p place) iter.Seq[place] {
 	return func(yield func(place) bool) {
 		if len(o) == 0 {
@@ -96,7 +96,7 @@ func (o order) after(p place) iter.Seq[place] {
 	}
 }
 
-// leave takes a place out of the order of that name, and the name out of the map with the last place.
+// leave removes a place from the order of that name, and the name from the map if the order becomes empty.
 func leave(orders map[string]order, name string, p place) {
 	o, known := orders[name]
 	if !known {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// An order of many places, put in and taken out at random, is the sorted list of what is in it.
+// After random insertions and removals, an order is the sorted list of its places.
 func TestOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var o order
@@ -19,7 +19,7 @@ func TestOrder(t *testing.T) {
 		case found:
 			o, want = o.without(p), slices.Delete(want, i, i+1)
 		case step > 4*maxChunk:
-			o = o.without(p) // which is not there
+			o = o.without(p) // which is not in the order
 		default:
 			o, want = o.with(p), slices.Insert(want, i, p)
 		}
@@ -29,16 +29,16 @@ func TestOrder(t *testing.T) {
 			i++
 		}
 		if got := slices.Collect(o.after(from)); !slices.Equal(got, want[i:]) {
-			t.Fatalf("step %d: after %q come %d places, want %d", step, from.key, len(got), len(want)-i)
+			t.Fatalf("step %d: got places after %q: %d, want %d", step, from.key, len(got), len(want)-i)
 		}
 	}
 	if len(o) < 2 {
-		t.Fatalf("%d chunks prove nothing", len(o))
+		t.Fatalf("got %d chunks, want several, or the test proves nothing", len(o))
 	}
 	for _, p := range want {
 		o = o.without(p)
 	}
 	if len(o) != 0 {
-		t.Errorf("%d chunks are left of an empty order", len(o))
+		t.Errorf("got %d chunks of an empty order, want 0", len(o))
 	}
 }

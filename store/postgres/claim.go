@@ -12,7 +12,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Claim implements store.Store. What another node is claiming at this moment is passed over.
+// Claim implements store.Store. It skips records that another node is claiming.
 func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
 	if err := store.ValidClaim(queue, n, lease); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (s *Store) Claim(ctx context.Context, queue string, n int, lease time.Durat
 	return records, nil
 }
 
-// claimedRecord remembers what it was ordered by, for an UPDATE returns its rows in any order.
+// claimedRecord keeps what it was ordered by, because an UPDATE returns its rows in any order.
 type claimedRecord struct {
 	store.Record
 	wasDue int64

@@ -26,7 +26,7 @@ func (s *Store) Commit(ctx context.Context, batch store.Batch) error {
 	})
 }
 
-// conflict says which check does not hold. When all do, what had failed the batch is gone already.
+// conflict returns the check that does not hold. If all do, whatever failed the batch is gone already.
 func (s *Store) conflict(ctx context.Context, c *pgxpool.Conn, checks []store.Check) error {
 	keys := make([]string, len(checks))
 	for i, check := range checks {
@@ -34,7 +34,7 @@ func (s *Store) conflict(ctx context.Context, c *pgxpool.Conn, checks []store.Ch
 	}
 	found, err := s.get(ctx, c, keys)
 	if err != nil {
-		return fmt.Errorf("%w: asking which check failed: %w", errAgain, err)
+		return fmt.Errorf("%w: finding the failed check: %w", errAgain, err)
 	}
 	for _, check := range checks {
 		if found[check.Key].Version != check.Version {
@@ -48,11 +48,11 @@ func (s *Store) conflict(ctx context.Context, c *pgxpool.Conn, checks []store.Ch
 type step struct {
 	sql   string
 	args  []any
-	check bool // unless it meets a row, the transaction must not happen
+	check bool // if it matches no row, the transaction must not happen
 }
 
-// steps are what a batch comes to. Keys are met in their order, so that two batches never wait for each other, and
-// the first step on a key locks its row or its place, so that what is checked stays true until the commit.
+// steps translates a batch to statements. Keys are visited in order, so that two batches never deadlock, and
+// the first statement for a key locks its row or its place, so that a check still holds at the commit.
 func (s *Store) steps(batch store.Batch) []step {
 	keys := map[string]*changes{}
 	of := func(key string) *changes {
@@ -88,11 +88,11 @@ func (s *Store) steps(batch store.Batch) []step {
 	return steps
 }
 
-// changes are all that a batch has to do with one key.
+// changes are all checks and changes of one key in a batch.
 type changes struct {
 	key      string
-	versions []store.Version // that it is checked to have; more than one cannot hold
-	absent   bool            // it is checked that there is none
+	versions []store.Version // required versions; more than one cannot hold
+	absent   bool            // the record must not exist
 	put      *store.Record
 	delete   bool
 }
@@ -100,7 +100,7 @@ type changes struct {
 func (c *changes) steps(to []step, sql statements, now int64) []step {
 	key := []byte(c.key)
 	for _, version := range c.versions {
-		to = append(to, step{sql.hold, []any{key, int64(version), now}, true}) //nolint:gosec // a larger one is no version of ours
+		to = append(to, step{sql.hold, []any{key, int64(version), now}, true}) //nolint:gosec // a larger one is never assigned
 	}
 	if c.put != nil {
 		if c.absent {
@@ -119,8 +119,8 @@ func (c *changes) steps(to []step, sql statements, now int64) []step {
 	return append(to, step{sql.delete, []any{key}, false})
 }
 
-// transact makes all steps happen, or none. It takes one round trip, and where something must be looked at before the
-// commit is sent, two. Until then nothing can have happened.
+// transact executes all steps in one transaction. It takes one round trip, or two if results must be examined before
+// the commit is sent. Until then nothing can have happened.
 func (s *Store) transact(ctx context.Context, conn *pgx.Conn, steps []step) error {
 	begin, commit := step{sql: s.sql.begin}, step{sql: s.sql.commit}
 	isCheck := func(s step) bool { return s.check }
@@ -139,8 +139,8 @@ func (s *Store) transact(ctx context.Context, conn *pgx.Conn, steps []step) erro
 	return outcome(s.send(ctx, conn, []step{commit}))
 }
 
-// send sends statements as one pipeline. If one fails, it ends the transaction, and says whether the commit had begun
-// by then. (That of a statement alone begins when its result is there.)
+// send sends statements as one pipeline. If one fails, it ends the transaction and reports whether the commit had
+// begun by then. (The commit of a lone statement begins when its result is there.)
 func (s *Store) send(ctx context.Context, conn *pgx.Conn, steps []step) (committing bool, err error) {
 	var b pgx.Batch
 	for _, step := range steps {
@@ -154,10 +154,10 @@ func (s *Store) send(ctx context.Context, conn *pgx.Conn, steps []step) (committ
 		case step.check && tag.RowsAffected() == 0:
 			err = errCheck
 		case step.sql == s.sql.commit && tag.String() != "COMMIT":
-			err = fmt.Errorf("%w: the commit was answered %q", errAgain, tag)
+			err = fmt.Errorf("%w: the answer to the commit is %q", errAgain, tag)
 		}
 		if err != nil {
-			_ = results.Close() // says the same again
+			_ = results.Close() // returns the same error again
 			s.abandon(ctx, conn)
 			return step.sql == s.sql.commit, err
 		}
@@ -165,7 +165,7 @@ func (s *Store) send(ctx context.Context, conn *pgx.Conn, steps []step) (committ
 	return true, results.Close()
 }
 
-// abandon ends the transaction that is open, if so. A connection on which that fails is not used again.
+// abandon rolls back an open transaction. If that fails, the connection is not used again.
 func (s *Store) abandon(ctx context.Context, conn *pgx.Conn) {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
@@ -175,5 +175,5 @@ func (s *Store) abandon(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// errCheck is that of a check that did not hold.
+// errCheck is the error of a check that did not hold.
 var errCheck = errors.New("a check did not hold")

@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Address is what a DSN may be called in a log: its hosts, its database and the user. Two DSNs that differ in their
-// password or their parameters have the same one. The error of a DSN that cannot be read tells nothing of it.
+// Address returns a name for a DSN that may be logged: its user, hosts and database. DSNs that differ only in the
+// password or the parameters have the same name. The error for an invalid DSN reveals nothing of it.
 func Address(dsn string) (string, error) {
 	config, err := configure(dsn)
 	if err != nil {
@@ -23,28 +23,28 @@ func Address(dsn string) (string, error) {
 	return fmt.Sprintf("%s@%s/%s", c.User, strings.Join(hosts(c), ","), c.Database), nil
 }
 
-// hosts are those that are tried, in order, each once.
+// hosts returns the hosts in the order they are tried, without duplicates.
 func hosts(c *pgx.ConnConfig) []string {
 	all := []string{fmt.Sprintf("%s:%d", c.Host, c.Port)}
 	for _, f := range c.Fallbacks {
-		if host := fmt.Sprintf("%s:%d", f.Host, f.Port); !slices.Contains(all, host) { // else with and without TLS
+		if host := fmt.Sprintf("%s:%d", f.Host, f.Port); !slices.Contains(all, host) { // otherwise each is listed with and without TLS
 			all = append(all, host)
 		}
 	}
 	return all
 }
 
-// configure reads a DSN. What is wrong with it is not told in pgx's words, which may quote a part of the password.
+// configure parses a DSN. Its errors do not quote pgx, whose errors may contain part of the password.
 func configure(dsn string) (*pgxpool.Config, error) {
 	if dsn == "" {
-		return nil, errors.New("no DSN: say where the database is, as in postgres://user:password@host:5432/name")
+		return nil, errors.New("no DSN: give the database's address, such as postgres://user:password@host:5432/name")
 	}
 	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil || strings.Contains(strings.Join(hosts(config.ConnConfig), ""), "@") { // a part of a password
-		return nil, errors.New("the DSN cannot be read: it is postgres://user:password@host:5432/name, with what is not a letter or a digit in the password percent-encoded, or host=… user=… password='…' dbname=…")
+	if err != nil || strings.Contains(strings.Join(hosts(config.ConnConfig), ""), "@") { // part of a password
+		return nil, errors.New("malformed DSN: want postgres://user:password@host:5432/name, with everything but letters and digits in the password percent-encoded, or host=… user=… password='…' dbname=…")
 	}
 	if config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		return nil, errors.New("the DSN asks for the simple protocol, which cannot send a commit as one pipeline: behind a pooler without prepared statements take default_query_exec_mode=exec")
+		return nil, errors.New("DSN selects the simple protocol, which cannot send a commit as one pipeline: behind a pooler without prepared statements use default_query_exec_mode=exec")
 	}
 	if !strings.Contains(dsn, "pool_max_conns") {
 		config.MaxConns = defaultMaxConns
@@ -55,17 +55,17 @@ func configure(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// Secrecy is how much of the way to a database others can get at.
+// Secrecy is the protection of the connection to a database.
 type Secrecy int
 
-// From the worst to the best.
+// The levels of Secrecy, worst first.
 const (
-	Plaintext  Secrecy = iota // who is on the way reads and changes all
-	Unverified                // who is on the way can pass for the database
-	Verified                  // by TLS to a host that its certificate names, or a CA of one's own vouches for; or on this machine
+	Plaintext  Secrecy = iota // no TLS: anybody on the network path can read and change everything
+	Unverified                // anybody on the network path can impersonate the database
+	Verified                  // TLS with a certificate for the host, or by a private CA; or a local connection
 )
 
-// Weakest is the worst way to a database that a readable DSN allows, and the host at its end; "" for Verified.
+// Weakest returns the lowest secrecy that a valid DSN allows, and the host it applies to; "" for Verified.
 func Weakest(dsn string) (host string, secrecy Secrecy) {
 	config, err := configure(dsn)
 	if err != nil {
@@ -95,8 +95,8 @@ func secrecyOf(host string, secured *tls.Config) Secrecy {
 		return Plaintext
 	case !secured.InsecureSkipVerify: // verify-full
 		return Verified
-	case secured.VerifyPeerCertificate != nil && secured.RootCAs != nil: // verify-ca by a CA of one's own, for any host of it
+	case secured.VerifyPeerCertificate != nil && secured.RootCAs != nil: // verify-ca with a private CA, for any host
 		return Verified
 	}
-	return Unverified // also by the system's authorities, each of which vouches for anybody's host
+	return Unverified // includes verify-ca with the system's CAs, which vouch for anybody's host
 }

@@ -10,13 +10,13 @@ import (
 
 var _ store.Dumper = (*Store)(nil)
 
-// Dump implements store.Dumper. It is one statement, and takes as long as its caller does.
+// Dump implements store.Dumper. It is one statement, which runs for as long as the caller takes.
 func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if s.isClosed() {
-		return unavailable("it is closed")
+		return unavailable("store is closed")
 	}
 	c, err := s.pool.Acquire(ctx)
 	if err == nil {
@@ -35,7 +35,7 @@ func (s *Store) Dump(ctx context.Context, each func(store.Record) error) error {
 	return unavailable("%w", err)
 }
 
-// dump also says whether the error is the caller's own.
+// dump also reports whether the error is the caller's own.
 func (s *Store) dump(ctx context.Context, c *pgxpool.Conn, each func(store.Record) error) (callers bool, err error) {
 	rows, err := c.Query(ctx, s.sql.dump, ticks(s.now()))
 	if err != nil {
@@ -49,10 +49,10 @@ func (s *Store) dump(ctx context.Context, c *pgxpool.Conn, each func(store.Recor
 		}
 		err = each(r)
 		if err == nil && s.isClosed() {
-			err = unavailable("it was closed")
+			err = unavailable("store was closed")
 		}
 		if err != nil {
-			_ = c.Conn().Close(ctx) // the rest, which may be much, is not read
+			_ = c.Conn().Close(ctx) // do not read the rest, which may be large
 			return true, err
 		}
 	}

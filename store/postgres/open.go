@@ -15,12 +15,12 @@ import (
 const (
 	defaultWait     = 5 * time.Second
 	defaultMaxConns = 16
-	connectTimeout  = 2 * time.Second // less than defaultWait, so that a host that does not answer leaves time for the next
+	connectTimeout  = 2 * time.Second // less than defaultWait, to leave time for the next host if one does not answer
 )
 
-// Open connects to the database, makes or brings up to date the tables of this version there, and begins to clear
-// away what expires. Any number of nodes may do so at once. It fails where a newer version has been, and where the
-// server would acknowledge what it may lose.
+// Open connects to the database, creates or migrates its tables and starts deleting expired records. Any number of
+// nodes may do so at once. It fails if the tables belong to a newer version, and if the server acknowledges
+// commits that it may lose.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Schema == "" {
 		o.Schema = DefaultSchema
@@ -59,17 +59,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.sweeping.Go(func() { s.sweep(o.sweepEvery) }) //nolint:contextcheck // it lives as long as the store, not as this call
+	s.sweeping.Go(func() { s.sweep(o.sweepEvery) }) //nolint:contextcheck // lives as long as the store, not as this call
 	return s, nil
 }
 
-// schemaName is what needs no quoting in SQL, anywhere.
+// schemaName matches names that never need quoting in SQL.
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
-// CheckSchema says whether a schema can have that name.
+// CheckSchema returns an error if a schema cannot have that name.
 func CheckSchema(name string) error {
 	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
-		return fmt.Errorf("%q cannot name a schema: take small letters, digits and underscores, at most 63", name)
+		return fmt.Errorf("%q cannot name a schema: use lower-case letters, digits and underscores, at most 63 characters", name)
 	}
 	return nil
 }

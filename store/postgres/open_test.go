@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
 )
 
-// Many nodes that start at one time on an empty database all come up.
+// Many nodes that start at the same time on an empty database all start.
 func openedAtOnce(t *testing.T, server *postgrestest.Server) {
 	o := Options{DSN: server.DSN(), Schema: newSchema(), Logger: slog.New(slog.DiscardHandler), Wait: 30 * time.Second}
 	var all sync.WaitGroup
@@ -39,23 +39,23 @@ func schema(t *testing.T, server *postgrestest.Server) {
 		t.Helper()
 		_, err := Open(t.Context(), Options{DSN: server.DSN(), Schema: schema, Logger: slog.New(slog.DiscardHandler)})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the schema %q: %v, want %q", schema, err, want)
+			t.Errorf("Open of schema %q: got %v, want %q", schema, err, want)
 		}
 	}
 	newer := newSchema()
 	open(t, Options{DSN: server.DSN(), Schema: newer})
 	server.SQL(postgrestest.Database, "UPDATE "+newer+".about SET number = 2")
-	refused(newer, "newer version of this program (form 2, this one knows 1)")
+	refused(newer, "newer version of this program (version 2, this one supports 1)")
 
 	foreign := newSchema()
 	server.SQL(postgrestest.Database, "CREATE SCHEMA "+foreign+"; CREATE TABLE "+foreign+".somebodys (x int)")
-	refused(foreign, "holds something else (the table somebodys)")
+	refused(foreign, "has other contents (table somebodys)")
 
 	for _, name := range []string{"Large", "a-b", `"`, "x; DROP", "1a", "pg_catalog", strings.Repeat("a", 64)} {
 		refused(name, "cannot name a schema")
 	}
 
-	// A node that was stopped in the middle of its first start is followed by one that goes on.
+	// A node interrupted during the first start is followed by one that completes it.
 	begun := newSchema()
 	server.SQL(postgrestest.Database, "CREATE SCHEMA "+begun+"; CREATE TABLE "+begun+".about (name text PRIMARY KEY, number bigint NOT NULL)")
 	s := open(t, Options{DSN: server.DSN(), Schema: begun})
@@ -64,7 +64,7 @@ func schema(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-// Where the tables are there, a user will do who may only read and write them.
+// If the tables exist, a user that may only read and write them is sufficient.
 func fewerRights(t *testing.T, server *postgrestest.Server) {
 	schema := newSchema()
 	open(t, Options{DSN: server.DSN(), Schema: schema})
@@ -80,18 +80,18 @@ func fewerRights(t *testing.T, server *postgrestest.Server) {
 	}
 	_, err := Open(t.Context(), Options{DSN: dsn, Schema: newSchema(), Logger: slog.New(slog.DiscardHandler)})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "permission denied") {
-		t.Errorf("a schema that it may not make: %v", err)
+		t.Errorf("Open of a schema that the user may not create: got %v, want permission denied", err)
 	}
 }
 
 func durability(t *testing.T, server *postgrestest.Server) {
 	_, err := Open(t.Context(), Options{DSN: server.DSN() + "&options=-csynchronous_commit%3Doff", Schema: newSchema()})
 	if err == nil || !strings.Contains(err.Error(), "synchronous_commit is off") {
-		t.Errorf("a server that acknowledges too soon: %v", err)
+		t.Errorf("Open with synchronous_commit off: got %v, want it refused", err)
 	}
 }
 
-// Neither an error nor the log nor a store's name has a password in it, whatever is wrong.
+// No error, log line or name of a store contains a password, whatever is wrong.
 func nothingIsTold(t *testing.T, server *postgrestest.Server) {
 	escaped := url.QueryEscape(postgrestest.Password)
 	wrong := strings.Replace(server.DSN(), url.UserPassword(postgrestest.User, postgrestest.Password).String(), postgrestest.User+":wr0ng%40pass", 1)
@@ -111,7 +111,7 @@ func nothingIsTold(t *testing.T, server *postgrestest.Server) {
 		var log bytes.Buffer
 		_, err := Open(t.Context(), Options{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil)), Wait: time.Second})
 		if err == nil {
-			t.Errorf("%q was opened", dsn)
+			t.Errorf("Open(%q): got no error, want one", dsn)
 			continue
 		}
 		address, addressErr := Address(dsn)
@@ -120,15 +120,15 @@ func nothingIsTold(t *testing.T, server *postgrestest.Server) {
 			told += addressErr.Error()
 		}
 		if strings.Contains(told, "wr0ng") || strings.Contains(told, escaped) || strings.Contains(told, "@pass") {
-			t.Errorf("%q tells of its password: %s", dsn, told)
+			t.Errorf("DSN %q: the password is in %q", dsn, told)
 		}
 	}
 	if _, err := Open(t.Context(), Options{DSN: wrong, Wait: time.Minute}); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "password authentication failed") {
-		t.Errorf("a wrong password: %v", err)
+		t.Errorf("Open with a wrong password: got %v, want ErrUnavailable", err)
 	}
 	address, err := Address("postgres://u:secret@db1:5432,db2:5433/name?target_session_attrs=read-write")
 	if err != nil || address != "u@db1:5432,db2:5433/name" {
-		t.Errorf("called %q, %v", address, err)
+		t.Errorf("Address: got %q, %v, want u@db1:5432,db2:5433/name", address, err)
 	}
 }
 
@@ -138,15 +138,15 @@ func TestWeakest(t *testing.T) {
 		host    string
 		secrecy Secrecy
 	}{
-		"postgres://u:p@db.example/x":                                        {"db.example", Plaintext}, // sslmode=prefer, which goes on without
+		"postgres://u:p@db.example/x":                                        {"db.example", Plaintext}, // sslmode=prefer falls back to plaintext
 		"postgres://u:p@db.example/x?sslmode=allow":                          {"db.example", Plaintext},
 		"postgres://u:p@db.example/x?sslmode=disable":                        {"db.example", Plaintext},
 		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=disable":             {"db2.example", Plaintext},
 		"postgres://u:p@db.example/x?sslmode=require":                        {"db.example", Unverified},
 		"postgres://u:p@127.0.0.1,db2.example/x?sslmode=require":             {"db2.example", Unverified},
-		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-ca":         {"db1.example", Unverified}, // by any authority for any host
+		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-ca":         {"db1.example", Unverified}, // by any CA, for any host
 		"postgres://u:p@db.example/x?sslmode=verify-ca" + own:                {"", Verified},
-		"postgres://u:p@db.example/x?sslmode=require" + own:                  {"", Verified}, // is verify-ca then, as in libpq
+		"postgres://u:p@db.example/x?sslmode=require" + own:                  {"", Verified}, // means verify-ca then, as in libpq
 		"postgres://u:p@db.example/x?sslmode=verify-full":                    {"", Verified},
 		"postgres://u:p@db1.example,db2.example/x?sslmode=verify-full" + own: {"", Verified},
 		"postgres://u:p@localhost/x":                                         {"", Verified},
@@ -155,7 +155,7 @@ func TestWeakest(t *testing.T) {
 		"no DSN":                                                             {"", Verified},
 	} {
 		if host, secrecy := Weakest(dsn); host != want.host || secrecy != want.secrecy {
-			t.Errorf("%s: got %q %d, want %q %d", dsn, host, secrecy, want.host, want.secrecy)
+			t.Errorf("Weakest(%s): got %q %d, want %q %d", dsn, host, secrecy, want.host, want.secrecy)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/postgres/postgrestest"
 )
 
-// All connections of a pool that are cut while nobody uses them are replaced, and no caller hears of it.
+// Idle connections of the pool that are closed by the server are replaced, and no caller notices.
 func lostConnections(t *testing.T, server *postgrestest.Server) {
 	s := open(t, Options{DSN: server.DSN(), Schema: newSchema()})
 	both(func(int) {
@@ -24,7 +24,7 @@ func lostConnections(t *testing.T, server *postgrestest.Server) {
 			t.Error(err)
 		}
 	})
-	// When it returns they have ended: one that is still ending might make a commit and not tell of it.
+	// When this returns the connections have ended; one still ending might commit and not answer.
 	server.SQL("postgres", "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '"+postgrestest.Database+"'")
 	for i := range 4 {
 		if err := s.Commit(t.Context(), put(fmt.Sprint(i), "v")); err != nil {
@@ -33,7 +33,7 @@ func lostConnections(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-// load is eight callers who commit all the time, and remember what was acknowledged.
+// load is eight callers that commit continuously and remember what was acknowledged.
 type load struct {
 	*Store
 	t            *testing.T
@@ -60,7 +60,7 @@ func begin(t *testing.T, s *Store) *load {
 
 func (l *load) commit(key string) {
 	batch := put(key, key)
-	batch.If = []store.Check{{Key: key}} // so that a commit made twice would be seen
+	batch.If = []store.Check{{Key: key}} // to detect a commit that is applied twice
 	batch.Then = append(batch.Then, store.Op{Put: &store.Record{Key: key + "/second"}})
 	switch err := l.Commit(l.t.Context(), batch); {
 	case err == nil:
@@ -69,18 +69,18 @@ func (l *load) commit(key string) {
 	case errors.Is(err, store.ErrUnavailable):
 		l.failed.Add(1)
 	default:
-		l.t.Errorf("commit %s: %v", key, err)
+		l.t.Errorf("commit %s: got %v, want success or ErrUnavailable", key, err)
 	}
 }
 
-// more waits until the callers get on.
+// more waits until callers make progress.
 func (l *load) more(after string) {
 	l.t.Helper()
 	began := l.acknowledged.Load()
 	eventually(l.t, "commits after "+after, func() bool { return l.acknowledged.Load() >= began+100 })
 }
 
-// over ends the load, and holds the store to what it acknowledged.
+// over ends the load and checks that everything acknowledged is there.
 func (l *load) over() {
 	l.t.Helper()
 	l.end()
@@ -88,15 +88,15 @@ func (l *load) over() {
 	l.kept.Range(func(key, _ any) bool {
 		r, err := l.Get(l.t.Context(), key.(string), key.(string)+"/second")
 		if err != nil || string(r[0].Value) != key || r[1].Version == 0 {
-			l.t.Errorf("%s was acknowledged: %+v, %v", key, r, err)
+			l.t.Errorf("acknowledged record %s: got %+v, %v", key, r, err)
 		}
 		return true
 	})
 	l.t.Logf("%d acknowledged, %d failed", l.acknowledged.Load(), l.failed.Load())
 }
 
-// While the server is stopped, killed and started again under load, whatever was acknowledged is kept, whatever
-// failed is an ErrUnavailable, and afterwards all goes on by itself.
+// While the server is stopped, killed and restarted under load, everything acknowledged is kept, every failure is
+// ErrUnavailable, and service resumes by itself.
 func TestOutages(t *testing.T) {
 	server := postgrestest.Start(t)
 	l := begin(t, open(t, Options{DSN: server.DSN(), Wait: 3 * time.Second}))
@@ -112,12 +112,12 @@ func TestOutages(t *testing.T) {
 	l.more("a pause")
 	l.over()
 	if l.failed.Load() == 0 {
-		t.Error("no call failed, so the outages were none")
+		t.Error("got no failed call, so the outages had no effect")
 	}
 }
 
-// When a synchronous standby takes over from a primary that was fenced, the callers find it, with all that was
-// acknowledged. It may be so quick that none of them fails.
+// When a synchronous standby takes over from a primary that has ended for good, the callers find it with everything
+// acknowledged. It may be so fast that no call fails.
 func TestFailover(t *testing.T) {
 	primary := postgrestest.Start(t)
 	standby := postgrestest.Standby(t, primary)
@@ -129,26 +129,26 @@ func TestFailover(t *testing.T) {
 	l.over()
 }
 
-// A server that is not there is an ErrUnavailable, in time.
+// A missing server is ErrUnavailable, within the time allowed.
 func TestNoServer(t *testing.T) {
 	server := postgrestest.Start(t)
 	s := open(t, Options{DSN: server.DSN(), Wait: time.Second})
 	patient := open(t, Options{DSN: server.DSN(), Wait: time.Hour})
 	server.Stop()
 	if err := s.Commit(t.Context(), put("k", "v")); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "no success in 1s") {
-		t.Errorf("when its time is over: %v", err)
+		t.Errorf("Commit without a server: got %v, want ErrUnavailable after 1s", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	if _, err := patient.Get(ctx, "k"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a caller who left: %v", err)
+		t.Errorf("Get with a canceled context: got %v, want context.Canceled", err)
 	}
 	if _, err := Open(t.Context(), Options{DSN: server.DSN(), Wait: 100 * time.Millisecond}); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("opening: %v", err)
+		t.Errorf("Open without a server: got %v, want ErrUnavailable", err)
 	}
 }
 
-// What is tried again certainly left no trace.
+// Failures that are retried have certainly changed nothing.
 func TestOutcome(t *testing.T) {
 	pg := func(severity, code string) error {
 		return fmt.Errorf("wrapped: %w", &pgconn.PgError{Severity: severity, SeverityUnlocalized: severity, Code: code})
@@ -173,7 +173,7 @@ func TestOutcome(t *testing.T) {
 	} {
 		err := outcome(c.last, c.err)
 		if errors.Is(err, errUnknown) != c.unknown || again(err) != c.again {
-			t.Errorf("%s: unknown %v, again %v", c.name, errors.Is(err, errUnknown), again(err))
+			t.Errorf("%s: got unknown %v and again %v", c.name, errors.Is(err, errUnknown), again(err))
 		}
 	}
 }

@@ -1,24 +1,24 @@
-// Package postgres is the store that several gateways share: one PostgreSQL database, or what speaks its protocol.
+// Package postgres is the store that several nodes share: one PostgreSQL database, or one that speaks its protocol.
 // It is the only package that imports pgx.
 //
-// A record is a row, and every promise rests on row locks, which all nodes meet in one order:
+// A record is a row. Every promise rests on row locks, which all nodes take in one order:
 //
-//	Commit   begin ─ each key, in order: hold its version, or take its place, then put or delete ─ look ─ commit
-//	Claim    one statement: lock what is due and nobody else has locked, move it on
-//	Get      one statement, hence of one moment
+//	Commit   begin ─ for each key in order: lock its version or its place, then put or delete ─ examine ─ commit
+//	Claim    one statement: lock due rows that nobody else has locked, move their due time
+//	Get      one statement, hence one snapshot
 //	List     one statement
 //
-// All of a Commit is sent as one pipeline. One with checks looks at what came back before it sends the commit, so that
-// a check that does not hold is no error to the server, whose log would tell of it. Two nodes that insert the same key
-// meet in the unique index of the keys, where the second waits and then finds the first one's: a check that there is
-// none is exact.
+// A Commit is sent as one pipeline. A Commit with checks examines the results before it sends the commit, so that a
+// failed check is not an error on the server, which would log it. Two nodes that insert the same key meet in the
+// unique index of keys, where the second waits and then finds the row of the first: a check that a record does not
+// exist is exact.
 //
-// Nothing rests on deletion: expiry stands in the row and is compared with the clock that was handed in. Rows long
-// expired are deleted in small batches by each node in the background, past whatever another has locked.
+// Correctness never depends on deletion: each row has its expiry, which is compared with the injected clock. Every
+// node deletes rows that expired long ago in small batches in the background, skipping rows that are locked.
 //
-// What could not be kept fails with store.ErrUnavailable. A call tries again, until Options.Wait is over, after what
-// certainly left no trace: a connection that was not made, a serialisation failure, a deadlock. A commit whose
-// outcome is unknown, since the connection was lost before its answer, is not tried again and never told as success.
+// Failures are store.ErrUnavailable. Until Options.Wait is over, a call is retried after failures that certainly
+// changed nothing: no connection, a serialization failure, a deadlock. A commit with an unknown outcome, because the
+// connection was lost before the answer, is not retried and never reported as success.
 package postgres
 
 import (
@@ -33,22 +33,22 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Options are the settings of a Store. Only DSN is needed.
+// Options configures a Store. Only DSN is required.
 type Options struct {
-	// DSN says where the database is and who asks, as libpq takes it: postgres://user:password@host:5432/name or
-	// "host=… user=…". Parameters of pgx may be in it, such as pool_max_conns (16 here by default), or
-	// default_query_exec_mode=exec behind a PgBouncer that keeps no prepared statements. It is never logged, and no
-	// error holds its password.
+	// DSN is the address of the database and the credentials, in the form of libpq: postgres://user:password@host:5432/name
+	// or "host=… user=…". It may have parameters of pgx, such as pool_max_conns (default here 16), or
+	// default_query_exec_mode=exec behind a PgBouncer without prepared statements. It is never logged, and no
+	// error contains its password.
 	DSN    string
-	Schema string           // the schema that holds the tables; made if it is missing. Empty: DefaultSchema
+	Schema string           // the schema of the tables; created if missing. Empty: DefaultSchema
 	Now    func() time.Time // the clock; nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default
-	Wait   time.Duration    // how long Open and each call may take, trying again included; 0: 5 s
+	Wait   time.Duration    // how long Open and each call may take, retries included; 0: 5 s
 
 	sweepEvery time.Duration // for tests; 0: a minute
 }
 
-// DefaultSchema is the schema whose tables a Store uses where none is named.
+// DefaultSchema is the schema that a Store uses if none is named.
 const DefaultSchema = "countersign"
 
 // Store is a store.Store in a PostgreSQL database.
@@ -86,7 +86,7 @@ func (s *Store) Get(ctx context.Context, keys ...string) ([]store.Record, error)
 		if !ok {
 			r.Key = key
 		}
-		if given[key] { // the caller's own value, each time it is asked for
+		if given[key] { // every result gets its own copy of the value
 			r.Value = append([]byte(nil), r.Value...)
 		}
 		given[key], records[i] = true, r

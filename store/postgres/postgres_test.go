@@ -20,12 +20,12 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/storetest"
 )
 
-// What needs no server of its own.
+// Tests that share one server.
 func TestPostgres(t *testing.T) {
 	server := postgrestest.Start(t)
 	for name, test := range map[string]func(*testing.T, *postgrestest.Server){
 		"conformance": func(t *testing.T, server *postgrestest.Server) { conform(t, server.DSN()) },
-		// Behind a pooler that keeps no prepared statements.
+		// Behind a pooler without prepared statements.
 		"unprepared": func(t *testing.T, server *postgrestest.Server) {
 			conform(t, server.DSN()+"&default_query_exec_mode=exec")
 		},
@@ -47,7 +47,7 @@ func TestPostgres(t *testing.T) {
 
 var schemas atomic.Int64
 
-// newSchema names one that nobody has.
+// newSchema returns an unused schema name.
 func newSchema() string { return fmt.Sprintf("s%d", schemas.Add(1)) }
 
 func conform(t *testing.T, dsn string) {
@@ -63,14 +63,14 @@ func durable(t *testing.T, server *postgrestest.Server) {
 	})
 }
 
-// open opens a store that is closed with the test, and quiet unless it brings a logger.
+// open opens a store and closes it at the end of the test. It logs nothing unless o has a logger.
 func open(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Wait == 0 {
-		o.Wait = time.Minute // the machine that runs the tests may be busy
+		o.Wait = time.Minute // the test machine may be busy
 	}
 	s, err := Open(context.Background(), o)
 	if err != nil {
@@ -88,7 +88,7 @@ func put(key string, value string) store.Batch {
 	return store.Batch{Then: []store.Op{{Put: &store.Record{Key: key, Value: []byte(value)}}}}
 }
 
-// On a table that nobody has looked at yet, a plan that is made once and kept goes by the indexes.
+// On a table without statistics, a plan that is made once and kept uses the indexes.
 func plans(t *testing.T, server *postgrestest.Server) {
 	s := open(t, Options{DSN: server.DSN(), Schema: newSchema()})
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func plans(t *testing.T, server *postgrestest.Server) {
 	}
 }
 
-// Of many that take one key at a time, over two nodes, one succeeds, and all others are told so.
+// Of many callers on two nodes that create the same key, one succeeds and all others get a *Conflict.
 func twoNodes(t *testing.T, server *postgrestest.Server) {
 	o := Options{DSN: server.DSN(), Schema: newSchema()}
 	nodes := []*Store{open(t, o), open(t, o)}
@@ -149,13 +149,13 @@ func twoNodes(t *testing.T, server *postgrestest.Server) {
 		all.Wait()
 		tokens, err := nodes[0].List(t.Context(), key, "", 99)
 		if winners.Load() != 1 || losers.Load() != 31 || len(tokens) != 1 || err != nil {
-			t.Fatalf("%d winners, %d losers, %d tokens, %v", winners.Load(), losers.Load(), len(tokens), err)
+			t.Fatalf("got %d winners, %d losers, %d tokens, %v; want 1, 31 and 1", winners.Load(), losers.Load(), len(tokens), err)
 		}
 	}
 }
 
-// Two batches that each check that the other's record is not there never both happen, whether or not they put what
-// they check; and two that each delete what the other puts leave what one of them after the other would.
+// Two batches that each require the other's record to be missing are never both applied, whether or not they put what
+// they check. Two batches that each delete what the other puts leave the result of one after the other.
 func writeSkew(t *testing.T, server *postgrestest.Server) {
 	o := Options{DSN: server.DSN(), Schema: newSchema()}
 	nodes := []*Store{open(t, o), open(t, o)}
@@ -174,7 +174,7 @@ func writeSkew(t *testing.T, server *postgrestest.Server) {
 			}
 		})
 		if happened.Load() != 1 {
-			t.Fatalf("round %d: %d of the two batches happened", round, happened.Load())
+			t.Fatalf("round %d: got %d of the two batches applied, want 1", round, happened.Load())
 		}
 
 		keys = []string{fmt.Sprintf("c/%d", round), fmt.Sprintf("d/%d", round)}
@@ -187,7 +187,7 @@ func writeSkew(t *testing.T, server *postgrestest.Server) {
 		})
 		left, err := nodes[0].Get(t.Context(), keys...)
 		if err != nil || (left[0].Version == 0) == (left[1].Version == 0) {
-			t.Fatalf("round %d: %v is left, %v", round, left, err)
+			t.Fatalf("round %d: got %v left, %v, want one record", round, left, err)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func both(run func(i int)) {
 	all.Wait()
 }
 
-// What expired long ago is deleted, by itself, and nothing else.
+// Rows that expired long ago are deleted in the background, and no others.
 func sweep(t *testing.T, server *postgrestest.Server) {
 	start := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
 	var passed atomic.Int64
@@ -235,13 +235,13 @@ func sweep(t *testing.T, server *postgrestest.Server) {
 	}
 	passed.Store(int64(time.Minute + grace - 1))
 	if n, err := s.clear(t.Context()); n != 0 || err != nil || count() != 3*store.MaxOps+2 {
-		t.Fatalf("cleared %d within the grace, %v; %d are left", n, err, count())
+		t.Fatalf("within the grace: got %d deleted, %v and %d left, want none deleted", n, err, count())
 	}
 	passed.Store(int64(time.Minute + grace))
 	eventually(t, "only two records to be left", func() bool { return count() == 2 })
 }
 
-// eventually asks until it is told yes.
+// eventually polls until done returns true, for at most a minute.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

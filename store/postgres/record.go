@@ -9,10 +9,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// atOnce is how a row says that it has been due always.
+// atOnce is the due time of a record that was always due.
 const atOnce = math.MinInt64
 
-// ticks is an instant as a row keeps it: in nanoseconds since 1970.
+// ticks returns a time as a row stores it: in nanoseconds since 1970.
 func ticks(t time.Time) int64 {
 	if t.IsZero() {
 		return atOnce
@@ -27,10 +27,10 @@ func instant(ticks int64) time.Time {
 	return time.Unix(0, ticks).UTC()
 }
 
-// record reads a row that holds a record and nothing else.
+// record reads a row that has only a record.
 func record(row pgx.CollectableRow) (store.Record, error) { return scan(row) }
 
-// scan reads the columns of a record, as newStatements orders them, and what the row has after them.
+// scan reads the columns of a record, in the order of newStatements, and then further columns into more.
 func scan(row pgx.CollectableRow, more ...any) (store.Record, error) {
 	var (
 		key, queue, index []byte
@@ -43,7 +43,7 @@ func scan(row pgx.CollectableRow, more ...any) (store.Record, error) {
 		return r, err
 	}
 	r.Key, r.Queue, r.Index = string(key), string(queue), string(index)
-	r.Version = store.Version(version) //nolint:gosec // of a sequence, so it is positive
+	r.Version = store.Version(version) //nolint:gosec // from a sequence, so it is positive
 	if expires != nil {
 		r.Expires = instant(*expires)
 	}
@@ -53,7 +53,7 @@ func scan(row pgx.CollectableRow, more ...any) (store.Record, error) {
 	return r, nil
 }
 
-// columns are the arguments that put a record.
+// columns returns the arguments that put a record.
 func columns(r *store.Record) []any {
 	var expires, due *int64
 	if !r.Expires.IsZero() {
@@ -67,7 +67,7 @@ func columns(r *store.Record) []any {
 	return []any{[]byte(r.Key), append([]byte{}, r.Value...), expires, nullable(r.Queue), due, nullable(r.Index)}
 }
 
-// nullable is a name, or NULL if there is none, so that no index has an entry for it.
+// nullable returns a name, or NULL if it is empty, so that no index has an entry for it.
 func nullable(name string) []byte {
 	if name == "" {
 		return nil

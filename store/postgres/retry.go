@@ -13,10 +13,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// work is one attempt of a call, on a connection of its own.
+// work is one attempt of a call, on its own connection.
 type work func(ctx context.Context, c *pgxpool.Conn) error
 
-// read tries again after any loss of the connection; change only when nothing can have happened.
+// read retries after any loss of the connection; change only if nothing can have changed.
 func (s *Store) read(ctx context.Context, run work) error {
 	return s.call(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		return traceless(run(ctx, c))
@@ -30,7 +30,7 @@ const (
 	lastPause  = 500 * time.Millisecond
 )
 
-// call makes attempts until one succeeds or fails for good, or the time is over.
+// call makes attempts until one succeeds, fails for good, or the time is over.
 func (s *Store) call(ctx context.Context, run work) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *Store) call(ctx context.Context, run work) error {
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		if s.isClosed() {
-			return unavailable("it is closed")
+			return unavailable("store is closed")
 		}
 		err := s.attempt(bounded, run)
 		var conflict *store.Conflict
@@ -49,12 +49,12 @@ func (s *Store) call(ctx context.Context, run work) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case s.isClosed():
-			return unavailable("it is closed")
+			return unavailable("store is closed")
 		case !again(err):
 			return unavailable("%w", err)
 		}
 		select {
-		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // to be apart from others, not to be secret
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // to spread nodes out, not to be secret
 		case <-s.closed:
 		case <-bounded.Done():
 			if ctx.Err() != nil {
@@ -72,7 +72,7 @@ func (s *Store) attempt(ctx context.Context, run work) error {
 	}
 	defer c.Release()
 	err = run(ctx, c)
-	if readOnly(err) { // of a server that is no primary any more
+	if readOnly(err) { // by a server that is no longer the primary
 		_ = c.Conn().Close(ctx)
 	}
 	return err
@@ -87,7 +87,7 @@ func (s *Store) isClosed() bool {
 	}
 }
 
-// Codes that PostgreSQL and its relatives give (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+// Error codes of PostgreSQL and compatible servers (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 const (
 	uniqueViolation              = "23505"
 	transactionResolutionUnknown = "08007"
@@ -95,21 +95,21 @@ const (
 	readOnlyTransaction          = "25006"
 )
 
-// passing are the codes of what may be otherwise a moment later, and after which nothing is left of the attempt.
+// passing are the codes of failures that change nothing and may be over a moment later.
 var passing = map[string]bool{
 	"40001":             true, // serialisation failure
 	"40P01":             true, // deadlock
-	readOnlyTransaction: true, // this server is no primary any more; another may be
+	readOnlyTransaction: true, // this server is no longer the primary; another may be
 	"53300":             true, // too many connections
 	"57P01":             true, // shutdown
 	"57P02":             true, // crash shutdown
 	"57P03":             true, // starting up
-	"08006":             true, // connection failure, as poolers tell it
+	"08006":             true, // connection failure, as reported by poolers
 	"08003":             true, // connection does not exist
 	"08P01":             true, // PgBouncer: the server connection was lost
 }
 
-// again says whether nothing was changed by an attempt, and the next may succeed.
+// again reports whether an attempt changed nothing and the next may succeed.
 func again(err error) bool {
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
@@ -124,8 +124,8 @@ func again(err error) bool {
 	return pgconn.SafeToRetry(err) || errors.As(err, &connect)
 }
 
-// outcome marks the error of a pipeline after which the change may have been made or not. After a statement that failed
-// before the commit had begun, it was not: a server takes them in order and passes over those after a failed one.
+// outcome marks the error of a pipeline with an unknown outcome. If a statement failed before the commit began, the
+// outcome is known: servers execute statements in order and skip those after a failed one.
 func outcome(committing bool, err error) error {
 	var pg *pgconn.PgError
 	switch {
@@ -151,8 +151,8 @@ func traceless(err error) error {
 }
 
 var (
-	errAgain   = errors.New("nothing was changed")                      // what left no trace, and may succeed a moment later
-	errUnknown = errors.New("the change may have been made or may not") // the loss of the answer to a change
+	errAgain   = errors.New("nothing was changed")                      // no change was made, and a retry may succeed
+	errUnknown = errors.New("the change may or may not have been made") // the loss of the answer to a change
 )
 
 func readOnly(err error) bool {

@@ -13,12 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Schema is the form in which this version keeps its records. A database of a newer one is not opened.
+// Schema is the schema version of this program. A database with a newer one is not opened.
 const Schema = 1
 
-// migrations bring the tables from each form to the next. Each statement can be run again, and beside another node
-// that runs it too, so that nothing rests on one transaction (which CockroachDB ends before each of these): the number
-// is raised when all have succeeded. Names sort by their bytes, since bytea has no collation.
+// migrations bring the tables from each schema version to the next. Each statement can be repeated, also concurrently
+// with another node, so that nothing depends on one transaction (which CockroachDB ends before each of these): the
+// number is raised once all have succeeded. Names sort bytewise, since bytea has no collation.
 var migrations = [Schema][]string{
 	{
 		`CREATE SEQUENCE IF NOT EXISTS $schema.versions`,
@@ -31,7 +31,7 @@ var migrations = [Schema][]string{
 			due     bigint,
 			idx     bytea
 		)`,
-		// The directions are said since YugabyteDB would otherwise hash a first column, and could not find a range of it.
+		// Directions are given because YugabyteDB would otherwise hash the first column and could not scan a range of it.
 		`CREATE INDEX IF NOT EXISTS records_queue ON $schema.records (queue ASC, due ASC, key ASC) WHERE queue IS NOT NULL`,
 		`CREATE INDEX IF NOT EXISTS records_idx ON $schema.records (idx ASC, key ASC) WHERE idx IS NOT NULL`,
 		`CREATE INDEX IF NOT EXISTS records_expires ON $schema.records (expires ASC) WHERE expires IS NOT NULL`,
@@ -47,8 +47,8 @@ const (
 	listTables   = `SELECT table_name FROM information_schema.tables WHERE table_schema = $1`
 )
 
-// migrate makes the tables, or brings them to the form of this version. Where they are in it already nothing is
-// changed, so that a role without the right to make tables will do.
+// migrate creates the tables or migrates them to this version. If they are current, nothing is changed, so that a
+// role without the right to create tables is sufficient.
 func (s *Store) migrate(ctx context.Context, schema string) error {
 	in := func(sql string) string { return strings.ReplaceAll(sql, "$schema", schema) }
 	var refused error
@@ -58,7 +58,7 @@ func (s *Store) migrate(ctx context.Context, schema string) error {
 			return err
 		}
 		if len(tables) > 0 && !slices.Contains(tables, "about") {
-			refused = unavailable("the schema %s holds something else (the table %s): name another schema", schema, tables[0])
+			refused = unavailable("schema %s has other contents (table %s): name another schema", schema, tables[0])
 			return nil
 		}
 		number, err := begun(ctx, c, len(tables) > 0, in)
@@ -66,7 +66,7 @@ func (s *Store) migrate(ctx context.Context, schema string) error {
 			return err
 		}
 		if number > Schema {
-			refused = unavailable("the schema %s was written by a newer version of this program (form %d, this one knows %d): run that version, or name another schema", schema, number, Schema)
+			refused = unavailable("schema %s was written by a newer version of this program (version %d, this one supports %d): run that version, or name another schema", schema, number, Schema)
 			return nil
 		}
 		return s.raise(ctx, c, number, in)
@@ -82,7 +82,7 @@ func listed(ctx context.Context, c *pgxpool.Conn, schema string) ([]string, erro
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// begun returns the form of the tables, and begins with none where there is nothing yet.
+// begun returns the schema version of the tables, and creates the version table if there is none.
 func begun(ctx context.Context, c *pgxpool.Conn, known bool, in func(string) string) (number int64, err error) {
 	begin := []string{createSchema, createAbout, beginAbout}
 	if known {
@@ -90,7 +90,7 @@ func begun(ctx context.Context, c *pgxpool.Conn, known bool, in func(string) str
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return number, err
 		}
-		begin = begin[2:] // somebody has begun at this moment, or was stopped
+		begin = begin[2:] // another node has just begun, or was interrupted
 	}
 	for _, sql := range begin {
 		if _, err := c.Exec(ctx, in(sql)); err != nil {
@@ -100,7 +100,7 @@ func begun(ctx context.Context, c *pgxpool.Conn, known bool, in func(string) str
 	return 0, nil
 }
 
-// raise brings the tables from one form to that of this version.
+// raise migrates the tables from one version to that of this program.
 func (s *Store) raise(ctx context.Context, c *pgxpool.Conn, number int64, in func(string) string) error {
 	for ; number < Schema; number++ {
 		for _, sql := range migrations[number] {
@@ -111,19 +111,19 @@ func (s *Store) raise(ctx context.Context, c *pgxpool.Conn, number int64, in fun
 		if _, err := c.Exec(ctx, in(raiseAbout), number+1); err != nil {
 			return err
 		}
-		s.log.Info("the store's tables have the form of this version", slog.Int64("form", number+1))
+		s.log.Info("migrated the store's tables", slog.Int64("form", number+1))
 	}
 	return nil
 }
 
-// madeMeanwhile marks the error of a statement that met another node's of the same kind.
+// madeMeanwhile marks the error of a statement that collided with another node's.
 func madeMeanwhile(err error) error {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return err
 	}
 	switch pg.Code {
-	case uniqueViolation, // of PostgreSQL's own catalogue
+	case uniqueViolation, // of PostgreSQL's own catalog
 		"42P06", "42P07", "42710", // schema, table, object exists
 		"42P01", "3F000", // table, schema does not exist yet
 		"XX000": // tuple concurrently updated
@@ -132,8 +132,8 @@ func madeMeanwhile(err error) error {
 	return err
 }
 
-// checkDurability refuses a server that acknowledges a commit before it is on its disk, for then what was told could
-// be lost.
+// checkDurability rejects a server that acknowledges commits before they are on its disk, because acknowledged
+// records could be lost.
 func (s *Store) checkDurability(ctx context.Context) error {
 	var synchronous, fsync string
 	err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
@@ -143,10 +143,10 @@ func (s *Store) checkDurability(ctx context.Context) error {
 		return err
 	}
 	if synchronous == "off" {
-		return unavailable("synchronous_commit is off, so that what was acknowledged could be lost: set it on for this user (ALTER ROLE … SET synchronous_commit = on), or in the DSN (options=-csynchronous_commit=on)")
+		return unavailable("synchronous_commit is off, so acknowledged commits could be lost: turn it on for this user (ALTER ROLE … SET synchronous_commit = on) or in the DSN (options=-csynchronous_commit=on)")
 	}
 	if fsync == "off" {
-		s.log.Warn("the database server runs with fsync off: what was acknowledged is lost when its machine loses power")
+		s.log.Warn("the database server runs with fsync off: acknowledged commits are lost if its machine loses power")
 	}
 	return nil
 }

@@ -2,25 +2,25 @@ package postgres
 
 import "strings"
 
-// statements are all the SQL that a working store sends. It is what PostgreSQL, CockroachDB and YugabyteDB have in
-// common: no advisory lock, no notification, no function of our own, no statement that changes one table twice.
+// statements is all the SQL of an open store. It is common to PostgreSQL, CockroachDB and YugabyteDB: no advisory
+// locks, no notifications, no functions of our own, no statement that changes one table twice.
 //
-// None that is prepared gives the planner a choice that it could make badly on a table it knows nothing about yet, and
-// keep: a row is always asked for by one value of an index.
+// No prepared statement gives the planner a choice that it could make badly, and keep, on a table without
+// statistics: each row is looked up by one value of an index.
 type statements struct {
 	begin, commit, rollback string
 
 	get   string // keys, now
 	list  string // index, after, now, limit
-	claim string // queue, now, n, due, the most bytes
+	claim string // queue, now, n, due, maximum bytes
 	dump  string // now
 
-	// These lock their key's row, or its place in the index of the keys, until the transaction ends.
-	hold    string // key, version, now; returns a row if there is such a record
-	put     string // a record's columns; puts it, whatever there was
-	insert  string // a record's columns, now; puts it if there is none
+	// These lock the row of their key, or its place in the index of keys, until the transaction ends.
+	hold    string // key, version, now; returns a row if the record exists
+	put     string // a record's columns; puts it, whatever was there
+	insert  string // a record's columns, now; puts it if there is no record
 	reserve string // key, now; takes the key's place if there is no record
-	waitFor string // key; takes its place if there is no row, after waiting for whoever is inserting one
+	waitFor string // key; takes its place if there is no row, after waiting for a concurrent insert
 	delete  string // key
 
 	sweep      string // before, limit

@@ -14,13 +14,13 @@ const (
 	sweepEvery = time.Minute
 	sweepBatch = 500 // rows deleted by one statement
 
-	// grace is how long a row is kept after it has expired: the clocks of nodes differ, and what one deletes must have
+	// grace is how long an expired row is kept: the clocks of nodes differ, and a row deleted by one must have
 	// expired for all.
 	grace = 10 * time.Minute
 )
 
-// sweep deletes what has expired, again and again, until the store is closed. Every node does; they pass over each
-// other's rows.
+// sweep deletes expired rows periodically until the store is closed. Every node does so; they skip each other's
+// locked rows.
 func (s *Store) sweep(every time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -35,17 +35,17 @@ func (s *Store) sweep(every time.Duration) {
 			return
 		}
 		if _, err := s.clear(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("expired records were not cleared away; the next sweep will", slog.Any("error", err))
+			s.log.Warn("could not delete expired records; the next sweep retries", slog.Any("error", err))
 		}
 	}
 }
 
-// clear deletes all that has expired long enough ago, in small batches, and returns how much that was.
+// clear deletes rows that expired long enough ago, in small batches, and returns their number.
 func (s *Store) clear(ctx context.Context) (cleared int64, err error) {
 	for {
 		var n int64
 		err := s.read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-			// Planned anew each time, for the size that the table has by then.
+			// Planned anew each time, for the current size of the table.
 			tag, err := c.Exec(ctx, s.sql.sweep, pgx.QueryExecModeExec, ticks(s.now().Add(-grace)), int64(sweepBatch))
 			n = tag.RowsAffected()
 			return err

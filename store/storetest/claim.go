@@ -49,7 +49,7 @@ func claimTests() []test {
 			second := s.claim("q", 1, time.Minute)
 			s.keys(second, "k")
 
-			// Whoever had it first is too late to be done with it; the second is not.
+			// The first claimer is too late to commit its result; the second is not.
 			late := store.Check{Key: "k", Version: first[0].Version}
 			s.refuse(store.Batch{If: []store.Check{late}, Then: []store.Op{{Delete: "k"}}}, late)
 			s.commit(store.Batch{If: []store.Check{{Key: "k", Version: second[0].Version}}, Then: []store.Op{{Delete: "k"}}})

@@ -69,14 +69,14 @@ func concurrentTests() []test {
 			})
 			for key, n := range claims {
 				if n != 1 {
-					s.Errorf("%q was claimed %d times", key, n)
+					s.Errorf("%q was claimed %d times, want once", key, n)
 				}
 			}
 			if len(claims) != records {
-				s.Errorf("%d of %d were claimed", len(claims), records)
+				s.Errorf("got %d of %d records claimed", len(claims), records)
 			}
 		}},
-		// Two records that always change together are never seen apart.
+		// Two records that always change together are never seen in different states.
 		{"records of one moment", func(s *suite) {
 			s.each(4, func(i int) error {
 				for n := range 40 {
@@ -95,7 +95,7 @@ func concurrentTests() []test {
 						return err
 					}
 					if string(pair[0].Value) != string(pair[1].Value) {
-						return fmt.Errorf("a is %v and b is %v", pair[0].Value, pair[1].Value)
+						return fmt.Errorf("got a %v and b %v, want equal values", pair[0].Value, pair[1].Value)
 					}
 				}
 				return nil
@@ -104,7 +104,7 @@ func concurrentTests() []test {
 	}
 }
 
-// increment adds one to the counter by compare-and-swap, as often as it takes.
+// increment adds one to the counter by compare-and-swap, retrying until it succeeds.
 func (s *suite) increment() error {
 	for {
 		records, err := s.Get(s.Context(), "counter")
@@ -134,7 +134,7 @@ func unlessConflict(err error) error {
 	return err
 }
 
-// each runs a function in n goroutines at once and waits for them all.
+// each runs a function concurrently in n goroutines and waits for all.
 func (s *suite) each(n int, run func(i int) error) {
 	s.Helper()
 	errs := make([]error, n)
@@ -155,7 +155,7 @@ func lifecycleTests() []test {
 			cancel()
 			s.everyVerb(ctx, func(verb string, err error) {
 				if !errors.Is(err, context.Canceled) {
-					s.Errorf("%s: %v, want context.Canceled", verb, err)
+					s.Errorf("%s: got %v, want context.Canceled", verb, err)
 				}
 			})
 			s.absent("k")
@@ -169,11 +169,11 @@ func lifecycleTests() []test {
 			}
 			s.everyVerb(s.Context(), func(verb string, err error) {
 				if !errors.Is(err, store.ErrUnavailable) {
-					s.Errorf("%s: %v, want ErrUnavailable", verb, err)
+					s.Errorf("%s: got %v, want ErrUnavailable", verb, err)
 				}
 			})
 		}},
-		// Every commit that Close ran into is either acknowledged or refused as such.
+		// Every commit concurrent with Close is either acknowledged or fails with ErrUnavailable.
 		{"closed under way", func(s *suite) {
 			started := make(chan struct{}, 8)
 			s.each(9, func(i int) error {

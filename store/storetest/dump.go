@@ -15,7 +15,7 @@ func dumpTests() []test {
 	return []test{
 		{"nothing", func(s *suite) {
 			if got := s.dump(); len(got) != 0 {
-				s.Errorf("an empty store holds %v", got)
+				s.Errorf("empty store: got records %v, want none", got)
 			}
 		}},
 		{"everything, in order, but what has expired or was deleted", func(s *suite) {
@@ -50,7 +50,7 @@ func dumpTests() []test {
 			s.put(store.Record{Key: "z", Value: []byte("old")})
 			var got []string
 			err := s.dumper().Dump(s.Context(), func(r store.Record) error {
-				if r.Key == "a" { // another caller changes all while it is read
+				if r.Key == "a" { // another caller changes everything during the dump
 					s.put(store.Record{Key: "z", Value: []byte("new")})
 					s.put(store.Record{Key: "m"})
 					s.remove("a")
@@ -59,7 +59,7 @@ func dumpTests() []test {
 				return nil
 			})
 			if err != nil || !slices.Equal(got, []string{"a=old", "z=old"}) {
-				s.Errorf("%q, %v", got, err)
+				s.Errorf("got %q, %v, want the records as they were at the start", got, err)
 			}
 		}},
 		{"ends with the function's error", func(s *suite) {
@@ -68,12 +68,12 @@ func dumpTests() []test {
 			enough, calls := errors.New("enough"), 0
 			err := s.dumper().Dump(s.Context(), func(store.Record) error { calls++; return enough })
 			if !errors.Is(err, enough) || calls != 1 {
-				s.Errorf("%v after %d calls", err, calls)
+				s.Errorf("got %v after %d calls, want the function's error", err, calls)
 			}
-			s.put(store.Record{Key: "c"}) // it goes on
+			s.put(store.Record{Key: "c"}) // the store stays usable
 		}},
-		// Whoever reads a dump may be slow, or stop reading: a close must not wait for that longer than one record, and
-		// nobody else waits at all.
+		// The caller of Dump may be slow or block: Close must not wait longer than one record for it, and nobody else
+		// waits at all.
 		{"broken off by Close", func(s *suite) {
 			s.put(store.Record{Key: "a"})
 			s.put(store.Record{Key: "b"})
@@ -109,7 +109,7 @@ func dumpTests() []test {
 			close(goOn)
 			s.fails(<-dumped, store.ErrUnavailable)
 			if err := <-closed; err != nil {
-				s.Errorf("Close: %v", err)
+				s.Errorf("Close: got %v", err)
 			}
 		}},
 		{"not when closed", func(s *suite) {

@@ -7,8 +7,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Durable puts an engine that keeps records beyond its own life through what it must find again. Open opens the
-// store that dir names, new or not; the suite closes it.
+// Durable tests what an engine must find again that keeps records beyond its own life. Open opens the store in dir,
+// existing or not; the suite closes it.
 func Durable(t *testing.T, open func(t *testing.T, dir string, now func() time.Time) store.Store) {
 	c := &clock{now: time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
@@ -38,7 +38,7 @@ func Durable(t *testing.T, open func(t *testing.T, dir string, now func() time.T
 	s.put(store.Record{Key: "claimed", Queue: "claims"})
 	kept = append(kept, s.claim("claims", 1, time.Minute)...)
 
-	// Twice, since what was replayed once may be kept in another form the next time.
+	// Twice, because what was replayed once may be stored in another form the next time.
 	for range 2 {
 		reopen()
 		for _, r := range kept {
@@ -50,7 +50,7 @@ func Durable(t *testing.T, open func(t *testing.T, dir string, now func() time.T
 		s.keys(s.claim("claims", 9, time.Minute))
 	}
 
-	// Time passes while it is closed.
+	// Time passes while the store is closed.
 	c.pass(time.Minute)
 	reopen()
 	s.absent("brief")
@@ -58,11 +58,11 @@ func Durable(t *testing.T, open func(t *testing.T, dir string, now func() time.T
 	s.keys(s.claim("q", 9, time.Minute), "lasting")
 	s.keys(s.claim("claims", 9, time.Minute), "claimed")
 
-	// No version comes back, though nothing is left of the record that had the latest one.
+	// No version is reused, even if nothing is left of the record that had the latest one.
 	for range 3 {
 		last := s.put(store.Record{Key: "gone"})
 		if last.Version == gone.Version {
-			t.Fatalf("version %d came back", last.Version)
+			t.Fatalf("version %d was assigned again", last.Version)
 		}
 		gone = last
 		s.remove("gone")

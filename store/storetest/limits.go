@@ -34,7 +34,7 @@ func limitTests() []test {
 				"put, then delete":   {Then: append(put(store.Record{Key: "k"}), store.Op{Delete: "k"})},
 			} {
 				if err := s.Commit(s.Context(), b); !errors.Is(err, store.ErrInvalid) {
-					s.Errorf("%s: %v, want ErrInvalid", name, err)
+					s.Errorf("%s: got %v, want ErrInvalid", name, err)
 				}
 			}
 			s.absent("k")
@@ -73,7 +73,7 @@ func limitTests() []test {
 			s.commit(largest(0))
 			s.keys(s.claim("q", 9, time.Minute), "k0", "k1", "k2", "k3")
 		}},
-		// The longest names, and as many as there may be, each of which takes others' places: the most that an
+		// The longest names, and as many as are allowed, each of which takes the place of another: the most that an
 		// engine has to write for one batch.
 		{"the busiest batch", func(s *suite) {
 			for round := range 2 {
@@ -116,7 +116,7 @@ func limitTests() []test {
 	}
 }
 
-// largest is a batch of the size of the limit, and over.
+// largest returns a batch of the size of the limit, plus over.
 func largest(over int) store.Batch {
 	b := many(store.MaxBatch / store.MaxValue)
 	for i := range b.Then {

@@ -1,5 +1,5 @@
-// Package storetest is the suite that every engine of package store passes. It sees an engine only from outside,
-// through store.Store, and moves its clock.
+// Package storetest is the test suite that every engine of package store passes. It uses an engine only through
+// store.Store, and controls its clock.
 package storetest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// Run puts an engine through every promise of store.Store and store.Dumper. Open returns an empty store that tells the time by now;
-// the suite closes it.
+// Run tests every promise of store.Store and store.Dumper. Open returns an empty store that uses the clock now; the
+// suite closes it.
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store) {
 	for name, tests := range map[string][]test{
 		"get":        getTests(),
@@ -50,14 +50,14 @@ type test struct {
 	run  func(s *suite)
 }
 
-// suite is what one test works with: an empty store, its clock, and verbs that fail the test when the store does.
+// suite is the state of one test: an empty store, its clock, and methods that fail the test when the store fails.
 type suite struct {
 	*testing.T
 	store.Store
 	clock *clock
 }
 
-// clock is a time that stands still until it is moved.
+// clock is a clock that moves only when told to.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -77,7 +77,7 @@ func (c *clock) pass(d time.Duration) {
 
 func (s *suite) in(d time.Duration) time.Time { return s.clock.Now().Add(d) }
 
-// put commits one record without a check and returns it as the store then has it.
+// put commits one record without a check and returns it as stored.
 func (s *suite) put(r store.Record) store.Record {
 	s.Helper()
 	s.commit(store.Batch{Then: []store.Op{{Put: &r}}})
@@ -118,13 +118,13 @@ func (s *suite) get(key string) store.Record {
 	return records[0]
 }
 
-// absent fails the test if the store has the key.
+// absent fails the test if the key exists.
 func (s *suite) absent(key string) {
 	s.Helper()
 	s.same(s.get(key), store.Record{Key: key})
 }
 
-// same compares all of two records.
+// same compares every field of two records.
 func (s *suite) same(got, want store.Record) {
 	s.Helper()
 	if got.Key != want.Key || got.Version != want.Version || got.Index != want.Index || got.Queue != want.Queue ||
@@ -163,7 +163,7 @@ func (s *suite) keys(records []store.Record, want ...string) {
 	}
 }
 
-// fails fails the test unless the error unwraps to that one.
+// fails fails the test unless the error wraps the wanted one.
 func (s *suite) fails(err, want error) {
 	s.Helper()
 	if !errors.Is(err, want) {
@@ -171,7 +171,7 @@ func (s *suite) fails(err, want error) {
 	}
 }
 
-// everyVerb calls each method that can fail, with arguments that are right.
+// everyVerb calls each method that can fail with valid arguments.
 func (s *suite) everyVerb(ctx context.Context, each func(verb string, err error)) {
 	_, err := s.Get(ctx, "k")
 	each("Get", err)

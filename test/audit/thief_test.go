@@ -150,8 +150,8 @@ func TestAThief(t *testing.T) {
 		"signed anew under the same name":  {resigned(t, entries, gatewaysKid), "introduces another key as " + gatewaysKid, "introduces another key"},
 		"without heads":                    {forge(t, entries, func(e *entry) bool { return e.Kind != "head" }), "no head", "no head"},
 		"without the last head":            {forge(t, entries, func(e *entry) bool { return e.Seq < len(entries) }), "before the head " + kept, ""},
-		"a record taken out":               {forge(t, entries, func(e *entry) bool { return e.Kind != "signing" }), "signature does not hold", "signature does not hold"},
-		"a record changed":                 {forge(t, entries, changed), "signature does not hold", "signature does not hold"},
+		"a record taken out":               {forge(t, entries, func(e *entry) bool { return e.Kind != "signing" }), "signature is invalid", "signature is invalid"},
+		"a record changed":                 {forge(t, entries, changed), "signature is invalid", "signature is invalid"},
 		"the heads of the first part only": {forge(t, entries[:len(entries)-1], func(*entry) bool { return true }), "before the head " + kept, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

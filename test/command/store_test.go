@@ -60,11 +60,11 @@ func TestStore(t *testing.T) {
 	d.run(t, append(d.signing("third.json", "--mock"), files...)...).must(t, 0)
 	d.Kill()
 	damage(t, dir)
-	offline("check", "--config", config).must(t, 1, "with good records behind them: DAMAGE", "store restore", "store repair")
+	offline("check", "--config", config).must(t, 1, "followed by good records: DAMAGE", "store restore", "store repair")
 	start := exec.Command(gateway.Binary(t), "run", "--config", config)
 	start.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"),
 		"CADDY_ADMIN=127.0.0.1:"+d.Port("ADMIN"))
-	finish(t, start).must(t, 1, "damaged", "with good records behind them", "caddy countersign store repair")
+	finish(t, start).must(t, 1, "damaged", "followed by good records", "caddy countersign store repair")
 	offline("repair", "--config", config).must(t, 0, "The damaged log is kept as", "can be opened again")
 	offline("check", "--config", config).must(t, 0, "is whole")
 	d.Restart()

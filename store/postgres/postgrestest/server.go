@@ -1,10 +1,10 @@
-// Package postgrestest runs a PostgreSQL server for tests: a real one of the system's own programs, in a directory
-// of its own, that can be stopped, killed, frozen and started again, and followed by a synchronous standby that takes
-// its place.
+// Package postgrestest runs a real PostgreSQL server for tests, from the system's own programs, in a directory of its
+// own. The server can be stopped, killed, frozen and restarted, and followed by a synchronous standby that can take
+// over.
 //
-// A server refuses to run as root, so root's tests run it as the user postgres, or nobody. It asks for a password, as
-// those of users do. It does not wait for the disk (fsync=off), since it survives the end of its processes without;
-// benchmarks have it wait.
+// PostgreSQL refuses to run as root, so under root it runs as the user postgres or nobody. It requires a password, as
+// real servers do. It does not wait for the disk (fsync=off), since it survives the end of its processes anyway;
+// benchmarks turn fsync on.
 package postgrestest
 
 import (
@@ -24,14 +24,14 @@ import (
 	"time"
 )
 
-// Who may ask, and for which database.
+// The user, its password and the database.
 const (
 	User     = "countersign"
 	Password = "s3cret@pass/word" //nolint:gosec // for a server that lives as long as a test
 	Database = "gateway"
 )
 
-// T is what a server asks of its test, a testing.TB; a benchmark from outside brings its own.
+// T is what a server needs of its test: a testing.TB, or what a benchmark outside of package testing provides.
 type T interface {
 	Helper()
 	Logf(format string, args ...any)
@@ -42,21 +42,21 @@ type T interface {
 	Cleanup(end func())
 }
 
-// Server is a PostgreSQL server of one test. Not for concurrent use.
+// Server is a PostgreSQL server of one test. It is not safe for concurrent use.
 type Server struct {
 	t    T
-	dir  string // holds its data, its log and its socket
+	dir  string // data, log and socket
 	port int
-	as   *syscall.Credential // nil: as whoever runs the test
-	with []string            // settings, as in fsync=on
+	as   *syscall.Credential // nil: the user that runs the tests
+	with []string            // settings, such as fsync=on
 
 	process *exec.Cmd
-	ended   chan struct{} // closed when the process is gone
+	ended   chan struct{} // closed when the process has ended
 	said    *output
 }
 
-// Start makes a server with an empty database, and with settings such as fsync=on, and starts it. It is gone, with all
-// it kept, when the test ends.
+// Start starts a server with an empty database and settings such as fsync=on. The server and its data are removed
+// when the test ends.
 func Start(t T, settings ...string) *Server {
 	t.Helper()
 	s := newServer(t)
@@ -71,10 +71,10 @@ func Start(t T, settings ...string) *Server {
 	return s
 }
 
-// newServer finds a place for a server that is to be made.
+// newServer prepares the directory of a new server.
 func newServer(t T) *Server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pg") // short: the path of a socket has at most 107 bytes
+	dir, err := os.MkdirTemp("", "pg") // short: a socket path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +97,10 @@ func newServer(t T) *Server {
 	return s
 }
 
-// DSN is where the server's database is, with the password in it. Further parameters may be added.
+// DSN returns the DSN of the server's database, password included. Further parameters may be appended.
 func (s *Server) DSN() string { return DSN(s) }
 
-// DSN is where a database is that one of several servers has at a time: whichever takes writes.
+// DSN returns a DSN for several servers, which selects the one that accepts writes.
 func DSN(servers ...*Server) string {
 	hosts := make([]string, len(servers))
 	for i, s := range servers {
@@ -114,14 +114,14 @@ func DSN(servers ...*Server) string {
 	return u.String()
 }
 
-// Address is the server's loopback address and port.
+// Address returns the server's loopback address and port.
 func (s *Server) Address() string { return net.JoinHostPort(s.host()) }
 
 func (s *Server) host() (host, port string) { return "127.0.0.1", strconv.Itoa(s.port) }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-// Resume starts a server that was stopped or killed, and returns when it takes connections.
+// Resume starts a stopped or killed server, and returns when it accepts connections.
 func (s *Server) Resume() {
 	s.t.Helper()
 	s.said = &output{}
@@ -140,7 +140,7 @@ func (s *Server) Resume() {
 	process, ended := s.process, make(chan struct{})
 	s.ended = ended
 	go func() {
-		_ = process.Wait() // how it ended does not matter
+		_ = process.Wait() // its exit status does not matter
 		close(ended)
 	}()
 	s.await("connections", func() bool {
@@ -148,14 +148,14 @@ func (s *Server) Resume() {
 	})
 }
 
-// Stop ends the server as its administrator would (pg_ctl's fast mode): connections are told, and cut.
+// Stop shuts the server down as an administrator would (pg_ctl's fast mode): connections are notified and closed.
 func (s *Server) Stop() {
 	s.t.Helper()
 	_ = s.process.Process.Signal(syscall.SIGINT)
 	s.await("its end", s.gone)
 }
 
-// Kill ends the server and all its processes at once, as a crash of its machine would, but for the disk's cache.
+// Kill ends the server and all its processes at once, like a crash of its machine, except for the disk's cache.
 func (s *Server) Kill() {
 	if s.process == nil || s.gone() {
 		return
@@ -164,19 +164,19 @@ func (s *Server) Kill() {
 	<-s.ended
 }
 
-// Pause freezes the server: its connections stay, and nothing answers.
+// Pause freezes the server: its connections stay open, and nothing answers.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 
 // Continue ends a Pause.
 func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
 
-// SQL runs a statement in a database, as the owner of the server.
+// SQL runs a statement in a database as the server's owner.
 func (s *Server) SQL(database, statement string) string {
 	s.t.Helper()
 	return s.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", User, "-d", database, "-c", statement)
 }
 
-// Said is what the server printed since it was last started.
+// Said returns what the server has printed since its last start.
 func (s *Server) Said() string { return s.said.String() }
 
 func (s *Server) gone() bool {
@@ -200,18 +200,18 @@ func (s *Server) await(what string, ready func() bool) {
 	}
 }
 
-// signal tells the server and each process that it has begun. Those are leaders of groups of their own.
+// signal signals the server and every process it has started, each of which leads a process group of its own.
 func (s *Server) signal(signal syscall.Signal) {
 	parent := s.process.Process.Pid
 	all := []int{parent}
-	_ = syscall.Kill(parent, signal) // first, so that it begins no more of them
+	_ = syscall.Kill(parent, signal) // first, so that it starts no more of them
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
 		stat, err := os.ReadFile(name)
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // it has ended in the meantime
 		}
-		rest := stat[bytes.LastIndexByte(stat, ')')+1:] // the name before may hold anything
+		rest := stat[bytes.LastIndexByte(stat, ')')+1:] // the name before may contain anything
 		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
 			if pid, err := strconv.Atoi(strings.Split(name, "/")[2]); err == nil {
 				all = append(all, pid)
@@ -223,7 +223,7 @@ func (s *Server) signal(signal syscall.Signal) {
 	}
 }
 
-// command is a program of PostgreSQL's, run as the server's user.
+// command runs a program of PostgreSQL as the server's user.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	cmd := exec.Command(program(s.t, name), args...)
@@ -242,7 +242,7 @@ func (s *Server) run(name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// program finds a program of the newest PostgreSQL that is installed: Debian has those of a server out of the PATH.
+// program finds a program of the newest installed PostgreSQL. Debian keeps server programs outside of PATH.
 func program(t T, name string) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
@@ -252,7 +252,7 @@ func program(t T, name string) string {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("%s is neither under /usr/lib/postgresql nor in the PATH: install the package postgresql (scripts/ensure does)", name)
+		t.Fatalf("%s is neither under /usr/lib/postgresql nor in PATH: install the package postgresql (scripts/ensure does)", name)
 	}
 	return path
 }
@@ -274,12 +274,12 @@ func unprivileged(t T) *syscall.Credential {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	}
-	t.Fatal("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+	t.Fatal("PostgreSQL does not run as root, and there is no user postgres or nobody")
 	return nil
 }
 
-// freePort is below the range from which the system hands out ports for outgoing connections, and apart from what
-// gateways under test get.
+// freePort returns a port below the system's range for outgoing connections and outside of the range used for
+// gateways under test.
 func freePort(t T) int {
 	t.Helper()
 	for range 1000 {

@@ -3,7 +3,7 @@ package postgrestest
 import "os"
 
 // Standby starts a second server that follows a primary synchronously: from then on the primary acknowledges nothing
-// that the standby has not.
+// that the standby does not have.
 func Standby(t T, primary *Server) *Server {
 	t.Helper()
 	s := newServer(t)
@@ -12,8 +12,8 @@ func Standby(t T, primary *Server) *Server {
 	return s
 }
 
-// Follow makes a server that has ended a synchronous standby of another, from a fresh copy of that one's data: what it
-// held itself is gone. It keeps its port.
+// Follow makes an ended server a synchronous standby of another, from a fresh copy of its data. Its own data are
+// discarded; its port stays the same.
 func (s *Server) Follow(primary *Server) {
 	s.t.Helper()
 	s.Kill()
@@ -31,7 +31,7 @@ func (s *Server) Follow(primary *Server) {
 	})
 }
 
-// Promote makes a standby the primary. The former one must have ended for good: two that take writes would part.
+// Promote makes a standby the primary. The former primary must have ended for good, or the two would diverge.
 func (s *Server) Promote() {
 	s.t.Helper()
 	s.SQL("postgres", "SELECT pg_promote()")
