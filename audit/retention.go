@@ -87,7 +87,7 @@ func (l *Log) removable(files []File) error {
 	}
 	for i, file := range files {
 		if i >= len(closed) || closed[i].Name != file.Name || closed[i].Hash != file.Hash {
-			return fmt.Errorf("%s is not one of the oldest files of the log", file.Name)
+			return fmt.Errorf("%s is not among the oldest files of the log", file.Name)
 		}
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// chains returns the ways from a certificate to a trusted issuer that hold at a time, at least one, or says why
-// there is none. Each begins with the certificate and ends with the issuer.
+// chains returns the valid chains from a certificate to a trusted issuer at a time, at least one, or the reason why there
+// is none. Each starts with the certificate and ends with the issuer.
 func (p Policy) chains(leaf *x509.Certificate, at time.Time) ([][]*x509.Certificate, *Refusal) {
 	chains, err := p.verify(leaf, at)
 	if err == nil {
@@ -40,7 +40,7 @@ func pool(certificates []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// outOfTime tells a certificate, or an issuer, that would hold at another time from one that never would.
+// outOfTime returns a refusal if the certificate, or an issuer, would be valid at another time; otherwise nil.
 func (p Policy) outOfTime(leaf *x509.Certificate, at time.Time, err error) *Refusal {
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
@@ -48,7 +48,7 @@ func (p Policy) outOfTime(leaf *x509.Certificate, at time.Time, err error) *Refu
 	}
 	switch _, when := p.verify(leaf, within(at, leaf)); {
 	case when != nil && p.holdsOnce(leaf):
-		return refuse(IssuerExpired, "the certificate of its issuer was not valid at %s", stamp(at))
+		return refuse(IssuerExpired, "issuer's certificate was not valid at %s", stamp(at))
 	case when != nil:
 		return nil
 	case at.Before(leaf.NotBefore):
@@ -59,7 +59,7 @@ func (p Policy) outOfTime(leaf *x509.Certificate, at time.Time, err error) *Refu
 	return nil
 }
 
-// within is the time of a certificate's validity that is nearest to another.
+// within returns the time in a certificate's validity that is nearest to another.
 func within(at time.Time, c *x509.Certificate) time.Time {
 	switch {
 	case at.Before(c.NotBefore):
@@ -70,8 +70,8 @@ func within(at time.Time, c *x509.Certificate) time.Time {
 	return at
 }
 
-// holdsOnce tells whether there is any time at which a way to a trusted issuer holds: the beginning of one of the
-// validities, if at all.
+// holdsOnce reports whether there is any time at which a chain to a trusted issuer is valid. If there is, the start of
+// one of the validities is such a time.
 func (p Policy) holdsOnce(leaf *x509.Certificate) bool {
 	all := slices.Concat([]*x509.Certificate{leaf}, p.Issuers, p.Intermediates)
 	return slices.ContainsFunc(all, func(c *x509.Certificate) bool {
@@ -82,18 +82,18 @@ func (p Policy) holdsOnce(leaf *x509.Certificate) bool {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// whyUntrusted words a failed verification for the operator. The error's own text can hold names out of the
-// certificate, which are a person's.
+// whyUntrusted describes a failed verification for the operator. The error's own text may contain names from the
+// certificate, which are personal data.
 func whyUntrusted(err error) string {
 	var invalid x509.CertificateInvalidError
 	var unhandled x509.UnhandledCriticalExtension
 	switch {
 	case errors.As(err, &x509.UnknownAuthorityError{}):
-		return "no accepted issuer signed it"
+		return "no accepted issuer signed the certificate"
 	case errors.As(err, &unhandled):
-		return "it has a critical extension that is not understood"
+		return "certificate has an unknown critical extension"
 	case errors.As(err, &invalid):
-		return fmt.Sprintf("it or its issuer is not valid (x509 reason %d)", invalid.Reason)
+		return fmt.Sprintf("certificate or its issuer is not valid (x509 reason %d)", invalid.Reason)
 	}
-	return fmt.Sprintf("it does not verify (%T)", err)
+	return fmt.Sprintf("certificate does not verify (%T)", err)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/roca/rocatest"
 )
 
-// When a certificate and its issuer were valid is told apart.
+// The validity of a certificate and that of its issuer are told apart.
 func TestTimes(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	der := ca.card("card")
@@ -36,7 +36,7 @@ func TestTimes(t *testing.T) {
 	check(t, certificates.Policy{Issuers: []*x509.Certificate{past}}, der, time.Now().Add(-36*time.Hour), "")
 }
 
-// Certificates signed with SHA-1, which the standard library refuses, by choice and of one issuer directly.
+// Certificates signed with SHA-1, which the standard library rejects, are accepted if allowed, directly from one issuer.
 func TestSHA1(t *testing.T) {
 	key, err := cardKey()
 	if err != nil {
@@ -90,7 +90,7 @@ func TestSHA1(t *testing.T) {
 	})
 }
 
-// Whose a certificate is, and what its key is (SIG-5.5, SIG-5.6, SIG-5.10).
+// The owner and the key of a certificate (SIG-5.5, SIG-5.6, SIG-5.10).
 func TestHolder(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	policy := certificates.Policy{Issuers: []*x509.Certificate{ca.cert}}
@@ -112,7 +112,7 @@ func TestHolder(t *testing.T) {
 	check(t, policy, der, time.Now(), certificates.KeyRefused)
 }
 
-// A card of a flawed chip proves nothing, for anybody can compute its private key; nor does an authority with such a key.
+// A card with a flawed chip proves nothing, because anybody can compute its private key; nor does such an authority.
 func TestWeakKeys(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	private, err := rocatest.Key(2048)
@@ -128,6 +128,6 @@ func TestWeakKeys(t *testing.T) {
 	_, detail := check(t, certificates.Policy{Issuers: []*x509.Certificate{ca.cert}, AnyUser: true}, der, time.Now(), certificates.KeyRefused)
 	mustContain(t, detail, "CVE-2017-15361")
 	if _, err := certificates.ReadPEM(ca.file("weak.pem")); !errors.Is(err, roca.ErrWeak) || !strings.Contains(err.Error(), "weak.pem") {
-		t.Errorf("an issuer with such a key: %v", err)
+		t.Errorf("issuer with a weak key: got %v, want ErrWeak", err)
 	}
 }

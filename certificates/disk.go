@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// suffix of the files of lists. Each holds a line of JSON, and then the list as it came.
+// suffix of the files of lists. Each file is a line of JSON followed by the list as received.
 const suffix = ".crl"
 
 // label is the first line of a list's file.
@@ -23,16 +23,16 @@ type label struct {
 	Validator validator `json:"validator"`
 }
 
-// errElsewhere is a file of others who share the directory and may ask other hosts.
-var errElsewhere = errors.New("its host may not be asked")
+// errElsewhere is returned for a file that belongs to another user of the directory, which may fetch from other hosts.
+var errElsewhere = errors.New("host may not be contacted")
 
-// store keeps a list over a restart. That it cannot is no reason to refuse anything.
+// store keeps a list across restarts. A failure to do so is no reason to refuse anything.
 func (r *Revocations) store(key string, of label, der []byte) {
 	if r.Dir == "" || r.Local[of.URL] != nil {
 		return
 	}
 	if err := r.write(key, of, der); err != nil {
-		r.Logger.Warn("a revocation list could not be kept on disk; it is fetched again after a restart", "error", err)
+		r.Logger.Warn("could not store a revocation list on disk; it is fetched again after a restart", "error", err)
 	}
 }
 
@@ -58,17 +58,17 @@ func (r *Revocations) write(key string, of label, der []byte) error {
 	return nil
 }
 
-// unkeep removes a list's file. It wants r.mu held.
+// unkeep removes a list's file. r.mu must be held.
 func (r *Revocations) unkeep(h *held) {
 	if r.Dir == "" {
 		return
 	}
 	if err := os.Remove(filepath.Join(r.Dir, h.key+suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.Logger.Warn("the file of a revocation list could not be removed", "error", err)
+		r.Logger.Warn("could not remove the file of a revocation list", "error", err)
 	}
 }
 
-// warm reads what was kept. A file that is not what it should be is removed; what was fetched meanwhile stays.
+// warm reads stored lists. Invalid files are removed; lists fetched meanwhile are kept.
 func (r *Revocations) warm() {
 	files, err := filepath.Glob(filepath.Join(r.Dir, "*"+suffix))
 	if r.Dir == "" || err != nil {
@@ -82,14 +82,14 @@ func (r *Revocations) warm() {
 		if err := r.readFile(path); errors.Is(err, errElsewhere) {
 			continue
 		} else if err != nil {
-			r.Logger.Warn("a revocation list on disk was not right, and is fetched again", "file", filepath.Base(path), "error", err)
-			_ = os.Remove(path) //nolint:gosec // it is in our own directory; if it stays, it is refused again
+			r.Logger.Warn("a stored revocation list was invalid and is fetched again", "file", filepath.Base(path), "error", err)
+			_ = os.Remove(path) //nolint:gosec // it is in our own directory; if it stays, it is rejected again
 			continue
 		}
 		warmed++
 	}
 	if warmed > 0 {
-		r.Logger.Info("revocation lists were read from disk", "lists", warmed)
+		r.Logger.Info("read revocation lists from disk", "lists", warmed)
 	}
 }
 
@@ -99,7 +99,7 @@ func (r *Revocations) readFile(path string) error {
 		return err
 	}
 	if info.Size() > r.MaxBytes+64<<10 {
-		return errors.New("it is too large")
+		return errors.New("file is too large")
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -108,11 +108,11 @@ func (r *Revocations) readFile(path string) error {
 	first, der, found := bytes.Cut(text, []byte("\n"))
 	var kept label
 	if !found || json.Unmarshal(first, &kept) != nil {
-		return errors.New("it has no first line")
+		return errors.New("file has no first line")
 	}
 	signer, err := x509.ParseCertificate(kept.Signer)
 	if err != nil {
-		return errors.New("it does not say who signed it")
+		return errors.New("file does not name the signer")
 	}
 	if _, err := r.address(kept.URL); err != nil {
 		return errElsewhere
@@ -123,7 +123,7 @@ func (r *Revocations) readFile(path string) error {
 	}
 	h := r.place(kept.URL, signer)
 	if filepath.Base(path) != h.key+suffix {
-		return errors.New("it has another list's name")
+		return errors.New("file has the name of another list")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// errSame is how a server says that it has nothing newer.
+// errSame means that the server has nothing newer.
 var errSame = errors.New("not modified")
 
-// fetch returns the end of the fetch under way, or of one that it starts; nil where none may start. It wants r.mu
-// held.
+// fetch starts a fetch unless one is in flight, and returns a channel that is closed when it ends; nil if none may start.
+// r.mu must be held.
 func (r *Revocations) fetch(h *held) <-chan struct{} {
 	if h.flight != nil || r.closed {
 		return h.flight
@@ -23,7 +23,7 @@ func (r *Revocations) fetch(h *held) <-chan struct{} {
 	flight := make(chan struct{})
 	h.flight = flight
 	known := validator{}
-	if r.current(h.list) { // of one that is not, a newer one must come
+	if r.current(h.list) { // one that is not current must be replaced by a newer one
 		known = h.validator
 	}
 	r.tasks.Go(func() {
@@ -45,25 +45,25 @@ func (r *Revocations) fetch(h *held) <-chan struct{} {
 	return flight
 }
 
-// fetched notes what came of a fetch: only a good list that is not older changes what is held. It returns what the
-// disk should know of it.
+// fetched records the result of a fetch: only a good list that is not older replaces the current one. It returns what to
+// store on disk.
 func (r *Revocations) fetched(h *held, l *list, said validator, err error) (kept label, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h.flight = nil
 	now := r.Now()
 	if err == nil && h.list != nil && l.olderThan(h.list) {
-		err = errors.New("it is older than the one that is held")
+		err = errors.New("fetched list is older than the current one")
 	}
 	if err == nil && !r.current(l) {
-		err = fmt.Errorf("it should have been renewed at %s", stamp(l.nextUpdate))
+		err = fmt.Errorf("fetched list was due for renewal at %s", stamp(l.nextUpdate))
 		r.keep(h, l) // what it lists is revoked all the same
 	}
 	logger := r.Logger.With("list", printable(h.url))
 	tally := r.tallyOf(h.url)
 	switch {
 	case r.life.Err() != nil:
-		return label{}, false // ended by Close, which says nothing about the address
+		return label{}, false // canceled by Close, which says nothing about the address
 	case errors.Is(err, errSame):
 		tally.Fetched++
 	case err != nil:
@@ -71,13 +71,13 @@ func (r *Revocations) fetched(h *held, l *list, said validator, err error) (kept
 		wait := min(firstRetry<<min(h.failures, 10), lastRetry)
 		h.failures++
 		h.err, h.next = err, now.Add(wait)
-		logger.Warn("a revocation list could not be fetched: mend its address, add a relay with rewrite, or see crl on_failure",
+		logger.Warn("fetching a revocation list failed: check its address, add a relay with rewrite, or see crl on_failure",
 			"error", err, "held", h.list != nil, "current", r.current(h.list), "next_try", h.next)
 		return label{}, false
 	default:
 		tally.Fetched++
 		if h.list == nil || h.failures > 0 {
-			logger.Info("a revocation list was fetched", "entries", len(l.revoked), "next_update", l.nextUpdate)
+			logger.Info("fetched a revocation list", "entries", len(l.revoked), "next_update", l.nextUpdate)
 		}
 		r.keep(h, l)
 		h.validator = said
@@ -87,14 +87,14 @@ func (r *Revocations) fetched(h *held, l *list, said validator, err error) (kept
 	return label{h.url, h.signer.Raw, h.read, h.asked, h.validator}, err == nil
 }
 
-// download gets a list, bounded in time and size. The media type is not looked at: lists are published under many.
+// download fetches a list, bounded in time and size. The media type is ignored: lists are published under many.
 func (r *Revocations) download(address string, known validator) ([]byte, validator, error) {
 	if read, local := r.Local[address]; local {
 		ctx, cancel := context.WithTimeout(r.life, r.Outbound.Timeout)
 		defer cancel()
 		der, err := read(ctx)
 		if err == nil && int64(len(der)) > r.MaxBytes {
-			err = fmt.Errorf("it has more than %d bytes", r.MaxBytes)
+			err = fmt.Errorf("response has more than %d bytes", r.MaxBytes)
 		}
 		return der, validator{}, err
 	}
@@ -116,7 +116,7 @@ func (r *Revocations) download(address string, known validator) ([]byte, validat
 	if err != nil {
 		return nil, validator{}, r.plainly(err)
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // only read from
 	body, err := outbound.ReadBody(response, r.MaxBytes)
 	switch {
 	case err != nil:
@@ -124,13 +124,13 @@ func (r *Revocations) download(address string, known validator) ([]byte, validat
 	case response.StatusCode == http.StatusNotModified && known != (validator{}):
 		return nil, validator{}, errSame
 	case response.StatusCode != http.StatusOK:
-		return nil, validator{}, fmt.Errorf("the answer is %d, not 200", response.StatusCode)
+		return nil, validator{}, fmt.Errorf("got status %d, want 200", response.StatusCode)
 	}
 	return body, validator{response.Header.Get("ETag"), response.Header.Get("Last-Modified")}, nil
 }
 
-// plainly tells a fetch that took too long in one way: the limit of the whole and the limit on its headers have the
-// same length, and which of the two ends it is chance.
+// plainly gives a fetch that took too long one error text: the limits on the whole fetch and on its headers are equal, so
+// which of them ends it is chance.
 func (r *Revocations) plainly(err error) error {
 	if slow := net.Error(nil); errors.As(err, &slow) && slow.Timeout() {
 		return fmt.Errorf("the fetch took longer than %s and was given up", r.Outbound.Timeout)

@@ -14,15 +14,15 @@ import (
 	wire "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Reasons of a revocation (RFC 5280 §5.3.1) that the rules tell apart.
+// Revocation reasons (RFC 5280 §5.3.1) with rules of their own.
 const (
 	reasonKeyCompromise = 1
 	reasonCACompromise  = 2
-	reasonRemove        = 8 // stands in delta lists only
+	reasonRemove        = 8 // in delta lists only
 	reasonAACompromise  = 10
 )
 
-// reasonNames are what operators read.
+// reasonNames are the names shown to operators.
 var reasonNames = map[int]string{
 	0: "unspecified", reasonKeyCompromise: "keyCompromise", reasonCACompromise: "cACompromise", 3: "affiliationChanged",
 	4: "superseded", 5: "cessationOfOperation", 6: "certificateHold", 9: "privilegeWithdrawn", reasonAACompromise: "aACompromise",
@@ -34,7 +34,7 @@ type revocation struct {
 	reason int
 }
 
-// counts tells whether it revokes a certificate for a signature made at a time (SIG-5.7).
+// counts reports whether it revokes a certificate for a signature made at a time (SIG-5.7).
 func (r revocation) counts(signed time.Time) bool {
 	switch r.reason {
 	case reasonKeyCompromise, reasonCACompromise, reasonAACompromise:
@@ -51,32 +51,32 @@ func (r revocation) String() string {
 	return fmt.Sprintf("revoked %s, %s", stamp(r.at), name)
 }
 
-// list is a revocation list whose signature holds. It is never changed.
+// list is a revocation list with a verified signature. It is immutable.
 type list struct {
-	signer     *x509.Certificate // who signed it
-	sha1       bool              // it is signed with SHA-1
-	number     *big.Int          // nil: it has none
+	signer     *x509.Certificate // the certificate that signed it
+	sha1       bool              // signed with SHA-1
+	number     *big.Int          // nil: none
 	thisUpdate time.Time
 	nextUpdate time.Time
 	scope      scope
-	revoked    map[string]revocation // by the serial number's bytes
+	revoked    map[string]revocation // by the bytes of the serial number
 }
 
-// maxAhead is how far ahead of ours a signer's clock may be.
+// maxAhead is how far a signer's clock may be ahead of ours.
 const maxAhead = 5 * time.Minute
 
-// errDelta is the refusal of a list that only says what has changed since another.
-var errDelta = errors.New("it is a delta list, which is ignored")
+// errDelta is the error for a list that contains only the changes to another.
+var errDelta = errors.New("delta list, which is ignored")
 
-// readList reads and verifies a whole list of an issuer's, of at most so many entries. What it does not understand it
-// refuses: a list that is not understood proves nothing.
+// readList parses and verifies a complete list of an issuer, of at most maxEntries entries. It rejects what it does not
+// understand: such a list proves nothing.
 func readList(der []byte, signer *x509.Certificate, maxEntries int, now time.Time) (*list, error) {
 	if err := countEntries(der, maxEntries); err != nil {
 		return nil, err
 	}
 	read, err := x509.ParseRevocationList(der)
 	if err != nil {
-		return nil, errors.New("it is not a revocation list in DER")
+		return nil, errors.New("not a revocation list in DER")
 	}
 	l := &list{
 		signer: signer, sha1: isSHA1(read.SignatureAlgorithm), number: read.Number,
@@ -87,9 +87,9 @@ func readList(der []byte, signer *x509.Certificate, maxEntries int, now time.Tim
 	}
 	switch {
 	case l.nextUpdate.IsZero():
-		return nil, errors.New("it does not say when the next one comes")
+		return nil, errors.New("list has no nextUpdate")
 	case l.thisUpdate.After(now.Add(maxAhead)):
-		return nil, fmt.Errorf("it begins to hold at %s only", stamp(l.thisUpdate))
+		return nil, fmt.Errorf("thisUpdate of the list, %s, is in the future", stamp(l.thisUpdate))
 	}
 	if err := l.readExtensions(read.Extensions); err != nil {
 		return nil, err
@@ -105,17 +105,17 @@ func readList(der []byte, signer *x509.Certificate, maxEntries int, now time.Tim
 	return l, nil
 }
 
-// signedBy verifies that the signer, and no other of that name, signed the list.
+// signedBy verifies that the signer, and no other certificate of that name, signed the list.
 func (l *list) signedBy(read *x509.RevocationList) error {
 	switch {
 	case !bytes.Equal(read.RawIssuer, l.signer.RawSubject):
-		return errors.New("it is the list of another issuer")
+		return errors.New("list is of another issuer")
 	case len(read.AuthorityKeyId) > 0 && len(l.signer.SubjectKeyId) > 0 && !bytes.Equal(read.AuthorityKeyId, l.signer.SubjectKeyId):
-		return errors.New("it is the list of another key of its issuer")
+		return errors.New("list is of another key of its issuer")
 	case l.sha1 && noSHA1():
-		return errors.New("it is signed with SHA-1, which this FIPS-only process refuses")
+		return errors.New("list is signed with SHA-1, which this FIPS-only process refuses")
 	case read.CheckSignatureFrom(l.signer) != nil:
-		return errors.New("its signature is not its issuer's")
+		return errors.New("signature of the list is not its issuer's")
 	}
 	return nil
 }
@@ -131,29 +131,29 @@ func (l *list) readExtensions(extensions []pkix.Extension) error {
 				return err
 			}
 		case extension.Critical && !extension.Id.Equal(oidNumber) && !extension.Id.Equal(oidAuthorityKey):
-			return errors.New("it has a critical extension that is not understood")
+			return errors.New("list has an unknown critical extension")
 		}
 	}
 	return nil
 }
 
-// onlyKnown refuses entries with something critical about them: a reason is all that is understood, and is not.
+// onlyKnown rejects critical extensions of an entry: only the reason is understood, and it is not critical.
 func onlyKnown(extensions []pkix.Extension) error {
 	for _, extension := range extensions {
 		if extension.Critical && !extension.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 21}) {
-			return errors.New("an entry has a critical extension that is not understood, as in indirect lists")
+			return errors.New("an entry has an unknown critical extension, as in indirect lists")
 		}
 	}
 	return nil
 }
 
-// lookup finds a certificate of the signer's.
+// lookup finds a certificate of the signer.
 func (l *list) lookup(c *x509.Certificate) (revocation, bool) {
 	found, there := l.revoked[string(c.SerialNumber.Bytes())]
 	return found, there
 }
 
-// olderThan tells whether a list was made before another.
+// olderThan reports whether a list was made before another.
 func (l *list) olderThan(other *list) bool {
 	if l.number != nil && other.number != nil {
 		return l.number.Cmp(other.number) < 0
@@ -161,13 +161,13 @@ func (l *list) olderThan(other *list) bool {
 	return l.thisUpdate.Before(other.thisUpdate)
 }
 
-// countEntries walks over a list's entries without keeping them, so that a list with too many is refused before its
-// entries are made into anything.
+// countEntries counts a list's entries without keeping them, so that a list with too many is rejected before its entries
+// are parsed.
 func countEntries(der []byte, most int) error {
 	input := cryptobyte.String(der)
 	var whole, tbs, entries cryptobyte.String
 	var there bool
-	notOne := errors.New("it is not a revocation list in DER")
+	notOne := errors.New("not a revocation list in DER")
 	if !input.ReadASN1(&whole, wire.SEQUENCE) || !input.Empty() || !whole.ReadASN1(&tbs, wire.SEQUENCE) ||
 		!tbs.SkipOptionalASN1(wire.INTEGER) || !tbs.SkipASN1(wire.SEQUENCE) || !tbs.SkipASN1(wire.SEQUENCE) {
 		return notOne
@@ -184,7 +184,7 @@ func countEntries(der []byte, most int) error {
 	}
 	for n := 0; !entries.Empty(); n++ {
 		if n == most {
-			return fmt.Errorf("it has more than %d entries", most)
+			return fmt.Errorf("list has more than %d entries", most)
 		}
 		if !entries.SkipASN1(wire.SEQUENCE) {
 			return notOne

@@ -14,23 +14,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// Limits of what is held, and the rhythm of fetches.
+// The limits of the cache of lists, and the intervals of fetches.
 const (
-	maxLists   = 4096               // lists; issuers split theirs into many small ones
+	maxLists   = 4096               // lists; some issuers split theirs into many small ones
 	maxTotal   = 4                  // times MaxEntries: entries of all lists together
-	maxFetches = 4                  // at one time
-	firstRetry = 30 * time.Second   // after a fetch that failed; then doubled
+	maxFetches = 4                  // at a time
+	firstRetry = 30 * time.Second   // after a failed fetch; then doubled
 	lastRetry  = 15 * time.Minute   //
-	rounds     = 15 * time.Second   // between looks for lists that are due
-	idle       = 7 * 24 * time.Hour // a list that nobody has asked for so long is not fetched any more
+	rounds     = 15 * time.Second   // between checks for lists that are due
+	idle       = 7 * 24 * time.Hour // a list not used for this long is not fetched any more
 )
 
-// Revocations knows what is revoked: it holds the lists that certificates name, and asks the responders. It lives
-// longer than a configuration, and may be used by many goroutines.
+// Revocations knows which certificates are revoked: it caches the lists that certificates name, and asks the responders.
+// It outlives a configuration and is safe for concurrent use.
 type Revocations struct {
 	Options
 	client *http.Client
-	slots  chan struct{} // one for each fetch under way
+	slots  chan struct{} // one per fetch in flight
 	begun  sync.Once
 
 	life  context.Context // ends with Close
@@ -45,9 +45,9 @@ type Revocations struct {
 	ocsp    answers
 }
 
-// held is one list's place.
+// held is the cache entry of one list.
 type held struct {
-	key    string // of Revocations.held, and the name of its file
+	key    string // key in Revocations.held, and the name of its file
 	url    string
 	signer *x509.Certificate
 
@@ -55,20 +55,20 @@ type held struct {
 	list      *list // the last good one, or nil
 	read      time.Time
 	validator validator
-	next      time.Time // no fetch starts before
-	failures  int       // since the last good one
+	next      time.Time // no fetch starts earlier
+	failures  int       // since the last good list
 	err       error     // of the last fetch
 	flight    chan struct{}
-	asked     time.Time // for the last time
+	asked     time.Time // when it was last used
 }
 
-// validator is what a server said of a list, so that it need not send the same again.
+// validator is what a server said about a list, so that it need not send it again.
 type validator struct {
 	ETag     string `json:"etag,omitempty"`
 	Modified string `json:"modified,omitempty"`
 }
 
-// New makes a Revocations that knows nothing yet. It connects to nothing and reads nothing.
+// New returns an empty Revocations. It connects to nothing and reads nothing.
 func New(options Options) (*Revocations, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func New(options Options) (*Revocations, error) {
 	return r, nil
 }
 
-// Start reads what is on disk and begins to keep it fresh, once, in the background.
+// Start reads the stored lists and starts refreshing in the background, once.
 func (r *Revocations) Start() {
 	r.begun.Do(func() {
 		r.spawn(func() {
@@ -101,7 +101,7 @@ func (r *Revocations) Start() {
 	})
 }
 
-// Close ends all fetches and waits for them.
+// Close cancels all fetches and waits for them.
 func (r *Revocations) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -111,7 +111,7 @@ func (r *Revocations) Close() {
 	r.client.CloseIdleConnections()
 }
 
-// spawn runs a task that Close waits for, unless it has been called.
+// spawn runs a task that Close waits for. It returns false after Close was called.
 func (r *Revocations) spawn(task func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,9 +122,9 @@ func (r *Revocations) spawn(task func()) bool {
 	return true
 }
 
-// list returns the list at an address, as far as a signer signed it, and whether it is current. A current one is
-// returned at once; for another it waits for one fetch, if one may start or is under way. The error says why the
-// list is not current.
+// list returns the list at an address if the signer signed it, and whether it is current. A current list is returned at
+// once; otherwise list waits for one fetch, if one is in flight or may start. The error says why the list is not
+// current.
 func (r *Revocations) list(ctx context.Context, url string, signer *x509.Certificate) (l *list, current bool, err error) {
 	if _, local := r.Local[url]; !local {
 		if _, err := r.address(url); err != nil {
@@ -137,7 +137,7 @@ func (r *Revocations) list(ctx context.Context, url string, signer *x509.Certifi
 	l, current = h.list, r.current(h.list)
 	var flight <-chan struct{}
 	if !h.asked.Before(h.next) {
-		flight = r.fetch(h) //nolint:contextcheck // a fetch is for all, not for this question
+		flight = r.fetch(h) //nolint:contextcheck // a fetch is shared, not part of this question
 	} else if !current {
 		flight = h.flight
 	}
@@ -147,16 +147,16 @@ func (r *Revocations) list(ctx context.Context, url string, signer *x509.Certifi
 		return l, true, nil
 	}
 	if flight == nil {
-		return l, false, orElse(err, errors.New("it was not fetched"))
+		return l, false, orElse(err, errors.New("list was not fetched"))
 	}
 	select {
 	case <-flight:
 	case <-ctx.Done():
-		return l, false, errors.New("it did not come in time")
+		return l, false, errors.New("list did not arrive in time")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return h.list, r.current(h.list), orElse(h.err, errors.New("it did not come in time"))
+	return h.list, r.current(h.list), orElse(h.err, errors.New("list did not arrive in time"))
 }
 
 func orElse(err, otherwise error) error {
@@ -166,12 +166,12 @@ func orElse(err, otherwise error) error {
 	return otherwise
 }
 
-// current tells whether a list proves something about what it does not list.
+// current reports whether a list proves something about what it does not list.
 func (r *Revocations) current(l *list) bool {
 	return l != nil && r.Now().Before(l.nextUpdate.Add(r.Stale))
 }
 
-// place finds or makes the place of an address and a signer.
+// place returns the cache entry of an address and a signer, creating it if needed.
 func (r *Revocations) place(url string, signer *x509.Certificate) *held {
 	sum := sha256.New()
 	for _, part := range [][]byte{[]byte(url), signer.RawSubject, signer.RawSubjectPublicKeyInfo} {
@@ -190,7 +190,7 @@ func (r *Revocations) place(url string, signer *x509.Certificate) *held {
 	return h
 }
 
-// keep puts a list into its place. It wants r.mu held.
+// keep stores a list in its entry. r.mu must be held.
 func (r *Revocations) keep(h *held, l *list) {
 	if h.list != nil {
 		r.entries -= len(h.list.revoked)
@@ -200,8 +200,7 @@ func (r *Revocations) keep(h *held, l *list) {
 	r.makeRoom(h)
 }
 
-// makeRoom forgets the lists that were asked for the longest time ago, until what is held is within its limits. It
-// wants r.mu held.
+// makeRoom drops the least recently used lists until the cache is within its limits. r.mu must be held.
 func (r *Revocations) makeRoom(but *held) {
 	for len(r.held) > maxLists || r.entries > maxTotal*r.MaxEntries {
 		var oldest *held
@@ -217,7 +216,7 @@ func (r *Revocations) makeRoom(but *held) {
 	}
 }
 
-// forget wants r.mu held.
+// forget drops a list. r.mu must be held.
 func (r *Revocations) forget(h *held) {
 	if h.list != nil {
 		r.entries -= len(h.list.revoked)
@@ -226,7 +225,7 @@ func (r *Revocations) forget(h *held) {
 	r.unkeep(h)
 }
 
-// refreshDue begins to fetch what is due and still asked for, and forgets what nobody asks for any more.
+// refreshDue starts fetching lists that are due and still used, and drops those that are not used any more.
 func (r *Revocations) refreshDue() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// checked is an authority with one good card and one revoked one, whose list is at /1d.crl.
+// checked is an authority with a good card and a revoked one, whose list is at /1d.crl.
 type checked struct {
 	*site
 	ca            *authority
@@ -47,7 +47,7 @@ func (c *checked) policy(t testing.TB, change func(*certificates.Options)) certi
 		})}
 }
 
-// A list that cannot be had, or that is none: passed or refused, as configured, and told either way.
+// A list that is missing or invalid: the card is accepted or refused, as configured, and the reason is reported.
 func TestUnreachable(t *testing.T) {
 	c := newChecked(t)
 	other := newAuthority(t, "Test Level 1D", nil)
@@ -80,10 +80,10 @@ func TestUnreachable(t *testing.T) {
 		}, func(o *certificates.Options) { o.MaxBytes = 1 << 20 }, "bytes"},
 		{"out of date", func(w http.ResponseWriter) {
 			_, _ = w.Write(c.ca.listFor([]string{"-crl_lastupdate", stamp(-3 * time.Hour), "-crl_nextupdate", stamp(-time.Hour)}))
-		}, nil, "should have been renewed"},
+		}, nil, "was due for renewal"},
 		{"of tomorrow", func(w http.ResponseWriter) {
 			_, _ = w.Write(c.ca.listFor([]string{"-crl_lastupdate", stamp(24 * time.Hour), "-crl_nextupdate", stamp(25 * time.Hour)}))
-		}, nil, "begins to hold"},
+		}, nil, "is in the future"},
 		{"that never comes", func(http.ResponseWriter) { <-t.Context().Done() },
 			func(o *certificates.Options) { o.Outbound.Timeout = 100 * time.Millisecond }, "longer than 100ms"},
 		{"elsewhere", func(w http.ResponseWriter) {
@@ -101,16 +101,16 @@ func TestUnreachable(t *testing.T) {
 			accepted, _ := check(t, policy, c.good, time.Now(), "")
 			mustContain(t, accepted.Unchecked, bad.says)
 			if c.asked("/1d.crl") != before {
-				t.Error("it is fetched again at once, though it failed")
+				t.Error("list was fetched again at once after a failure")
 			}
 			if lists := policy.Revocations.Lists(); len(lists) != 1 || lists[0].Current || lists[0].Error == "" {
-				t.Errorf("the operator is told %+v", lists)
+				t.Errorf("got status %+v", lists)
 			}
 		})
 	}
 }
 
-// A list of too many entries is refused; what an expired list says is still believed, what it does not say is not.
+// A list with too many entries is rejected. What an expired list contains still counts; what it does not contain does not.
 func TestEntriesAndExpiry(t *testing.T) {
 	c := newChecked(t)
 	t.Run("too many entries", func(t *testing.T) {
@@ -127,12 +127,12 @@ func TestEntriesAndExpiry(t *testing.T) {
 		_, detail := check(t, policy, c.revoked, time.Now().Add(time.Minute), certificates.Revoked)
 		mustContain(t, detail, "superseded")
 		_, detail = check(t, policy, c.good, time.Now(), certificates.Unchecked)
-		mustContain(t, detail, "should have been renewed")
+		mustContain(t, detail, "was due for renewal")
 		check(t, c.policy(t, func(o *certificates.Options) { o.Stale = 2 * time.Hour }), c.good, time.Now(), "")
 	})
 }
 
-// A list is fetched once for all who wait for it, and from then on renewed in the background, before it expires.
+// A list is fetched once for all who wait for it, and then refreshed in the background before it expires.
 func TestRefresh(t *testing.T) {
 	c := newChecked(t)
 	policy := c.policy(t, nil)
@@ -146,7 +146,7 @@ func TestRefresh(t *testing.T) {
 	c.ca.revoke("good", "keyCompromise")
 	c.put("/1d.crl", c.ca.list())
 	check(t, policy, c.good, c.clock.now(), "") // not due yet
-	c.clock.advance(61 * time.Minute)           // due, and still current: nobody waits for it
+	c.clock.advance(61 * time.Minute)           // due and still current: nobody waits for it
 	check(t, policy, c.good, c.clock.now(), "")
 	eventually(t, "the background fetch", func() bool {
 		_, refused := policy.Check(t.Context(), c.good, user, c.clock.now())
@@ -170,7 +170,7 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// A server that says that nothing has changed sends nothing.
+// A server without a newer list sends nothing.
 func TestNotModified(t *testing.T) {
 	c := newChecked(t)
 	var same atomic.Int32
@@ -194,7 +194,7 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-// What is asked for is renewed though nobody asks at the time, and what nobody asks for any more is not.
+// Used lists are refreshed in the background, and unused ones are not.
 func TestBackground(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	const address = "http://crl.mock.invalid/ca.crl"
@@ -221,18 +221,18 @@ func TestBackground(t *testing.T) {
 		<-time.After(61 * time.Minute)
 		synctest.Wait()
 		if n := reads.Load(); n != 2 {
-			t.Errorf("it was read %d times within an hour", n)
+			t.Errorf("list was fetched %d times within an hour", n)
 		}
 		check(t, policy, der, real, certificates.Revoked)
 		<-time.After(9 * 24 * time.Hour)
 		synctest.Wait()
 		if n := reads.Load(); n < 160 || n > 180 {
-			t.Errorf("it was read %d times in the week before it was given up", n)
+			t.Errorf("list was fetched %d times in the week before it was dropped", n)
 		}
 	})
 }
 
-// What was fetched is there after a restart, without a fetch; what was spoilt on disk is not believed.
+// Fetched lists are there after a restart without a fetch; a corrupted file is not trusted.
 func TestDisk(t *testing.T) {
 	c := newChecked(t)
 	dir := filepath.Join(t.TempDir(), "crl")
@@ -247,7 +247,7 @@ func TestDisk(t *testing.T) {
 	}
 	eventually(t, "a file", func() bool { f := files(); return len(f) == 1 && strings.HasSuffix(f[0], ".crl") })
 	if info, err := os.Stat(files()[0]); err != nil || info.Mode().Perm()&0o077 != 0 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("got mode %v (%v)", info.Mode(), err)
 	}
 	c.handle = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return true }
 	t.Run("a restart", func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestDisk(t *testing.T) {
 		policy.Revocations.Start()
 		policy.Revocations.Close()
 		if len(files()) != 1 || len(policy.Revocations.Lists()) != 0 {
-			t.Error("it was read, or removed")
+			t.Error("foreign file was read or removed")
 		}
 	})
 	t.Run("spoilt", func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestDisk(t *testing.T) {
 	})
 }
 
-// counter is a listener on this machine that counts who comes.
+// counter is a local listener that counts connections.
 func counter(t testing.TB) (port string, came *atomic.Int32) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -304,14 +304,14 @@ func counter(t testing.TB) (port string, came *atomic.Int32) {
 	return port, came
 }
 
-// resolver answers every name with this machine.
+// resolver resolves every name to this machine.
 type resolver struct{}
 
 func (resolver) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 	return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 }
 
-// A certificate cannot send us where it wants: another host, another port, a private address, another scheme.
+// A certificate cannot choose an address freely: another host, another port, a private address, another scheme.
 func TestNoFetch(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	port, came := counter(t)
@@ -321,13 +321,13 @@ func TestNoFetch(t *testing.T) {
 		hosts     []string
 		says      string
 	}{
-		{"another host", "http://127.0.0.1:" + port + "/x.crl", nil, "not among the hosts"},
-		{"another name", "http://other.example:" + port + "/x.crl", nil, "not among the hosts"},
-		{"another port of a host", "http://crl.nhs.uk:" + port + "/x.crl", nil, "not among the hosts"},
+		{"another host", "http://127.0.0.1:" + port + "/x.crl", nil, "host is not allowed"},
+		{"another name", "http://other.example:" + port + "/x.crl", nil, "host is not allowed"},
+		{"another port of a host", "http://crl.nhs.uk:" + port + "/x.crl", nil, "host is not allowed"},
 		{"a private address", "http://127.0.0.1:" + port + "/x.crl", []string{"127.0.0.1:" + port}, "loopback"},
 		{"a name with a private address", "http://crl.nhs.uk:" + port + "/x.crl", []string{"crl.nhs.uk:" + port}, "loopback"},
-		{"a user in it", "http://crl.nhs.uk:" + port + "@127.0.0.1:" + port + "/x.crl", []string{"crl.nhs.uk:" + port}, "not an http"},
-		{"a host within another", "http://crl.nhs.uk.other.example:" + port + "/x.crl", []string{"crl.nhs.uk:" + port}, "not among the hosts"},
+		{"a user in it", "http://crl.nhs.uk:" + port + "@127.0.0.1:" + port + "/x.crl", []string{"crl.nhs.uk:" + port}, "not http or https"},
+		{"a host within another", "http://crl.nhs.uk.other.example:" + port + "/x.crl", []string{"crl.nhs.uk:" + port}, "host is not allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			options := strict
@@ -354,11 +354,11 @@ func TestNoFetch(t *testing.T) {
 		mustAsk(t, s, "/1d.crl", 0)
 	})
 	if n := came.Load(); n != 0 {
-		t.Errorf("%d connections were made", n)
+		t.Errorf("got %d connections, want 0", n)
 	}
 }
 
-// Through a relay.
+// Addresses can be rewritten to a relay.
 func TestRewrite(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	s.put("/relay/int/1d/crlc3.crl", ca.list())
@@ -377,12 +377,12 @@ func TestRewrite(t *testing.T) {
 		"a rewrite with a query": {Rewrites: []certificates.Rewrite{{From: "http://crl.nhs.uk", To: "http://relay/?u="}}},
 	} {
 		if _, err := certificates.New(options); err == nil {
-			t.Errorf("%s is accepted", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
 
-// What is not fetched but read from elsewhere is held to the same rules.
+// A list that is not fetched but read locally is checked by the same rules.
 func TestLocal(t *testing.T) {
 	ca := newAuthority(t, "Test Level 1D", nil)
 	const address = "http://crl.mock.invalid/ca.crl"

@@ -18,23 +18,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// Limits of questions to responders (RFC 6960).
+// The limits of requests to responders (RFC 6960).
 const (
 	maxAnswer     = 64 << 10        // bytes
-	askWithin     = 5 * time.Second // one responder
-	answerLife    = time.Hour       // an answer is believed no longer, whatever it says itself
+	askWithin     = 5 * time.Second // per responder
+	answerLife    = time.Hour       // an answer is cached no longer, whatever it says
 	responderRest = 30 * time.Second
 	maxAnswers    = 4096
 )
 
-// answers are what responders said, and which of them are left alone for a while after they failed.
+// answers are cached answers of responders, and the responders that are not asked for a while after a failure.
 type answers struct {
 	mu      sync.Mutex
 	known   map[[32]byte]said
 	resting map[string]rest // by address
 }
 
-// said is one answer that holds until a time.
+// said is one answer with its expiry.
 type said struct {
 	revocation *revocation // nil: good
 	sha1       bool
@@ -48,8 +48,8 @@ type rest struct {
 
 func (a *answers) init() { a.known, a.resting = map[[32]byte]said{}, map[string]rest{} }
 
-// askResponders adds what the responders say, of whom the first that answers is believed. One whose host may not be
-// asked is passed over where there is another source.
+// askResponders adds what the responders say; the first answer counts. If there is another source, responders whose host
+// may not be contacted are skipped.
 func (r *Revocations) askResponders(ctx context.Context, q question, addresses []string, others bool, a *answer) {
 	for _, address := range addresses[:min(len(addresses), maxSources)] {
 		if _, err := r.address(address); err != nil && others {
@@ -58,7 +58,7 @@ func (r *Revocations) askResponders(ctx context.Context, q question, addresses [
 		found, err := r.askResponder(ctx, q, address)
 		switch {
 		case err == nil && found.sha1 && !q.allowSHA1:
-			err = errors.New("its answer is signed with SHA-1; allow_sha1 would accept that")
+			err = errors.New("answer is signed with SHA-1: set allow_sha1 to accept that")
 		case err == nil && found.revocation != nil && found.revocation.counts(q.signed):
 			a.revoked = found.revocation.String()
 			return
@@ -70,7 +70,7 @@ func (r *Revocations) askResponders(ctx context.Context, q question, addresses [
 	}
 }
 
-// askResponder returns what a responder says, from memory while that holds.
+// askResponder returns a responder's answer, from the cache while it is valid.
 func (r *Revocations) askResponder(ctx context.Context, q question, address string) (said, error) {
 	sum := sha256.Sum256(slices.Concat([]byte(address), []byte{0}, q.issuer.RawSubjectPublicKeyInfo, q.certificate.Raw))
 	now := r.Now()
@@ -110,15 +110,15 @@ func (r *Revocations) askResponder(ctx context.Context, q question, address stri
 	return found, err
 }
 
-var errUnknown = errors.New("it does not know the certificate")
+var errUnknown = errors.New("responder does not know the certificate")
 
-// question asks a responder once.
+// question sends one request to a responder.
 func (r *Revocations) question(ctx context.Context, q question, address string) (said, error) {
 	u, err := r.address(address)
 	if err != nil {
 		return said{}, err
 	}
-	options := &ocsp.RequestOptions{Hash: crypto.SHA1} // the one that every responder knows; it protects nothing here
+	options := &ocsp.RequestOptions{Hash: crypto.SHA1} // known to every responder; protects nothing here
 	if noSHA1() {
 		options.Hash = crypto.SHA256
 	}
@@ -138,26 +138,26 @@ func (r *Revocations) question(ctx context.Context, q question, address string) 
 	if err != nil {
 		return said{}, err
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // only read from
 	der, err := outbound.ReadBody(response, maxAnswer)
 	if err != nil {
 		return said{}, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return said{}, fmt.Errorf("the answer is %d, not 200", response.StatusCode)
+		return said{}, fmt.Errorf("got status %d, want 200", response.StatusCode)
 	}
 	return r.readAnswer(der, q)
 }
 
-// readAnswer believes an answer that the issuer, or whom it made its responder, has signed, and that holds now.
+// readAnswer accepts a current answer that is signed by the issuer or by a responder that the issuer delegated.
 func (r *Revocations) readAnswer(der []byte, q question) (said, error) {
-	read, err := ocsp.ParseResponseForCert(der, q.certificate, nil) // who signed it is held below, and more strictly
+	read, err := ocsp.ParseResponseForCert(der, q.certificate, nil) // the signer is checked below, and more strictly
 	if err != nil {
 		var refused ocsp.ResponseError
 		if errors.As(err, &refused) {
-			return said{}, fmt.Errorf("it refuses to answer: %s", refused.Status)
+			return said{}, fmt.Errorf("responder refuses to answer: %s", refused.Status)
 		}
-		return said{}, errors.New("its answer is not one about this certificate")
+		return said{}, errors.New("answer is not about this certificate")
 	}
 	now := r.Now()
 	sha1, err := signedAnswer(read, q.issuer, now)
@@ -170,9 +170,9 @@ func (r *Revocations) readAnswer(der []byte, q question) (said, error) {
 	}
 	switch {
 	case read.ThisUpdate.After(now.Add(maxAhead)):
-		return said{}, errors.New("its answer is from the future")
+		return said{}, errors.New("answer is from the future")
 	case !now.Before(until):
-		return said{}, errors.New("its answer is too old")
+		return said{}, errors.New("answer is too old")
 	case read.Status == ocsp.Unknown:
 		return said{}, errUnknown
 	case read.Status == ocsp.Revoked:
@@ -188,8 +188,8 @@ func earliest(a, b time.Time) time.Time {
 	return b
 }
 
-// signedAnswer verifies who signed an answer: the issuer, or one to whom it gave a certificate for just that. Any
-// other certificate of the issuer's, such as a card's, is none (RFC 6960 §4.2.2.2).
+// signedAnswer verifies who signed an answer: the issuer, or a certificate that it issued for just that. Any other
+// certificate of the issuer, such as a card's, is rejected (RFC 6960 §4.2.2.2).
 func signedAnswer(read *ocsp.Response, issuer *x509.Certificate, now time.Time) (sha1 bool, err error) {
 	sha1 = isSHA1(read.SignatureAlgorithm)
 	signer := issuer
@@ -197,16 +197,16 @@ func signedAnswer(read *ocsp.Response, issuer *x509.Certificate, now time.Time) 
 		sha1 = sha1 || isSHA1(by.SignatureAlgorithm)
 		switch {
 		case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
-			return sha1, errors.New("its answer is signed with a certificate that is not for that")
+			return sha1, errors.New("answer is signed with a certificate that is not for OCSP signing")
 		case now.Before(by.NotBefore) || now.After(by.NotAfter):
-			return sha1, errors.New("the certificate that signed its answer is not valid now")
+			return sha1, errors.New("certificate that signed the answer is not valid now")
 		case sha1 && noSHA1() || !signedDirectly(by, issuer):
-			return sha1, errors.New("its answer is signed by somebody whom the issuer did not make its responder")
+			return sha1, errors.New("answer is signed by a responder that the issuer did not delegate")
 		}
 		signer = by
 	}
 	if sha1 && noSHA1() || read.CheckSignatureFrom(signer) != nil {
-		return sha1, errors.New("the signature of its answer is not right")
+		return sha1, errors.New("signature of the answer is invalid")
 	}
 	return sha1, nil
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// responder answers with `openssl ocsp`, signed by a certificate of the authority's, at /ocsp.
+// responder answers with `openssl ocsp`, signed by a certificate of the authority, at /ocsp.
 type responder struct {
 	*site
 	ca    *authority
-	args  []string // more of them, such as how long an answer holds
+	args  []string // further ones, such as how long an answer is valid
 	asked atomic.Int32
 	t     testing.TB
 }
@@ -49,7 +49,7 @@ func (r *responder) answer(w http.ResponseWriter, request *http.Request) bool {
 		err = os.WriteFile(r.ca.file("question"), question, 0o600)
 	}
 	if err != nil || request.Header.Get("Content-Type") != "application/ocsp-request" {
-		r.t.Errorf("%v, %s", err, request.Header)
+		r.t.Errorf("got request error %v with header %s", err, request.Header)
 	}
 	args := append([]string{"ocsp", "-index", r.ca.file("index.txt"), "-CA", r.ca.file("ca.pem"), "-reqin", r.ca.file("question"), "-respout", r.ca.file("answer")}, r.args...)
 	if out, err := exec.Command("openssl", args...).CombinedOutput(); err != nil {
@@ -68,7 +68,7 @@ func (r *responder) policy(t testing.TB, now func() time.Time) certificates.Poli
 		Revocations: newRevocations(t, r.site, func(o *certificates.Options) { o.Now = now })}
 }
 
-// Good, revoked, unknown and expired answers, by openssl's responder.
+// Good, revoked, unknown and expired answers by openssl's responder.
 func TestOCSP(t *testing.T) {
 	r := newResponder(t)
 	after, before := time.Now().Add(time.Minute), time.Now().Add(-time.Hour)
@@ -80,7 +80,7 @@ func TestOCSP(t *testing.T) {
 		check(t, policy, good, after, "")
 		check(t, policy, good, after, "")
 		if n := r.asked.Load(); n != 1 {
-			t.Errorf("it was asked %d times", n)
+			t.Errorf("responder was asked %d times, want once", n)
 		}
 	})
 	t.Run("revoked", func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestOCSP(t *testing.T) {
 		off.Revocations = newRevocations(t, r.site, func(o *certificates.Options) { o.NoOCSP = true })
 		check(t, off, revoked, after, "")
 		if r.asked.Load() != before {
-			t.Error("it was asked")
+			t.Error("responder was asked, want it not asked")
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestOCSP(t *testing.T) {
 		_, detail := check(t, r.policy(t, later), good, after, certificates.Unchecked)
 		mustContain(t, detail, "too old")
 		r.sign("responder.pem", key)
-		check(t, r.policy(t, later), good, after, "") // an answer that does not say how long is believed for an hour
+		check(t, r.policy(t, later), good, after, "") // an answer without nextUpdate is cached for an hour
 		_, detail = check(t, r.policy(t, func() time.Time { return time.Now().Add(2 * time.Hour) }), good, after, certificates.Unchecked)
 		mustContain(t, detail, "too old")
 		_, detail = check(t, r.policy(t, func() time.Time { return time.Now().Add(-time.Hour) }), good, after, certificates.Unchecked)
@@ -123,7 +123,7 @@ func TestOCSP(t *testing.T) {
 	})
 }
 
-// Who may sign an answer: the issuer, or whom it made its responder.
+// An answer may be signed by the issuer or by its delegated responder.
 func TestOCSPSigner(t *testing.T) {
 	r := newResponder(t)
 	good := r.ca.card("good", r.line())
@@ -143,14 +143,14 @@ func TestOCSPSigner(t *testing.T) {
 	t.Run("a card", func(t *testing.T) {
 		r.sign("good.pem", key)
 		_, detail := check(t, r.policy(t, nil), good, now, certificates.Unchecked)
-		mustContain(t, detail, "not for that")
+		mustContain(t, detail, "not for OCSP signing")
 	})
 	t.Run("a responder of a namesake", func(t *testing.T) {
 		other := newAuthority(t, "Test Level 1D", nil)
 		other.issue("responder", key, "sha256", "extendedKeyUsage=OCSPSigning")
 		r.args = []string{"-rsigner", other.file("responder.pem"), "-rkey", key}
 		_, detail := check(t, r.policy(t, nil), good, now, certificates.Unchecked)
-		mustContain(t, detail, "did not make its responder")
+		mustContain(t, detail, "did not delegate")
 	})
 	t.Run("a responder that has expired", func(t *testing.T) {
 		r.sign("responder.pem", key, "-ndays", "1000")
@@ -171,21 +171,21 @@ func TestOCSPSigner(t *testing.T) {
 		policy := r.policy(t, nil)
 		before := r.site.asked("/ocsp")
 		_, detail := check(t, policy, good, now, certificates.Unchecked)
-		mustContain(t, detail, "not one about this certificate")
+		mustContain(t, detail, "not about this certificate")
 		check(t, policy, good, now, certificates.Unchecked)
 		if n := r.site.asked("/ocsp") - before; n != 1 {
-			t.Errorf("a responder that fails is asked %d times in a row", n)
+			t.Errorf("failing responder was asked %d times in a row, want once", n)
 		}
 	})
 }
 
-// Beside a list: either can revoke, one is enough to clear, and one whose host may not be asked is passed over.
+// With a list as well: either can revoke, one is enough to clear, and one whose host may not be contacted is skipped.
 func TestOCSPBesideList(t *testing.T) {
 	r := newResponder(t)
 	both := func(name string) []byte { return r.ca.card(name, r.line(), r.at("/1d.crl")) }
 	after := time.Now().Add(time.Minute)
 	good, revoked := both("good"), both("revoked")
-	r.put("/1d.crl", r.ca.list()) // it does not know yet
+	r.put("/1d.crl", r.ca.list()) // it is not listed yet
 	r.ca.revoke("revoked", "")
 	policy := r.policy(t, nil)
 	check(t, policy, good, after, "")

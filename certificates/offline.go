@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Offline judges certificates by what is at hand: issuers, and revocation lists that were read before. It fetches
-// nothing. It looks at the direct issuer alone, as the Electronic Prescription Service does.
+// Offline checks certificates with what is at hand: issuers, and revocation lists read before. It fetches nothing. It
+// checks only the direct issuer, as the Electronic Prescription Service does.
 type Offline struct {
 	issuers []*x509.Certificate
 	lists   []*list
 }
 
-// NewOffline makes an Offline that trusts certificates signed by one of the issuers.
+// NewOffline returns an Offline that trusts certificates signed by one of the issuers.
 func NewOffline(issuers []*x509.Certificate) *Offline { return &Offline{issuers: issuers} }
 
-// AddList adds a revocation list, in DER or PEM, that one of the issuers signed. An old list is accepted: what it lists
-// is revoked, and nothing follows from what it does not list.
+// AddList adds a revocation list, in DER or PEM, that one of the issuers signed. An old list is accepted: what it lists is
+// revoked, and nothing follows from what it does not list.
 func (o *Offline) AddList(data []byte, now time.Time) error {
 	if block, _ := pem.Decode(data); block != nil {
 		if block.Type != "X509 CRL" {
-			return fmt.Errorf("a PEM block of type %.40q is not a revocation list", block.Type)
+			return fmt.Errorf("PEM block is %.40q, want X509 CRL", block.Type)
 		}
 		data = block.Bytes
 	}
-	err := errors.New("no issuer is known")
+	err := errors.New("no issuer is configured")
 	for _, issuer := range o.issuers {
 		var l *list
 		if l, err = readList(data, issuer, defaultMaxEntries, now); err == nil {
@@ -41,8 +41,8 @@ func (o *Offline) AddList(data []byte, now time.Time) error {
 	return err
 }
 
-// Faults are all that is wrong with a certificate behind a signature made at a time: Revoked, IssuerRevoked, Expired or
-// NotYetValid, and Untrusted. None: it is trusted.
+// Faults returns everything that is wrong with a certificate for a signature made at a time: Revoked, IssuerRevoked,
+// Expired or NotYetValid, and Untrusted. An empty result means that it is trusted.
 func (o *Offline) Faults(_ context.Context, leaf *x509.Certificate, signed time.Time) []Code {
 	var faults []Code
 	issuer := o.issuerOf(leaf)

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// TestOffline judges cards by lists at hand, and says all that is wrong at once.
+// TestOffline checks cards with lists at hand, and expects all faults at once.
 func TestOffline(t *testing.T) {
 	root := newAuthority(t, "Test Root", nil)
 	ca := newAuthority(t, "Test Level 1D", root)
@@ -23,13 +23,13 @@ func TestOffline(t *testing.T) {
 
 	offline := certificates.NewOffline([]*x509.Certificate{root.cert, ca.cert})
 	if err := offline.AddList(other.list(), now); err == nil {
-		t.Error("got no error for the list of an unknown issuer")
+		t.Error("list of an unknown issuer: got no error, want one")
 	}
 	if err := offline.AddList([]byte("list"), now); err == nil {
-		t.Error("got no error for what is no list")
+		t.Error("text that is not a list: got no error, want one")
 	}
 	if err := offline.AddList(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}), now); err == nil {
-		t.Error("got no error for a certificate")
+		t.Error("certificate as a list: got no error, want one")
 	}
 	if err := offline.AddList(ca.list(), now); err != nil {
 		t.Fatal(err)

@@ -13,46 +13,46 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// DefaultHosts are whose addresses are used where Options does not say: where the lists of NHS smartcards are.
+// DefaultHosts returns the hosts used if Options names none: those with the lists of NHS smartcards.
 func DefaultHosts() []string { return []string{"crl.nhs.uk"} }
 
-// defaultMaxEntries is the most that one list may hold.
+// defaultMaxEntries is the default for the entries of one list.
 const defaultMaxEntries = 500_000
 
-// Options say where revocations are learnt, and how much of it is kept. The zero value is fine.
+// Options configures where revocations are looked up, and how much is cached. The zero value selects the defaults.
 type Options struct {
-	// Hosts are the hosts, or host:port, that certificates may send us to for lists and responders; without a port
-	// the scheme's own. Default: DefaultHosts.
+	// Hosts are the hosts, or host:port, that certificates may name for lists and responders; without a port, the
+	// default port of the scheme. Default: DefaultHosts.
 	Hosts []string
 
-	// Rewrites lead addresses of those hosts through a relay: the first whose From fits.
+	// Rewrites route addresses of those hosts through a relay: the first one whose From matches applies.
 	Rewrites []Rewrite
 
-	// Local are addresses of lists that are not fetched but read from elsewhere.
+	// Local are addresses of lists that are not fetched but read locally.
 	Local map[string]func(ctx context.Context) ([]byte, error)
 
-	// Outbound says which networks may be reached. Plain http is added for Hosts and relays, since lists and answers
-	// carry their own signature. Its Timeout, default 20 s, bounds one fetch.
+	// Outbound says which networks may be reached. Plain http is added for Hosts and relays, since lists and answers are
+	// signed. Its Timeout, default 20 s, bounds one fetch.
 	Outbound outbound.Options
 
-	Dir        string        // where lists are kept over a restart; empty: nowhere
+	Dir        string        // where lists are stored across restarts; empty: nowhere
 	MaxBytes   int64         // of one list; default 32 MiB
 	MaxEntries int           // of one list; default 500,000
-	Refresh    time.Duration // a list older than this is fetched anew; default 1 hour, and half a list's life at most
-	Stale      time.Duration // how long after its nextUpdate a list still proves something; default 0
-	NoOCSP     bool          // ask no responders
+	Refresh    time.Duration // age at which a list is fetched again; default 1 hour, and at most half a list's life
+	Stale      time.Duration // how long after its nextUpdate a list still counts as current; default 0
+	NoOCSP     bool          // do not ask responders
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: nothing is logged
 }
 
-// Rewrite leads addresses that begin with From, up to the end or a slash, to what stands in To.
+// Rewrite maps addresses that begin with From, up to the end or a slash, to To.
 type Rewrite struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// complete fills in defaults and refuses what can never work.
+// complete sets defaults and rejects options that cannot work.
 func (o *Options) complete() error {
 	if len(o.Hosts) == 0 {
 		o.Hosts = DefaultHosts()
@@ -66,11 +66,11 @@ func (o *Options) complete() error {
 	for _, rewrite := range o.Rewrites {
 		from, err := url.Parse(rewrite.From)
 		if err != nil || from.Host == "" || !isWeb(from) {
-			return fmt.Errorf("rewrite %q: it must begin with http:// or https:// and a host", rewrite.From)
+			return fmt.Errorf("rewrite from %q: must begin with http:// or https:// and a host", rewrite.From)
 		}
 		to, err := url.Parse(rewrite.To)
 		if err != nil || to.Host == "" || !isWeb(to) || to.RawQuery != "" || to.Fragment != "" {
-			return fmt.Errorf("rewrite to %q: it must be an http or https address without query", rewrite.To)
+			return fmt.Errorf("rewrite to %q: must be an http or https address without a query", rewrite.To)
 		}
 		o.Outbound.PlainHTTP = append(slices.Clip(o.Outbound.PlainHTTP), to.Hostname())
 	}
@@ -95,7 +95,7 @@ func setDefault[T ~int | ~int64](value *T, otherwise T) {
 
 func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
-// hostOf is a host without its port.
+// hostOf returns a host without its port.
 func hostOf(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
@@ -103,15 +103,15 @@ func hostOf(hostport string) string {
 	return hostport
 }
 
-// address is where an address out of a certificate leads: only to a host that was named, and through its relay.
+// address returns where an address from a certificate leads: only to a configured host, and through its relay.
 func (o *Options) address(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || !isWeb(u) || u.User != nil {
-		return nil, fmt.Errorf("it is not an http or https address")
+		return nil, fmt.Errorf("address is not http or https")
 	}
 	u.Host, u.Fragment = strings.ToLower(u.Host), ""
 	if !slices.ContainsFunc(o.Hosts, func(allowed string) bool { return sameHost(u, allowed) }) {
-		return nil, fmt.Errorf("its host is not among the hosts that may be asked; add %s under hosts if it is meant", printable(u.Host))
+		return nil, fmt.Errorf("host is not allowed: add %s to hosts if this is intended", printable(u.Host))
 	}
 	plain := u.String()
 	for _, rewrite := range o.Rewrites {
@@ -123,7 +123,7 @@ func (o *Options) address(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// sameHost holds an address against a host that is allowed: on its own port, or else the scheme's.
+// sameHost compares an address with an allowed host: on its port or, without one, the default port of the scheme.
 func sameHost(u *url.URL, allowed string) bool {
 	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	if named := u.Port(); named != "" {
@@ -137,7 +137,7 @@ func sameHost(u *url.URL, allowed string) bool {
 	return standard && strings.EqualFold(host, allowed)
 }
 
-// printable is a text out of a certificate as a log may hold it.
+// printable returns a text from a certificate in loggable form.
 func printable(text string) string {
 	const most = 200
 	text = strings.Map(func(r rune) rune {

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/roca"
 )
 
-// ReadPEM reads the certificates of PEM files in their order, such as those of issuers. A file that has none, something
-// else beside them, or one of a key that anybody can compute, is an error.
+// ReadPEM reads the certificates of PEM files in order, such as those of issuers. A file without certificates, with other
+// PEM blocks, or with a certificate whose private key can be computed, is an error.
 func ReadPEM(paths ...string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, path := range paths {
@@ -30,12 +30,12 @@ func ReadPEM(paths ...string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// ParsePEM is ReadPEM for a text.
+// ParsePEM is ReadPEM for text in memory.
 func ParsePEM(text []byte) ([]*x509.Certificate, error) {
 	var found []*x509.Certificate
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("a PEM block of type %s has no place among issuers' certificates", block.Type)
+			return nil, fmt.Errorf("PEM block is %s, want only CERTIFICATE", block.Type)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -47,7 +47,7 @@ func ParsePEM(text []byte) ([]*x509.Certificate, error) {
 		found = append(found, certificate)
 	}
 	if len(found) == 0 {
-		return nil, errors.New("there is no PEM certificate in it")
+		return nil, errors.New("no PEM certificate found")
 	}
 	return found, nil
 }

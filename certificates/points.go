@@ -19,18 +19,18 @@ var (
 	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35} // authorityKeyIdentifier
 )
 
-// point is where a certificate says a revocation list is (RFC 5280 §4.2.1.13).
+// point is one location of a revocation list in a certificate (RFC 5280 §4.2.1.13).
 type point struct {
 	names    [][]byte // GeneralNames, DER
-	urls     []string // those of them that are http or https
-	partial  bool     // the list there has some reasons only
-	indirect bool     // another than the certificate's issuer signs the list
+	urls     []string // the http and https URLs among them
+	partial  bool     // the list there covers only some reasons
+	indirect bool     // the list is signed by another issuer
 }
 
-var errPoints = errors.New("its distribution points cannot be read")
+var errPoints = errors.New("malformed distribution points")
 
-// pointsOf reads the points of a certificate at which something could be fetched. A directory's name alone is none
-// of them. The standard library's own reading drops what a point says beside its addresses.
+// pointsOf returns the points of a certificate from which something could be fetched, which excludes directory names. The
+// standard library keeps only the URLs of a point.
 func pointsOf(c *x509.Certificate) ([]point, error) {
 	var found []point
 	for _, extension := range c.Extensions {
@@ -81,7 +81,7 @@ func readPoint(der cryptobyte.String) (point, error) {
 	return p, err
 }
 
-// readNames reads a DistributionPointName; one that is relative to an issuer's has no names.
+// readNames reads a DistributionPointName. One relative to the issuer's name has no names.
 func readNames(der cryptobyte.String) (names [][]byte, err error) {
 	var full, relative cryptobyte.String
 	var isFull, isRelative bool
@@ -100,7 +100,7 @@ func readNames(der cryptobyte.String) (names [][]byte, err error) {
 	return names, nil
 }
 
-// urlOf is the address that a GeneralName is, if it is one of the web's.
+// urlOf returns the URL in a GeneralName if it is http or https, otherwise "".
 func urlOf(general []byte) string {
 	der := cryptobyte.String(general)
 	var text cryptobyte.String
@@ -114,14 +114,14 @@ func urlOf(general []byte) string {
 	return url
 }
 
-// scope is what a list says it covers (RFC 5280 §5.2.5). Without one it covers everything of its issuer's.
+// scope is what a list covers (RFC 5280 §5.2.5). Without it a list covers everything of its issuer.
 type scope struct {
 	names          [][]byte
-	named          bool // it has a name of its own, which must be one of the point's
+	named          bool // its own name, which must match one of the point's
 	onlyUsers      bool
 	onlyCAs        bool
 	onlyAttributes bool
-	partial        bool // some reasons only
+	partial        bool // only some reasons
 	indirect       bool
 }
 
@@ -134,7 +134,7 @@ func readScope(value []byte) (scope, error) {
 		!readFlag(&all, &s.onlyUsers, 1) || !readFlag(&all, &s.onlyCAs, 2) ||
 		!all.ReadOptionalASN1(&reasons, &s.partial, primitive(3)) ||
 		!readFlag(&all, &s.indirect, 4) || !readFlag(&all, &s.onlyAttributes, 5) || !all.Empty() {
-		return s, errors.New("what it covers cannot be read")
+		return s, errors.New("malformed issuingDistributionPoint")
 	}
 	if !s.named {
 		return s, nil
@@ -144,7 +144,7 @@ func readScope(value []byte) (scope, error) {
 	return s, err
 }
 
-// readFlag reads an implicitly tagged BOOLEAN that is false where it is missing.
+// readFlag reads an implicitly tagged BOOLEAN that defaults to false.
 func readFlag(der *cryptobyte.String, into *bool, tag uint8) bool {
 	var value cryptobyte.String
 	var there bool
@@ -155,17 +155,17 @@ func readFlag(der *cryptobyte.String, into *bool, tag uint8) bool {
 	return !there || len(value) == 1
 }
 
-// covers says why a list does not speak for a certificate that names it at a point, or nothing.
+// covers returns why a list does not apply to a certificate that names it at a point, or "".
 func (s scope) covers(c *x509.Certificate, p point) string {
 	switch {
 	case s.indirect:
-		return "it is an indirect list"
+		return "list is an indirect one"
 	case s.onlyAttributes, s.onlyCAs && !c.IsCA, s.onlyUsers && c.IsCA:
-		return "it covers other certificates only"
+		return "list covers other certificates only"
 	case s.named && !slices.ContainsFunc(s.names, func(name []byte) bool {
 		return slices.ContainsFunc(p.names, func(other []byte) bool { return string(name) == string(other) })
 	}):
-		return "it is the list of another distribution point"
+		return "list is that of another distribution point"
 	}
 	return ""
 }

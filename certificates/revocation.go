@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// maxSources bounds how many lists, and how many responders, of one certificate are asked.
+// maxSources bounds the lists, and the responders, asked for one certificate.
 const maxSources = 4
 
-// question asks for one certificate of a chain that holds.
+// question is about one certificate of a verified chain.
 type question struct {
 	certificate *x509.Certificate
-	issuer      *x509.Certificate // whose key verifies the certificate; nil: it is not configured
+	issuer      *x509.Certificate // whose key verifies the certificate; nil: not configured
 	signed      time.Time         // when the signature was made
 	allowSHA1   bool
 }
 
-// answer is what the sources of a certificate say of it.
+// answer is what the sources of a certificate say about it.
 type answer struct {
 	revoked string   // when and why; empty: no source says so
-	good    bool     // a source that speaks for it, and for every reason, says that it is not revoked
-	missing []string // why sources say nothing
+	good    bool     // a source that covers it, for every reason, says that it is not revoked
+	missing []string // why sources gave no answer
 }
 
-// revoked asks for each certificate of a chain but a self-signed issuer, whose own word would be worth nothing. It
-// returns why something could not be checked, where that is accepted.
+// revoked checks each certificate of a chain except a self-signed issuer, whose own statement would prove nothing. It
+// returns why something could not be checked, if that is accepted.
 func (p Policy) revoked(ctx context.Context, chains [][]*x509.Certificate, at time.Time) (unchecked string, refused *Refusal) {
 	if p.Revocations == nil {
 		return "", nil
@@ -49,7 +49,7 @@ func (p Policy) revoked(ctx context.Context, chains [][]*x509.Certificate, at ti
 	return unchecked, nil
 }
 
-// chainRevoked returns what could not be learnt of a chain.
+// chainRevoked returns what could not be determined for a chain.
 func (p Policy) chainRevoked(ctx context.Context, chain []*x509.Certificate, at time.Time) (missing []string, refused *Refusal) {
 	for i, c := range chain {
 		q := question{certificate: c, signed: at, allowSHA1: p.AllowSHA1}
@@ -61,9 +61,9 @@ func (p Policy) chainRevoked(ctx context.Context, chain []*x509.Certificate, at 
 		default:
 			q.issuer = p.issuerOf(c)
 		}
-		whose, code := "the card's certificate", Revoked
+		whose, code := "card's certificate", Revoked
 		if i > 0 {
-			whose, code = "the issuer's certificate "+c.Subject.String(), IssuerRevoked
+			whose, code = "issuer's certificate "+c.Subject.String(), IssuerRevoked
 		}
 		switch found := p.Revocations.ask(ctx, q); {
 		case found.revoked != "":
@@ -75,7 +75,7 @@ func (p Policy) chainRevoked(ctx context.Context, chain []*x509.Certificate, at 
 	return missing, nil
 }
 
-// issuerOf finds the certificate above a trusted issuer's, if it is configured.
+// issuerOf finds the issuer of a trusted issuer's certificate, if it is configured.
 func (p Policy) issuerOf(c *x509.Certificate) *x509.Certificate {
 	for _, above := range slices.Concat(p.Intermediates, p.Issuers) {
 		if !above.Equal(c) && signedDirectly(c, above) {
@@ -89,8 +89,8 @@ func selfSigned(c *x509.Certificate) bool {
 	return string(c.RawIssuer) == string(c.RawSubject)
 }
 
-// Uncheckable names trusted issuers whose own certificates say where their revocation can be learnt, but whose
-// issuers are not configured, so that nobody could verify the answer.
+// Uncheckable returns trusted issuers whose own certificates name a source of revocations, but whose issuers are not
+// configured, so that the source's answer cannot be verified.
 func (p Policy) Uncheckable() []*x509.Certificate {
 	var found []*x509.Certificate
 	for _, c := range p.Issuers {
@@ -102,8 +102,8 @@ func (p Policy) Uncheckable() []*x509.Certificate {
 	return found
 }
 
-// ask asks every source that a certificate names. Any of them can revoke; one that speaks for every reason clears.
-// None at all is an answer too: there is nothing to be checked.
+// ask asks every source that a certificate names. Any of them can revoke; one that covers every reason can clear. If
+// there is none, there is nothing to check.
 func (r *Revocations) ask(ctx context.Context, q question) answer {
 	var a answer
 	points, err := pointsOf(q.certificate)
@@ -118,7 +118,7 @@ func (r *Revocations) ask(ctx context.Context, q question) answer {
 		return a
 	}
 	if q.issuer == nil {
-		a.missing = append(a.missing, "the certificate of "+q.certificate.Issuer.String()+", which signs its revocation list, is not configured; add it under intermediates")
+		a.missing = append(a.missing, "the certificate of "+q.certificate.Issuer.String()+", which signs its revocation list, is not configured: add it to intermediates")
 		return a
 	}
 	for _, p := range points[:min(len(points), maxSources)] {
@@ -130,10 +130,10 @@ func (r *Revocations) ask(ctx context.Context, q question) answer {
 	return a
 }
 
-// askList adds what the list at a point says. Its addresses are the same list's, so the first that gives it will do.
+// askList adds what the list at a point says. All its addresses are of one list, so the first that works is enough.
 func (r *Revocations) askList(ctx context.Context, q question, p point, a *answer) {
 	if p.indirect {
-		a.missing = append(a.missing, "its revocation list is an indirect one, which is not supported")
+		a.missing = append(a.missing, "revocation list is an indirect one, which is not supported")
 		return
 	}
 	var why string
@@ -143,7 +143,7 @@ func (r *Revocations) askList(ctx context.Context, q question, p point, a *answe
 		case l == nil:
 			why = err.Error()
 		case l.sha1 && !q.allowSHA1:
-			why = "it is signed with SHA-1; allow_sha1 would accept that"
+			why = "list is signed with SHA-1: set allow_sha1 to accept that"
 		case l.scope.covers(q.certificate, p) != "":
 			why = l.scope.covers(q.certificate, p)
 		default:
@@ -153,15 +153,15 @@ func (r *Revocations) askList(ctx context.Context, q question, p point, a *answe
 			}
 			switch {
 			case !current:
-				why = fmt.Sprintf("it should have been renewed at %s: %v", stamp(l.nextUpdate), err)
+				why = fmt.Sprintf("list was due for renewal at %s: %v", stamp(l.nextUpdate), err)
 			case p.partial || l.scope.partial:
-				why = "it has revocations for some reasons only"
+				why = "list covers only some reasons"
 			default:
 				a.good = true
 				return
 			}
 		}
-		why = "the revocation list " + printable(url) + ": " + why
+		why = "revocation list " + printable(url) + ": " + why
 	}
 	a.missing = append(a.missing, why)
 }

@@ -19,7 +19,7 @@ func TestReasons(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	reasons := []struct {
 		reason string
-		always bool // it revokes what was signed before, too
+		always bool // it also revokes earlier signatures
 	}{
 		{"", false}, {"unspecified", false}, {"keyCompromise", true}, {"CACompromise", true}, {"affiliationChanged", false},
 		{"superseded", false}, {"cessationOfOperation", false}, {"certificateHold", false},
@@ -48,15 +48,15 @@ func TestReasons(t *testing.T) {
 	mustAsk(t, s, "/1d.crl", 1)
 }
 
-// Reasons that openssl's command does not know, and lists it does not make, come from the standard library, signed
-// with the key of openssl's authority.
+// Reasons unknown to openssl's command, and lists that it cannot make, are made with the standard library, signed with the
+// key of openssl's authority.
 func TestOtherReasons(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	after, before := time.Now().Add(time.Minute), time.Now().Add(-time.Hour)
 	for _, c := range []struct {
 		name   string
 		reason int
-		when   time.Duration // of the revocation, from now
+		when   time.Duration // of the revocation, relative to now
 		at     time.Time
 		want   certificates.Code
 	}{
@@ -85,7 +85,7 @@ func TestOtherReasons(t *testing.T) {
 	}
 }
 
-// madeList is a list as the standard library makes it.
+// madeList returns a list made with the standard library.
 func madeList(t testing.TB, ca *authority, change func(*x509.RevocationList)) []byte {
 	t.Helper()
 	block, _ := pem.Decode(ca.read("ca.key"))
@@ -130,7 +130,7 @@ func TestIssuerRevoked(t *testing.T) {
 	t.Run("the issuer alone", func(t *testing.T) {
 		alone := policy(cas, nil)
 		if found := alone.Uncheckable(); len(found) != 1 || !found[0].Equal(ca.cert) {
-			t.Errorf("uncheckable are %d", len(found))
+			t.Errorf("got %d uncheckable issuers", len(found))
 		}
 		_, detail := check(t, alone, der, time.Now(), certificates.Unchecked)
 		mustContain(t, detail, "CN=Test Root")
@@ -152,7 +152,7 @@ func TestIssuerRevoked(t *testing.T) {
 	}
 }
 
-// Where there is nothing to be asked, nothing is: no point at all, a directory's name, a directory's address.
+// If there is no source, nothing is asked: no point at all, a directory name, an ldap address.
 func TestNoUsablePoint(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	policy := certificates.Policy{Issuers: []*x509.Certificate{ca.cert}, Revocations: newRevocations(t, s, nil), RefuseUnchecked: true}
@@ -163,7 +163,7 @@ func TestNoUsablePoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if accepted, _ := check(t, policy, ca.card("card", extension), time.Now(), ""); accepted.Unchecked != "" {
-				t.Errorf("it is said not to be checked: %s", accepted.Unchecked)
+				t.Errorf("got unchecked %q, want nothing to check", accepted.Unchecked)
 			}
 		})
 	}
@@ -177,7 +177,7 @@ func TestNoUsablePoint(t *testing.T) {
 	})
 }
 
-// What a list covers (RFC 5280 §5.2.5), and what it must not be.
+// What a list covers (RFC 5280 §5.2.5), and what it must not contain.
 func TestScope(t *testing.T) {
 	s, ca := newSite(t), newAuthority(t, "Test Level 1D", nil)
 	url := s.URL + "/1d.crl"
@@ -214,7 +214,7 @@ func TestScope(t *testing.T) {
 		s.put("/1d.crl", ca.list("issuingDistributionPoint=critical,@idp", "[idp]", "onlysomereasons=superseded"))
 		policy := certificates.Policy{Issuers: []*x509.Certificate{ca.cert}, Revocations: newRevocations(t, s, nil), RefuseUnchecked: true}
 		_, detail := check(t, policy, ca.card("other", s.at("/1d.crl")), time.Now(), unknown)
-		mustContain(t, detail, "some reasons only")
+		mustContain(t, detail, "only some reasons")
 	})
 	t.Run("an indirect point", func(t *testing.T) {
 		s.put("/1d.crl", ca.list())

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// sha1Issuer finds the trusted issuer that signed a certificate directly with RSA and SHA-1. The standard library's
-// Verify refuses such signatures, so the rules of a path of two are held here: names and key ids, an authority that
-// may sign certificates, both valid at the time, and nothing critical that nobody understands. An issuer with name
-// constraints is not accepted, since they are not looked at. It returns nil and nil where no issuer did.
+// sha1Issuer finds the trusted issuer that signed a certificate directly with RSA and SHA-1. The standard library's Verify
+// rejects such signatures, so the rules for a path of two are checked here: names and key ids, an authority that may sign
+// certificates, both valid at the time, and no unknown critical extension. An issuer with name constraints is rejected,
+// because they are not checked. It returns nil and nil if no issuer signed the certificate that way.
 func (p Policy) sha1Issuer(leaf *x509.Certificate, at time.Time) (*x509.Certificate, *Refusal) {
 	if leaf.SignatureAlgorithm != x509.SHA1WithRSA {
 		return nil, nil
 	}
 	if noSHA1() {
-		return nil, refuse(SHA1, "it is signed with SHA-1, which this FIPS-only process refuses")
+		return nil, refuse(SHA1, "certificate is signed with SHA-1, which this FIPS-only process refuses")
 	}
 	for _, issuer := range p.Issuers {
 		if !signedDirectly(leaf, issuer) {
@@ -25,9 +25,9 @@ func (p Policy) sha1Issuer(leaf *x509.Certificate, at time.Time) (*x509.Certific
 		}
 		switch {
 		case !p.AllowSHA1:
-			return nil, refuse(SHA1, "an accepted issuer signed it with SHA-1; allow_sha1 would accept that")
+			return nil, refuse(SHA1, "an accepted issuer signed the certificate with SHA-1: set allow_sha1 to accept that")
 		case at.Before(issuer.NotBefore) || at.After(issuer.NotAfter):
-			return nil, refuse(IssuerExpired, "the certificate of its issuer was not valid at %s", stamp(at))
+			return nil, refuse(IssuerExpired, "issuer's certificate was not valid at %s", stamp(at))
 		case at.Before(leaf.NotBefore):
 			return nil, refuse(NotYetValid, "valid from %s", stamp(leaf.NotBefore))
 		case at.After(leaf.NotAfter):
@@ -38,7 +38,7 @@ func (p Policy) sha1Issuer(leaf *x509.Certificate, at time.Time) (*x509.Certific
 	return nil, nil
 }
 
-// signedDirectly holds a certificate against an issuer's, with whatever hash it is signed.
+// signedDirectly verifies a certificate with an issuer's key, whatever the hash.
 func signedDirectly(leaf, issuer *x509.Certificate) bool {
 	return bytes.Equal(leaf.RawIssuer, issuer.RawSubject) && (!isSHA1(leaf.SignatureAlgorithm) || !noSHA1()) &&
 		(len(leaf.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(leaf.AuthorityKeyId, issuer.SubjectKeyId)) &&
@@ -58,10 +58,10 @@ func hasNameConstraints(c *x509.Certificate) bool {
 	return false
 }
 
-// isSHA1 tells whether an algorithm hashes with SHA-1.
+// isSHA1 reports whether an algorithm uses SHA-1.
 func isSHA1(algorithm x509.SignatureAlgorithm) bool {
 	return algorithm == x509.SHA1WithRSA || algorithm == x509.ECDSAWithSHA1 || algorithm == x509.DSAWithSHA1
 }
 
-// noSHA1 tells whether this process refuses SHA-1 altogether.
+// noSHA1 reports whether this process refuses SHA-1 altogether.
 func noSHA1() bool { return fips140.Enforced() }

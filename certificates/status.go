@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// ListStatus is how one revocation list is.
+// ListStatus is the state of one revocation list.
 type ListStatus struct {
 	URL        string    `json:"url"`
 	Current    bool      `json:"current"` // it proves that what it does not list is not revoked
 	Entries    int       `json:"entries"`
-	Read       time.Time `json:"read,omitzero"` // when it was fetched, or found to be the newest
+	Read       time.Time `json:"read,omitzero"` // when it was fetched, or confirmed to be the newest
 	NextUpdate time.Time `json:"nextUpdate,omitzero"`
 	NextFetch  time.Time `json:"nextFetch,omitzero"`
 	Error      string    `json:"error,omitempty"` // of the last fetch
 }
 
-// Tally counts the fetches of lists, and questions to responders, of one host.
+// Tally counts the fetches of lists, and requests to responders, of one host.
 type Tally struct {
 	Host    string
 	Fetched uint64
 	Failed  uint64
 }
 
-// Lists tells how all lists are: those that are not current first, then those whose last fetch failed.
+// Lists returns the state of all lists: those that are not current first, then those whose last fetch failed.
 func (r *Revocations) Lists() []ListStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *Revocations) Lists() []ListStatus {
 	return all
 }
 
-// Tallies counts since the beginning, by host.
+// Tallies returns the counts since the start, by host.
 func (r *Revocations) Tallies() []Tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,7 +69,7 @@ func (r *Revocations) Tallies() []Tally {
 	return all
 }
 
-// Host is an address's host, for those who count by it.
+// Host returns the host of an address, for counting by host.
 func Host(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -78,7 +78,7 @@ func Host(address string) string {
 	return strings.ToLower(u.Host)
 }
 
-// tallyOf wants r.mu held. Only hosts that may be asked are counted, so there are few.
+// tallyOf returns a host's tally. r.mu must be held. Only allowed hosts are counted, so there are few.
 func (r *Revocations) tallyOf(address string) *Tally {
 	host := Host(address)
 	t, there := r.tally[host]

@@ -19,10 +19,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// user is whose card it is. Made up.
+// user is the owner of the cards; made up.
 const user = "555086689106"
 
-// authority is an authority that `openssl ca` runs: its certificate, its key, its index of what it issued.
+// authority is an authority run by `openssl ca`: its certificate, its key, its index of issued certificates.
 type authority struct {
 	testing.TB
 	dir  string
@@ -30,7 +30,7 @@ type authority struct {
 	cert *x509.Certificate
 }
 
-// newAuthority makes one. Without a parent it signs itself.
+// newAuthority returns an authority. Without a parent it is self-signed.
 func newAuthority(t testing.TB, name string, parent *authority, extensions ...string) *authority {
 	t.Helper()
 	a := &authority{TB: t, dir: t.TempDir(), name: name}
@@ -101,7 +101,7 @@ func (a *authority) openssl(args ...string) []byte {
 	return out
 }
 
-// cardKey is the key of all cards, since making one takes a while.
+// cardKey is the key of all cards, since generating one takes a while.
 var cardKey = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "countersign-card-")
 	if err != nil {
@@ -111,7 +111,7 @@ var cardKey = sync.OnceValues(func() (string, error) {
 	return path, exec.Command("openssl", "genrsa", "-out", path, "2048").Run()
 })
 
-// card issues the certificate of a card, DER, valid since a month ago. The extensions are openssl's.
+// card returns a card's certificate, DER, valid since a month ago. The extensions are in openssl's syntax.
 func (a *authority) card(name string, extensions ...string) []byte {
 	a.Helper()
 	key, err := cardKey()
@@ -132,12 +132,12 @@ func (a *authority) issue(name, key, hash string, extensions ...string) []byte {
 	return block.Bytes
 }
 
-// stamp is a time from now as openssl wants it.
+// stamp returns a time relative to now in openssl's format.
 func stamp(fromNow time.Duration) string {
 	return time.Now().Add(fromNow).UTC().Format("20060102150405Z")
 }
 
-// revoke revokes a certificate that the authority issued, now.
+// revoke revokes a certificate of the authority now.
 func (a *authority) revoke(name, reason string) {
 	a.Helper()
 	args := []string{"ca", "-config", a.file("ca.cnf"), "-revoke", a.file(name + ".pem")}
@@ -147,7 +147,7 @@ func (a *authority) revoke(name, reason string) {
 	a.openssl(args...)
 }
 
-// list is the authority's list as of now, DER, for two hours, with these lines as its extensions.
+// list returns the authority's list as of now, DER, valid for two hours, with these extensions.
 func (a *authority) list(extensions ...string) []byte {
 	return a.listFor([]string{"-crlhours", "2"}, extensions...)
 }
@@ -175,13 +175,13 @@ func parse(t testing.TB, text []byte) *x509.Certificate {
 	return c
 }
 
-// site is a web server with lists, which counts who asks.
+// site is a web server with lists that counts requests.
 type site struct {
 	*httptest.Server
 	mu     sync.Mutex
 	files  map[string][]byte
 	hits   map[string]int
-	handle func(w http.ResponseWriter, r *http.Request) bool // first; true: it has answered
+	handle func(w http.ResponseWriter, r *http.Request) bool // called first; true: it has answered
 }
 
 func newSite(t testing.TB) *site {
@@ -218,10 +218,10 @@ func (s *site) asked(path string) int {
 
 func (s *site) host() string { return strings.TrimPrefix(s.URL, "http://") }
 
-// at is the line of a certificate's extensions that names a list of the site's.
+// at returns the line of a certificate's extensions that names a list of the site.
 func (s *site) at(path string) string { return "crlDistributionPoints=URI:" + s.URL + path }
 
-// clock is a clock that a test moves.
+// clock is a clock set by the test.
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration
@@ -239,7 +239,7 @@ func (c *clock) advance(d time.Duration) {
 	c.offset += d
 }
 
-// newRevocations asks the site alone, which is on this machine.
+// newRevocations returns a Revocations that may contact only the site, which is on this machine.
 func newRevocations(t testing.TB, s *site, change func(*certificates.Options)) *certificates.Revocations {
 	t.Helper()
 	options := certificates.Options{Hosts: []string{s.host()}, Outbound: outbound.Options{AllowLocalhost: true, Timeout: 20 * time.Second}}
@@ -254,7 +254,7 @@ func newRevocations(t testing.TB, s *site, change func(*certificates.Options)) *
 	return r
 }
 
-// check holds a certificate against a policy, and wants the code, or none.
+// check checks a certificate against a policy and expects the code, or none if it is empty.
 func check(t testing.TB, p certificates.Policy, der []byte, at time.Time, want certificates.Code) (accepted certificates.Accepted, detail string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -265,13 +265,13 @@ func check(t testing.TB, p certificates.Policy, der []byte, at time.Time, want c
 		got, detail = refused.Code, refused.Detail
 	}
 	if got != want {
-		t.Errorf("it is %q (%s), want %q", got, detail, want)
+		t.Errorf("got code %q (%s), want %q", got, detail, want)
 	}
 	if strings.Contains(detail+accepted.Unchecked, user) {
-		t.Errorf("the operator is told a user id: %s", detail+accepted.Unchecked)
+		t.Errorf("detail contains a user id: %s", detail+accepted.Unchecked)
 	}
 	if refused == nil && (accepted.Certificate == nil || accepted.Key == nil) {
-		t.Error("accepted without a certificate")
+		t.Error("accepted, but without a certificate")
 	}
 	return accepted, detail
 }
@@ -279,7 +279,7 @@ func check(t testing.TB, p certificates.Policy, der []byte, at time.Time, want c
 func mustContain(t testing.TB, text, part string) {
 	t.Helper()
 	if !strings.Contains(text, part) {
-		t.Errorf("%q does not tell %q", text, part)
+		t.Errorf("got %q, want it to contain %q", text, part)
 	}
 }
 
@@ -290,13 +290,13 @@ func mustAsk(t testing.TB, s *site, path string, times int) {
 	}
 }
 
-// eventually polls until what is waited for holds.
+// eventually polls until done returns true.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen", what)
+			t.Fatalf("waited in vain for: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
