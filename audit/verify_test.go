@@ -188,7 +188,7 @@ func TestParsePosition(t *testing.T) {
 	} {
 		got, err := audit.ParsePosition(text)
 		if got != want || (err == nil) != (want != audit.Position{}) {
-						t.Errorf("ParsePosition(%q): got %+v, %v, want %+v", text, got, err, want)
+			t.Errorf("ParsePosition(%q): got %+v, %v, want %+v", text, got, err, want)
 		}
 		if err == nil {
 			if again, err := audit.ParsePosition(got.String()); again != got || err != nil {

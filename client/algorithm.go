@@ -3,13 +3,13 @@ package client
 import (
 	"crypto"
 	"crypto/rsa"
-	_ "crypto/sha1" // RS1 is what the specification names; payload signatures only
+	_ "crypto/sha1" // the specification names RS1; used for payload signatures only
 	_ "crypto/sha256"
 	"fmt"
 	"slices"
 )
 
-// What a payload may be signed with (SIG-1.8).
+// The signature algorithms of a payload (SIG-1.8).
 const (
 	RS1   = "RS1"   // RSASSA-PKCS1-v1_5 with SHA-1
 	RS256 = "RS256" // RSASSA-PKCS1-v1_5 with SHA-256
@@ -26,7 +26,7 @@ const (
 	methodPSS256  = "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1"
 )
 
-// algorithm is one of the constants above with all that follows from it.
+// algorithm is one of the constants above with its properties.
 type algorithm struct {
 	name            string
 	hash            crypto.Hash
@@ -47,7 +47,7 @@ func algorithmNamed(name string) (algorithm, error) {
 	all := algorithms()
 	i := slices.IndexFunc(all[:], func(a algorithm) bool { return a.name == name })
 	if i < 0 {
-		return algorithm{}, fmt.Errorf("algorithm %.16q is not known: use RS256, RS1 or PS256", name)
+		return algorithm{}, fmt.Errorf("unknown algorithm %.16q: use RS256, RS1 or PS256", name)
 	}
 	return all[i], nil
 }
@@ -58,7 +58,7 @@ func (a algorithm) digest(data []byte) []byte {
 	return h.Sum(nil)
 }
 
-// verify checks a signature over the bytes of a payload, as they are.
+// verify verifies a signature over the bytes of a payload, unmodified.
 func (a algorithm) verify(key *rsa.PublicKey, payload, signature []byte) error {
 	if a.pss {
 		return rsa.VerifyPSS(key, a.hash, a.digest(payload), signature,

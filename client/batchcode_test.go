@@ -7,7 +7,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// TestBatchCode holds the code to vectors that another implementation made (Python's hashlib and integers).
+// TestBatchCode checks the code against vectors of another implementation (Python's hashlib and integers).
 func TestBatchCode(t *testing.T) {
 	many := func(payload func(i int) []byte) [][]byte {
 		var all [][]byte
@@ -43,6 +43,6 @@ func TestBatchCode(t *testing.T) {
 		}
 	}
 	if _, err := client.BatchCode([]client.Payload{{ID: "x", Payload: "%"}}); err == nil {
-		t.Error("got no error for a payload that is not base64")
+		t.Error("payload that is not base64: got no error, want one")
 	}
 }

@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	pollEvery = 250 * time.Millisecond // as often as the service writes progress
+	pollEvery = 250 * time.Millisecond // the interval at which the service updates progress
 	maxPage   = 1 << 20                // bytes of the page, and of a view with 250 items
 )
 
-// SessionError is the end of a session that was not signed.
+// SessionError is the state of a session that was not signed.
 type SessionError struct {
-	State string // opened (it may be tried again), failed, cancelled or expired
-	Code  string // the reason's stable word; empty where there is none
+	State string // opened (it may be retried), failed, cancelled or expired
+	Code  string // stable code of the reason; empty if there is none
 	Title string // what went wrong, in a few words
-	Text  string // and what to do about it
+	Text  string // what to do about it
 }
 
 func (e *SessionError) Error() string {
 	if e.Title == "" {
-		return "the signing session is " + e.State
+		return "signing session is " + e.State
 	}
-	return fmt.Sprintf("the signing session is %s: %s. %s", e.State, strings.TrimSuffix(e.Title, "."), e.Text)
+	return fmt.Sprintf("signing session is %s: %s. %s", e.State, strings.TrimSuffix(e.Title, "."), e.Text)
 }
 
-// view is what the page knows about its session.
+// view is the state of a session as the page sees it.
 type view struct {
 	ID     string `json:"id"`
 	State  string `json:"state"`
@@ -50,20 +50,20 @@ type view struct {
 	RedirectURI string `json:"redirectUri"`
 }
 
-// browser is one person's browser at the page of one session.
+// browser acts as one person's browser on the page of one session.
 type browser struct {
-	http   *http.Client // with a jar for its cookies
-	page   *url.URL     // what the redirectUri said
-	base   string       // of the service, without the slash
-	csrf   string       // read from the page
+	http   *http.Client // with a cookie jar
+	page   *url.URL     // the redirectUri
+	base   string       // of the service, without a trailing slash
+	csrf   string       // taken from the page
 	report func(done, total int)
 }
 
-// AsBrowser completes a request the way the page does when it was opened with mock=true: for the command
-// line and for tests, since nobody sees or presses anything. It works only where the service has a mock.
-// redirectURI is the Ticket's; httpClient may be nil; report, which may be nil, is told of progress. It
-// returns where the browser would go next, the client's callback with token and state, and does not go
-// there. A session that ends unsigned is a *SessionError, and has a way back too.
+// AsBrowser completes a request like the page does when it was opened with mock=true. It is for the command line and for
+// tests, where nobody sees or presses anything, and works only if the service has a mock. redirectURI is that of the
+// Ticket; httpClient may be nil; report is called with the progress and may be nil. AsBrowser returns the URL to which the
+// browser would go next, the client's callback with token and state, but does not request it. If the session ends
+// unsigned the error is a *SessionError, and the URL is returned too.
 func AsBrowser(ctx context.Context, httpClient *http.Client, redirectURI string, report func(done, total int)) (string, error) {
 	b, err := newBrowser(httpClient, redirectURI, report)
 	if err != nil {
@@ -85,7 +85,7 @@ func AsBrowser(ctx context.Context, httpClient *http.Client, redirectURI string,
 func newBrowser(httpClient *http.Client, redirectURI string, report func(done, total int)) (*browser, error) {
 	page, err := url.Parse(redirectURI)
 	if err != nil || page.Host == "" || !strings.HasSuffix(page.Path, "/client") {
-		return nil, errors.New("the redirectUri is not the address of a signing page")
+		return nil, errors.New("redirectUri is not the address of a signing page")
 	}
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -103,7 +103,7 @@ func newBrowser(httpClient *http.Client, redirectURI string, report func(done, t
 	return &browser{http: client, page: page, base: base, report: report}, nil
 }
 
-// load gets the page, for its cookie and its CSRF value.
+// load fetches the page for its cookie and its CSRF value.
 func (b *browser) load(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.page.String(), nil)
 	if err != nil {
@@ -125,8 +125,8 @@ func (b *browser) load(ctx context.Context) error {
 	return nil
 }
 
-// open claims the session for this browser. The page sends its whole query as it stands, since the client's
-// state is in it and must not change by a byte.
+// open claims the session for this browser. Like the page it sends the whole query unmodified, because the query contains
+// the client's state, which must not change by a byte.
 func (b *browser) open(ctx context.Context) (view, error) {
 	token := ""
 	for pair := range strings.SplitSeq(b.page.RawQuery, "&") {
@@ -138,7 +138,7 @@ func (b *browser) open(ctx context.Context) (view, error) {
 	return b.post(ctx, "/client/open", map[string]string{"token": token, "query": b.page.RawQuery})
 }
 
-// sign starts signing and watches until there is nothing more to wait for.
+// sign starts signing and polls until the session has ended.
 func (b *browser) sign(ctx context.Context, opened view) (view, error) {
 	v, err := b.post(ctx, "/client/sign", map[string]string{"id": opened.ID})
 	if err != nil {
@@ -164,8 +164,8 @@ func (b *browser) sign(ctx context.Context, opened view) (view, error) {
 	}
 }
 
-// over tells whether the session has come to an end. One that was given back with a reason is waiting for
-// the person to try again, and nobody is here to do so.
+// over reports whether the session has ended. If it was given back with a reason, it waits for a person to retry, and here
+// is none.
 func (v view) over() (bool, error) {
 	switch {
 	case v.State == "signed":
@@ -215,7 +215,7 @@ func (b *browser) view(req *http.Request) (view, error) {
 	}
 	var v view
 	if err := json.Unmarshal(got.body, &v); err != nil {
-		return view{}, errors.New("the signing page's answer is not the JSON it should be")
+		return view{}, errors.New("signing page's answer is not the expected JSON")
 	}
 	return v, nil
 }

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// page is a small signing page: what it must be told, and what it then answers.
+// page is a small signing page: the requests it expects, and its answers.
 type page struct {
 	*httptest.Server
 	mu    sync.Mutex
-	polls []string // the views that polling meets, in order; the last one stays
+	polls []string // the views returned to polls, in order; the last one stays
 }
 
 const backURL = "http://client.test/signed?token=t1&state=e30="
@@ -28,7 +28,7 @@ func newPage(t *testing.T, polls ...string) *page {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /s/client", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery != "token=t1&state=e30%3D&mock=true" {
-			t.Errorf("the page was opened with %q", r.URL.RawQuery)
+			t.Errorf("page was opened with query %q", r.URL.RawQuery)
 		}
 		http.SetCookie(w, &http.Cookie{Name: "browser", Value: "b1", Path: "/s/", HttpOnly: true})
 		_, _ = io.WriteString(w, `<!doctype html><head><meta name="csrf" content="a&#34;b"></head>`)
@@ -41,7 +41,7 @@ func newPage(t *testing.T, polls ...string) *page {
 			}
 			for name, value := range want {
 				if got[name] != value {
-					t.Errorf("%s: %s is %v, expected %v", r.URL.Path, name, got[name], value)
+					t.Errorf("%s: got %s %v, want %v", r.URL.Path, name, got[name], value)
 				}
 			}
 			cookie, err := r.Cookie("browser")
@@ -58,7 +58,7 @@ func newPage(t *testing.T, polls ...string) *page {
 	mux.HandleFunc("POST /s/client/sign", post(map[string]string{"id": "v 1"}, `{"id":"v 1","state":"signing","total":2}`))
 	mux.HandleFunc("GET /s/client/session", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := r.Cookie("browser"); err != nil || r.URL.Query().Get("id") != "v 1" {
-			t.Errorf("poll: %s, %v", r.URL, err)
+			t.Errorf("got unexpected poll of %s (%v)", r.URL, err)
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -83,13 +83,13 @@ func TestAsBrowserSigns(t *testing.T) {
 		seen = append(seen, fmt.Sprintf("%d/%d", done, total))
 	})
 	if err != nil || back != backURL {
-		t.Errorf("%q, %v", back, err)
+		t.Errorf("got %q, %v", back, err)
 	}
 	if want := []string{"0/2", "1/2", "2/2"}; !slices.Equal(seen, want) {
-		t.Errorf("progress %v, expected %v", seen, want)
+		t.Errorf("got progress %v, want %v", seen, want)
 	}
 	if p.Client().Jar != nil {
-		t.Error("the caller's client was given cookies")
+		t.Error("the caller's client has a cookie jar, want it unchanged")
 	}
 }
 
@@ -104,7 +104,7 @@ func TestAsBrowserSaysHowItEnded(t *testing.T) {
 		back, err := AsBrowser(t.Context(), nil, p.redirect(), nil)
 		var end *SessionError
 		if !errors.As(err, &end) || end.State != c.state || end.Code != c.code || back != backURL {
-			t.Errorf("%s: %q, %v", c.name, back, err)
+			t.Errorf("%s: got %q, %v", c.name, back, err)
 		}
 	}
 }
@@ -117,16 +117,16 @@ func TestAsBrowserMeetsErrors(t *testing.T) {
 	} {
 		server := httptest.NewServer(handler)
 		if _, err := AsBrowser(t.Context(), nil, server.URL+"/client?token=t1", nil); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 		server.Close()
 	}
 	for _, address := range []string{"", "/client?token=t", "http://h/other", "::"} {
 		if _, err := AsBrowser(t.Context(), nil, address, nil); err == nil {
-			t.Errorf("%q was taken", address)
+			t.Errorf("address %q: got no error, want one", address)
 		}
 	}
-	// The session's answers are the service's errors too.
+	// The session's endpoints answer with the service's errors too.
 	p := newPage(t, `no JSON`)
 	if _, err := AsBrowser(t.Context(), nil, p.redirect(), nil); err == nil || !strings.Contains(err.Error(), "JSON") {
 		t.Errorf("%v", err)

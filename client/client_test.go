@@ -29,7 +29,7 @@ func TestPrepareMakesTheJWT(t *testing.T) {
 	}
 	parts := strings.Split(jwt, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%d parts", len(parts))
+		t.Fatalf("got a JWT of %d parts, want 3", len(parts))
 	}
 	var header struct{ Typ, Alg, Kid string }
 	var got claims
@@ -46,7 +46,7 @@ func TestPrepareMakesTheJWT(t *testing.T) {
 		}
 	}
 	if header.Typ != "JWT" || header.Alg != "RS512" || header.Kid != "demo-epr-1" {
-		t.Errorf("header %+v", header)
+		t.Errorf("got header %+v", header)
 	}
 	sum := sha512.Sum512([]byte(parts[0] + "." + parts[1]))
 	if err := rsa.VerifyPKCS1v15(public, crypto.SHA512, sum[:], signature); err != nil {
@@ -55,11 +55,11 @@ func TestPrepareMakesTheJWT(t *testing.T) {
 	if got.Issuer != "demo-epr" || got.Subject != "555086689106" || got.Audience != "https://gateway/signing-service" ||
 		got.IssuedAt != 1_790_000_000 || got.Expires != got.IssuedAt+600 || got.Algorithm != RS256 ||
 		len(got.Payloads) != 2 || got.Payloads[1] != asked[1] {
-		t.Errorf("claims %+v", got)
+		t.Errorf("got claims %+v", got)
 	}
 
 	if twin, err := c.Prepare("555086689106", RS256, asked); err != nil || twin == jwt {
-		t.Errorf("asked for twice within a second it is one request (%v)", err)
+		t.Errorf("preparing twice within a second: got equal JWTs or error %v, want different ones", err)
 	}
 
 	c.Audience = "https://public/signing-service"
@@ -69,11 +69,11 @@ func TestPrepareMakesTheJWT(t *testing.T) {
 	}
 	body, _ := base64.RawURLEncoding.DecodeString(strings.Split(jwt, ".")[1])
 	if !strings.Contains(string(body), `"aud":"https://public/signing-service"`) {
-		t.Error("the audience that was set is not used")
+		t.Error("JWT does not have the Audience that was set")
 	}
 }
 
-// service starts a server that answers as told, and a client of it.
+// service starts a server with the given answers, and returns a client of it.
 func service(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -96,7 +96,7 @@ func TestSend(t *testing.T) {
 		if r.Method != http.MethodPost || r.RequestURI != "/signing-service/signaturerequest?state=e30%3D%2B%20%26x" ||
 			r.Header.Get("Content-Type") != "text/plain" || string(body) != "a.b.c" || err != nil ||
 			r.Header.Get("Authorization") != "Bearer t" {
-			t.Errorf("%s %s %v %s", r.Method, r.RequestURI, r.Header, body)
+			t.Errorf("got %s %s with header %v and body %s", r.Method, r.RequestURI, r.Header, body)
 		}
 		answer(200, `{"token":"t1","redirectUri":"https://gateway/signing-service/client?token=t1","new":1}`)(w, r)
 	})
@@ -106,16 +106,16 @@ func TestSend(t *testing.T) {
 	}
 	ticket, err := c.Send(t.Context(), "a.b.c", "e30=+ &x")
 	if err != nil || ticket != (Ticket{"t1", "https://gateway/signing-service/client?token=t1"}) {
-		t.Errorf("%+v, %v", ticket, err)
+		t.Errorf("got ticket %+v, %v", ticket, err)
 	}
 
 	c = service(t, func(_ http.ResponseWriter, r *http.Request) {
 		if r.RequestURI != "/signing-service/signaturerequest" {
-			t.Errorf("without a state: %s", r.RequestURI)
+			t.Errorf("got URI %s without a state", r.RequestURI)
 		}
 	})
 	if _, err := c.Send(t.Context(), "a.b.c", ""); err == nil {
-		t.Error("an empty answer was taken")
+		t.Error("empty answer: got no error, want one")
 	}
 	c.Authorize = func(context.Context, *http.Request) error { return errors.New("no access token") }
 	if _, err := c.Send(t.Context(), "a.b.c", ""); err == nil || !strings.Contains(err.Error(), "no access token") {
@@ -137,7 +137,7 @@ func TestSendRefusesAnswersThatLeadNowhere(t *testing.T) {
 		"something after JSON": `{"token":"t","redirectUri":"https://h/"} x`,
 	} {
 		if ticket, err := service(t, answer(200, body)).Send(t.Context(), "a.b.c", "s"); err == nil || ticket != (Ticket{}) {
-			t.Errorf("%s: %+v, %v", name, ticket, err)
+			t.Errorf("%s: got %+v, %v", name, ticket, err)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func TestErrorsOfTheService(t *testing.T) {
 		_, err := client.Fetch(t.Context(), "t1")
 		var got *Error
 		if !errors.As(err, &got) || *got != c.want {
-			t.Errorf("%s: %v", c.name, err)
+			t.Errorf("%s: got %v", c.name, err)
 		}
 	}
 	if _, err := service(t, answer(500, "")).Fetch(t.Context(), "t1"); !strings.Contains(err.Error(), "answered 500") {
@@ -182,22 +182,22 @@ func TestErrorsOfTheService(t *testing.T) {
 func TestFetch(t *testing.T) {
 	c := service(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.RequestURI != "/signing-service/signatureresponse/a%2Fb+c=" || r.Header.Get("X-Request-Id") == "" {
-			t.Errorf("%s %s", r.Method, r.RequestURI)
+			t.Errorf("got %s %s", r.Method, r.RequestURI)
 		}
 		answer(200, `{"signatures":[{"id":"1","signature":"AA=="}],"certificate":"BB=="}`)(w, r)
 	})
 	response, err := c.Fetch(t.Context(), "a/b+c=")
 	if err != nil || response.Certificate != "BB==" || len(response.Signatures) != 1 || response.Signatures[0] != (Signature{"1", "AA=="}) {
-		t.Errorf("%+v, %v", response, err)
+		t.Errorf("got response %+v, %v", response, err)
 	}
 	for _, token := range []string{"", "..", "a b", "a?b", "a\nb", "a%2e", strings.Repeat("a", 600)} {
 		if _, err := c.Fetch(t.Context(), token); err == nil {
-			t.Errorf("%q was sent", token)
+			t.Errorf("malformed token %q was sent", token)
 		}
 	}
 	for _, body := range []string{`{"signatures":[{"id":"1","id":"2"}]}`, `{"signatures":"x"}`, ``} {
 		if _, err := service(t, answer(200, body)).Fetch(t.Context(), "t1"); err == nil {
-			t.Errorf("%q was taken", body)
+			t.Errorf("answer %q: got no error, want one", body)
 		}
 	}
 }
@@ -214,19 +214,19 @@ func TestUnreachable(t *testing.T) {
 	} {
 		_, err := c.Send(t.Context(), "a.b.c", "secret-state")
 		if !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v", name, err)
 		}
 		_, err = c.Fetch(t.Context(), "secret-token")
 		if !errors.Is(err, ErrUnreachable) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	if _, err := (&Client{BaseURL: "http://h:x"}).Fetch(t.Context(), "secret"); err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("a bad address: %v", err)
+		t.Errorf("invalid address: got %v", err)
 	}
 }
 
-// A service that is busy says how long to wait, and not for ever.
+// A busy service says how long to wait, and the client bounds that.
 func TestRetryAfter(t *testing.T) {
 	for header, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "999999": maxRetryAfter, "soon": 0, "-1": 0} {
 		c := service(t, func(w http.ResponseWriter, r *http.Request) {

@@ -11,23 +11,23 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ErrUnreachable is what every failure to get an answer unwraps to: no connection, or one that was lost
-// half-way. The service may or may not have taken the request; the same JWT may be sent again, for it never
-// makes a second session (SIG-1.15).
+// ErrUnreachable is wrapped by every error about a missing answer: no connection, or one that was lost halfway. The
+// service may or may not have accepted the request. The same JWT may be sent again, because it never makes a second session
+// (SIG-1.15).
 var ErrUnreachable = errors.New("the Signing Service did not answer")
 
-// maxRetryAfter bounds what an answer can make a caller wait.
+// maxRetryAfter bounds how long an answer can make a caller wait.
 const maxRetryAfter = time.Hour
 
-// Error is the service's own answer that it will not do what was asked.
+// Error is a refusal by the service.
 type Error struct {
-	Status    int    // of HTTP
-	Code      string // the service's stable word, such as "claims"; empty where it gave none
-	Message   string // its text, cut at 500 bytes; the status's own text where it gave none
-	RequestID string // what to quote to those who run the service
+	Status    int    // the HTTP status
+	Code      string // the service's stable code, such as "claims"; empty if it gave none
+	Message   string // its text, cut at 500 bytes; the text of the status if it gave none
+	RequestID string // to be quoted to the service's operators
 
-	RetryAfter time.Duration // of a 429 or 503: how long to wait before sending the same again; zero where it gave none
-	Reason     string        // why a request is not signed, or not yet: a code such as ReasonWrongUser; empty where there is none
+	RetryAfter time.Duration // of a 429 or 503: how long to wait before retrying; zero if it gave none
+	Reason     string        // why a request is not signed, or not yet: a code such as ReasonWrongUser; empty if there is none
 }
 
 func (e *Error) Error() string {
@@ -41,7 +41,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the Signing Service answered %d%s: %s (request %s)", e.Status, code, e.Message, e.RequestID)
 }
 
-// failure reads an answer in the shape of SIG-1.19, or makes do with the status.
+// failure decodes an answer in the format of SIG-1.19, or falls back to the status.
 func (r reply) failure() *Error {
 	var answer struct {
 		Message   string `json:"message"`
@@ -65,7 +65,7 @@ func (r reply) failure() *Error {
 	}
 }
 
-// unreachable leaves out the address of the request, which holds a token or a state.
+// unreachable removes the URL of the request, which contains a token or a state.
 func unreachable(err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
@@ -74,7 +74,7 @@ func unreachable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
-// cut shortens a text of the service's to at most n bytes and takes control characters out of it.
+// cut shortens a text of the service to at most n bytes and removes control characters.
 func cut(s string, n int) string {
 	clean := make([]rune, 0, min(len(s), n))
 	size := 0

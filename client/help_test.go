@@ -17,7 +17,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// card is a smartcard of the tests: a key and its certificate.
+// card is a smartcard in tests: a key and its certificate.
 type card struct {
 	key         *rsa.PrivateKey
 	certificate string
@@ -32,7 +32,7 @@ func newCard(t testing.TB) card {
 	return card{key, certify(t, key.Public(), key)}
 }
 
-// certify makes a self-signed certificate, in base64.
+// certify returns a self-signed certificate in base64.
 func certify(t testing.TB, public crypto.PublicKey, key crypto.Signer) string {
 	t.Helper()
 	template := &x509.Certificate{

@@ -57,7 +57,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := Read(data)
 		if err == nil && len(got.Payload) == 0 && len(data) > 0 {
-			t.Fatalf("nothing to sign, and no error: %q", data)
+			t.Fatalf("got no error for %q, which has nothing to sign", data)
 		}
 	})
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// recordFormat names the shape of a Record, so that a later one can be told apart.
+// recordFormat identifies the format of a Record.
 const recordFormat = "countersign-signatures/1"
 
-// Record is an answer of the Signing Service together with what was asked: everything that is needed to verify
-// it again, without the service. It holds a user id and what was signed, but nothing that lets anybody in.
+// Record is an answer of the Signing Service together with its request: everything needed to verify it again without the
+// service. It contains a user id and what was signed, but no credentials.
 type Record struct {
 	Format    string    `json:"format"`
-	Service   string    `json:"service"` // its base URL
+	Service   string    `json:"service"` // the service's base URL
 	Client    string    `json:"client"`
 	Sub       string    `json:"sub"` // who was asked to sign
 	Algorithm string    `json:"algorithm"`
@@ -29,40 +29,40 @@ type Record struct {
 	Response  Response  `json:"response"`
 }
 
-// Marshal makes the record's file.
+// Marshal encodes the record as a file.
 func (r Record) Marshal() ([]byte, error) {
 	r.Format = recordFormat
 	return json.Marshal(r, jsontext.WithIndent("  "), jsontext.EscapeForHTML(false))
 }
 
-// ParseRecord reads a record's file.
+// ParseRecord parses a record file.
 func ParseRecord(data []byte) (Record, error) {
 	var r Record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, errors.New("this is not a file of saved signatures: it cannot be read as JSON")
+		return Record{}, errors.New("not a file of saved signatures: malformed JSON")
 	}
 	if r.Format != recordFormat {
-		return Record{}, fmt.Errorf("this is not a file of saved signatures: its format is %.40q and should be %q", r.Format, recordFormat)
+		return Record{}, fmt.Errorf("not a file of saved signatures: format is %.40q, want %q", r.Format, recordFormat)
 	}
 	return r, nil
 }
 
-// CheckOptions say what a record's certificate is held to.
+// CheckOptions configures the checks of a record's certificate.
 type CheckOptions struct {
-	Issuers []*x509.Certificate // who may have issued it; none: its chain is not looked at
-	AnyUser bool                // it may be another person's than the one who was asked
+	Issuers []*x509.Certificate // accepted issuers; none: the chain is not checked
+	AnyUser bool                // accept the certificate of a person other than the one who was asked
 }
 
-// Report is what there is to say of a record.
+// Report is the result of checking a record.
 type Report struct {
-	Results     []Result          // one for each payload, in order; none where nothing could be verified
-	Certificate *x509.Certificate // nil where it cannot be read
-	Problems    []string          // what does not hold; none: everything does
+	Results     []Result          // one per payload, in order; none if nothing could be verified
+	Certificate *x509.Certificate // nil if it cannot be parsed
+	Problems    []string          // the checks that failed; none: all passed
 }
 
-// Check verifies a record offline: every signature, the ids and their order, and the certificate: whose it is,
-// whether it was valid when the signatures were received, and, if issuers are given, that one of them issued it.
-// Revocation is not looked at.
+// Check verifies a record offline: every signature, the ids and their order, and the certificate: its owner, its validity
+// when the signatures were received and, if issuers are given, that one of them issued it. Revocation is not
+// checked.
 func (r Record) Check(o CheckOptions) Report {
 	var report Report
 	var err error
@@ -75,26 +75,26 @@ func (r Record) Check(o CheckOptions) Report {
 	leaf := report.Certificate
 	if owner, _, _ := strings.Cut(leaf.Subject.CommonName, "_"); owner != r.Sub && !o.AnyUser {
 		report.Problems = append(report.Problems, fmt.Sprintf(
-			"the certificate is not that of %s, who was asked to sign: its CN is %.64q", r.Sub, leaf.Subject.CommonName))
+			"certificate is not that of %s, who was asked to sign: its CN is %.64q", r.Sub, leaf.Subject.CommonName))
 	}
 	if r.Received.Before(leaf.NotBefore) || r.Received.After(leaf.NotAfter) {
 		report.Problems = append(report.Problems, fmt.Sprintf(
-			"the certificate was not valid when the signatures were received, %s: it is valid from %s to %s",
+			"certificate was not valid when the signatures were received, %s: it is valid from %s to %s",
 			day(r.Received), day(leaf.NotBefore), day(leaf.NotAfter)))
 	}
 	if leaf.IsCA {
-		report.Problems = append(report.Problems, "the certificate is that of an authority, not of a person")
+		report.Problems = append(report.Problems, "certificate is that of an authority, not of a person")
 	}
 	if len(o.Issuers) > 0 {
 		if err := issued(leaf, o.Issuers, r.Received); err != nil {
-			report.Problems = append(report.Problems, "the certificate was not issued by one of the issuers given: "+err.Error())
+			report.Problems = append(report.Problems, "certificate was not issued by one of the issuers given: "+err.Error())
 		}
 	}
 	return report
 }
 
-// issued checks that one of the issuers signed the certificate. When that is out of time, which is told apart, its
-// issuer is looked at in the nearest moment of its own validity.
+// issued verifies that one of the issuers signed the certificate. If the certificate is not valid at that time, which is
+// reported separately, its issuer is checked at the nearest time of its validity.
 func issued(leaf *x509.Certificate, issuers []*x509.Certificate, at time.Time) error {
 	roots := x509.NewCertPool()
 	for _, issuer := range issuers {
@@ -112,7 +112,7 @@ func issued(leaf *x509.Certificate, issuers []*x509.Certificate, at time.Time) e
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// NewPayload is a payload of some bytes.
+// NewPayload returns a payload with these bytes.
 func NewPayload(id string, data []byte) Payload {
 	return Payload{ID: id, Payload: base64.StdEncoding.EncodeToString(data)}
 }

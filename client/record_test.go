@@ -18,7 +18,7 @@ func record(t *testing.T) Record {
 	}
 }
 
-// TestRecord saves, reads and checks a record, and each way in which one does not hold.
+// TestRecord saves, parses and checks a record, and records with each kind of problem.
 func TestRecord(t *testing.T) {
 	whole := record(t)
 	leaf, err := whole.Response.Leaf()
@@ -32,13 +32,13 @@ func TestRecord(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*Record)
 		options CheckOptions
-		want    string // a part of the one problem; empty: none
+		want    string // a part of the one problem; empty: no problem
 	}{
 		"sound":                    {},
 		"its own issuer":           {options: CheckOptions{Issuers: []*x509.Certificate{leaf}}},
 		"another issuer":           {options: CheckOptions{Issuers: []*x509.Certificate{stranger}}, want: "not issued by"},
 		"a changed payload":        {change: func(r *Record) { r.Payloads[1] = NewPayload(r.Payloads[1].ID, []byte("else")) }, want: "a signature does not verify: 1 of 3"},
-		"a missing item":           {change: func(r *Record) { r.Response.Signatures = r.Response.Signatures[:2] }, want: "not those that were asked for"},
+		"a missing item":           {change: func(r *Record) { r.Response.Signatures = r.Response.Signatures[:2] }, want: "do not match the request"},
 		"a certificate of another": {change: func(r *Record) { r.Sub = "555000000000" }, want: "not that of 555000000000"},
 		"any user":                 {change: func(r *Record) { r.Sub = "555000000000" }, options: CheckOptions{AnyUser: true}},
 		"expired then":             {change: func(r *Record) { r.Received = leaf.NotAfter.Add(time.Second) }, want: "was not valid"},
@@ -76,13 +76,13 @@ func TestParseRecordRefusesOtherFiles(t *testing.T) {
 	for _, text := range []string{"", "{", `{"format":"countersign-signatures/2"}`, `{"signatures":[]}`,
 		`{"format":"countersign-signatures/1","format":"countersign-signatures/1"}`} {
 		if _, err := ParseRecord([]byte(text)); err == nil {
-			t.Errorf("took %q", text)
+			t.Errorf("%q: got no error, want one", text)
 		}
 	}
 }
 
 func TestNewPayload(t *testing.T) {
 	if p := NewPayload("a", []byte{0xff}); p.ID != "a" || p.Payload != base64.StdEncoding.EncodeToString([]byte{0xff}) {
-		t.Errorf("got %+v", p)
+		t.Errorf("got payload %+v", p)
 	}
 }

@@ -5,24 +5,23 @@ import (
 	"strings"
 )
 
-// SignedInfo makes the payload for one document: the canonical SignedInfo element (Exclusive XML
-// Canonicalization 1.0) that holds the document's digest. The document must be in canonical form already,
-// for its bytes are digested as they are. The payload is 517 bytes long with SHA-1, 541 with SHA-256, except
-// that PS256 names its method in 5 bytes more. The digest is returned in base64, as the element holds it.
-// Source: SIG-2.10, SIG-2.11; XML Signature Syntax and Processing §4.4.
+// SignedInfo returns the payload for one document: the canonical SignedInfo element (Exclusive XML Canonicalization 1.0)
+// with the document's digest. The document must already be in canonical form, because its bytes are digested as they are.
+// The payload is 517 bytes long with SHA-1 and 541 with SHA-256; PS256 adds 5 bytes to the method's name. The digest is
+// returned in base64, as in the element. Source: SIG-2.10, SIG-2.11; XML Signature Syntax and Processing §4.4.
 func SignedInfo(algorithm string, document []byte) (payload []byte, digest string, err error) {
 	return signedInfo(algorithm, document, "<Reference>")
 }
 
-// SignedInfoFor is SignedInfo with a Reference that says where the document is: uri is "" for the whole
-// document that the signature stands in, "#id" for an element of it. Generic verifiers of XML signatures
-// need that; the Electronic Prescription Service leaves it out.
+// SignedInfoFor is SignedInfo with a Reference that locates the document: uri is "" for the whole document that contains
+// the signature, "#id" for an element of it. Generic XML signature verifiers need that; the Electronic Prescription
+// Service omits it.
 func SignedInfoFor(algorithm string, document []byte, uri string) (payload []byte, digest string, err error) {
 	return signedInfo(algorithm, document, `<Reference URI="`+EscapeAttribute(uri)+`">`)
 }
 
-// Canonical XML: no declaration, no white space of our own, end tags always, and only the five escapes of
-// an attribute's value.
+// Canonical XML: no declaration, no white space of our own, always end tags, and only the five escapes of attribute
+// values.
 const (
 	infoOpen        = `<SignedInfo xmlns="` + xmldsig + `"><CanonicalizationMethod Algorithm="`
 	infoMethod      = `"></CanonicalizationMethod><SignatureMethod Algorithm="`
@@ -44,16 +43,16 @@ func signedInfo(name string, document []byte, reference string) ([]byte, string,
 		infoTransforms + infoTransform + infoDigest + a.digestMethod + infoDigestValue + digest + infoClose), digest, nil
 }
 
-// EscapeAttribute escapes an attribute's value the way canonical XML does (Canonical XML 1.0 §2.3), for who
-// makes a document that is to be digested.
+// EscapeAttribute escapes an attribute value as canonical XML does (Canonical XML 1.0 §2.3), for callers that build a
+// document to be digested.
 func EscapeAttribute(value string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;").
 		Replace(value)
 }
 
-// ParseSignedInfo reads a payload that is a canonical SignedInfo element with one Reference: ok is false for
-// anything else. algorithm is RS1, RS256 or PS256, or the element's own method URI where it is none of them;
-// digest is the DigestValue, in base64. Which canonicalisation, transforms and URI it names is not looked at.
+// ParseSignedInfo parses a payload that is a canonical SignedInfo element with one Reference; ok is false for anything
+// else. algorithm is RS1, RS256 or PS256, or the element's method URI if it is another; digest is the DigestValue in
+// base64. The canonicalization, the transforms and the URI are not checked.
 func ParseSignedInfo(payload []byte) (algorithm, digest string, ok bool) {
 	rest, ok := strings.CutPrefix(string(payload), infoOpen)
 	if !ok {
@@ -78,12 +77,12 @@ func ParseSignedInfo(payload []byte) (algorithm, digest string, ok bool) {
 	return method, digest, true
 }
 
-// plain tells whether a value stays within the attribute that holds it.
+// plain reports whether a value cannot leave the attribute that holds it.
 func plain(value string) bool {
 	return value != "" && !strings.ContainsAny(value, `<>"`)
 }
 
-// isReference takes the start tag of a Reference, with any attributes.
+// isReference reports whether tag is the start tag of a Reference, with any attributes.
 func isReference(tag string) bool {
 	attributes, ok := strings.CutPrefix(tag, "<Reference")
 	if !ok {

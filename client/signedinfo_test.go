@@ -28,10 +28,10 @@ func TestSignedInfoIsTheCanonicalElement(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(payload) != c.size {
-				t.Errorf("the payload has %d bytes, expected %d:\n%s", len(payload), c.size, payload)
+				t.Errorf("got a payload of %d bytes, want %d:\n%s", len(payload), c.size, payload)
 			}
 			if want := opensslDigest(t, c.dgst, document); digest != want {
-				t.Errorf("digest %s, openssl says %s", digest, want)
+				t.Errorf("got digest %s, want openssl's %s", digest, want)
 			}
 			want := `<SignedInfo xmlns="http://www.w3.org/2000/09/xmldsig#">` +
 				`<CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"></CanonicalizationMethod>` +
@@ -44,16 +44,16 @@ func TestSignedInfoIsTheCanonicalElement(t *testing.T) {
 			}
 			algorithm, again, ok := ParseSignedInfo(payload)
 			if !ok || algorithm != c.algorithm || again != digest {
-				t.Errorf("read back as %q, %q, %v", algorithm, again, ok)
+				t.Errorf("parsed as %q, %q, %v", algorithm, again, ok)
 			}
 		})
 	}
 	if _, _, err := SignedInfo("RS512", nil); err == nil {
-		t.Error("RS512 is no algorithm of a payload")
+		t.Error("SignedInfo with RS512: got no error, want one")
 	}
 }
 
-// opensslDigest lets OpenSSL, which shares no code with us, make the digest.
+// opensslDigest computes the digest with OpenSSL, which shares no code with us.
 func opensslDigest(t *testing.T, hash, data string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "openssl", "dgst", hash, "-binary")
@@ -77,7 +77,7 @@ func TestSignedInfoWithURI(t *testing.T) {
 		t.Error(err)
 	}
 	if algorithm, got, ok := ParseSignedInfo(payload); !ok || algorithm != RS256 || got != digest {
-		t.Errorf("read back as %q, %q, %v", algorithm, got, ok)
+		t.Errorf("parsed as %q, %q, %v", algorithm, got, ok)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestParseSignedInfoOfOthers(t *testing.T) {
 		{"no transform", swap(infoTransform, ""), RS256, digest},
 	} {
 		if algorithm, digest, ok := ParseSignedInfo([]byte(c.payload)); !ok || algorithm != c.algorithm || digest != c.digest {
-			t.Errorf("%s: %q, %q, %v", c.name, algorithm, digest, ok)
+			t.Errorf("%s: got %q, %q, %v", c.name, algorithm, digest, ok)
 		}
 	}
 	for name, payload := range map[string]string{
@@ -120,13 +120,13 @@ func TestParseSignedInfoOfOthers(t *testing.T) {
 		"truncated":             good[:len(good)-3],
 	} {
 		if algorithm, digest, ok := ParseSignedInfo([]byte(payload)); ok || algorithm != "" || digest != "" {
-			t.Errorf("%s was taken: %q, %q", name, algorithm, digest)
+			t.Errorf("%s: got algorithm %q and digest %q, want it rejected", name, algorithm, digest)
 		}
 	}
 }
 
-// FuzzParseSignedInfo: what is taken has a digest and a method, is well-formed, and a second method or digest
-// is nowhere in it.
+// FuzzParseSignedInfo checks that an accepted payload is well-formed, has a digest and a method, and contains no second
+// method or digest.
 func FuzzParseSignedInfo(f *testing.F) {
 	for _, a := range algorithms() {
 		payload, _, _ := SignedInfo(a.name, []byte(document))
@@ -140,10 +140,10 @@ func FuzzParseSignedInfo(f *testing.F) {
 			return
 		}
 		if algorithm == "" || digest == "" {
-			t.Fatalf("taken, but empty: %q, %q", algorithm, digest)
+			t.Fatalf("got empty algorithm %q or digest %q", algorithm, digest)
 		}
 		if bytes.Count(payload, []byte("<SignatureMethod ")) != 1 || bytes.Count(payload, []byte("<DigestValue>")) != 1 {
-			t.Fatalf("ambiguous: %s", payload)
+			t.Fatalf("accepted an ambiguous payload: %s", payload)
 		}
 	})
 }

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// Payload is one thing to be signed.
+// Payload is one item to be signed.
 type Payload struct {
-	ID      string `json:"id"`      // the client's own name for it; unique in a request
-	Payload string `json:"payload"` // base64 of the bytes that are signed, as SignedInfo makes them
+	ID      string `json:"id"`      // the client's name for it; unique in a request
+	Payload string `json:"payload"` // base64 of the bytes to sign, as SignedInfo returns them
 }
 
-// Signature is the service's answer to one Payload.
+// Signature is the service's signature of one Payload.
 type Signature struct {
 	ID        string `json:"id"`
 	Signature string `json:"signature"` // base64
@@ -24,10 +24,10 @@ type Signature struct {
 // Response is what the service releases for a request (SIG-4.1).
 type Response struct {
 	Signatures  []Signature `json:"signatures"`  // in the order of the request
-	Certificate string      `json:"certificate"` // base64 of one DER X.509 certificate, without armour
+	Certificate string      `json:"certificate"` // base64 of one DER X.509 certificate, without PEM armor
 }
 
-// Leaf is the certificate that the signatures were made with.
+// Leaf parses the certificate of the key that signed.
 func (r Response) Leaf() (*x509.Certificate, error) {
 	der, err := decode(r.Certificate)
 	if err != nil {
@@ -40,35 +40,35 @@ func (r Response) Leaf() (*x509.Certificate, error) {
 	return leaf, nil
 }
 
-// Result is the verdict on one Payload.
+// Result is the verification result of one Payload.
 type Result struct {
 	ID       string
 	Verified bool
-	Reason   string // why it was not verified; empty otherwise
+	Reason   string // why verification failed; otherwise empty
 }
 
-// What can be wrong with a Response as a whole. Nothing of such a response may be used.
+// The errors about a Response as a whole. Nothing in such a response may be used.
 var (
 	ErrCertificate = errors.New("the certificate of the response cannot be used")
-	ErrItems       = errors.New("the signatures of the response are not those that were asked for")
+	ErrItems       = errors.New("the signatures of the response do not match the request")
 	ErrSignature   = errors.New("a signature does not verify")
 )
 
-// Verify checks a response against the request it answers: the same ids in the same order, and over each
-// payload a signature that holds with the certificate's key. The error is nil only if everything was
-// verified; it is ErrCertificate, ErrItems or ErrSignature. There is one Result for each payload, in order,
-// except when the certificate, the algorithm or the request itself is of no use; then there are none.
-// The certificate's issuer, validity and subject are the caller's to judge: see Response.Leaf.
+// Verify verifies a response against its request: the same ids in the same order, and for each payload a signature that is
+// valid under the certificate's key. The error is nil only if everything was verified; otherwise it wraps ErrCertificate,
+// ErrItems or ErrSignature. There is one Result per payload, in order, or none if the certificate, the algorithm or the
+// request itself cannot be used. The caller checks the certificate's issuer, validity and subject: see
+// Response.Leaf.
 func Verify(algorithm string, payloads []Payload, r Response) ([]Result, error) {
 	a, err := algorithmNamed(algorithm)
 	if err != nil {
 		return nil, err
 	}
 	if len(payloads) == 0 {
-		return nil, errors.New("the request has no payloads")
+		return nil, errors.New("request has no payloads")
 	}
 	if id, twice := repeated(payloads); twice {
-		return nil, fmt.Errorf("the request names %.64q twice", id)
+		return nil, fmt.Errorf("request has the id %.64q twice", id)
 	}
 	leaf, err := r.Leaf()
 	if err != nil {
@@ -76,7 +76,7 @@ func Verify(algorithm string, payloads []Payload, r Response) ([]Result, error) 
 	}
 	key, ok := leaf.PublicKey.(*rsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: its key is not an RSA key", ErrCertificate)
+		return nil, fmt.Errorf("%w: key is not RSA", ErrCertificate)
 	}
 	results := make([]Result, len(payloads))
 	bad := 0
@@ -95,8 +95,8 @@ func Verify(algorithm string, payloads []Payload, r Response) ([]Result, error) 
 	return results, nil
 }
 
-// VerifyPayload checks one signature over the bytes of one payload with a certificate's key. The certificate's issuer,
-// validity and subject are the caller's to judge.
+// VerifyPayload verifies one signature over the bytes of one payload with a certificate's key. The caller checks the
+// certificate's issuer, validity and subject.
 func VerifyPayload(algorithm string, certificate *x509.Certificate, payload, signature []byte) error {
 	a, err := algorithmNamed(algorithm)
 	if err != nil {
@@ -104,34 +104,34 @@ func VerifyPayload(algorithm string, certificate *x509.Certificate, payload, sig
 	}
 	key, ok := certificate.PublicKey.(*rsa.PublicKey)
 	if !ok {
-		return fmt.Errorf("%w: its key is not an RSA key", ErrCertificate)
+		return fmt.Errorf("%w: key is not RSA", ErrCertificate)
 	}
 	return a.verify(key, payload, signature)
 }
 
-// check returns why payload i has no signature that holds, or "".
+// check returns why payload i has no valid signature, or "".
 func check(a algorithm, key *rsa.PublicKey, p Payload, signatures []Signature, i int) string {
 	if i >= len(signatures) || signatures[i].ID != p.ID {
-		return "the response has no signature for this item in its place"
+		return "response has no signature for this item in its place"
 	}
 	payload, err := decode(p.Payload)
 	if err != nil || len(payload) == 0 {
-		return "its payload is not base64"
+		return "payload is not base64"
 	}
 	signature, err := decode(signatures[i].Signature)
 	if err != nil {
-		return "its signature is not base64"
+		return "signature is not base64"
 	}
 	if err := a.verify(key, payload, signature); err != nil {
-		return "its signature does not verify with the certificate's key"
+		return "signature does not verify with the certificate's key"
 	}
 	return ""
 }
 
-// sameItems compares the two lists as old clients read them: by index.
+// sameItems compares the two lists by index, as old clients do.
 func sameItems(payloads []Payload, signatures []Signature) error {
 	if len(payloads) != len(signatures) {
-		return fmt.Errorf("%w: %d for %d payloads", ErrItems, len(signatures), len(payloads))
+		return fmt.Errorf("%w: got %d for %d payloads", ErrItems, len(signatures), len(payloads))
 	}
 	for i, p := range payloads {
 		if signatures[i].ID != p.ID {
@@ -152,7 +152,7 @@ func repeated(payloads []Payload) (string, bool) {
 	return "", false
 }
 
-// decode reads base64 exactly: padded, and without the line breaks that the library would pass over.
+// decode decodes base64 strictly: with padding, and without the line breaks that the library would skip.
 func decode(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, base64.CorruptInputError(strings.IndexAny(s, "\r\n"))

@@ -12,11 +12,11 @@ func TestVerifyTakesWhatHolds(t *testing.T) {
 		asked := payloads(t, algorithm, 3)
 		results, err := Verify(algorithm, asked, card.respond(t, algorithm, asked))
 		if err != nil || len(results) != 3 {
-			t.Fatalf("%s: %v, %v", algorithm, results, err)
+			t.Fatalf("%s: got %v, %v", algorithm, results, err)
 		}
 		for i, r := range results {
 			if r != (Result{ID: asked[i].ID, Verified: true}) {
-				t.Errorf("%s: %+v", algorithm, r)
+				t.Errorf("%s: got result %+v, want it verified", algorithm, r)
 			}
 		}
 	}
@@ -70,17 +70,17 @@ func TestVerifyRefusesWhatDoesNot(t *testing.T) {
 			c.change(&response)
 			results, err := Verify(c.algorithm, asked, response)
 			if !errors.Is(err, c.err) {
-				t.Errorf("error %v, expected %v", err, c.err)
+				t.Errorf("got error %v, want %v", err, c.err)
 			}
 			var verified []bool
 			for i, r := range results {
 				verified = append(verified, r.Verified)
 				if r.ID != asked[i].ID || r.Verified == (r.Reason != "") {
-					t.Errorf("result %d: %+v", i, r)
+					t.Errorf("result %d: got %+v", i, r)
 				}
 			}
 			if !slices.Equal(verified, c.verified) {
-				t.Errorf("verified %v, expected %v", verified, c.verified)
+				t.Errorf("got verified %v, want %v", verified, c.verified)
 			}
 		})
 	}
@@ -100,12 +100,12 @@ func TestVerifyRefusesRequestsItCannotJudge(t *testing.T) {
 		"one id twice":      {RS256, twice},
 	} {
 		if results, err := Verify(c.algorithm, c.payloads, card.respond(t, RS256, c.payloads)); err == nil || results != nil {
-			t.Errorf("%s: %v, %v", name, results, err)
+			t.Errorf("%s: got %v, %v", name, results, err)
 		}
 	}
 	response := card.respond(t, RS256, good)
 	good[1].Payload = "not base64"
 	if results, err := Verify(RS256, good, response); !errors.Is(err, ErrSignature) || results[1].Verified {
-		t.Errorf("a payload that is not base64: %v, %v", results, err)
+		t.Errorf("payload that is not base64: got %v, %v", results, err)
 	}
 }

@@ -13,16 +13,16 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// The headers of a webhook, as the Standard Webhooks specification has them, and one of ours.
+// The headers of a webhook, by the Standard Webhooks specification, and one of our own.
 const (
-	HeaderWebhookID        = "Webhook-Id"        // of the message: the same for every attempt; also in Idempotency-Key
+	HeaderWebhookID        = "Webhook-Id"        // of the message, the same for every attempt; also in Idempotency-Key
 	HeaderWebhookTimestamp = "Webhook-Timestamp" // of the attempt, in seconds since 1970
-	HeaderWebhookSignature = "Webhook-Signature" // "v1a," and base64 of an Ed25519 signature; several, apart by spaces
-	HeaderWebhookKeys      = "Webhook-Key-Id"    // the kids of the keys that made them, in the same order
+	HeaderWebhookSignature = "Webhook-Signature" // "v1a," and base64 of an Ed25519 signature; several are separated by spaces
+	HeaderWebhookKeys      = "Webhook-Key-Id"    // kids of the signing keys, in the same order
 	HeaderIdempotencyKey   = "Idempotency-Key"
 )
 
-// WebhookSignaturePrefix begins each signature made with an Ed25519 key.
+// WebhookSignaturePrefix precedes each signature by an Ed25519 key.
 const WebhookSignaturePrefix = "v1a,"
 
 // The types of a WebhookEvent. All but the first mean that there are no signatures.
@@ -35,11 +35,11 @@ const (
 
 const (
 	defaultTolerance = 5 * time.Minute
-	maxWebhookSigs   = 8 // signatures of one webhook that are looked at
+	maxWebhookSigs   = 8 // signatures of one webhook that are checked
 )
 
-// WebhookEvent is the body of a webhook: what became of a request (SIG-3.2). It carries no
-// signature; those of a completed request are fetched with Data.Token.
+// WebhookEvent is the body of a webhook: the end of a request (SIG-3.2). It contains no signatures; fetch those of a
+// completed request with Data.Token.
 type WebhookEvent struct {
 	ID        string      `json:"id"` // the same as in the header
 	Type      string      `json:"type"`
@@ -47,19 +47,19 @@ type WebhookEvent struct {
 	Data      WebhookData `json:"data"`
 }
 
-// WebhookData says of which request a WebhookEvent tells.
+// WebhookData tells which request a WebhookEvent is about.
 type WebhookData struct {
 	Token  string         `json:"token"`
 	Status string         `json:"status"`           // signed, failed, cancelled or expired
-	Reason *WebhookReason `json:"reason,omitempty"` // why it is not signed
-	State  string         `json:"state,omitempty"`  // the caller's own, as it came
+	Reason *WebhookReason `json:"reason,omitempty"` // why it was not signed
+	State  string         `json:"state,omitempty"`  // the caller's own, unmodified
 	Client string         `json:"client"`
 
-	Audit *AuditEntry `json:"audit,omitempty"` // of a request that is signed: its record in the gateway's audit log
+	Audit *AuditEntry `json:"audit,omitempty"` // of a signed request: its record in the gateway's audit log
 }
 
-// AuditEntry names an entry of a gateway's audit log by its number and its hash, which stand for everything before it as
-// well. Whoever keeps one can have it shown later that the log still holds that record, as it was:
+// AuditEntry identifies an entry of a gateway's audit log by its number and hash, which also stand for everything before
+// it. With a kept one it can be proven later that the log still contains that record unmodified:
 // caddy countersign audit verify --head <node>/<number>:<hash>.
 type AuditEntry struct {
 	Node   string `json:"node"` // the log's name
@@ -73,10 +73,10 @@ type WebhookReason struct {
 	Text string `json:"text"`
 }
 
-// ErrWebhook is what every refusal of VerifyWebhook unwraps to: answer it with 400 or 401, and do nothing else.
-var ErrWebhook = errors.New("this is not a webhook of the service")
+// ErrWebhook is wrapped by every refusal of VerifyWebhook: answer with 400 or 401, and do nothing else.
+var ErrWebhook = errors.New("not a webhook of the service")
 
-// WebhookContent is what a webhook's signature covers.
+// WebhookContent returns what a webhook's signature covers.
 func WebhookContent(id, timestamp string, body []byte) []byte {
 	content := make([]byte, 0, len(id)+len(timestamp)+len(body)+2)
 	content = append(append(content, id...), '.')
@@ -84,11 +84,11 @@ func WebhookContent(id, timestamp string, body []byte) []byte {
 	return append(content, body...)
 }
 
-// WebhookKeys are the service's public keys by their kids.
+// WebhookKeys are the service's public keys by kid.
 type WebhookKeys map[string]ed25519.PublicKey
 
-// ParseWebhookKeys reads the key set that the service publishes at <public_url>/jwks.json, and leaves out what is not
-// an Ed25519 key. A receiver keeps the set for a while, and fetches it again when a webhook does not verify.
+// ParseWebhookKeys parses the key set that the service publishes at <public_url>/jwks.json, and ignores keys that are not
+// Ed25519. A receiver caches the set for a while, and fetches it again when a webhook does not verify.
 func ParseWebhookKeys(set []byte) (WebhookKeys, error) {
 	var read struct {
 		Keys []struct {
@@ -99,7 +99,7 @@ func ParseWebhookKeys(set []byte) (WebhookKeys, error) {
 		} `json:"keys"`
 	}
 	if err := json.Unmarshal(set, &read); err != nil {
-		return nil, fmt.Errorf("the service's key set is not a JWK set: %w", err)
+		return nil, fmt.Errorf("service's key set is not a JWK set: %w", err)
 	}
 	keys := WebhookKeys{}
 	for _, key := range read.Keys {
@@ -108,24 +108,24 @@ func ParseWebhookKeys(set []byte) (WebhookKeys, error) {
 		}
 		public, err := base64.RawURLEncoding.DecodeString(key.X)
 		if err != nil || len(public) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("the key %.64q of the service's key set is not an Ed25519 key", key.KID)
+			return nil, fmt.Errorf("key %.64q of the service's key set is not an Ed25519 key", key.KID)
 		}
 		keys[key.KID] = public
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("the service's key set holds no Ed25519 key")
+		return nil, errors.New("service's key set has no Ed25519 key")
 	}
 	return keys, nil
 }
 
-// VerifyWebhook is the receiver's side: it returns the event only if one of the keys has signed these headers and this
-// body, byte for byte as it came, and if the attempt is not further than tolerance (zero: 5 minutes) from now. What it
-// refuses unwraps to ErrWebhook. The same event can come more than once: a receiver remembers the ids that it has
-// dealt with.
+// VerifyWebhook verifies a webhook at its receiver. It returns the event only if one of the keys has signed these headers
+// and this body, byte for byte as received, and if the attempt is at most tolerance (zero: 5 minutes) from now. All
+// errors wrap ErrWebhook. The same event can arrive more than once: a receiver remembers the ids that it has
+// processed.
 func VerifyWebhook(header http.Header, body []byte, keys WebhookKeys, now time.Time, tolerance time.Duration) (*WebhookEvent, error) {
 	id, stamp := header.Get(HeaderWebhookID), header.Get(HeaderWebhookTimestamp)
 	if id == "" || stamp == "" || header.Get(HeaderWebhookSignature) == "" {
-		return nil, refuseWebhook("it lacks one of the headers webhook-id, webhook-timestamp and webhook-signature")
+		return nil, refuseWebhook("missing header: want webhook-id, webhook-timestamp and webhook-signature")
 	}
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
@@ -135,22 +135,22 @@ func VerifyWebhook(header http.Header, body []byte, keys WebhookKeys, now time.T
 		tolerance = defaultTolerance
 	}
 	if apart := now.Sub(time.Unix(seconds, 0)); apart > tolerance || apart < -tolerance {
-		return nil, refuseWebhook("it was sent %s from now, which is over %s; is this machine's clock right?", apart.Abs().Round(time.Second), tolerance)
+		return nil, refuseWebhook("sent %s from now, which is over %s: check this machine's clock", apart.Abs().Round(time.Second), tolerance)
 	}
 	if !keys.signed(header.Get(HeaderWebhookSignature), WebhookContent(id, stamp, body)) {
-		return nil, refuseWebhook("none of the service's keys has signed it; fetch the key set again if it is old")
+		return nil, refuseWebhook("not signed by any of the service's keys: fetch the key set again if it is old")
 	}
 	event := &WebhookEvent{}
 	if err := json.Unmarshal(body, event); err != nil {
-		return nil, refuseWebhook("its body is not an event: it is signed, so the service is newer than this receiver")
+		return nil, refuseWebhook("body is not an event, although it is signed: the service is newer than this receiver")
 	}
 	if event.ID != id {
-		return nil, refuseWebhook("its body has another id than its header")
+		return nil, refuseWebhook("body has another id than the header")
 	}
 	return event, nil
 }
 
-// signed says whether one of the signatures holds with one of the keys.
+// signed reports whether one of the signatures is valid under one of the keys.
 func (k WebhookKeys) signed(signatures string, content []byte) bool {
 	for i, text := range strings.Fields(signatures) {
 		encoded, isOurs := strings.CutPrefix(text, WebhookSignaturePrefix)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// The signature of the Standard Webhooks specification's scheme v1a, made here by hand.
+// The signature of scheme v1a of the Standard Webhooks specification, made here by hand.
 func signedWebhook(t *testing.T, key ed25519.PrivateKey, id string, at time.Time, body string) http.Header {
 	t.Helper()
 	stamp := strconv.FormatInt(at.Unix(), 10)
@@ -42,12 +42,12 @@ func TestVerifyWebhook(t *testing.T) {
 	good := signedWebhook(t, private, "e1", now, body)
 	event, err := VerifyWebhook(good, []byte(body), keys, now, 0)
 	if err != nil || event.ID != "e1" || event.Type != WebhookFailed || event.Data.Token != "t" || event.Data.Reason.Code != "c" {
-		t.Fatalf("%+v %v", event, err)
+		t.Fatalf("got %+v, %v", event, err)
 	}
-	both := good.Clone() // the former key's signature beside another's, and one of another scheme
+	both := good.Clone() // the former key's signature next to another's, and one of another scheme
 	both.Set("Webhook-Signature", "v1,AAAA v1a,!!!! "+signedWebhook(t, stranger, "e1", now, body).Get("Webhook-Signature")+" "+good.Get("Webhook-Signature"))
 	if _, err := VerifyWebhook(both, []byte(body), keys, now, 0); err != nil {
-		t.Errorf("one of several signatures: %v", err)
+		t.Errorf("one of several signatures: got %v", err)
 	}
 	without := func(name string) http.Header { h := good.Clone(); h.Del(name); return h }
 	with := func(name, value string) http.Header { h := good.Clone(); h.Set(name, value); return h }
@@ -72,12 +72,12 @@ func TestVerifyWebhook(t *testing.T) {
 		"no JSON":           {signedWebhook(t, private, "e1", now, "{"), "{", now},
 	} {
 		if event, err := VerifyWebhook(row.header, []byte(row.body), keys, row.now, 0); !errors.Is(err, ErrWebhook) || event != nil {
-			t.Errorf("%s: %+v %v", name, event, err)
+			t.Errorf("%s: got %+v, %v", name, event, err)
 		}
 	}
 	for _, bad := range []string{"", "{}", `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"AQAB"}]}`, `{"keys":[{"kty":"OKP","crv":"X25519","kid":"k"}]}`} {
 		if keys, err := ParseWebhookKeys([]byte(bad)); err == nil {
-			t.Errorf("%s is read as %v", bad, keys)
+			t.Errorf("ParseWebhookKeys(%q): got %v, want an error", bad, keys)
 		}
 	}
 }

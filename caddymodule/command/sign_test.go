@@ -200,7 +200,7 @@ func TestSign(t *testing.T) {
 		if !errors.Is(said.err, errTold) || said.stderr != "" {
 			t.Errorf("another issuer: %v %s", said.err, said.stderr)
 		}
-		mustSay(t, said.stdout, "DOES NOT HOLD: the certificate was not issued by one of the issuers given", "Use none")
+		mustSay(t, said.stdout, "DOES NOT HOLD: certificate was not issued by one of the issuers given", "Use none")
 		tampered := d.file(t, "tampered.json", []byte(strings.Replace(string(saved), client.NewPayload("", []byte("letter\n")).Payload,
 			client.NewPayload("", []byte("Letter\n")).Payload, 1)))
 		said = execute(t, verifyCommand(), tampered, "--json")
