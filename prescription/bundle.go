@@ -17,7 +17,7 @@ const (
 	MaxEntries = 512
 )
 
-// ErrUnreadable is what every refusal of ReadBundle unwraps to.
+// ErrUnreadable is wrapped by every error of ReadBundle.
 var ErrUnreadable = errors.New("the bundle cannot be read")
 
 // Bundle is a FHIR bundle as it was received. It is never modified.
@@ -43,10 +43,10 @@ type entry struct {
 // resources than a Bundle are read as well; Check refuses them. The Bundle retains data, so the caller must not modify it.
 func ReadBundle(data []byte) (*Bundle, error) {
 	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrUnreadable, len(data), MaxBytes)
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrUnreadable, len(data), MaxBytes)
 	}
 	if deep := depth(data); deep > MaxDepth {
-		return nil, fmt.Errorf("%w: it nests %d levels, and %d are the most", ErrUnreadable, deep, MaxDepth)
+		return nil, fmt.Errorf("%w: nested %d levels deep, want at most %d", ErrUnreadable, deep, MaxDepth)
 	}
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(data))
 	b := &Bundle{source: data, nulls: json.DefaultOptionsV2()}
@@ -57,7 +57,7 @@ func ReadBundle(data []byte) (*Bundle, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows the JSON document", ErrUnreadable)
+		return nil, fmt.Errorf("%w: data after the JSON document", ErrUnreadable)
 	}
 	return b, nil
 }
@@ -124,7 +124,7 @@ func (b *Bundle) readEntries(decoder *jsontext.Decoder) error {
 	}
 	for decoder.PeekKind() != ']' {
 		if len(b.entries) == MaxEntries {
-			return fmt.Errorf("it has more than %d entries", MaxEntries)
+			return fmt.Errorf("more than %d entries", MaxEntries)
 		}
 		e, err := b.readEntry(decoder)
 		if err != nil {
@@ -213,7 +213,7 @@ func leadingType(source []byte) (string, bool) {
 	return string(kind), first && colon && quote && end && bytes.IndexByte(kind, '\\') < 0
 }
 
-// sound skips the check for duplicate names in JSON that has been checked before.
+// sound skips the check for duplicate names in JSON that was checked before.
 var sound = jsontext.AllowDuplicateNames(true)
 
 // noNull refuses null. FHIR allows it only in lists whose values have extensions, and EPS does not treat it like an

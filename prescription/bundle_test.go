@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestUnreadable: a bundle that is not read strictly could mean one thing here and another to the real service.
+// TestUnreadable: a bundle that is not parsed strictly could mean one thing here and another to the real service.
 func TestUnreadable(t *testing.T) {
 	source := string(expected{Name: base}.source(t))
 	change := func(old, replaced string) string {
@@ -23,8 +23,8 @@ func TestUnreadable(t *testing.T) {
 		"no JSON":                       {"Bundle", "invalid character"},
 		"XML":                           {"<Bundle/>", "invalid character"},
 		"cut off":                       {source[:len(source)/2], "EOF"},
-		"two documents":                 {source + source, "something follows"},
-		"garbage behind":                {source + "x", "something follows"},
+		"two documents":                 {source + source, "data after"},
+		"garbage behind":                {source + "x", "data after"},
 		"byte order mark":               {"\ufeff" + source, "invalid character"},
 		"a name twice":                  {change(`"gender": "female"`, `"gender": "male", "gender": "female"`), "duplicate object member name"},
 		"a name twice, once escaped":    {change(`"gender": "female"`, `"gender": "male", "\u0067ender": "female"`), "duplicate object member name"},
@@ -61,7 +61,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestReadable: what does not matter is let through.
+// TestReadable: harmless variations are accepted.
 func TestReadable(t *testing.T) {
 	source := expected{Name: base}.source(t)
 	want := mustPrepare(t, source)
@@ -79,18 +79,18 @@ func TestReadable(t *testing.T) {
 				t.Fatal("nothing was changed")
 			}
 			if got := mustPrepare(t, changed); got.Digest() != want.Digest() {
-				t.Errorf("got another digest, want the same")
+				t.Error("got another digest, want the same")
 			}
 		})
 	}
 }
 
-// TestNoBundle: what is JSON but no bundle is for Check to refuse.
+// TestNoBundle: JSON that is not a bundle is left for Check to refuse.
 func TestNoBundle(t *testing.T) {
 	for _, source := range []string{`{}`, `[]`, `"x"`, `1`, ` null `, `{"resourceType": "Patient", "entry": 1}`, `{"resourceType": "Bundle", "entry": {}}`} {
 		b, err := ReadBundle([]byte(source))
 		if err != nil {
-			t.Errorf("%s: %v", source, err)
+			t.Errorf("%s: got %v, want no error", source, err)
 			continue
 		}
 		if issues := b.Check(MayPrescribe); len(issues) != 1 || issues[0].Severity != "fatal" {
@@ -108,10 +108,10 @@ func mustPrepare(t testing.TB, source []byte) Prepared {
 	return prepared
 }
 
-// TestSource: requests keep their own JSON, whether or not their type comes first and however they are laid out.
+// TestSource: requests keep their own JSON, wherever their type is and however they are formatted.
 func TestSource(t *testing.T) {
 	pretty := expected{Name: "four-items"}.source(t)
-	compact := parseTree(t, pretty).source(t) // with members in the order of their names
+	compact := parseTree(t, pretty).source(t) // with members sorted by name
 	for name, source := range map[string][]byte{"as recorded": pretty, "compact": compact} {
 		for i, request := range resources[medicationRequest](mustRead(t, source)) {
 			var got struct {

@@ -35,7 +35,7 @@ func normal(text string, attribute bool) (string, error) {
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
-			return "", errors.New("the text is not UTF-8")
+			return "", errors.New("text is not UTF-8")
 		case last == '\r' && (r == '\n' || r == nextLine):
 			// the second half of a line break (XML 1.1 §2.11)
 		case isLineBreak(r):
@@ -45,7 +45,7 @@ func normal(text string, attribute bool) (string, error) {
 				out.WriteByte(' ')
 			}
 		case !isXML(r):
-			return "", fmt.Errorf("XML has no place for the character U+%04X", r)
+			return "", fmt.Errorf("character U+%04X is not allowed in XML", r)
 		default:
 			out.WriteRune(r)
 		}

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// TestNormalForms holds texts to what stands in an element, and in an attribute, after them.
+// TestNormalForms compares texts with their normal forms in an element and in an attribute.
 func TestNormalForms(t *testing.T) {
 	for _, c := range []struct{ source, text, attribute string }{
 		{"", "", ""},
@@ -47,14 +47,14 @@ func TestNormalForms(t *testing.T) {
 	}
 }
 
-// TestForbiddenCharacters: XML 1.0 has no place for them, in whatever text they stand.
+// TestForbiddenCharacters: XML 1.0 does not allow these characters in any text.
 func TestForbiddenCharacters(t *testing.T) {
 	for r := rune(0); r <= 0x10FFFF; r++ {
 		switch {
 		case r >= 0xD800 && r <= 0xDFFF:
-			continue // no string can hold it
+			continue // no string can contain it
 		case r > 0x10010:
-			r += 0xFFF // all are alike
+			r += 0xFFF // all of these are alike
 		}
 		text := "a" + string(r) + "b"
 		allowed := r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r != 0xFFFE && r != 0xFFFF

@@ -78,14 +78,14 @@ func mustRead(t testing.TB, source []byte) *Bundle {
 	return b
 }
 
-// TestTranslation holds every case to the fragments, or the error, that the real translation gives for it.
+// TestTranslation compares every case with the fragments, or the error, of the real translation.
 func TestTranslation(t *testing.T) {
 	for _, c := range epsCases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			p, refusal := Translate(mustRead(t, c.source(t)), c.at(t))
 			switch {
 			case c.Fragments != "" && refusal != nil:
-				t.Fatalf("got the refusal %v, want fragments", refusal)
+				t.Fatalf("got refusal %v, want fragments", refusal)
 			case c.Fragments != "":
 				got := string(p.Fragments())
 				if got != c.Fragments {
@@ -93,7 +93,7 @@ func TestTranslation(t *testing.T) {
 				}
 				again, err := ReadFragments([]byte(got))
 				if err != nil {
-					t.Fatalf("fragments cannot be read: %v", err)
+					t.Fatalf("reading the fragments: %v", err)
 				}
 				if string(again.Fragments()) != got {
 					t.Fatal("fragments read and written again differ")
@@ -102,9 +102,9 @@ func TestTranslation(t *testing.T) {
 				if c.Code != "" {
 					t.Fatalf("got fragments, want %s at %s: %s", c.Code, c.Path, c.Error)
 				}
-				t.Logf("no refusal for %q", c.Error)
+				t.Logf("got no refusal, want %q", c.Error)
 			case c.Code == "":
-				t.Logf("%v for %q", refusal, c.Error)
+				t.Logf("got %v, want %q", refusal, c.Error)
 			case refusal.Code != c.Code || refusal.Text != c.Error || refusal.Path != c.Path:
 				t.Fatalf("got %v, want %s at %s: %s", refusal, c.Code, c.Path, c.Error)
 			}
@@ -112,7 +112,7 @@ func TestTranslation(t *testing.T) {
 	}
 }
 
-// TestPrepare holds every case to the issues that the real $prepare answers, or to the digests.
+// TestPrepare compares every case with the issues that the real $prepare returns, or with the digests.
 func TestPrepare(t *testing.T) {
 	for _, c := range epsCases(t) {
 		t.Run(c.Name, func(t *testing.T) {
@@ -124,12 +124,12 @@ func TestPrepare(t *testing.T) {
 					mustHaveIssues(t, outcome, c.Issues)
 				case c.Error != "":
 					if outcome == nil || len(outcome.Issues) != 1 {
-						t.Fatalf("got the outcome %v, want one issue", outcome)
+						t.Fatalf("got outcome %v, want one issue", outcome)
 					}
 				case outcome != nil:
-					t.Fatalf("got the outcome %v, want a digest", outcome)
+					t.Fatalf("got outcome %v, want a digest", outcome)
 				case prepared.Digest() != digest:
-					t.Errorf("%s: got the digest %s, want %s", algorithm, prepared.Digest(), digest)
+					t.Errorf("%s: got digest %s, want %s", algorithm, prepared.Digest(), digest)
 				}
 			}
 		})
@@ -139,7 +139,7 @@ func TestPrepare(t *testing.T) {
 func mustHaveIssues(t *testing.T, outcome *Outcome, want json.RawMessage) {
 	t.Helper()
 	if outcome == nil {
-		t.Fatalf("got no outcome, want the issues %s", want)
+		t.Fatalf("got no outcome, want issues %s", want)
 	}
 	written, err := json.Marshal(outcome.Issues)
 	if err != nil {
@@ -147,6 +147,6 @@ func mustHaveIssues(t *testing.T, outcome *Outcome, want json.RawMessage) {
 	}
 	var gotValue, wantValue any
 	if json.Unmarshal(written, &gotValue) != nil || json.Unmarshal(want, &wantValue) != nil || !reflect.DeepEqual(gotValue, wantValue) {
-		t.Fatalf("got the issues\n%s\nwant\n%s", written, want)
+		t.Fatalf("got issues\n%s\nwant\n%s", written, want)
 	}
 }

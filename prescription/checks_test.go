@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// told is an issue on one line: severity, code, text or code of the details, expression.
+// told formats an issue as one line: severity, code, text or code of the details, expression.
 func told(i Issue) string {
 	line := i.Severity + " " + i.Code + ": " + i.Text()
 	for _, e := range i.Expression {
@@ -122,7 +122,7 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestAccess: without the scope nothing else is looked at, but whether it is a prescription at all.
+// TestAccess: without the scope only the kind of the bundle is checked.
 func TestAccess(t *testing.T) {
 	const (
 		app  = "urn:nhsd:apim:app:level3:electronic-prescription-service-api:prescribing"
@@ -166,7 +166,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestOutcome is the resource, byte for byte.
+// TestOutcome compares the resource byte for byte.
 func TestOutcome(t *testing.T) {
 	_, outcome := Prepare(edited(t, "error-gender"), MayPrescribe, "RS256", noon)
 	got, err := json.Marshal(outcome)

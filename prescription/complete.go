@@ -14,7 +14,7 @@ import (
 )
 
 // ErrSigned is returned for bundles that already have a signature of their requester.
-var ErrSigned = errors.New("the bundle is signed already")
+var ErrSigned = errors.New("bundle is signed already")
 
 // Signed reports whether the bundle has a signature of its requester, valid or not.
 func (b *Bundle) Signed() bool {
@@ -23,11 +23,11 @@ func (b *Bundle) Signed() bool {
 }
 
 // Complete returns the bundle with a Provenance that holds the signature (EPS-4.1). All other bytes stay the same. The
-// signature must verify, and must be over what was prepared from this bundle. The certificate's issuer is not checked.
+// signature must verify, and must be of what was prepared from this bundle. The certificate's issuer is not checked.
 func Complete(b *Bundle, prepared Prepared, signed []byte, certificate *x509.Certificate) ([]byte, error) {
 	requests := resources[medicationRequest](b)
 	if len(requests) == 0 || b.entriesEnd == 0 {
-		return nil, errors.New("the bundle has no MedicationRequest to sign")
+		return nil, errors.New("bundle has no MedicationRequest to sign")
 	}
 	requester := requests[0].Requester
 	if b.Signed() {
@@ -38,10 +38,10 @@ func Complete(b *Bundle, prepared Prepared, signed []byte, certificate *x509.Cer
 		return nil, refusal
 	}
 	if !bytes.Equal(p.Fragments(), prepared.Fragments) {
-		return nil, errors.New("the bundle differs from the one that was prepared")
+		return nil, errors.New("bundle differs from the one that was prepared")
 	}
 	if err := client.VerifyPayload(prepared.Algorithm, certificate, prepared.SignedInfo, signed); err != nil {
-		return nil, fmt.Errorf("the signature does not verify: %w", err)
+		return nil, fmt.Errorf("signature does not verify: %w", err)
 	}
 	element := signatureElement{
 		info: prepared.SignedInfo, value: base64.StdEncoding.EncodeToString(signed),

@@ -21,6 +21,7 @@
 //	complete.go, verify.go    the signed bundle; also signature.go
 //	show.go                   what is shown before signing; display.go and visible.go format it
 //
-// Display reads fragments only if their digest is the one to be signed, and never sees the bundle. The package gives no advice: it checks no doses, interactions or duplicates. It logs nothing, since everything it handles
-// is about patients. It does no I/O and keeps no state.
+// Display reads fragments only if their digest is the one to be signed, and never sees the bundle. The package gives no
+// advice: it does not check doses, interactions or duplicates. It logs nothing, because everything it handles is about
+// patients. It does no I/O and keeps no state.
 package prescription

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// noon is when the tests sign.
+// noon is the signing time of the tests.
 var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // absent is the value of an edit that removes a member.
@@ -55,7 +55,7 @@ func (whole tree) source(t testing.TB) []byte {
 
 var step = regexp.MustCompile(`^(\w+)(?:\[(\d+)\])?$`)
 
-// apply makes an edit. Objects and lists on the way are made as needed.
+// apply makes an edit. Missing objects and lists on the path are created.
 func (whole tree) apply(t testing.TB, e edit) {
 	t.Helper()
 	kind, path, _ := strings.Cut(e.place, ".")
@@ -67,11 +67,11 @@ func (whole tree) apply(t testing.TB, e edit) {
 	for i, part := range parts {
 		match := step.FindStringSubmatch(part)
 		if match == nil {
-			t.Fatalf("%s is no place", e.place)
+			t.Fatalf("malformed path %s", e.place)
 		}
 		object, ok := at.(map[string]any)
 		if !ok {
-			t.Fatalf("%s: nothing to go into", e.place)
+			t.Fatalf("%s: the parent is neither an object nor a list", e.place)
 		}
 		name, last := match[1], i == len(parts)-1
 		if match[2] == "" {
@@ -109,7 +109,7 @@ func (whole tree) resource(t testing.TB, kind string) map[string]any {
 	t.Helper()
 	match := step.FindStringSubmatch(kind)
 	if match == nil {
-		t.Fatalf("%s is no kind of resource", kind)
+		t.Fatalf("%s is not a kind of resource", kind)
 	}
 	skip, _ := strconv.Atoi(match[2])
 	for _, e := range whole.entries() {
@@ -122,7 +122,7 @@ func (whole tree) resource(t testing.TB, kind string) map[string]any {
 		}
 		skip--
 	}
-	t.Fatalf("there is no %s", kind)
+	t.Fatalf("the bundle has no %s", kind)
 	return nil
 }
 
@@ -135,7 +135,7 @@ func (whole tree) entries() []map[string]any {
 	return entries
 }
 
-// edited is a case with edits made to it.
+// edited returns a case with edits applied to it.
 func edited(t testing.TB, name string, edits ...edit) *Bundle {
 	t.Helper()
 	whole := loadTree(t, name)
@@ -145,7 +145,7 @@ func edited(t testing.TB, name string, edits ...edit) *Bundle {
 	return mustRead(t, whole.source(t))
 }
 
-// object is a JSON value written down in a test.
+// object parses a JSON value.
 func object(t testing.TB, text string) any {
 	t.Helper()
 	var value any

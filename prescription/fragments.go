@@ -34,14 +34,14 @@ func (p *Prescription) Fragments() []byte {
 	return []byte(n.out.String())
 }
 
-// ErrFragments is what every refusal of ReadFragments unwraps to.
+// ErrFragments is wrapped by every error of ReadFragments.
 var ErrFragments = errors.New("not the fragments of a prescription")
 
-// ReadFragments reads what Fragments wrote. It accepts only fragments that the translation can have made, so the
-// Fragments of the result are the same bytes.
+// ReadFragments parses the output of Fragments. It accepts only fragments that the translation can have made, so Fragments
+// of the result returns the same bytes.
 func ReadFragments(fragments []byte) (*Prescription, error) {
 	if len(fragments) > MaxBytes {
-		return nil, fmt.Errorf("%w: they have %d bytes, and %d are the most", ErrFragments, len(fragments), MaxBytes)
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrFragments, len(fragments), MaxBytes)
 	}
 	n := &notation{reading: true, rest: string(fragments)}
 	p := &Prescription{}
@@ -50,7 +50,7 @@ func ReadFragments(fragments []byte) (*Prescription, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFragments, err)
 	}
 	if string(p.Fragments()) != string(fragments) { // a safeguard: nothing above may lose anything
-		return nil, fmt.Errorf("%w: writing them again gives other bytes", ErrFragments)
+		return nil, fmt.Errorf("%w: encoding them again gives other bytes", ErrFragments)
 	}
 	return p, nil
 }
@@ -68,7 +68,7 @@ func (n *notation) prescription(p *Prescription) {
 	each(n, `<Fragment>`, &p.Items, n.item)
 	n.markup(`</FragmentsToBeHashed>`)
 	if len(p.Items) == 0 {
-		n.must(errors.New("there are no items"))
+		n.must(errors.New("no items"))
 	}
 }
 
@@ -84,7 +84,7 @@ func (n *notation) time(at *time.Time) {
 func (n *notation) rootID(id *string) {
 	n.attribute("root", id, notEmpty, func(id string) error {
 		if upperUUID(id) != id {
-			return errors.New("a UUID is not in upper case")
+			return errors.New("UUID is not in upper case")
 		}
 		return nil
 	})
@@ -111,7 +111,7 @@ func (n *notation) author(a *Author) {
 	n.code(&a.JobRole, oidJobRole)
 	each(n, `<telecom`, &a.Telecoms, n.telecom)
 	if len(a.Telecoms) == 0 {
-		n.must(errors.New("the author has no telecom"))
+		n.must(errors.New("author has no telecom"))
 	}
 	n.markup(`<agentPerson classCode="PSN" determinerCode="INSTANCE">`)
 	n.id(&a.ProfessionalCode, oidProfessionalCode)

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// FuzzReadBundle: whatever is read and translated is read back from its fragments.
+// FuzzReadBundle: a bundle that is read and translated is read back from its fragments.
 func FuzzReadBundle(f *testing.F) {
 	for _, c := range epsCases(f) {
 		f.Add(c.source(f))
@@ -22,7 +22,7 @@ func FuzzReadBundle(f *testing.F) {
 		_ = b.Check(MayPrescribe)
 		p, refusal := Translate(b, noon)
 		if !bytes.Equal(before, source) {
-			t.Fatal("the bundle was changed")
+			t.Fatal("the bundle was modified")
 		}
 		if refusal != nil {
 			return
@@ -45,7 +45,7 @@ func FuzzReadBundle(f *testing.F) {
 	})
 }
 
-// FuzzReadFragments: whatever is accepted is written as it was read, and means to another parser what it means to us.
+// FuzzReadFragments: accepted fragments are encoded to the same bytes, and mean the same to another XML parser.
 func FuzzReadFragments(f *testing.F) {
 	for _, c := range epsCases(f) {
 		f.Add([]byte(c.Fragments))
@@ -56,7 +56,7 @@ func FuzzReadFragments(f *testing.F) {
 			return
 		}
 		if got := p.Fragments(); !bytes.Equal(got, fragments) {
-			t.Fatalf("written differently: %s", difference(got, fragments))
+			t.Fatalf("encoded differently: %s", difference(got, fragments))
 		}
 		mustMean(t, fragments, p)
 	})

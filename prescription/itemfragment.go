@@ -52,7 +52,7 @@ func (n *notation) quantity(q *Quantity) {
 	again := q.Value
 	n.attribute("value", &again)
 	if again != q.Value {
-		n.must(errors.New("there are two quantities"))
+		n.must(errors.New("two quantities"))
 	}
 	n.markup(`></translation></quantity></lineItemQuantity></component>`)
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// hard are pieces of text that XML, JSON or Unicode treat in some way of their own.
+// hard are texts that XML, JSON or Unicode treat specially.
 var hard = []string{
 	"&", "<", ">", `"`, "'", "&amp;", "&lt;", "&amp;amp;", "&#65;", "&#xA;", "&nbsp;", "<b>", "</value>", "<![CDATA[", "]]>", "<!--", "-->", "<?x?>", "&am", "p;",
 	" ", "  ", "\t", "\t\t", "\n", "\r", "\r\n", "\n\r", "\u0085", "\r\u0085", "\u2028", "\u2029", "\u00a0", "\u1680", "\u2003", "\u3000", "\ufeff",
@@ -43,7 +43,7 @@ var freeText = []string{
 	"family", "given", "prefix", "suffix", "text", "line", "city", "district", "state", "postalCode", "display", "unit", "contentString", "valueString", "name",
 }
 
-// harden puts hard texts into a bundle's free texts, and hard values where a code or a number of somebody stands.
+// harden puts hard texts into a bundle's free texts, and hard values into codes and numbers.
 func harden(random *rand.Rand, name string, at any) any {
 	switch v := at.(type) {
 	case map[string]any:
@@ -62,12 +62,12 @@ func harden(random *rand.Rand, name string, at any) any {
 	return at
 }
 
-// hardPrescriptions are prescriptions translated from recorded bundles with hard texts, as many as are wanted.
+// hardPrescriptions returns prescriptions translated from recorded bundles with hard texts.
 func hardPrescriptions(t *testing.T, count int) []*Prescription {
 	t.Helper()
 	seed := uint64(16)
 	if os.Getenv(countVariable) != "" {
-		seed = rand.Uint64() // each batch of a campaign makes others
+		seed = rand.Uint64() // each batch of a campaign gets other ones
 	}
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -87,10 +87,10 @@ func hardPrescriptions(t *testing.T, count int) []*Prescription {
 	return made
 }
 
-// countVariable says how many bundles a campaign makes.
+// countVariable is the environment variable for the number of bundles of a campaign.
 const countVariable = "COUNTERSIGN_PRESCRIPTIONS"
 
-// proofCount is how many bundles are made: a few hundred, or as many as a campaign wants.
+// proofCount returns the number of bundles: a few hundred, or that of a campaign.
 func proofCount(t *testing.T) int {
 	t.Helper()
 	wanted := os.Getenv(countVariable)
@@ -104,7 +104,7 @@ func proofCount(t *testing.T) int {
 	return count
 }
 
-// TestCanonical has xmllint canonicalize fragments: nothing changes, byte for byte.
+// TestCanonical: xmllint canonicalizes fragments to the same bytes.
 func TestCanonical(t *testing.T) {
 	count := proofCount(t)
 	made := hardPrescriptions(t, count)
@@ -127,7 +127,7 @@ func TestCanonical(t *testing.T) {
 			t.Fatalf("xmllint: %v\n%s", err, said.Bytes())
 		}
 		if !bytes.Equal(got, document.Bytes()) {
-			t.Fatalf("xmllint makes other bytes: %s", difference(got, document.Bytes()))
+			t.Fatalf("xmllint returned other bytes: %s", difference(got, document.Bytes()))
 		}
 	}
 	t.Logf("%d prescriptions", count)
@@ -142,7 +142,7 @@ func difference(got, want []byte) string {
 	return fmt.Sprintf("at byte %d got\n%q\nwant\n%q", at, around(got), around(want))
 }
 
-// TestReaderOfHardTexts: fragments are read back to the same model, and mean to another XML parser what they mean to us.
+// TestReaderOfHardTexts: fragments are read back to the same model, and mean the same to another XML parser.
 func TestReaderOfHardTexts(t *testing.T) {
 	for _, p := range hardPrescriptions(t, proofCount(t)) {
 		fragments := p.Fragments()
@@ -157,7 +157,7 @@ func TestReaderOfHardTexts(t *testing.T) {
 	}
 }
 
-// mustMean compares the values that encoding/xml finds with those of the model, each in its order.
+// mustMean compares the values found by encoding/xml with those of the model, in order.
 func mustMean(t *testing.T, fragments []byte, p *Prescription) {
 	t.Helper()
 	values := xmlValues(t, fragments)
@@ -217,7 +217,7 @@ func mustMean(t *testing.T, fragments []byte, p *Prescription) {
 	}
 }
 
-// concat is one list of what is found in each value.
+// concat returns one list of the values found by each.
 func concat[T any](values []T, of func(T) []string) []string {
 	var found []string
 	for _, v := range values {
@@ -233,12 +233,12 @@ func filled(v string) []string {
 	return []string{v}
 }
 
-// xmlValue is an attribute's value, or the text of an element.
+// xmlValue is the value of an attribute, or the text of an element.
 type xmlValue struct{ path, value string }
 
 type xmlDocument []xmlValue
 
-// at are the values whose path ends so.
+// at returns the values whose path ends in path.
 func (d xmlDocument) at(path string) []string {
 	var found []string
 	for _, v := range d {
@@ -277,7 +277,7 @@ func xmlValues(t *testing.T, document []byte) xmlDocument {
 	}
 }
 
-// TestDigestsByOpenSSL has OpenSSL digest the fragments of every case.
+// TestDigestsByOpenSSL compares the digest of every case with OpenSSL's.
 func TestDigestsByOpenSSL(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"dgst", "-r"}

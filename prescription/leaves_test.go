@@ -14,13 +14,13 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// leaf is one string, number or truth value of a bundle.
+// leaf is one string, number or boolean of a bundle.
 type leaf struct {
-	label      string // where it stands, such as Patient.name.family
+	label      string // its path, such as Patient.name.family
 	start, end int    // in the bundle's bytes
 }
 
-// leavesOf finds all leaves of a bundle. Labels leave out the place in a list, and name the extension.
+// leavesOf returns all leaves of a bundle. Labels omit list indices and name extensions.
 func leavesOf(t testing.TB, source []byte) []leaf {
 	t.Helper()
 	whole := parseTree(t, source)
@@ -41,14 +41,14 @@ func leavesOf(t testing.TB, source []byte) []leaf {
 			t.Fatal(err)
 		}
 		if container, length := decoder.StackIndex(decoder.StackDepth()); container == '{' && length%2 == 1 {
-			continue // a name
+			continue // a member name
 		}
 		end := int(decoder.InputOffset())
 		found = append(found, leaf{labelOf(t, whole, decoder.StackPointer()), end - len(value), end})
 	}
 }
 
-// labelOf describes the value that a JSON pointer names.
+// labelOf returns the label of the value at a JSON pointer.
 func labelOf(t testing.TB, whole tree, pointer jsontext.Pointer) string {
 	t.Helper()
 	label := "Bundle"
@@ -79,7 +79,7 @@ func labelOf(t testing.TB, whole tree, pointer jsontext.Pointer) string {
 	return label
 }
 
-// other is something to put in a leaf's place.
+// other returns a different value for a leaf.
 func (l leaf) other(source []byte) string {
 	switch value := string(source[l.start:l.end]); value[0] {
 	case '"':
@@ -93,15 +93,15 @@ func (l leaf) other(source []byte) string {
 	}
 }
 
-// Fates of a changed leaf.
+// The possible effects of changing a leaf.
 const (
 	digestDiffers = 1 << iota
 	digestStays
 	bundleRefused
 )
 
-// TestLeaves changes each leaf of each case after it was prepared. The digest differs, or the bundle is refused; or
-// the digest stays, and then docs/prescriptions.md says that the field is not signed, or is signed at times only.
+// TestLeaves changes each leaf of each case after it was prepared. Either the digest changes or the bundle is refused, or
+// docs/prescriptions.md says that the field is not signed, or only sometimes.
 func TestLeaves(t *testing.T) {
 	fates := map[string]int{}
 	changed := 0
@@ -123,12 +123,12 @@ func TestLeaves(t *testing.T) {
 	for label, fate := range fates {
 		switch {
 		case fate&digestDiffers != 0 && unsigned.covers(label):
-			t.Errorf("%s is signed, and the docs say that it is not", label)
+			t.Errorf("%s is signed, but the docs say that it is not", label)
 		case fate&digestStays == 0:
 		case fate&digestDiffers == 0 && !unsigned.covers(label) && !atTimes.covers(label):
-			t.Errorf("%s is not signed, and the docs do not say so", label)
+			t.Errorf("%s is not signed, but the docs do not say so", label)
 		case fate&digestDiffers != 0 && !atTimes.covers(label):
-			t.Errorf("%s is signed at times only, and the docs do not say so", label)
+			t.Errorf("%s is signed only sometimes, but the docs do not say so", label)
 		}
 	}
 	for _, list := range []documented{unsigned, atTimes} {
@@ -155,10 +155,10 @@ func fate(altered []byte, before Prepared) int {
 	return digestDiffers
 }
 
-// documented are paths that a list of the docs names, and whether they were found.
+// documented are the paths of a list in the docs, and whether they were found.
 type documented map[string]bool
 
-// covers tells whether a label is a path of the list or below one.
+// covers reports whether a label is a path of the list or below one.
 func (d documented) covers(label string) bool {
 	for path := range d {
 		if rest, ok := strings.CutPrefix(label, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '(') {
@@ -171,7 +171,7 @@ func (d documented) covers(label string) bool {
 
 var codeSpan = regexp.MustCompile("`([A-Z][^`]*)`")
 
-// documentedLeaves reads two tables of the docs.
+// documentedLeaves parses two tables of the docs.
 func documentedLeaves(t testing.TB) (unsigned, atTimes documented) {
 	t.Helper()
 	page, err := os.ReadFile("../docs/prescriptions.md")

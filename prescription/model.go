@@ -3,7 +3,7 @@ package prescription
 import "time"
 
 // Prescription is exactly what a prescriber's signature covers: the content of the fragments. Translate makes one from a
-// bundle, ReadFragments from fragments. A value that the fragments leave out is empty.
+// bundle, ReadFragments from fragments. Values that are absent from the fragments are empty.
 type Prescription struct {
 	Signed  time.Time `json:"signed"` // the signing time, in UTC and whole seconds
 	ID      string    `json:"id"`

@@ -88,9 +88,9 @@ func (n *notation) value(v *string, end string, escape, unescape *strings.Replac
 	case err != nil:
 		n.fail("%w", err)
 	case made != *v:
-		n.fail("a value has white space that the translation would have changed")
+		n.fail("value has white space that the translation would have changed")
 	case escape.Replace(*v) != raw:
-		n.fail("a value is not escaped as canonical XML requires")
+		n.fail("value is not escaped as canonical XML requires")
 	}
 }
 
@@ -154,7 +154,7 @@ func (n *notation) end() error {
 	return n.err
 }
 
-var errEmpty = errors.New("an empty value should have been left out")
+var errEmpty = errors.New("empty value should have been omitted")
 
 func notEmpty(v string) error {
 	if v == "" {

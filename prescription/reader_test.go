@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReaderReturnsTheModel: what is read from fragments is what they were written from.
+// TestReaderReturnsTheModel: fragments are read back to the model they were encoded from.
 func TestReaderReturnsTheModel(t *testing.T) {
 	for _, c := range epsCases(t) {
 		if c.Fragments == "" {
@@ -19,14 +19,14 @@ func TestReaderReturnsTheModel(t *testing.T) {
 		}
 		got, err := ReadFragments([]byte(c.Fragments))
 		if err != nil {
-			t.Errorf("%s: %v", c.Name, err)
+			t.Errorf("%s: got %v, want no error", c.Name, err)
 		} else if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got\n%+v\nwant\n%+v", c.Name, got, want)
 		}
 	}
 }
 
-// TestReaderRefuses: fragments that no translation makes are no fragments, however well-formed they are.
+// TestReaderRefuses: fragments that no translation makes are rejected, however well-formed they are.
 func TestReaderRefuses(t *testing.T) {
 	var fragments string
 	for _, c := range epsCases(t) {
@@ -64,7 +64,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"a line feed in an attribute", "Drug &quot;", "Drug\n&quot;", "white space"},
 		{"a carriage return in a text", "line\nbreak", "line\r\nbreak", "white space"},
 		{"a line separator in a text", "line\nbreak", "line\u2028break", "white space"},
-		{"a control character", "line\nbreak", "line\x0bbreak", "no place"},
+		{"a control character", "line\nbreak", "line\x0bbreak", "not allowed in XML"},
 		{"no UTF-8", "line\nbreak", "line\xffbreak", "UTF-8"},
 		{"a telecom without its scheme", `value="tel:01614960000"`, `value="01614960000"`, "telecom"},
 		{"a telecom with white space", `value="tel:01614960000"`, "value=\"tel:0161\u00a04960000\"", "telecom"},
@@ -94,12 +94,12 @@ func TestReaderRefuses(t *testing.T) {
 	}
 	_, err := ReadFragments([]byte(`<FragmentsToBeHashed></FragmentsToBeHashed>`))
 	if err == nil {
-		t.Error("got no error for no fragment")
+		t.Error("empty fragments: got no error, want one")
 	}
 }
 
-// TestReaderOfAlteredFragments alters every byte of every case's fragments. What is accepted then means something
-// else, and is written as it was read.
+// TestReaderOfAlteredFragments alters every byte of every case's fragments. If the result is accepted, it means something
+// else and is encoded to the same bytes.
 func TestReaderOfAlteredFragments(t *testing.T) {
 	for _, c := range epsCases(t) {
 		if c.Fragments == "" {
@@ -123,7 +123,7 @@ func TestReaderOfAlteredFragments(t *testing.T) {
 					continue
 				}
 				if string(p.Fragments()) != altered {
-					t.Fatalf("%s: fragments altered at byte %d are written differently", c.Name, at)
+					t.Fatalf("%s: fragments altered at byte %d are encoded differently", c.Name, at)
 				}
 				if reflect.DeepEqual(p, whole) {
 					t.Fatalf("%s: fragments altered at byte %d mean the same", c.Name, at)

@@ -10,7 +10,7 @@ const (
 	clinic = "healthcare-service"
 )
 
-// TestRefusals has one case for each way in which a translation ends, beyond the recorded ones.
+// TestRefusals has one case for each way in which a translation can fail, beyond the recorded ones.
 func TestRefusals(t *testing.T) {
 	const (
 		tooFew  = "Too few values submitted. Expected 1 element."
@@ -99,10 +99,10 @@ func TestRefusals(t *testing.T) {
 			"Too few values submitted. Expected 1 element where system == 'https://fhir.nhs.uk/CodeSystem/medicationrequest-endorsement'.", "MedicationRequest.extension.valueCodeableConcept.coding"},
 		{"list nowhere", "communication-list-and-text", edit{"CommunicationRequest.payload[0].contentReference", dangling}, TooFew,
 			"Too few values submitted. Expected 1 element where fullUrl == 'urn:uuid:nowhere'.", "Bundle.entry"},
-		{"form feed in a text", base, edit{"MedicationRequest.note[0].text", "a\fb"}, InvalidValue, "The value cannot be written as XML: XML has no place for the character U+000C.", "MedicationRequest.note.text"},
-		{"control character in a name", base, edit{"Patient.name[0].family", "a\x00b"}, InvalidValue, "The value cannot be written as XML: XML has no place for the character U+0000.", "Patient.name.family"},
+		{"form feed in a text", base, edit{"MedicationRequest.note[0].text", "a\fb"}, InvalidValue, "The value cannot be written as XML: character U+000C is not allowed in XML.", "MedicationRequest.note.text"},
+		{"control character in a name", base, edit{"Patient.name[0].family", "a\x00b"}, InvalidValue, "The value cannot be written as XML: character U+0000 is not allowed in XML.", "Patient.name.family"},
 		{"U+FFFE in an attribute", base, edit{"MedicationRequest.dispenseRequest.quantity.unit", "a\ufffe"}, InvalidValue,
-			"The value cannot be written as XML: XML has no place for the character U+FFFE.", "MedicationRequest.dispenseRequest.quantity.unit"},
+			"The value cannot be written as XML: character U+FFFE is not allowed in XML.", "MedicationRequest.dispenseRequest.quantity.unit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, got := Translate(edited(t, c.of, c.edit), noon)
@@ -113,7 +113,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestOrderOfRefusals: the patient is looked at before the author, the author before the items, those in their order.
+// TestOrderOfRefusals: the patient is checked before the author, the author before the items, and items in order.
 func TestOrderOfRefusals(t *testing.T) {
 	edits := []edit{
 		{"Patient.gender", absent{}},

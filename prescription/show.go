@@ -7,8 +7,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// ErrDigest means that a payload does not hold the digest of the fragments.
-var ErrDigest = errors.New("the payload is not a signature over these fragments")
+// ErrDigest means that a payload does not contain the digest of the fragments.
+var ErrDigest = errors.New("payload is not a signature over these fragments")
 
 // Display returns what a person sees before signing a payload: the content of the fragments, and only if the payload is
 // the SignedInfo that $prepare makes for them.

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// TestDisplay shows fragments for their own payload, and nothing for any other.
+// TestDisplay shows fragments for their own payload only.
 func TestDisplay(t *testing.T) {
 	for _, algorithm := range []string{client.RS1, client.RS256} {
 		prepared, outcome := Prepare(edited(t, "four-items"), MayPrescribe, algorithm, noon)
@@ -38,7 +38,7 @@ func TestDisplay(t *testing.T) {
 		for at := range prepared.Fragments {
 			prepared.Fragments[at] ^= 1
 			if shown, err := Display(prepared.Fragments, prepared.SignedInfo); err == nil || shown != nil {
-				t.Fatalf("%s: fragments altered at byte %d are shown", algorithm, at)
+				t.Fatalf("%s: fragments altered at byte %d were shown", algorithm, at)
 			}
 			prepared.Fragments[at] ^= 1
 		}
@@ -49,13 +49,13 @@ func TestDisplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Display(fragments, info); !errors.Is(err, ErrFragments) {
-		t.Errorf("got %v for fragments of nothing, want ErrFragments", err)
+		t.Errorf("got %v for empty fragments, want ErrFragments", err)
 	}
 	pss, _, err := client.SignedInfo(client.PS256, fragments)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Display(fragments, pss); !errors.Is(err, ErrDigest) {
-		t.Errorf("got %v for PS256, which EPS does not take, want ErrDigest", err)
+		t.Errorf("got %v for PS256, which EPS does not accept, want ErrDigest", err)
 	}
 }

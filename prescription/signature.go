@@ -24,10 +24,10 @@ func (s *signatureElement) complete() bool {
 	return len(s.info) > 0 && s.value != "" && len(s.certificates) > 0
 }
 
-// maxElements is how deeply elements may nest. A signature needs five levels.
+// maxElements bounds the nesting of elements. A signature needs five levels.
 const maxElements = 8
 
-var errXML = errors.New("not a signature in XML")
+var errXML = errors.New("not an XML signature")
 
 // readSignature reads a signature's data: XML in base64. White space between elements is dropped, so SignedInfo is
 // restored even if it was indented after signing (EPS-4.2).

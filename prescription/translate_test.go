@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// TestParts has one case for each sentence of the translation that no recorded case has.
+// TestParts has one case for each rule of the translation that no recorded case covers.
 func TestParts(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		of    string
 		edits []edit
-		want  string // stands in the fragments
+		want  string // part of the fragments
 	}{
 		{"nothing is signed twice", base, []edit{{"Bundle.type", "x"}, {"MedicationRequest.subject.reference", "urn:uuid:nowhere"}}, `<id extension="9990000018"`},
 		{"an empty name", base, []edit{{"Patient.name[0]", object(t, `{"use": "old"}`)}}, `<name use="PREVIOUS"></name>`},
@@ -80,7 +80,7 @@ func TestParts(t *testing.T) {
 			}
 			got := p.Fragments()
 			if !strings.Contains(string(got), c.want) {
-				t.Errorf("got\n%s\nwant in it\n%s", got, c.want)
+				t.Errorf("got\n%s\nwant it to contain\n%s", got, c.want)
 			}
 			if _, err := ReadFragments(got); err != nil {
 				t.Error(err)
@@ -89,7 +89,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestSignedAt cuts fractions off and uses UTC.
+// TestSignedAt: the time is in UTC, without fractions of a second.
 func TestSignedAt(t *testing.T) {
 	p, refusal := Translate(edited(t, base), time.Date(2026, 12, 1, 0, 30, 0, 999_999_999, time.FixedZone("", 3600)))
 	if refusal != nil {
@@ -100,7 +100,7 @@ func TestSignedAt(t *testing.T) {
 	}
 }
 
-// TestParameters is the answer of $prepare, byte for byte.
+// TestParameters compares the answer of $prepare byte for byte.
 func TestParameters(t *testing.T) {
 	prepared, outcome := Prepare(edited(t, base), MayPrescribe, "RS256", noon)
 	if outcome != nil {

@@ -29,8 +29,8 @@ const (
 	untrusted           = "Certificate not trusted"
 )
 
-// Verify applies EPS's checks to the requester's signature in a signed bundle (EPS-4.4). It returns no issues if
-// everything holds. Callers run Check first.
+// Verify applies EPS's checks to the requester's signature in a signed bundle (EPS-4.4). It returns no issues if all checks
+// pass. Callers run Check first.
 func Verify(ctx context.Context, b *Bundle, judge Judge) []Issue {
 	requests := resources[medicationRequest](b)
 	if len(requests) == 0 {

@@ -53,7 +53,7 @@ func theCard(t testing.TB) card {
 	return c
 }
 
-// sign has OpenSSL make the signature.
+// sign signs with OpenSSL.
 func (c card) sign(t testing.TB, prepared Prepared) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key.pem")
@@ -95,7 +95,7 @@ func texts(issues []Issue) []string {
 	return found
 }
 
-// TestComplete: what OpenSSL signed is accepted, only the Provenance was added, and it says what the contract wants.
+// TestComplete: a signature by OpenSSL is accepted, only the Provenance is added, and it is as the contract requires.
 func TestComplete(t *testing.T) {
 	for _, algorithm := range []string{client.RS1, client.RS256} {
 		for _, name := range []string{base, "four-items", "communication-list-and-text", "xml-characters", "provenance-of-another"} {
@@ -103,17 +103,17 @@ func TestComplete(t *testing.T) {
 				source := loadTree(t, name)
 				signed := signedBundle(t, name, algorithm)
 				if issues := mustRead(t, signed).Check(MayPrescribe); len(issues) > 0 {
-					t.Errorf("got the issues %q of the signed bundle", texts(issues))
+					t.Errorf("got issues %q for the signed bundle, want none", texts(issues))
 				}
 				if issues := Verify(context.Background(), mustRead(t, signed), trusting); len(issues) > 0 {
-					t.Errorf("got the issues %q", texts(issues))
+					t.Errorf("got issues %q, want none", texts(issues))
 				}
 				whole := parseTree(t, signed)
 				entries := whole["entry"].([]any)
 				added := entries[len(entries)-1].(map[string]any)
 				whole["entry"] = entries[:len(entries)-1]
 				if !bytes.Equal(whole.source(t), source.source(t)) {
-					t.Error("something else than the Provenance was changed")
+					t.Error("something other than the Provenance was changed")
 				}
 				resource := added["resource"].(map[string]any)
 				requests := resources[medicationRequest](mustRead(t, signed))
@@ -124,14 +124,14 @@ func TestComplete(t *testing.T) {
 				who := requests[0].Requester.Reference
 				if signature["when"] != "2026-11-30T12:00:00+00:00" || signature["who"].(map[string]any)["reference"] != who || resource["recorded"] != signature["when"] ||
 					resource["agent"].([]any)[0].(map[string]any)["who"].(map[string]any)["reference"] != who {
-					t.Errorf("got the Provenance %v", resource)
+					t.Errorf("got Provenance %v", resource)
 				}
 			})
 		}
 	}
 }
 
-// TestCompleteIsExact leaves the bundle's own bytes alone, and gives the same bytes for the same signature.
+// TestCompleteIsExact: the bundle's own bytes stay, and the same signature gives the same bytes.
 func TestCompleteIsExact(t *testing.T) {
 	source := bytes.Replace(expected{Name: base}.source(t), []byte(`"value": 28,`), []byte(`"value": 2.80e+1, "x" : [ 1.0 ,"]\u005d" ] ,`), 1)
 	b := mustRead(t, source)
@@ -151,7 +151,7 @@ func TestCompleteIsExact(t *testing.T) {
 	}
 }
 
-// TestNotCompleted: no bundle is put together that would be refused.
+// TestNotCompleted: a bundle that would be refused is not completed.
 func TestNotCompleted(t *testing.T) {
 	b := edited(t, base)
 	prepared, _ := Prepare(b, MayPrescribe, client.RS256, noon)
@@ -183,7 +183,7 @@ func TestNotCompleted(t *testing.T) {
 	}
 }
 
-// TestVerify has every text of EPS about signatures, alone and together.
+// TestVerify has every text of EPS about signatures, alone and combined.
 func TestVerify(t *testing.T) {
 	signed := signedBundle(t, "four-items", client.RS256)
 	otherSigned := signedBundle(t, base, client.RS1)
@@ -206,7 +206,7 @@ func TestVerify(t *testing.T) {
 	finding := func(codes ...certificates.Code) Judge {
 		return func(_ context.Context, leaf *x509.Certificate, at time.Time) []certificates.Code {
 			if !at.Equal(noon) || !leaf.Equal(theCard(t).certificate) {
-				t.Errorf("judged at %v, want noon", at)
+				t.Errorf("certificate was judged at %v, want noon", at)
 			}
 			return codes
 		}
@@ -287,7 +287,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestHostileSignatures: a signature of any shape is refused in no time.
+// TestHostileSignatures: malformed signatures of any shape are refused at once.
 func TestHostileSignatures(t *testing.T) {
 	const open = `<Signature xmlns="http://www.w3.org/2000/09/xmldsig#">`
 	for name, document := range map[string]string{

@@ -6,14 +6,14 @@ import (
 	"unicode"
 )
 
-// Run is part of a text: visible characters, or the name of one that is not visible.
+// Run is a part of a text: visible characters, or the name of one that is not visible.
 type Run struct {
 	Text   string
 	Hidden bool // Text is the name of one character, such as U+202E
 }
 
-// Runs splits a text so that nothing in it stays invisible. Control characters, characters without a glyph, characters
-// that change the direction of others, and white space other than a space or a line feed become runs of their own.
+// Runs splits a text so that no character in it is invisible. Control characters, characters without a glyph, characters
+// that change the direction of others, and white space other than a space or a line feed become their own runs.
 func Runs(text string) []Run {
 	var runs []Run
 	start := 0
