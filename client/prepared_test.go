@@ -33,7 +33,7 @@ func TestRead(t *testing.T) {
 		"no digest":            {in: parameters(`{"name":"algorithm","valueString":"RS1"}`), err: "digest"},
 		"a digest not base64":  {in: parameters(`{"name":"digest","valueString":"*"},{"name":"algorithm","valueString":"RS1"}`), err: "digest"},
 		"no algorithm":         {in: parameters(`{"name":"digest","valueString":"` + digest + `"}`), err: "algorithm"},
-		"two digests":          {in: parameters(`{"name":"digest","valueString":"` + digest + `"},{"name":"digest","valueString":"` + digest + `"}`), err: "twice"},
+		"two digests":          {in: parameters(`{"name":"digest","valueString":"` + digest + `"},{"name":"digest","valueString":"` + digest + `"}`), err: "duplicate"},
 		"two algorithms mixed": {in: parameters(`{"name":"digest","valueString":"` + digest + `"},{"name":"algorithm","valueString":"RS256"}`), err: "SignedInfo for RS1"},
 	} {
 		t.Run(name, func(t *testing.T) {
