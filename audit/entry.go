@@ -50,18 +50,18 @@ func parse(line []byte) (Entry, error) {
 	var e Entry
 	at := bytes.LastIndex(line, []byte(hashMark))
 	if at < 0 {
-		return e, errors.New("line has no hash")
+		return e, errors.New("the line has no hash")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&e); err != nil {
-		return e, fmt.Errorf("line is not an entry: %w", err)
+		return e, fmt.Errorf("the line is not an entry: %w", err)
 	}
 	if !bytes.Equal(line[at:], []byte(hashMark+e.Hash+`"}`)) {
-		return e, errors.New("hash is not the last member of the line")
+		return e, errors.New("the hash is not the last member of the line")
 	}
 	if hashOf(line[:at]) != e.Hash {
-		return e, errors.New("line was changed: its hash does not match")
+		return e, errors.New("the line was changed: its hash does not match")
 	}
 	return e, nil
 }

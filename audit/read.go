@@ -128,7 +128,7 @@ func readLine(reader *bufio.Reader) ([]byte, error) {
 		part, err := reader.ReadSlice('\n')
 		line = append(line, part...)
 		if len(line) > maxLine {
-			return nil, errors.New("line is longer than any entry")
+			return nil, errors.New("the line is longer than any entry")
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return line, err
