@@ -67,7 +67,7 @@ func TestSignedPageCountsWhatHolds(t *testing.T) {
 		"two swapped": {func(a *answer) {
 			g := a.Signatures
 			g[0].Signature, g[1].Signature = g[1].Signature, g[0].Signature
-		}, []string{`data-verified="1" data-total="3"`, "Not verified: its signature does not verify", "must not be used"}},
+		}, []string{`data-verified="1" data-total="3"`, "Not verified: signature does not verify", "must not be used"}},
 		"one missing":     {func(a *answer) { a.Signatures = a.Signatures[1:] }, []string{`data-verified="0" data-total="3"`, "must not be used"}},
 		"one too many":    {func(a *answer) { a.Signatures = append(a.Signatures, a.Signatures[0]) }, []string{`data-verified="3"`, "must not be used", "are not right"}},
 		"no certificate":  {func(a *answer) { a.Certificate = "" }, []string{`data-verified="0"`, "must not be used", "cannot be read", "Not verified: it was not checked"}},
