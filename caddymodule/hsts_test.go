@@ -1,8 +1,11 @@
 package caddymodule
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func TestStrictTransport(t *testing.T) {
@@ -30,6 +33,34 @@ func TestStrictTransport(t *testing.T) {
 		c.environment.strictTransport(w, c.public)
 		if got := w.Header().Get("Strict-Transport-Security"); got != c.got {
 			t.Errorf("%s at %s: got %q, want %q", c.environment, c.public, got, c.got)
+		}
+	}
+}
+
+// answering stands in for a service behind a directive.
+type answering struct{ signingService }
+
+func (answering) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Each answer of a site in production carries the header, and none elsewhere does.
+func TestSitesSendStrictTransport(t *testing.T) {
+	const public = "https://sign.trust.example/x"
+	for name, site := range map[string]func(Environment) caddyhttp.MiddlewareHandler{
+		"signing_service": func(e Environment) caddyhttp.MiddlewareHandler {
+			return &SigningService{Environment: e, PublicURL: public, mount: &Mount{}, service: answering{}}
+		},
+		"apim_token": func(e Environment) caddyhttp.MiddlewareHandler {
+			return &TokenService{Environment: e, PublicURL: public, mount: &Mount{}, service: answering{}}
+		},
+	} {
+		for environment, want := range map[Environment]string{Production: "max-age=31536000", Integration: ""} {
+			w := httptest.NewRecorder()
+			err := site(environment).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/_ping", http.NoBody), nil)
+			if got := w.Header().Get("Strict-Transport-Security"); err != nil || w.Code != http.StatusNoContent || got != want {
+				t.Errorf("%s in %s: got %q with status %d, %v, want %q", name, environment, got, w.Code, err, want)
+			}
 		}
 	}
 }
