@@ -9,6 +9,9 @@
 //	       └──▶ delay within Longest ─────────────▶ waits, answered
 //	       └──▶ longer, or too many are waiting ──▶ answered, and the connection is closed
 //
+// How many wait at one time is bounded. If there are more, those are answered early who have waited longest of the
+// address with the most of them, so that many strangers do not loosen the brake for each other.
+//
 // The package refuses nothing itself, keeps nothing on disk and starts no goroutine.
 package brake
 
@@ -19,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
 // Options configures a Brake. Zero values select the defaults.
@@ -27,8 +32,11 @@ type Options struct {
 	Burst     int           // refusals answered at once; default ten times Rate
 	Longest   time.Duration // longest delay of an answer; default 2 seconds
 	Addresses int           // addresses tracked at a time; all others share one bucket; default 10,000
-	Waiting   int           // answers delayed at a time; default 1,024
+	Waiting   *share.Pool   // of answers delayed at a time; default 1,024
 }
+
+// Waiting is how many answers are delayed at a time by default.
+const Waiting = 1024
 
 // Outcome tells how the answer to a refused request is treated.
 type Outcome string
@@ -45,7 +53,6 @@ type Brake struct {
 	o Options
 
 	mu        sync.Mutex
-	waiting   int
 	addresses map[netip.Prefix]*rate.Limiter
 	others    *rate.Limiter
 	swept     time.Time
@@ -65,8 +72,8 @@ func New(o Options) *Brake {
 	if o.Addresses <= 0 {
 		o.Addresses = 10_000
 	}
-	if o.Waiting <= 0 {
-		o.Waiting = 1024
+	if o.Waiting == nil {
+		o.Waiting = share.New("refusals", Waiting)
 	}
 	b := &Brake{o: o, addresses: map[netip.Prefix]*rate.Limiter{}}
 	b.others = b.bucket()
@@ -74,22 +81,29 @@ func New(o Options) *Brake {
 }
 
 // Hold is called before a refusal is answered. It returns when the answer may be sent, or when ctx ends.
-func (b *Brake) Hold(ctx context.Context, from netip.Addr) Outcome {
-	delay, outcome := b.turn(from)
+func (b *Brake) Hold(ctx context.Context, from share.Caller) Outcome {
+	delay, outcome := b.turn(from.Address)
 	if delay <= 0 {
 		return outcome
 	}
-	defer b.leave()
+	early := make(chan struct{})
+	place, err := b.o.Waiting.Take(from, 1, func() { close(early) })
+	if err != nil {
+		return Close
+	}
+	defer place.Release()
 	over := time.NewTimer(delay)
 	defer over.Stop()
 	select {
 	case <-over.C:
 	case <-ctx.Done():
+	case <-early:
+		return Close
 	}
 	return outcome
 }
 
-// turn returns how long an answer waits and its outcome. A caller that waits calls leave afterwards. A reservation that is
+// turn returns how long an answer waits and its outcome. A reservation that is
 // too far away is canceled before another one is made, because only the latest can be canceled without loss.
 func (b *Brake) turn(from netip.Addr) (time.Duration, Outcome) {
 	b.mu.Lock()
@@ -100,33 +114,17 @@ func (b *Brake) turn(from netip.Addr) (time.Duration, Outcome) {
 	switch {
 	case delay <= 0:
 		return 0, AtOnce
-	case b.waiting >= b.o.Waiting:
-		turn.CancelAt(now)
-		return 0, Close
 	case delay > b.o.Longest:
 		turn.CancelAt(now)
-		b.waiting++
 		return b.o.Longest, Close
 	}
-	b.waiting++
 	return delay, Waited
 }
 
-func (b *Brake) leave() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.waiting--
-}
-
-// of returns the bucket of an address. An IPv6 address stands for its /64, all of which one caller has. The lock is held.
+// of returns the bucket of an address. The lock is held.
 func (b *Brake) of(from netip.Addr, now time.Time) *rate.Limiter {
-	from = from.Unmap().WithZone("")
-	bits := from.BitLen()
-	if from.Is6() {
-		bits = 64
-	}
-	who, err := from.Prefix(bits)
-	if err != nil { // unknown address
+	who := share.Network(from)
+	if !who.IsValid() { // unknown address
 		return b.others
 	}
 	if bucket := b.addresses[who]; bucket != nil {

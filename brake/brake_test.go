@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/brake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
 var (
@@ -22,7 +24,7 @@ func hold(t *testing.T, b *brake.Brake, from netip.Addr, n int) (outcomes map[br
 	outcomes = map[brake.Outcome]int{}
 	began := time.Now()
 	for range n {
-		outcomes[b.Hold(t.Context(), from)]++
+		outcomes[b.Hold(t.Context(), share.Caller{Address: from})]++
 	}
 	return outcomes, time.Since(began)
 }
@@ -48,12 +50,12 @@ func TestOneAddressIsAnsweredAtItsRate(t *testing.T) {
 
 func TestManyConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brake.New(brake.Options{Rate: 10, Burst: 1, Longest: 2 * time.Second, Waiting: 200})
+		b := brake.New(brake.Options{Rate: 10, Burst: 1, Longest: 2 * time.Second, Waiting: share.New("refusals", 300)})
 		came := make(chan brake.Outcome, 300)
 		var all sync.WaitGroup
 		began := time.Now()
 		for range 300 {
-			all.Go(func() { came <- b.Hold(t.Context(), here) })
+			all.Go(func() { came <- b.Hold(t.Context(), share.Caller{Address: here}) })
 		}
 		all.Wait()
 		if took := time.Since(began); took != 2*time.Second {
@@ -73,6 +75,34 @@ func TestManyConnections(t *testing.T) {
 	})
 }
 
+// Where no more may wait, those of the address with the most of them are answered early, and their connections closed.
+func TestNoMoreMayWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brake.New(brake.Options{Rate: 1, Burst: 1, Longest: 2 * time.Second, Waiting: share.New("refusals", 20)})
+		hold(t, b, there, 1)
+		other := make(chan brake.Outcome, 1)
+		go func() { other <- b.Hold(t.Context(), share.Caller{Address: there}) }()
+		synctest.Wait()
+		began := time.Now()
+		var all sync.WaitGroup
+		var early atomic.Int32
+		for range 100 {
+			all.Go(func() {
+				if b.Hold(t.Context(), share.Caller{Address: here}) == brake.Close && time.Since(began) == 0 {
+					early.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if got := early.Load(); got != 80 { // one was answered at once, and one of the 20 is another's
+			t.Errorf("got %d closed at once, want 80", got)
+		}
+		if got := <-other; got != brake.Waited {
+			t.Errorf("the other address: got %s, want %s", got, brake.Waited)
+		}
+	})
+}
+
 func TestWhoHasGoneWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := brake.New(brake.Options{Rate: 1, Burst: 1})
@@ -80,7 +110,7 @@ func TestWhoHasGoneWaitsNoLonger(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		b.Hold(ctx, here)
+		b.Hold(ctx, share.Caller{Address: here})
 		if took := time.Since(began); took != 100*time.Millisecond {
 			t.Errorf("waited %s after the context ended", took)
 		}

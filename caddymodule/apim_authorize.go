@@ -88,6 +88,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	z.authorizer, err = oauth.NewAuthorizer(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(z.PublicURL, r) },
 		Clients: app.holders, Revoked: app.isRevoked, Store: app.Store(),
+		Forms: app.Group(PoolForms), SignIns: app.Group(PoolSignIns),
 		Observer: app.oauthObserver, Hold: app.HoldRefusal, Now: app.now, Logger: ctx.Slogger(),
 	}, oauth.AuthorizerOptions{
 		Provider: provider, Checker: app.checker(), Seal: app.signInSecret(),

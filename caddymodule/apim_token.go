@@ -86,6 +86,7 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	t.service, err = oauth.New(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(t.PublicURL, r) },
 		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), Observer: app.oauthObserver, Hold: app.HoldRefusal,
+		Forms: app.Group(PoolForms), SignIns: app.Group(PoolSignIns),
 		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
 		Version: oauth.Version(Version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
 	})

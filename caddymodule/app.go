@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -64,6 +65,10 @@ type App struct {
 	// what is not refused never waits. Default 50; -1: none waits.
 	RefusalRate int `json:"refusal_rate,omitempty"`
 
+	// TrustedCallers are networks (CIDR) whose callers have no share of what strangers share: as if they had proven who
+	// they are. They are neither given up for others nor held to the lowest rate of bytes.
+	TrustedCallers []string `json:"trusted_callers,omitempty"`
+
 	life     context.Context // ends with this configuration
 	config   caddy.Context   // the same, to Caddy
 	logger   *slog.Logger
@@ -77,6 +82,8 @@ type App struct {
 	sealed   *jwks.Secret // seals the tokens in them while they are in the store
 	refused  pool.Share[*refusals]
 	brake    *brake.Brake
+	crowd    pool.Share[*pools]
+	trusted  []netip.Prefix
 	expiries metrics.Expiries
 	services []*SigningService    // of this configuration
 	proxies  []func() ProxyStatus // the same
@@ -168,6 +175,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionRefusals(); err != nil {
+		return err
+	}
+	if err := a.provisionPools(); err != nil {
 		return err
 	}
 	a.provisionBrake()
@@ -337,7 +347,7 @@ func (a *App) Cleanup() error {
 	}
 	// Jobs end with the store, and until then look for revocations and write to the audit log.
 	return errors.Join(a.store.Release(), a.releaseRevocations(), a.auditLog.Release(), a.keySets.Release(), a.metrics.Release(),
-		a.refused.Release(), a.releaseOpenID())
+		a.refused.Release(), a.crowd.Release(), a.releaseOpenID())
 }
 
 // Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.

@@ -41,6 +41,7 @@ func init() {
 //		allow_networks <cidr...>
 //		accept         <name of a rule of production...>
 //		refusal_rate   <number>|off
+//		trusted_callers <cidr...>
 //		client <id> {
 //			name       <text>
 //			jwks       <url or file>
@@ -82,17 +83,18 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 
 func (a *App) options() parse.Options {
 	return parse.Options{
-		"environment":    parse.One(&a.Environment),
-		"store":          a.parseStore,
-		"keys":           a.Keys.parse,
-		"audit":          a.Audit.parse,
-		"webhooks":       a.Webhooks.parse,
-		"allow_networks": parse.List(&a.AllowNetworks),
-		acceptOption:     parse.List(&a.Accept),
-		"refusal_rate":   a.parseRefusalRate,
-		"client":         a.parseClient,
-		"product":        a.parseProduct,
-		"openid":         a.parseOpenID,
+		"environment":     parse.One(&a.Environment),
+		"store":           a.parseStore,
+		"keys":            a.Keys.parse,
+		"audit":           a.Audit.parse,
+		"webhooks":        a.Webhooks.parse,
+		"allow_networks":  parse.List(&a.AllowNetworks),
+		acceptOption:      parse.List(&a.Accept),
+		"refusal_rate":    a.parseRefusalRate,
+		"trusted_callers": parse.List(&a.TrustedCallers),
+		"client":          a.parseClient,
+		"product":         a.parseProduct,
+		"openid":          a.parseOpenID,
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // provisionBrake makes what holds refusals back, if anything does.
 func (a *App) provisionBrake() {
 	if a.RefusalRate >= 0 {
-		a.brake = brake.New(brake.Options{Rate: float64(a.RefusalRate)})
+		a.brake = brake.New(brake.Options{Rate: float64(a.RefusalRate), Waiting: a.crowd.Value().find(PoolRefusals).Pool})
 	}
 }
 
@@ -42,7 +42,7 @@ func (a *App) HoldRefusal(w http.ResponseWriter, r *http.Request) {
 	if a.brake == nil {
 		return
 	}
-	outcome := a.brake.Hold(r.Context(), callerAddress(r))
+	outcome := a.brake.Hold(r.Context(), a.caller(r))
 	if outcome == brake.AtOnce {
 		return
 	}

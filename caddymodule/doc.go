@@ -15,6 +15,7 @@
 //	openid*.go          the providers that people sign in at
 //	audit.go            the audit log
 //	refusals.go         the memory of requests that were refused; brake.go holds the answers to some of them back
+//	pools.go            what callers share until they have proven who they are
 //	admin*.go           what Caddy's admin endpoint tells an operator, of the app that runs (running.go)
 //	proxies.go          … and of each bars_proxy
 //	displays.go         what can be shown of prescriptions, and the check of those that pass by

@@ -8,6 +8,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
@@ -57,6 +58,7 @@ type standing struct{ *App }
 
 func (s standing) KeySets() []jwks.SourceStatus             { return s.keys.Status() }
 func (s standing) Webhooks() webhook.Stats                  { return s.webhookStats() }
+func (s standing) Pools() []share.Use                       { return s.poolUse() }
 func (s standing) Catalogues() []bars.SourceStatus          { return s.catalogues() }
 func (s standing) OpenID() map[string]string                { return s.openIDErrors() }
 func (s standing) Modules() map[string]string               { return s.moduleErrors() }

@@ -105,6 +105,7 @@ func (s *SigningService) Provision(ctx caddy.Context) error {
 		s.service, err = signing.NewSandbox(signing.SandboxOptions{
 			BaseURL: s.baseURL, Clients: s.app.signingClients(), StatusKey: statusKey, Version: Version(),
 			Observer: s.app.observer(), Logger: ctx.Slogger(),
+			Requests: s.app.Group(PoolRequests), Calls: s.app.Group(PoolCalls),
 		})
 		return err
 	}
@@ -140,7 +141,9 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 		},
 		Tries: s.Tries, Once: s.Once, PublicKeys: s.app.ring.PublicSet, Version: Version(), StatusKey: statusKey,
 		Webhooks: s.app.webhooks(),
-		Span:     span, Observer: s.app.observer(), Hold: s.app.HoldRefusal, Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
+		Span:     span, Observer: s.app.observer(), Hold: s.app.HoldRefusal,
+		Requests: s.app.Group(PoolRequests), Working: s.app.Group(PoolWorking), Calls: s.app.Group(PoolCalls), SignIns: s.app.Group(PoolSignIns),
+		Auditor: s.app.auditor(), AuditOptional: s.app.Audit.Optional,
 		Now: s.app.now, Logger: ctx.Slogger(),
 	}
 	s.app.expiries.Watch("issuer", trust.Issuers...)

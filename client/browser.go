@@ -140,7 +140,7 @@ func (b *browser) open(ctx context.Context) (view, error) {
 
 // sign starts signing and polls until the session has ended.
 func (b *browser) sign(ctx context.Context, opened view) (view, error) {
-	v, err := b.post(ctx, "/client/sign", map[string]string{"id": opened.ID})
+	v, err := b.post(ctx, "/client/sign?id="+url.QueryEscape(opened.ID), map[string]string{"id": opened.ID})
 	if err != nil {
 		return opened, err
 	}

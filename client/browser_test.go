@@ -39,6 +39,9 @@ func newPage(t *testing.T, polls ...string) *page {
 			if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
 				t.Error(err)
 			}
+			if id := r.URL.Query().Get("id"); id != want["id"] {
+				t.Errorf("%s: the query has the id %q, want %q, as the body", r.URL.Path, id, want["id"])
+			}
 			for name, value := range want {
 				if got[name] != value {
 					t.Errorf("%s: got %s %v, want %v", r.URL.Path, name, got[name], value)

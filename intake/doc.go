@@ -11,5 +11,8 @@
 // The rest is dropped rather than cut off because a caller that sends everything before it reads would otherwise find a
 // broken connection in place of its answer. HTTP/2 and HTTP/3 frame bodies and reset the stream themselves.
 //
-// The package knows neither Caddy nor what a body holds. It refuses nothing.
+// A handler that reads a body does so as one of a Group, whose callers share a pool (package share) until they have
+// proven who they are. While they have not, their bodies have to arrive at a lowest rate.
+//
+// The package knows neither Caddy nor what a body holds.
 package intake

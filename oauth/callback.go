@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/seed-dd2befc3/countersign/cookies"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -35,18 +36,23 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 		return invalidState("there is no sign-in under way with this state in this browser, or it began at another provider")
 	}
 	told.Client = begun.Client
+	place, err := a.SignIns.Take(w, r)
+	if err != nil {
+		return err
+	}
+	defer place.Release()
 	if client, known := a.Clients[begun.Client]; known && !slices.Contains(client.RedirectURIs, begun.Redirect) {
 		return withWhy(bad("redirect_uri is invalid"), "client "+begun.Client+" had registered it when the sign-in began, and has not any more")
 	}
-	if err := a.Provider.Responds(r.Context(), query.Get("iss")); errors.Is(err, ErrDenied) {
+	if err := a.Provider.Responds(place.Context(), query.Get("iss")); errors.Is(err, ErrDenied) {
 		return withWhy(bad("Invalid iss parameter."), err.Error())
 	} else if err != nil {
 		return a.sendRefusal(w, base, begun, ours, err)
 	}
-	if used, err := a.finished(r.Context(), ours); err != nil || used {
+	if used, err := a.finished(place.Context(), ours); err != nil || used {
 		return cmp.Or(err, invalidState(errLoginUsed.Error()))
 	}
-	code, err := a.signedIn(r.Context(), begun, ours, callback, query)
+	code, err := a.signedIn(place, begun, ours, callback, query)
 	if errors.Is(err, errLoginUsed) {
 		return invalidState(err.Error() + ", at this very moment")
 	}
@@ -66,7 +72,7 @@ var (
 )
 
 // signedIn makes a code for the person whom the provider's answer stands for.
-func (a *Authorizer) signedIn(ctx context.Context, begun *login, ours, callback string, query url.Values) (string, error) {
+func (a *Authorizer) signedIn(place *intake.Taken, begun *login, ours, callback string, query url.Values) (string, error) {
 	if refused := query.Get("error"); refused != "" {
 		return "", fmt.Errorf("%w: it answered %s", ErrDenied, clipped(refused))
 	}
@@ -77,11 +83,15 @@ func (a *Authorizer) signedIn(ctx context.Context, begun *login, ours, callback 
 	if !known {
 		return "", errRevoked
 	}
+	ctx := place.Context()
 	person, err := a.Provider.Redeem(ctx, begun.way(callback, ours), query.Get("code"))
 	if errors.Is(err, ErrDenied) { // perhaps for the same answer came twice, and the other was quicker
 		if used, failed := a.finished(ctx, ours); failed == nil && used {
 			return "", errLoginUsed
 		}
+	}
+	if err == nil {
+		err = place.Prove()
 	}
 	if err != nil {
 		return "", err

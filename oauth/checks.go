@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
@@ -29,7 +30,8 @@ const (
 type call struct {
 	*Service
 	form     url.Values
-	audience string // what aud must be
+	audience string        // what aud must be
+	place    *intake.Taken // of the form
 	findKey  func(client, kid string) (*jwks.Key, error)
 
 	assertion *assertion
@@ -210,8 +212,15 @@ func (c *call) keysUnreachable() bool { return errors.Is(c.keyError, jwks.ErrUnr
 func (c *call) unknownKID() bool { return c.keyError != nil }
 
 func (c *call) wrongSignature() bool {
-	return c.assertion.jws.Verify(c.key) != nil
+	if c.assertion.jws.Verify(c.key) != nil {
+		return true
+	}
+	c.proven()
+	return false
 }
+
+// proven has the form keep its place: its client has proven who it is. Where that comes too late the context has ended.
+func (c *call) proven() { _ = c.place.Prove() }
 
 func (c *call) otherAudience() bool {
 	aud, ok := jwks.StringValue(c.assertion.Audience)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -56,6 +57,11 @@ func unforeseen(status int, format string, args ...any) *Error {
 func asError(err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
+	}
+	if errors.Is(err, share.ErrGivenUp) || errors.Is(err, share.ErrFull) {
+		e := unforeseen(http.StatusServiceUnavailable, "More callers than there is room for are sending requests; try again after the time in Retry-After")
+		e.RetryAfter = time.Second
+		return e.withDetail(err.Error())
 	}
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, errContended) || errors.Is(err, errAudit) || errors.Is(err, errSeal) {
 		e := unforeseen(http.StatusServiceUnavailable, "The token service cannot keep a token at the moment; try again after the time in Retry-After")

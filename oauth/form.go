@@ -2,18 +2,26 @@ package oauth
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
 // Bounds of a token request.
 const (
 	MaxBody     = 64 << 10 // bytes of the form; an assertion has some 1,200
 	readTimeout = 10 * time.Second
-	maxReading  = 1024 // forms that are read or looked at at one time
+)
+
+// What is there for callers by default: forms that are read or looked at at one time, each of which has the memory for
+// the largest, and people who come back from their provider.
+const (
+	MaxForms   = 1024
+	MaxSignIns = 1024
 )
 
 // The parameters of a token request that are looked at. Others, such as scope, are ignored.
@@ -45,18 +53,33 @@ func isForm(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded")
 }
 
-// readForm reads the body as a form, bounded in size and time.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(readTimeout)) // a server that cannot has a deadline of its own
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, unforeseen(http.StatusRequestEntityTooLarge, "A token request has at most %d bytes", MaxBody)
-	}
+// withForm reads the body as a form, bounded in size and time, and has use do what it asks for. The form has its place
+// among those of the group until then. If it has to give that up for others, that is the error, and nobody is told a
+// refusal that comes of the context's end.
+func (o *Options) withForm(w http.ResponseWriter, r *http.Request, use func(place *intake.Taken, form url.Values) error) error {
+	place, err := o.Forms.Take(w, r)
 	if err != nil {
+		return err
+	}
+	defer place.Release()
+	form, err := readForm(place)
+	if err == nil {
+		err = use(place, form)
+	}
+	if err != nil && place.GivenUp() {
+		return share.ErrGivenUp
+	}
+	return err
+}
+
+func readForm(place *intake.Taken) (url.Values, error) {
+	body, err := place.Read(MaxBody, readTimeout)
+	switch {
+	case errors.Is(err, intake.ErrTooLarge):
+		return nil, unforeseen(http.StatusRequestEntityTooLarge, "A token request has at most %d bytes", MaxBody)
+	case err != nil:
 		return nil, unforeseen(http.StatusBadRequest, "The request's body did not arrive whole").withDetail(err.Error())
 	}
-	_ = control.SetReadDeadline(time.Time{})
 	return parseForm(string(body))
 }
 

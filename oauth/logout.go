@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -29,14 +31,15 @@ func (a *Authorizer) logout(w http.ResponseWriter, r *http.Request) error {
 	if !isForm(r.Header.Get("Content-Type")) {
 		return tell(bad("Content-Type header must be application/x-www-form-urlencoded"))
 	}
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
+	return a.withForm(w, r, func(place *intake.Taken, form url.Values) error { return a.logoutBy(w, place, form) })
+}
+
+func (a *Authorizer) logoutBy(w http.ResponseWriter, place *intake.Taken, form url.Values) error {
+	ctx := place.Context()
 	if len(form["logout_token"]) != 1 {
 		return tell(bad("logout_token is missing, or given more than once"))
 	}
-	token, err := a.Provider.Logout(r.Context(), form.Get("logout_token"))
+	token, err := a.Provider.Logout(ctx, form.Get("logout_token"))
 	if errors.Is(err, ErrDenied) {
 		return withWhy(bad("logout_token is invalid"), err.Error())
 	}
@@ -45,26 +48,29 @@ func (a *Authorizer) logout(w http.ResponseWriter, r *http.Request) error {
 		e.RetryAfter = 5 * time.Second
 		return e.withDetail(err.Error())
 	}
+	if err := place.Prove(); err != nil {
+		return err
+	}
 	used := &store.Record{Key: "logout/" + digest(token.Issuer, token.ID), Value: []byte{1}, Expires: token.Expires.Add(jtiSkew)}
-	found, err := a.Store.Get(r.Context(), used.Key)
+	found, err := a.Store.Get(ctx, used.Key)
 	if err != nil {
 		return err
 	}
 	if found[0].Version != 0 {
 		return tell(bad("logout_token was used before"))
 	}
-	if err := a.markEnded(r.Context(), token); err != nil { // first, so that nothing begins behind the search
+	if err := a.markEnded(ctx, token); err != nil { // first, so that nothing begins behind the search
 		return err
 	}
-	ended, err := a.endSignIns(r.Context(), token)
+	ended, err := a.endSignIns(ctx, token)
 	if err != nil {
 		return err
 	}
 	// Spent last, so that a token whose work was not done can come again. Two of it at one time do no harm.
-	if err := a.Store.Commit(r.Context(), store.Batch{Then: []store.Op{{Put: used}}}); err != nil {
+	if err := a.Store.Commit(ctx, store.Batch{Then: []store.Op{{Put: used}}}); err != nil {
 		return err
 	}
-	a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "logged out by the provider", slog.Int("families", ended))
+	a.Logger.LogAttrs(ctx, slog.LevelInfo, "logged out by the provider", slog.Int("families", ended))
 	w.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -72,6 +74,10 @@ type Options struct {
 
 	Observer func(ctx context.Context, answer Answer) // is told each answer; nil: nobody is
 
+	// Forms are those who send a form, and SignIns those who come back from their provider, until they have proven who
+	// they are. Default: MaxForms and MaxSignIns of them, in pools of this service's own.
+	Forms, SignIns *intake.Group
+
 	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
 	Hold func(w http.ResponseWriter, r *http.Request)
 
@@ -99,6 +105,8 @@ func (o *Options) complete() error {
 	if o.BaseURL == nil || o.Store == nil {
 		return errors.New("a token service needs a base URL and a store")
 	}
+	o.Forms = cmp.Or(o.Forms, intake.NewGroup("forms", MaxForms*MaxBody, MaxBody))
+	o.SignIns = cmp.Or(o.SignIns, intake.NewGroup("sign_ins", MaxSignIns, 1))
 	if o.Revoked == nil {
 		o.Revoked = func(string) bool { return false }
 	}

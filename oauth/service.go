@@ -3,11 +3,12 @@ package oauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/seed-dd2befc3/countersign/description"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openapi"
 )
@@ -19,7 +20,6 @@ type Service struct {
 	forms       []check
 	assertions  []check
 	application []check
-	reading     chan struct{} // one for each form under way
 	turns       turns
 }
 
@@ -34,8 +34,7 @@ func New(options Options) (*Service, error) {
 	return &Service{
 		Options: options,
 		forms:   formChecks(), assertions: assertionChecks(), application: applicationChecks(),
-		reading: make(chan struct{}, maxReading),
-		turns:   newTurns(),
+		turns: newTurns(),
 	}, nil
 }
 
@@ -93,32 +92,29 @@ func (s *Service) postToken(w http.ResponseWriter, r *http.Request, told *Answer
 	if err != nil {
 		return err
 	}
-	select {
-	case s.reading <- struct{}{}:
-		defer func() { <-s.reading }()
-	default:
-		return fmt.Errorf("%w: %d token requests are under way", errContended, maxReading)
-	}
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
-	ctx := r.Context()
-	c := &call{Service: s, form: form, audience: base + "/token"}
+	return s.withForm(w, r, func(place *intake.Taken, form url.Values) error {
+		answer, err := s.answerForm(place, form, base, told)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, answer)
+		return nil
+	})
+}
+
+func (s *Service) answerForm(place *intake.Taken, form url.Values, base string, told *Answer) (any, error) {
+	ctx := place.Context()
+	c := &call{Service: s, form: form, audience: base + "/token", place: place}
 	c.findKey = func(client, kid string) (*jwks.Key, error) { return s.Keys.Key(ctx, client, kid) }
 	if err := c.run(s.forms); err != nil {
-		return err
+		return nil, err
 	}
 	told.Grant = form.Get(paramGrantType)
 	answer, err := s.grant(ctx, c)
 	if c.assertion != nil || c.id != "" {
 		told.Client = c.knownClient()
 	}
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return answer, err
 }
 
 // grant is the grant that the form names, which is known.

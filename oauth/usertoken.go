@@ -95,6 +95,7 @@ func (s *Service) secretClient(c *call) error {
 		return &Error{Status: http.StatusUnauthorized, Code: codeClient, Description: "client_id or client_secret is invalid"}
 	}
 	c.id, c.client = id, client
+	c.proven()
 	return nil
 }
 

@@ -3,20 +3,24 @@ package signing
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
-	"os"
-	"sync/atomic"
-	"time"
+
+	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
-// maxHeld bounds the bytes of all request bodies held at one time; above it callers are told to come back.
-const maxHeld = 256 << 20
+// What there is for callers by default: bytes of signing requests and of the page's calls that are held at one time,
+// and people who come back from their provider. A group that is full gives up those who have proven nothing.
+const (
+	MaxHeld      = 256 << 20
+	MaxHeldCalls = 64 << 20
+	MaxSignIns   = 1024
+)
 
-// readBody reads the request's body within its bounds of size, time and memory. The caller releases the
-// memory's share when it is done with the body.
-func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+// takeBody reads a signing request's body within its bounds of size, time and memory. The caller gives its place back
+// when it is done with the body. Who has shown an access token is proven before.
+func (s *Service) takeBody(w http.ResponseWriter, r *http.Request, proven bool) (body []byte, place *intake.Taken, err error) {
 	if r.ContentLength > MaxBody {
 		return nil, nil, tooLarge(MaxBody)
 	}
@@ -25,81 +29,44 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 			"Send the request as Content-Type: text/plain, with the JWT as the whole body").
 			because("Content-Type", "text/plain", quoted(r.Header.Get("Content-Type")))
 	}
-	held := &share{of: &s.bodies}
-	if body, err = s.readAll(w, r, MaxBody, held); err != nil {
-		held.release()
-		return nil, nil, err
-	}
-	return body, held.release, nil
+	return s.takeIn(s.Requests, w, r, MaxBody, proven)
 }
 
-// share is one body's part of the memory that all bodies hold.
-type share struct {
-	of    *atomic.Int64
-	bytes int64
-}
-
-// grow makes the share as large as given, unless all together would be too large then.
-func (h *share) grow(bytes int) error {
-	more := int64(bytes) - h.bytes
-	if h.of.Add(more) > maxHeld {
-		h.of.Add(-more)
-		return unavailable("bodies in flight are at their limit")
-	}
-	h.bytes += more
-	return nil
-}
-
-func (h *share) release() { h.of.Add(-h.bytes) }
-
-// readAll reads a body of limited length, which has to arrive within a time that is the real clock's, whatever the
-// service's is. What it holds of it counts in the share.
-func (s *Service) readAll(w http.ResponseWriter, r *http.Request, limit int64, held *share) ([]byte, error) {
+// takeIn reads a body of limited length as one of a group.
+func (s *Service) takeIn(group *intake.Group, w http.ResponseWriter, r *http.Request, limit int64, proven bool,
+) (body []byte, place *intake.Taken, err error) {
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return nil, nil, tooLarge(limit)
 	}
-	// A server that cannot set a deadline has one of its own.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.Durations.ReadBody))
-	body, err := readAtMost(r.Body, r.ContentLength, limit, held)
+	if place, err = group.Take(w, r); err != nil {
+		return nil, nil, unavailable("bodies in flight are at their limit")
+	}
+	if proven {
+		err = place.Prove()
+	}
 	if err == nil {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		body, err = place.Read(limit, s.Durations.ReadBody)
 	}
-	return body, err
+	if err != nil {
+		place.Release()
+		return nil, nil, unread(err, limit)
+	}
+	return body, place, nil
 }
 
-// firstRead is the memory that a body gets before any of it has arrived. What somebody declares and does not send costs
-// no more than this.
-const firstRead = 16 << 10
-
-func readAtMost(body io.Reader, length, limit int64, held *share) ([]byte, error) {
-	whole := limit + 1 // one more, so that a body of the declared length ends in one read
-	if length >= 0 {
-		whole = min(length, limit) + 1
+// unread words why a body could not be read.
+func unread(err error, limit int64) error {
+	switch {
+	case errors.Is(err, intake.ErrTooLarge):
+		return tooLarge(limit)
+	case errors.Is(err, intake.ErrSlow):
+		return failure(http.StatusRequestTimeout, "body", "The request's body took too long to arrive")
+	case errors.Is(err, share.ErrFull):
+		return unavailable("bodies in flight are at their limit")
+	case errors.Is(err, share.ErrGivenUp):
+		return unavailable(err.Error())
 	}
-	buffer := make([]byte, 0, min(whole, firstRead))
-	if err := held.grow(cap(buffer)); err != nil {
-		return nil, err
-	}
-	for {
-		n, err := body.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		switch {
-		case int64(len(buffer)) > limit:
-			return nil, tooLarge(limit)
-		case errors.Is(err, io.EOF):
-			return buffer, nil
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, failure(http.StatusRequestTimeout, "body", "The request's body took too long to arrive")
-		case err != nil:
-			return nil, badRequest("body", "The request's body did not arrive whole").withDetail("%s", err)
-		case len(buffer) == cap(buffer):
-			larger := min(4*len(buffer), int(max(whole, int64(len(buffer))+1)))
-			if err := held.grow(larger); err != nil {
-				return nil, err
-			}
-			buffer = append(make([]byte, 0, larger), buffer...)
-		}
-	}
+	return badRequest("body", "The request's body did not arrive whole").withDetail("%s", err)
 }
 
 func tooLarge(limit int64) *Error {

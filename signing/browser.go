@@ -37,7 +37,8 @@ type signature struct {
 }
 
 // readCall reads a call of the page, if it is a call of the page: same origin, and with the page's CSRF value
-// (SIG-2.7).
+// (SIG-2.7). Anybody can have such a value, so that it proves nothing. A call that names its session in the query has
+// its claim on it checked before its body is read, and is proven then.
 func (s *Service) readCall(w http.ResponseWriter, r *http.Request) (call, *url.URL, error) {
 	return s.readCallOf(w, r, maxCall)
 }
@@ -58,14 +59,23 @@ func (s *Service) readCallOf(w http.ResponseWriter, r *http.Request, limit int64
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		return call{}, nil, failure(http.StatusUnsupportedMediaType, "content_type", "The page's calls are application/json")
 	}
-	held := share{of: &s.bodies}
-	defer held.release()
-	body, err := s.readAll(w, r, limit, &held)
+	id, named := rawParameter(r.URL.RawQuery, "id")
+	claimed := named && s.sessions != nil // a sandbox has none
+	if claimed {
+		if _, _, err := s.held(r, base, id); err != nil {
+			return call{}, nil, err
+		}
+	}
+	body, place, err := s.takeIn(s.Calls, w, r, limit, claimed)
 	if err != nil {
 		return call{}, nil, err
 	}
+	defer place.Release()
 	if err := json.Unmarshal(body, &read, json.RejectUnknownMembers(true)); err != nil {
 		return call{}, nil, badRequest("malformed", "A call of the page is one JSON object with id, or token and query")
+	}
+	if named && read.ID != id {
+		return call{}, nil, badRequest("malformed", "A call of the page names one session: the id in its query is the id in its body")
 	}
 	return read, base, nil
 }

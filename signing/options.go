@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"crypto/fips140"
 	"crypto/rand"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/certificates"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/smartcard"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -136,6 +138,11 @@ type Options struct {
 
 	Webhooks Webhooks // mandatory where a client has a webhook
 
+	// Requests, Calls and SignIns are those who send signing requests, those whose pages call, and those who come back
+	// from their provider, until they have proven who they are; Working are requests that have arrived whole. Default:
+	// MaxHeld, MaxHeldCalls, MaxSignIns and MaxWorking, in pools of this service's own.
+	Requests, Calls, SignIns, Working *intake.Group
+
 	Observer Observer // is told what happens; nil: nobody is
 	// Hold is called before a refusal is answered that may be a stranger's, and may wait; nil: none waits.
 	Hold func(w http.ResponseWriter, r *http.Request)
@@ -226,6 +233,10 @@ func (o *Options) setDefaults() {
 	if o.Trust.MinBits <= 0 {
 		o.Trust.MinBits = certificates.DefaultMinBits
 	}
+	o.Requests = cmp.Or(o.Requests, intake.NewGroup("requests", MaxHeld, 0))
+	o.Calls = cmp.Or(o.Calls, intake.NewGroup("calls", MaxHeldCalls, 0))
+	o.SignIns = cmp.Or(o.SignIns, intake.NewGroup("sign_ins", MaxSignIns, 1))
+	o.Working = cmp.Or(o.Working, intake.NewGroup("working", MaxWorking, 1))
 	if o.Span == nil {
 		o.Span = func(ctx context.Context, _ string) (context.Context, func(error)) { return ctx, func(error) {} }
 	}

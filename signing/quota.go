@@ -15,9 +15,9 @@ const (
 	// DefaultMaxSessions is how many sessions a client may have at one time, if nothing else is said.
 	DefaultMaxSessions = 100_000
 
-	// maxWorking bounds the requests that have arrived whole and are being checked and kept. It is far more than it
+	// MaxWorking bounds the requests that have arrived whole and are being checked and kept. It is far more than it
 	// takes to keep processors and disk busy, so what is above it would only wait.
-	maxWorking = 1024
+	MaxWorking = 1024
 
 	countAgain = 5 * time.Second // between two counts of 100,000 sessions, at the soonest; of fewer sooner in proportion
 	countPage  = 1000            // records read at a time to count them

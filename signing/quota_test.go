@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,24 +145,6 @@ func TestQuotaOfWhatFails(t *testing.T) {
 	clock.advance(countAgain)
 	if err := fill(nil); err != nil {
 		t.Errorf("none was made, as a count shows: %v", err)
-	}
-}
-
-// What is declared and does not arrive costs little; what arrives is counted.
-func TestBodiesCostWhatHasArrived(t *testing.T) {
-	var all atomic.Int64
-	held := &share{of: &all}
-	got, err := readAtMost(strings.NewReader(strings.Repeat("a", 300_000)), 300_000, MaxBody, held)
-	if err != nil || len(got) != 300_000 || all.Load() != 300_001 {
-		t.Errorf("%d bytes, %v, of which %d are counted", len(got), err, all.Load())
-	}
-	held.release()
-	if _, err = readAtMost(failingReader{errors.New("stalls")}, MaxBody, MaxBody, held); err == nil || all.Load() > firstRead {
-		t.Errorf("a body that was declared and did not come counts %d", all.Load())
-	}
-	all.Store(maxHeld - 100_000)
-	if _, err := readAtMost(strings.NewReader(strings.Repeat("a", 300_000)), -1, MaxBody, &share{of: &all}); err == nil {
-		t.Error("a body that has no room is read")
 	}
 }
 

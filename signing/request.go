@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -42,24 +45,22 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := s.readBody(w, r)
+	body, place, err := s.takeBody(w, r, caller.Client != "")
 	if err != nil {
 		return err
 	}
-	defer release()
-	if s.working.Add(1) > maxWorking {
-		s.working.Add(-1)
+	defer place.Release()
+	work, err := s.Working.Take(w, r)
+	if err != nil {
 		return unavailable("as many requests are being worked on as may be")
 	}
-	defer s.working.Add(-1)
+	defer work.Release()
 
 	jws, read, err := readJWS(body)
 	if err != nil {
 		return err
 	}
-	ctx, end := s.Span(r.Context(), "countersign authenticate")
-	client, err := s.authenticate(ctx, jws, read, caller)
-	end(err)
+	client, err := s.admit(work, place, jws, read, caller)
 	if err != nil {
 		return err
 	}
@@ -142,6 +143,24 @@ func checkHeader(h jwks.Header) error {
 		return badRequest("typ", prefix+`"typ" must be [JWT]`).because("header typ", "JWT", quoted(h.Typ))
 	}
 	return nil
+}
+
+// admit authenticates a request that has arrived, which has its places for good then. A key set may be waited for until
+// one of them has to be given up for others.
+func (s *Service) admit(work, place *intake.Taken, jws *jwks.Token, read *claims, caller Caller) (Client, error) {
+	ctx, cancel := context.WithCancelCause(work.Context())
+	defer cancel(context.Canceled)
+	defer context.AfterFunc(place.Context(), func() { cancel(context.Cause(place.Context())) })()
+	ctx, end := s.Span(ctx, "countersign authenticate")
+	client, err := s.authenticate(ctx, jws, read, caller)
+	end(err)
+	if err == nil {
+		err = cmp.Or(work.Prove(), place.Prove())
+	}
+	if err != nil && (work.GivenUp() || place.GivenUp()) {
+		return Client{}, unavailable(share.ErrGivenUp.Error())
+	}
+	return client, err
 }
 
 // authenticate proves that the JWT was signed with a key of the client it names. A stranger gets one answer for

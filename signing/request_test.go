@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/store"
 )
@@ -263,12 +265,17 @@ func TestBodies(t *testing.T) {
 			mustRefuse(t, answer(w.Service, r), c.want)
 		})
 	}
-	if held := w.bodies.Load(); held != 0 {
-		t.Errorf("%d bytes are held of bodies that are done with", held)
+	for name, group := range map[string]*intake.Group{"requests": w.Requests, "working": w.Working} {
+		if use := group.Pool.Use(); use.Proven+use.Unproven != 0 {
+			t.Errorf("%s: got %+v when all are done with, want nothing held", name, use)
+		}
+		all, err := group.Pool.Take(share.Caller{Proven: true}, group.Pool.Use().Size, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRefuse(t, w.post(w.Service, w.jwt(RS256, 1), ""), refused{503, "unavailable", ""})
+		all.Release()
 	}
-	w.bodies.Store(maxHeld)
-	mustRefuse(t, w.post(w.Service, w.jwt(RS256, 1), ""), refused{503, "unavailable", ""})
-	w.bodies.Store(0)
 	largest := payloads(RS256, 250)
 	for i := range largest {
 		largest[i].Payload = strings.Repeat("QUJD", 1400)

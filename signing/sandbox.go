@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/signing/page"
 )
 
@@ -51,6 +52,8 @@ type SandboxOptions struct {
 	StatusKey string
 	Observer  Observer // as in Options
 	Logger    *slog.Logger
+
+	Requests, Calls *intake.Group // as in Options
 }
 
 // Sandbox answers like a Service but from a set of canned scenarios: it keeps nothing, checks no signature of a
@@ -77,6 +80,7 @@ func NewSandbox(o SandboxOptions) (*Sandbox, error) {
 		Options: Options{
 			Environment: "sandbox", BaseURL: o.BaseURL, Clients: o.Clients,
 			Version: o.Version, StatusKey: o.StatusKey, Observer: o.Observer, Logger: o.Logger,
+			Requests: o.Requests, Calls: o.Calls,
 		},
 		assets: http.StripPrefix("/page", page.Assets()),
 	}
@@ -133,11 +137,11 @@ func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, release, err := s.service.readBody(w, r)
+	body, place, err := s.service.takeBody(w, r, false)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer place.Release()
 	_, read, err := readJWS(body)
 	if err != nil {
 		return err

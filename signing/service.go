@@ -3,7 +3,6 @@ package signing
 import (
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -22,8 +21,6 @@ type Service struct {
 	Options
 	assets   http.Handler
 	sessions *sessions
-	bodies   atomic.Int64 // bytes of request bodies now held
-	working  atomic.Int64 // requests that have arrived whole and are not answered yet
 }
 
 // New makes a Service. It opens nothing and starts nothing.

@@ -215,7 +215,12 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	came, err := s.SignIn.Finish(r.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query)
+	place, err := s.SignIns.Take(w, r)
+	if err != nil {
+		return unavailable("people who come back from the OpenID provider are as many as may be")
+	}
+	defer place.Release()
+	came, err := s.SignIn.Finish(place.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query)
 	if err != nil && !errors.Is(err, ErrSignIn) {
 		return unavailable("the OpenID provider: " + err.Error())
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/certificates"
 	"github.com/seed-dd2befc3/countersign/eps"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -53,6 +54,7 @@ type Standing interface {
 	Revocations() []*certificates.Revocations
 	Expiries() []Expiry
 	Audit() *keeper.Status // nil without an audit log
+	Pools() []share.Use
 }
 
 // Destruct does nothing: the metrics live as long as the process.
@@ -102,7 +104,7 @@ func New(running func() Standing) *Metrics {
 
 // Register registers the metrics with a configuration's registry.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, moduleCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}} {
+	for _, collector := range []prometheus.Collector{m.answers, m.tokens, m.states, m.runs, m.items, m.storeCalls, m.received, m.held, m.displays, keyCollector{m}, listCollector{m}, expiryCollector{m}, openIDCollector{m}, moduleCollector{m}, m.bars.answers, barsCollector{m}, m.webhooks.attempts, webhookCollector{m}, auditCollector{m}, poolCollector{m}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(collector); err != nil && !errors.As(err, &already) {
 			return err

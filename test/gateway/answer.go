@@ -63,6 +63,12 @@ func Post(t testing.TB, address string) Answer {
 	return do(t, newHTTP(), request)
 }
 
+// Send sends a request of any kind.
+func Send(t testing.TB, request *http.Request) Answer {
+	t.Helper()
+	return do(t, newHTTP(), request)
+}
+
 // newHTTP is a client that follows nothing, goes through no proxy, keeps no connection over a restart, and takes no
 // answer that is not as it is described.
 func newHTTP() *http.Client {

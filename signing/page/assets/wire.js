@@ -34,12 +34,15 @@ export function open(search) {
   return post("client/open", session !== null ? { id: session } : { token: parameter(query, "token") ?? "", query });
 }
 
-export const sign = (id, way = 0) => post("client/sign", way > 0 ? { id, way } : { id });
-export const keep = (id, job) => post("client/keep", { id, job });
-export const answer = (id, job, result) => post("client/answer", { id, job, ...result });
+// about is the address of a call about a session, whose id in the query has the claim checked before the body is read.
+const about = (what, id) => `client/${what}?id=${encodeURIComponent(id)}`;
+
+export const sign = (id, way = 0) => post(about("sign", id), way > 0 ? { id, way } : { id });
+export const keep = (id, job) => post(about("keep", id), { id, job });
+export const answer = (id, job, result) => post(about("answer", id), { id, job, ...result });
 export const display = (id) => post("client/display", { id });
 export const cancel = (id) => post("client/cancel", { id });
-export const poll = (id) => call(`client/session?id=${encodeURIComponent(id)}`, {});
+export const poll = (id) => call(about("session", id), {});
 
 // parameter reads one value of a raw query. A plus stays a plus.
 function parameter(query, name) {
