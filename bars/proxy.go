@@ -1,6 +1,7 @@
 package bars
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars/openapi"
 	"github.com/seed-dd2befc3/countersign/description"
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 // Scope is the scope a sender's access token must have.
@@ -21,6 +23,11 @@ const Scope = "urn:nhsd:apim:app:level3:booking-and-referral"
 const (
 	Timeout = 32 * time.Second
 	MaxBody = 10 << 20 // bytes of a request
+
+	// MaxHeld are the bytes of requests that the sandbox holds at one time.
+	MaxHeld = 64 << 20
+
+	readTimeout = 30 * time.Second // for the whole body of a request to the sandbox
 )
 
 // DefaultLimits returns the limits of an environment.
@@ -48,6 +55,9 @@ type Options struct {
 	StatusKey string
 	// Health returns the answer of /_status: the version, a status (pass, warn or fail) and checks.
 	Health func() map[string]any
+	// Bodies are those who send the sandbox a request, who prove nothing. Default: MaxHeld, in a pool of this proxy's own.
+	// What is brokered is not held.
+	Bodies *intake.Group
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -78,6 +88,7 @@ func NewProxy(options Options) *Proxy {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	options.Bodies = cmp.Or(options.Bodies, intake.NewGroup("bars", MaxHeld, 0))
 	return &Proxy{options}
 }
 

@@ -1,13 +1,16 @@
 package bars
 
 import (
-	"io"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+
+	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
 // builtIn reports whether the sandbox's built-in receiver answers a target (BAR-1.27).
@@ -34,7 +37,7 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 		notThere.Write(w, r)
 		return
 	}
-	body, outcome := bodyOf(w, r)
+	body, outcome := p.bodyOf(w, r)
 	if outcome != nil {
 		outcome.Write(w, r)
 		return
@@ -72,13 +75,24 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 }
 
 // bodyOf parses the body of a request that has one.
-func bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
+func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return nil, nil
 	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if err != nil {
+	place, err := p.Bodies.Take(w, r)
+	var text []byte
+	if err == nil {
+		defer place.Release()
+		text, err = place.Read(MaxBody, readTimeout)
+	}
+	switch {
+	case errors.Is(err, share.ErrGivenUp), errors.Is(err, share.ErrFull):
+		w.Header().Set("Retry-After", "1")
+		return nil, tooMany.With("%v", err)
+	case errors.Is(err, intake.ErrTooLarge):
 		return nil, tooLarge.With("%v", err)
+	case err != nil:
+		return nil, notUnderstood.With("it did not arrive whole: %v", err)
 	}
 	var body object
 	if err := json.Unmarshal(text, &body); err != nil || body == nil {

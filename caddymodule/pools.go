@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/brake"
 	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/intake/share"
@@ -18,9 +19,14 @@ const (
 	PoolRequests = "requests" // signing requests, by bytes that have arrived
 	PoolWorking  = "working"  // signing requests that have arrived whole
 	PoolCalls    = "calls"    // of the signing page, by bytes that have arrived
+	PoolBars     = "bars"     // messages to the BaRS proxy's sandbox, by bytes that have arrived
+	PoolSender   = "sender"   // requests of applications to apim_sender, by bytes that have arrived
 	PoolSignIns  = "sign_ins" // people who come back from their OpenID provider
 	PoolRefusals = "refusals" // answers that the brake holds back
 )
+
+// maxHeldSender are the bytes of requests that apim_sender keeps at one time, so that it can send them once more.
+const maxHeldSender = 256 << 20
 
 // pools are those of the process, which all sites share and which outlive a reload: what an earlier configuration still
 // works on counts.
@@ -38,6 +44,8 @@ func newPools() *pools {
 		of(PoolRequests, signing.MaxHeld, 0),
 		of(PoolWorking, signing.MaxWorking, 1),
 		of(PoolCalls, signing.MaxHeldCalls, 0),
+		of(PoolBars, bars.MaxHeld, 0),
+		of(PoolSender, maxHeldSender, 0),
 		of(PoolSignIns, oauth.MaxSignIns, 1),
 		of(PoolRefusals, brake.Waiting, 1),
 	}}

@@ -18,7 +18,8 @@ var (
 
 // Read reads the request's body, of at most limit bytes, which has to arrive within a time that is the real clock's and,
 // while its caller has proven nothing, not more slowly than LeastRate. The memory counts in the pool as it is filled;
-// what the place began with counts already. Errors of the connection are returned as they are.
+// what the place began with counts already. With ErrTooLarge comes what was read, if anything was, and the rest can be
+// read from the request. Errors of the connection are returned as they are.
 func (t *Taken) Read(limit int64, within time.Duration) ([]byte, error) {
 	declared := t.request.ContentLength
 	if declared > limit {
@@ -35,7 +36,8 @@ func (t *Taken) Read(limit int64, within time.Duration) ([]byte, error) {
 		buffer = buffer[:len(buffer)+n]
 		switch {
 		case int64(len(buffer)) > limit:
-			return nil, ErrTooLarge
+			_ = t.control.SetReadDeadline(time.Time{})
+			return buffer, ErrTooLarge
 		case errors.Is(err, io.EOF):
 			return buffer, nil
 		case err != nil:

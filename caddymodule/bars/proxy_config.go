@@ -75,6 +75,7 @@ func (b *Proxy) provision(ctx caddy.Context) error {
 	b.proxy = bars.NewProxy(bars.Options{
 		Sandbox: b.Environment == caddymodule.Sandbox, Access: access, Find: b.find, Quota: quota.Quota,
 		Version: caddymodule.Version(), StatusKey: statusKey, Health: b.health, Now: b.app.Now,
+		Bodies: b.app.Group(caddymodule.PoolBars),
 	})
 	b.app.ReportProxy(b.status)
 	return nil

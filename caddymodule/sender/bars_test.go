@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -96,7 +97,7 @@ func TestRefusesToken(t *testing.T) {
 
 // The sandbox takes no token: none is requested, and the application's own is not forwarded.
 func TestSandboxTakesNoToken(t *testing.T) {
-	s := &Sender{Environment: caddymodule.Sandbox, Replay: defaultReplay}
+	s := &Sender{Environment: caddymodule.Sandbox, Replay: defaultReplay, bodies: intake.NewGroup("sender", 1<<20, 0)}
 	r := httptest.NewRequest(http.MethodGet, "/Slot", nil)
 	r.Header.Set("Authorization", "Bearer mine")
 	sent := false

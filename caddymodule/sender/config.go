@@ -20,7 +20,7 @@ import (
 )
 
 func (s *Sender) provision(ctx caddy.Context, app *caddymodule.App) error {
-	s.logger = ctx.Slogger()
+	s.logger, s.bodies = ctx.Slogger(), app.Group(caddymodule.PoolSender)
 	if s.Environment == "" {
 		s.Environment = app.Environment
 	}

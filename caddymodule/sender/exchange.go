@@ -4,17 +4,23 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seed-dd2befc3/countersign/bars"
+	"github.com/seed-dd2befc3/countersign/intake"
 )
 
 // maxHeldAnswer is how many bytes of a 401 are held back for inspection.
 const maxHeldAnswer = 64 << 10
+
+// readTimeout is how long an application may take to send what is kept of a request.
+const readTimeout = time.Minute
 
 // keptBody is a request body kept so that it can be sent twice.
 type keptBody struct {
@@ -22,8 +28,9 @@ type keptBody struct {
 	whole bool // whether all of it was kept
 }
 
-// keepBody reads a body of at most limit bytes. A larger one stays as it is.
-func keepBody(r *http.Request, limit int64) (*keptBody, error) {
+// keepBody reads a body of at most limit bytes. A larger one stays as it is. Nobody is asked here who they are: an
+// application that has sent what is to be kept keeps its place.
+func keepBody(place *intake.Taken, r *http.Request, limit int64) (*keptBody, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return &keptBody{whole: true}, nil
 	}
@@ -31,12 +38,15 @@ func keepBody(r *http.Request, limit int64) (*keptBody, error) {
 		return &keptBody{}, nil
 	}
 	rest := r.Body
-	read := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
-	if _, err := read.ReadFrom(io.LimitReader(rest, limit+1)); err != nil {
+	data, err := place.Read(limit, readTimeout)
+	large := errors.Is(err, intake.ErrTooLarge)
+	if err == nil || large {
+		err = place.Prove()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading the request's body: %w", err)
 	}
-	data := read.Bytes()
-	if int64(len(data)) > limit {
+	if large {
 		r.Body = struct {
 			io.Reader
 			io.Closer

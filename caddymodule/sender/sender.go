@@ -26,6 +26,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
 	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
@@ -73,6 +74,7 @@ type Sender struct {
 
 	sources map[string]*oauth.Source // by provider; "" without providers
 	headers map[string]string        // added to every request
+	bodies  *intake.Group
 	http    *http.Client
 	logger  *slog.Logger
 }
@@ -132,8 +134,18 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 }
 
 func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	body, err := keepBody(r, int64(s.Replay))
+	place, err := s.bodies.Take(w, r)
 	if err != nil {
+		return crowded(w, err)
+	}
+	defer place.Release()
+	body, err := keepBody(place, r, int64(s.Replay))
+	switch {
+	case errors.Is(err, share.ErrGivenUp), errors.Is(err, share.ErrFull):
+		return crowded(w, err)
+	case errors.Is(err, intake.ErrSlow):
+		return caddyhttp.Error(http.StatusRequestTimeout, err)
+	case err != nil:
 		return caddyhttp.Error(http.StatusBadRequest, err)
 	}
 	s.setHeaders(r, body)
@@ -169,6 +181,12 @@ func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		slog.String("request_id", r.Header.Get("X-Request-Id")))
 	r.Header.Set("Authorization", "Bearer "+renewed)
 	return next.ServeHTTP(w, r)
+}
+
+// crowded answers an application where more send than there is room for.
+func crowded(w http.ResponseWriter, err error) error {
+	w.Header().Set("Retry-After", "1")
+	return caddyhttp.Error(http.StatusServiceUnavailable, err)
 }
 
 // sourceFor returns the source of the request's token.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule"
+	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -126,6 +127,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.sender = &Sender{
+		bodies:      intake.NewGroup("sender", 4<<20, 0),
 		Environment: caddymodule.Integration, Replay: 1000, headers: map[string]string{"Accept": "application/fhir+json; version=1.2.0"},
 		sources: map[string]*oauth.Source{"": source}, logger: slog.New(slog.DiscardHandler),
 	}
@@ -414,27 +416,38 @@ func TestSenderSaysWhyNothingWasSent(t *testing.T) {
 
 func TestKeepBody(t *testing.T) {
 	broken := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x"), &failing{}))
-	if _, err := keepBody(broken, 10); err == nil {
+	if _, err := kept(t, broken, 10); err == nil {
 		t.Error("a body that breaks off: got no error")
 	}
 	chunked := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("12345")))
 	chunked.TransferEncoding = []string{"chunked"}
-	kept, err := keepBody(chunked, 5)
-	if err != nil || !kept.whole || chunked.ContentLength != 5 || chunked.TransferEncoding != nil {
-		t.Errorf("got body %+v, error %v", kept, err)
+	whole, err := kept(t, chunked, 5)
+	if err != nil || !whole.whole || chunked.ContentLength != 5 || chunked.TransferEncoding != nil {
+		t.Errorf("got body %+v, error %v", whole, err)
 	}
 	for range 2 {
-		if got, _ := io.ReadAll(chunked.Body); string(got) != "12345" || !kept.rewind(chunked) {
+		if got, _ := io.ReadAll(chunked.Body); string(got) != "12345" || !whole.rewind(chunked) {
 			t.Errorf("got body %q", got)
 		}
 	}
 	large := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("123456")))
-	if kept, err := keepBody(large, 5); err != nil || kept.rewind(large) {
+	if part, err := kept(t, large, 5); err != nil || part.rewind(large) {
 		t.Errorf("a larger body was kept, error %v", err)
 	}
 	if got, _ := io.ReadAll(large.Body); !bytes.Equal(got, []byte("123456")) {
 		t.Errorf("a larger body: got %q", got)
 	}
+}
+
+// kept is what keepBody makes of a request that comes alone.
+func kept(t *testing.T, r *http.Request, limit int64) (*keptBody, error) {
+	t.Helper()
+	place, err := intake.NewGroup("sender", 1<<20, 0).Take(httptest.NewRecorder(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer place.Release()
+	return keepBody(place, r, limit)
 }
 
 type failing struct{}
