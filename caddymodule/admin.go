@@ -16,6 +16,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi/openapi"
 	"github.com/seed-dd2befc3/countersign/description"
 	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -155,6 +156,8 @@ type gatewayStatus struct {
 	Revocations revocationStatus     `json:"revocations"`
 	Audit       *adminapi.Audit      `json:"audit,omitempty"`
 	Modules     []moduleStatus       `json:"pkcs11Modules"` // of its own smartcard agents
+
+	pools []share.Use // told by the metrics, and as problems
 }
 
 type storeStatus struct {
@@ -190,7 +193,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	status := gatewayStatus{
 		Environment: a.Environment, Version: Version(), Store: a.storeStatus(ctx), Clients: a.clientStatus(),
 		Services: make([]serviceStatus, len(a.services)), Proxies: a.proxyStatus(), Revocations: a.revocationStatus(),
-		Audit: a.auditStatus(), Modules: a.moduleStatuses(),
+		Audit: a.auditStatus(), Modules: a.moduleStatuses(), pools: a.poolUse(),
 	}
 	var asking sync.WaitGroup
 	for i, site := range a.services {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	expiresSoon = 30 * 24 * time.Hour // before a certificate expires
 	hookIsLate  = 30 * time.Minute    // of a webhook that waits
+	crowdIsOver = 5 * time.Minute     // after a caller was last given up for others
 	passing     = "pass"              // a check of a service
 	agentCheck  = "agent:"            // and the agent's address, the name of a check
 )
@@ -45,6 +47,7 @@ func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expi
 	found.unread(status)
 	found.expiring(expiries, now)
 	found.undelivered(hooks, now)
+	found.crowded(status.pools, now)
 	return found
 }
 
@@ -131,6 +134,20 @@ func (l *problemList) undelivered(hooks webhook.Stats, now time.Time) {
 		}
 		if dead := hooks[client].Dead; dead > 0 {
 			l.add(fmt.Sprintf("%d of them", dead), "Webhooks of client %s are dead letters", client)
+		}
+	}
+}
+
+// crowded adds pools that were full of what strangers hold a moment ago, and who holds most.
+func (l *problemList) crowded(pools []share.Use, now time.Time) {
+	for _, pool := range pools {
+		if !pool.Last.IsZero() && now.Sub(pool.Last) < crowdIsOver {
+			who := "callers whose address is not known"
+			if pool.LastFrom.IsValid() {
+				who = pool.LastFrom.String()
+			}
+			l.add(fmt.Sprintf("%s held %d of %d when it last gave one up; %d were given up since the start", who, pool.LastHeld, pool.Size, pool.GivenUp),
+				"Callers who have proven nothing fill the pool %s", pool.Name)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 	"github.com/seed-dd2befc3/countersign/jwks"
 	"github.com/seed-dd2befc3/countersign/oauth/openid"
 	"github.com/seed-dd2befc3/countersign/signing"
@@ -39,6 +41,8 @@ func TestProblems(t *testing.T) {
 		Proxies:     []ProxyStatus{{}, {Catalogue: &bars.SourceStatus{Source: "catalogue.json", Error: "not JSON"}}},
 		Modules:     []moduleStatus{{Path: "/well.so"}, {Path: "/cards.so", Error: "is not there"}},
 		Revocations: revocationStatus{Current: 2, Missing: 1},
+		pools: []share.Use{{Name: "calls"}, {Name: "requests", Last: now.Add(-time.Hour), GivenUp: 1},
+			{Name: "forms", Size: 1024, GivenUp: 7, Last: now.Add(-time.Second), LastFrom: netip.MustParsePrefix("192.0.2.1/32"), LastHeld: 1000}},
 		Audit: &adminapi.Audit{
 			Error: "disk full", HeadError: "storage is away", KeepError: "not permitted", Waiting: 2,
 			Missing: []adminapi.AuditMissing{{Node: "gw-9", What: "shorter", Head: adminapi.AuditHead{Number: 7, Hash: "9f86", Time: now}}},
@@ -65,6 +69,7 @@ func TestProblems(t *testing.T) {
 		{What: "Certificate CN=soon (proxy) expires within 30 days", Detail: "2026-12-01"},
 		{What: "Client acme has not taken a webhook for half an hour", Detail: "3 wait"},
 		{What: "Webhooks of client acme are dead letters", Detail: "2 of them"},
+		{What: "Callers who have proven nothing fill the pool forms", Detail: "192.0.2.1/32 held 1000 of 1024 when it last gave one up; 7 were given up since the start"},
 	}
 	got := problems(status, hooks, expiries, now)
 	if len(got) != len(want) {
@@ -86,7 +91,7 @@ func TestProblems(t *testing.T) {
 	}
 	said := regexp.MustCompile(`\{\{ .*? \}\}`).ReplaceAllString(strings.ReplaceAll(string(rules), " of {{ $labels.host }} are missing", " are missing"), "…")
 	names := strings.NewReplacer("https://cards", "…", "/cards.so", "…", "client never", "client …", "client late", "client …", "https://care", "…", "catalogue.json", "…",
-		"CN=soon (proxy)", "… (…)", "acme", "…", "gw-9", "…", ": shorter", ": …")
+		"pool forms", "pool …", "CN=soon (proxy)", "… (…)", "acme", "…", "gw-9", "…", ": shorter", ": …")
 	for _, p := range want {
 		if what := names.Replace(p.What); !strings.Contains(said, "summary: "+what) && !strings.Contains(said, `summary: "`+what) {
 			t.Errorf("no alert rule begins with %q", what)

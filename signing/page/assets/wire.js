@@ -40,7 +40,7 @@ const about = (what, id) => `client/${what}?id=${encodeURIComponent(id)}`;
 export const sign = (id, way = 0) => post(about("sign", id), way > 0 ? { id, way } : { id });
 export const keep = (id, job) => post(about("keep", id), { id, job });
 export const answer = (id, job, result) => post(about("answer", id), { id, job, ...result });
-export const display = (id) => post("client/display", { id });
+export const display = (id) => post(about("display", id), { id });
 export const cancel = (id) => post("client/cancel", { id });
 export const poll = (id) => call(about("session", id), {});
 
