@@ -60,6 +60,7 @@ type Agent struct {
 	busy map[string]chan struct{} // by card: held by the job it signs for
 	last []Reader                 // what the latest job or health check found in the readers
 	why  error                    // why the module could not be loaded or called at the last attempt
+	of   stamp                    // the module's file at that attempt
 	jobs int                      // under way
 }
 
@@ -107,13 +108,14 @@ func (a *Agent) Close() { a.children.close() }
 
 // Readers lists the readers with the cards the agent may use, and says which could sign for whom.
 func (a *Agent) Readers(ctx context.Context) ([]Reader, error) {
+	of := stampOf(a.o.Module)
 	found, err := a.readers(ctx)
+	if err != nil && ctx.Err() != nil {
+		return found, err // who asked has gone, which says nothing of the module
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.why = err
-	if ctx.Err() != nil { // who asked has gone, which says nothing of the module
-		a.why = nil
-	}
+	a.why, a.of = err, of
 	return found, err
 }
 
@@ -139,6 +141,9 @@ func (a *Agent) Trouble() error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.of != stampOf(a.o.Module) { // it was installed or exchanged since
+		return nil
+	}
 	return a.why
 }
 

@@ -7,7 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"time"
 )
+
+// stamp tells one state of a file from another; the zero stamp is of one that is not there.
+type stamp struct {
+	at   time.Time
+	size int64
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.ModTime(), info.Size()}
+}
 
 // checkModule says what is wrong with a module's file, without loading it: whatever is in a library runs when it is loaded.
 func checkModule(path string) error {
