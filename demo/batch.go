@@ -18,10 +18,10 @@ const (
 	secretSize = 32        // bytes
 )
 
-// batch is one request under way. It holds nothing of the prescriptions: they follow from it.
+// batch is one request under way. It holds no prescriptions: they are made again from its seed.
 type batch struct {
-	state     string // the request's state: proves that the browser comes back from this request
-	secret    string // this browser's cookie: proves that it is the browser that went
+	state     string // of the request: proves that the browser returns from this request
+	secret    string // this browser's cookie: proves that the same browser returns
 	token     string // the service's
 	seed      uuid.UUID
 	size      int
@@ -30,7 +30,7 @@ type batch struct {
 	made      time.Time
 }
 
-// newBatch makes a batch with fresh secrets.
+// newBatch makes a batch with new secrets.
 func newBatch(random io.Reader, order order, now time.Time) (*batch, error) {
 	seed, err := uuid.NewRandomFromReader(random)
 	if err != nil {
@@ -47,14 +47,14 @@ func newBatch(random io.Reader, order order, now time.Time) (*batch, error) {
 	return b, nil
 }
 
-// item is a prescription with what of it is signed.
+// item is a prescription with the part that is signed.
 type item struct {
 	prescription
 	Digest  string
 	payload client.Payload
 }
 
-// items makes the batch's prescriptions and their payloads, the same each time.
+// items makes the batch's prescriptions and their payloads, the same ones each time.
 func (b *batch) items() ([]item, error) {
 	items := make([]item, b.size)
 	for i := range items {
@@ -76,20 +76,20 @@ func payloads(items []item) []client.Payload {
 	return out
 }
 
-// cookieName is the name of the cookie that holds the batch's secret; one for each batch, so that several
-// can be under way in one browser.
+// cookieName returns the name of the cookie with the batch's secret. Each batch has its own, so that several can be
+// under way in one browser.
 func (d *Demo) cookieName(state string) string {
 	return "countersign-demo-" + d.options.ClientID + "-" + state[:min(len(state), 8)]
 }
 
-// batches is what is under way, oldest first.
+// batches holds the batches under way, oldest first.
 type batches struct {
 	now   func() time.Time
 	mu    sync.Mutex
 	order []*batch
 }
 
-// add remembers a batch, and forgets those that are too old or too many.
+// add adds a batch, and drops those that are too old or too many.
 func (bs *batches) add(b *batch) {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
@@ -100,7 +100,7 @@ func (bs *batches) add(b *batch) {
 	bs.order = append(append(make([]*batch, 0, len(bs.order)-drop+1), bs.order[drop:]...), b)
 }
 
-// find returns the batch with the state for the browser that has its secret, or nil.
+// find returns the batch with the state, if the browser has its secret, or nil.
 func (bs *batches) find(state, secret string) *batch {
 	bs.mu.Lock()
 	defer bs.mu.Unlock()

@@ -23,17 +23,16 @@ type Options struct {
 	KID      string // of its key; default demo-epr-1
 	Name     string // shown on its pages; default Demo EPR
 
-	// PublicURL is where browsers find the demo, such as https://host/demo. Empty: it is taken from each
-	// request, which is done only where the connection ended at a loopback address.
+	// PublicURL is the demo's URL for browsers, such as https://host/demo. Empty: taken from each request, but only
+	// if the connection ended at a loopback address.
 	PublicURL string
-	// ServiceURL is where the demo finds the Signing Service. Empty: /signing-service at the origin of
-	// PublicURL.
+	// ServiceURL is the Signing Service's URL for the demo. Empty: /signing-service at the origin of PublicURL.
 	ServiceURL string
-	// Audience is the service's own public URL, where that is not ServiceURL.
+	// Audience is the service's own public URL, if it differs from ServiceURL.
 	Audience string
 
-	// Authorize adds what the service's access rules ask for, such as an access token got with the demo's key,
-	// to a call that is about to be sent. nil: nothing.
+	// Authorize adds what the service's access rules require, such as an access token obtained with the demo's key,
+	// to a call about to be sent. nil: nothing.
 	Authorize func(ctx context.Context, key *jwks.Signer, r *http.Request) error
 
 	HTTP   *http.Client     // for calls to the service; nil: one with a timeout of 30 s
@@ -43,11 +42,10 @@ type Options struct {
 	Logger *slog.Logger     // nil: nothing is logged
 }
 
-// Demo is the demo client system. It is an http.Handler that can serve from the beginning; until its key is
-// there it says so.
+// Demo is the demo client system. It is an http.Handler that serves at once; until it has its key, its pages say so.
 type Demo struct {
 	options Options
-	origin  string // of PublicURL; empty: from the request
+	origin  string // of PublicURL; empty: taken from the request
 	pages   pages
 	mux     *http.ServeMux
 	log     *slog.Logger
@@ -63,7 +61,7 @@ type Demo struct {
 	running sync.WaitGroup
 }
 
-// New checks the options and makes a Demo. It does no work yet: see Start.
+// New checks the options and makes a Demo. It does no work until Start.
 func New(o Options) (*Demo, error) {
 	o.ClientID = cmp.Or(o.ClientID, "demo-epr")
 	o.KID = cmp.Or(o.KID, "demo-epr-1")
@@ -77,7 +75,7 @@ func New(o Options) (*Demo, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	// The id is part of a file's and of a cookie's name.
+	// The id is part of a file name and of a cookie name.
 	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`).MatchString(o.ClientID) {
 		return nil, errors.New("the demo's client id may have letters, digits, dots, dashes and underscores, at most 64")
 	}
@@ -116,8 +114,8 @@ func (d *Demo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mux.ServeHTTP(w, r)
 }
 
-// Start makes the key or loads it, in the background. It ends with ctx or with Close. It may be called again,
-// as a reload of the configuration around it does, whose first context ends while the demo lives on.
+// Start makes or loads the key in the background, until ctx ends or Close. It may be called again, as on a reload,
+// when the first context ends while the demo continues.
 func (d *Demo) Start(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -132,8 +130,8 @@ func (d *Demo) Start(ctx context.Context) {
 	})
 }
 
-// Close stops what Start began and waits for it: a key that is being made is finished and saved first,
-// which takes seconds. Afterwards Start does nothing.
+// Close stops what Start began and waits for it: a key that is being made is finished and saved first, which takes
+// seconds. Start does nothing after Close.
 func (d *Demo) Close() {
 	d.mu.Lock()
 	d.closed = true
@@ -144,7 +142,7 @@ func (d *Demo) Close() {
 	d.running.Wait()
 }
 
-// client makes the demo a client of the service at a place.
+// client returns a client of the service at a place.
 func (d *Demo) client(k *key, at place) *client.Client {
 	c := &client.Client{
 		ID:       d.options.ClientID,

@@ -15,10 +15,9 @@
 //	              │ there is none        ▲
 //	              └──▶ make RSA-4096 ──▶ save
 //
-// A batch is remembered, for an hour and in memory only, by the state that comes back with the browser and by
-// a secret in that browser's cookie. Prescriptions are not kept: they follow from the batch's seed and are
-// made again.
+// A batch is kept in memory for an hour. It is found by the state that comes back with the browser and by a secret in
+// that browser's cookie. Prescriptions are not kept: they are made again from the batch's seed.
 //
-// It never shows a signature as verified because the service released it, never takes a real person's data,
-// needs no script, and is not for production.
+// The demo never shows a signature as verified only because the service released it, never takes a real person's
+// data, needs no script, and is not for production.
 package demo

@@ -21,11 +21,11 @@ func TestForgedRequestsAreRefused(t *testing.T) {
 	} {
 		status, page := s.press(t, func(_ url.Values, h http.Header) { change(h) })
 		if status != http.StatusForbidden || !strings.Contains(page, "another site") {
-			t.Errorf("%s: %d", name, status)
+			t.Errorf("%s: got status %d", name, status)
 		}
 	}
 	if n := s.service.sent(); n != 0 {
-		t.Errorf("%d requests were sent", n)
+		t.Errorf("got %d requests, want none", n)
 	}
 	// What is no browser, and an older one, may.
 	for name, change := range map[string]func(http.Header){
@@ -33,7 +33,7 @@ func TestForgedRequestsAreRefused(t *testing.T) {
 		"origin alone":   func(h http.Header) { h.Del("Sec-Fetch-Site") },
 	} {
 		if status, _ := s.press(t, func(_ url.Values, h http.Header) { change(h) }); status != http.StatusOK {
-			t.Errorf("%s: %d", name, status)
+			t.Errorf("%s: got status %d", name, status)
 		}
 	}
 }
@@ -55,16 +55,16 @@ func TestFormErrorsAreSaid(t *testing.T) {
 	} {
 		status, page := s.press(t, func(form url.Values, _ http.Header) { form.Set(c.field, c.value) })
 		if status != http.StatusBadRequest {
-			t.Errorf("%s: %d", name, status)
+			t.Errorf("%s: got status %d", name, status)
 		}
 		expect(t, page, append(c.want, "There is a problem")...)
 	}
 	if n := s.service.sent(); n != 0 {
-		t.Errorf("%d requests were sent", n)
+		t.Errorf("got %d requests, want none", n)
 	}
 	status, page := s.press(t, func(form url.Values, _ http.Header) { form.Set("sub", " 555 086 689 106 ") })
 	if status != http.StatusOK {
-		t.Errorf("spaces in a number: %d", status)
+		t.Errorf("spaces in a number: got status %d", status)
 	}
 	expect(t, page, "3 of 3")
 }
@@ -84,7 +84,7 @@ func TestAnswersAreGuarded(t *testing.T) {
 		csp := h.Get("Content-Security-Policy")
 		if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "script") ||
 			h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || h.Get("Referrer-Policy") != referrer {
-			t.Errorf("%s: %v", path, h)
+			t.Errorf("%s: got headers %v", path, h)
 		}
 		if h.Get("Cache-Control") != "no-store" && !strings.Contains(path, "assets") {
 			t.Errorf("%s may be stored", path)
@@ -94,12 +94,12 @@ func TestAnswersAreGuarded(t *testing.T) {
 		"/demo/assets/demo.css": 200, "/demo/assets/icon.svg": 200, "/demo/assets/": 404, "/demo/assets/none.css": 404, "/demo/templates/frame.html": 404,
 	} {
 		if status, _ := s.get(t, path); status != want {
-			t.Errorf("%s: %d", path, status)
+			t.Errorf("%s: got status %d", path, status)
 		}
 	}
 	// Going back to the form's address leads to the form.
 	if status, page := s.get(t, "/demo/sign"); status != http.StatusOK || !strings.Contains(page, "Sign 3 prescriptions") {
-		t.Errorf("GET sign: %d", status)
+		t.Errorf("GET sign: got status %d", status)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestCookieOfABatch(t *testing.T) {
 		_ = resp.Body.Close()
 		cookies := resp.Cookies()
 		if len(cookies) != 1 || resp.StatusCode != http.StatusSeeOther {
-			t.Fatalf("%d, %v", resp.StatusCode, cookies)
+			t.Fatalf("got status %d, cookies %v", resp.StatusCode, cookies)
 		}
 		if c := cookies[0]; !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || c.Domain != "" || c.MaxAge != 3600 {
 			t.Errorf("%+v", c)
@@ -167,7 +167,7 @@ func TestLoopbackOrigin(t *testing.T) {
 		}
 		got, err := loopbackOrigin(r)
 		if got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("%v, Host %q: %q, %v", c.local, c.host, got, err)
+			t.Errorf("%v, Host %q: got %q, error %v", c.local, c.host, got, err)
 		}
 	}
 }
@@ -180,19 +180,19 @@ func TestPublicURLIsTheOnlyOrigin(t *testing.T) {
 		status, _ := s.press(t, func(_ url.Values, h http.Header) { h.Set("Origin", origin) })
 		// Its cookie is for https, so this browser comes back unknown; but the request was sent.
 		if sent := status != http.StatusForbidden; sent != (want == 200) {
-			t.Errorf("origin %s: %d", origin, status)
+			t.Errorf("origin %s: got status %d", origin, status)
 		}
 	}
 	at, err := newDemo(t, Options{PublicURL: "https://demo.test:8443/demo", Vault: &memoryVault{}}).placeOf(httptest.NewRequest(http.MethodGet, "/", nil))
 	if err != nil || at != (place{"https://demo.test:8443", "https://demo.test:8443/signing-service"}) {
-		t.Errorf("%+v, %v", at, err)
+		t.Errorf("got %+v, error %v", at, err)
 	}
 	// Without one, a visit from elsewhere gets an explanation and nothing is sent.
 	without := newDemo(t, Options{Vault: &memoryVault{}})
 	w := httptest.NewRecorder()
 	without.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/sign", nil))
 	if w.Code != http.StatusMisdirectedRequest || !strings.Contains(w.Body.String(), "public URL") {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got status %d, body %s", w.Code, w.Body)
 	}
 }
 
@@ -205,7 +205,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"an address with a query": {Vault: &memoryVault{}, Audience: "https://h/x?y"},
 	} {
 		if d, err := New(o); err == nil || d != nil {
-			t.Errorf("%s was taken", name)
+			t.Errorf("%s: got no error", name)
 		}
 	}
 }

@@ -322,7 +322,7 @@ func waitFor(t *testing.T, ready func() bool) {
 		select {
 		case <-tick.C:
 		case <-late:
-			t.Fatal("it did not come about in a minute")
+			t.Fatal("the condition was not met within a minute")
 		}
 	}
 }
@@ -373,6 +373,6 @@ func (s *site) do(t *testing.T, req *http.Request) (int, string) {
 func expect(t *testing.T, page string, words ...string) {
 	t.Helper()
 	if missing := slices.DeleteFunc(words, func(w string) bool { return strings.Contains(page, w) }); len(missing) > 0 {
-		t.Errorf("the page lacks %q:\n%s", missing, page)
+		t.Errorf("want %q in the page, got\n%s", missing, page)
 	}
 }

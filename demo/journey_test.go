@@ -39,14 +39,14 @@ func TestJourney(t *testing.T) {
 				fmt.Sprintf(`data-verified="%d" data-total="%d">%d of %d signatures verified<`, c.size, c.size, c.size, c.size),
 				"CN=555086689106_MOCK,L=Mock \\&lt;card\\&gt;", "<dd>"+c.algorithm+"</dd>", "RSA, 2048 bits", "NHS number 999 ")
 			if n := strings.Count(page, ">Verified<"); n != c.size {
-				t.Errorf("%d rows say Verified", n)
+				t.Errorf("got %d rows with Verified", n)
 			}
 			if strings.Contains(page, "must not be used") || strings.Contains(page, "Not verified") {
-				t.Error("a good batch is called bad")
+				t.Error("a valid batch is shown as invalid")
 			}
 			s.service.with(func() {
 				if got := strings.HasSuffix(s.service.opened, "&mock=true"); got != c.mock {
-					t.Errorf("the signing page was opened with %q", s.service.opened)
+					t.Errorf("the signing page got the query %q", s.service.opened)
 				}
 			})
 		})
@@ -87,14 +87,14 @@ func TestSendsTheSameJWTAgainAfterALostAnswer(t *testing.T) {
 	expect(t, page, "3 of 3 signatures verified")
 	s.service.with(func() {
 		if jwts := s.service.jwts; len(jwts) != 2 || jwts[0] != jwts[1] || len(s.service.sessions) != 1 {
-			t.Errorf("%d requests, %d sessions", len(jwts), len(s.service.sessions))
+			t.Errorf("got %d requests, %d sessions", len(jwts), len(s.service.sessions))
 		}
 		s.service.drop, s.service.jwts = 3, nil
 	})
 	status, page := s.press(t, nil)
 	expect(t, page, "The Signing Service did not answer", "Try again")
 	if n := s.service.sent(); n != 2 || status != http.StatusBadGateway {
-		t.Errorf("%d requests, status %d", n, status)
+		t.Errorf("got %d requests, status %d", n, status)
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// Vault keeps the demo's private key, so that it outlives a restart and is the same on every node.
+// Vault keeps the demo's private key, so that it survives a restart and is the same on every node.
 type Vault interface {
-	// Load returns what was saved under the name, or an error that is fs.ErrNotExist.
+	// Load returns what was saved under the name, or an error that wraps fs.ErrNotExist.
 	Load(ctx context.Context, name string) ([]byte, error)
 	Save(ctx context.Context, name string, data []byte) error
 	// Lock waits until nobody else holds the name.
@@ -23,8 +23,8 @@ type Vault interface {
 }
 
 const (
-	realBits   = 4096        // of the key: what the service asks of a client
-	firstPause = time.Second // before the vault is tried again, then twice as long each time
+	realBits   = 4096        // of the key: the service's minimum for clients
+	firstPause = time.Second // before the vault is tried again; doubled each time
 	lastPause  = time.Minute
 	saveTime   = 10 * time.Second // to save a key that was made while the demo was closed
 )
@@ -38,7 +38,7 @@ type key struct {
 // vaultName is the name of the key in the vault.
 func (d *Demo) vaultName() string { return "countersign/demo/" + d.options.ClientID + ".pem" }
 
-// keepTrying gets the key, however long the vault is away.
+// keepTrying obtains the key, however long the vault is unavailable.
 func (d *Demo) keepTrying(ctx context.Context) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		k, err := d.obtain(ctx)
@@ -63,7 +63,7 @@ func (d *Demo) keepTrying(ctx context.Context) {
 	}
 }
 
-// obtain loads the key, or makes and saves it. Only one demo on a vault makes one.
+// obtain loads the key, or makes and saves it. Only one demo per vault makes one.
 func (d *Demo) obtain(ctx context.Context) (*key, error) {
 	if k, err := d.load(ctx); !errors.Is(err, fs.ErrNotExist) {
 		return k, err
@@ -87,7 +87,7 @@ func (d *Demo) load(ctx context.Context) (*key, error) {
 	}
 	signer, err := jwks.ParseSigner(d.options.KID, pem)
 	if err != nil {
-		// It is left as it is: someone may have put it there, and may want it back.
+		// The file stays: somebody may have put it there and may want it back.
 		return nil, fmt.Errorf("%s in the vault: %w", d.vaultName(), err)
 	}
 	return newKey(signer)

@@ -27,13 +27,13 @@ func TestKeyIsMadeOnceForAVault(t *testing.T) {
 	first.Close()
 	second.Close()
 	if vault.saves != 1 || string(first.key.Load().set) != string(second.key.Load().set) {
-		t.Errorf("%d keys were made", vault.saves)
+		t.Errorf("got %d keys, want one", vault.saves)
 	}
 	third := newDemo(t, Options{Vault: vault})
 	third.Start(t.Context())
 	waitFor(t, func() bool { return third.key.Load() != nil })
 	if vault.saves != 1 || string(third.key.Load().set) != string(first.key.Load().set) {
-		t.Error("the key does not outlive a restart")
+		t.Error("the key changed over a restart")
 	}
 	set := string(first.key.Load().set)
 	if modulus := regexp.MustCompile(`"n":"[\w-]{683}"`); !modulus.MatchString(set) { // 512 bytes
@@ -43,7 +43,7 @@ func TestKeyIsMadeOnceForAVault(t *testing.T) {
 		t.Errorf("key set %s", set)
 	}
 	if saved := string(vault.files["countersign/demo/demo-epr.pem"]); !strings.HasPrefix(saved, "-----BEGIN PRIVATE KEY-----") {
-		t.Errorf("saved %.30q in %d files", saved, len(vault.files))
+		t.Errorf("got %.30q in %d files", saved, len(vault.files))
 	}
 	other := newDemo(t, Options{Vault: vault, ClientID: "another"})
 	other.Start(t.Context())
@@ -98,12 +98,12 @@ func TestVaultThatIsAway(t *testing.T) {
 		<-time.After(14 * time.Second)
 		synctest.Wait()
 		if d.key.Load() != nil {
-			t.Error("the key came too early")
+			t.Error("got a key before the vault was back")
 		}
 		<-time.After(2 * time.Second) // 1 + 2 + 4 + 8 s after the four failures
 		synctest.Wait()
 		if d.key.Load() == nil {
-			t.Errorf("no key after %v", time.Since(begin))
+			t.Errorf("got no key after %v", time.Since(begin))
 		}
 		d.Close()
 	})
@@ -120,7 +120,7 @@ func TestUnreadableKeyIsLeftAlone(t *testing.T) {
 		<-time.After(3 * time.Minute)
 		synctest.Wait()
 		if d.key.Load() != nil || vault.saves != 0 {
-			t.Error("a key was made over what was there")
+			t.Error("the unreadable key was overwritten")
 		}
 		key, err := jwks.GenerateRSA(2048, nil)
 		if err != nil {
@@ -156,7 +156,7 @@ func TestStartAgain(t *testing.T) {
 		<-time.After(lastPause)
 		synctest.Wait()
 		if d.key.Load() == nil {
-			t.Error("the key did not come after the first context's end")
+			t.Error("got no key after the end of the first context")
 		}
 		d.Close()
 	})

@@ -16,7 +16,7 @@ var templates embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// pages are the demo's pages, each with the frame around it.
+// pages holds the demo's pages, each with the common frame.
 type pages struct {
 	index, waiting, result, problem, webhooks *template.Template
 }
@@ -32,14 +32,14 @@ func parsePages() (p pages, err error) {
 	return p, nil
 }
 
-// view is what a page is made of.
+// view is the data of a page.
 type view struct {
 	Name  string // of the demo
 	Title string // of the page, and its heading
 	Body  any    // orderForm, result, problem or []told
 }
 
-// show sends a page. It is made completely before the status is sent.
+// show sends a page. The page is rendered completely before the status is sent.
 func (d *Demo) show(w http.ResponseWriter, status int, page *template.Template, title string, body any) {
 	var out bytes.Buffer
 	if err := page.ExecuteTemplate(&out, "frame", view{d.options.Name, title, body}); err != nil {
@@ -52,11 +52,11 @@ func (d *Demo) show(w http.ResponseWriter, status int, page *template.Template, 
 	_, _ = out.WriteTo(w)
 }
 
-// problem is the body of a page that says what went wrong.
+// problem is the body of an error page.
 type problem struct {
 	Text    string
-	Reason  string        // the service's word for it, from the way back
-	Service *client.Error // the service's answer, where it gave one
+	Reason  string        // the service's reason code, from the way back
+	Service *client.Error // the service's answer, if it gave one
 }
 
 func (d *Demo) showProblem(w http.ResponseWriter, status int, title string, body problem) {
@@ -92,7 +92,7 @@ func assets() http.Handler {
 	})
 }
 
-// toIndex leads back to the first page, wherever the demo is mounted.
+// toIndex redirects to the first page, wherever the demo is mounted.
 func toIndex(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Location", "./")
 	w.WriteHeader(http.StatusSeeOther)

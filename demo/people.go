@@ -5,8 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// patient is nobody: the names are drawn from lists and the NHS number from the range 999, which is never
-// given to a person.
+// patient is made up: the names come from lists and the NHS number from the range 999, which is never issued.
 type patient struct {
 	NHSNumber, Given, Family, Gender, Born, Street, Town string
 }
@@ -29,13 +28,13 @@ func newPatient(dice *rand.Rand) patient {
 	}
 }
 
-// String is what a person reads, with the NHS number in its three groups.
+// String returns the patient for reading, with the NHS number in its three groups.
 func (p patient) String() string {
 	n := p.NHSNumber
 	return fmt.Sprintf("%s %s, NHS number %s %s %s", p.Given, p.Family, n[:3], n[3:6], n[6:])
 }
 
-// resource is the patient as a FHIR R4 Patient.
+// resource returns the patient as a FHIR R4 Patient.
 func (p patient) resource() string {
 	return element("Patient",
 		value("id", "patient"),
@@ -47,7 +46,8 @@ func (p patient) resource() string {
 	)
 }
 
-// testNHSNumber makes a number of the range 999 with its check digit. One in eleven has none and is not used.
+// testNHSNumber makes a number of the range 999 with its check digit. One in eleven has no check digit and is not
+// used.
 func testNHSNumber(dice *rand.Rand) string {
 	for {
 		number := fmt.Sprintf("999%06d", dice.IntN(1_000_000))
@@ -57,7 +57,7 @@ func testNHSNumber(dice *rand.Rand) string {
 	}
 }
 
-// nhsCheckDigit is the tenth digit for nine (modulus 11, weights 10 to 2); 10 means that there is none.
+// nhsCheckDigit returns the tenth digit for nine (modulus 11, weights 10 to 2); 10 means that there is none.
 func nhsCheckDigit(nine string) int {
 	sum := 0
 	for i := range 9 {
@@ -66,7 +66,7 @@ func nhsCheckDigit(nine string) int {
 	return (11 - sum%11) % 11
 }
 
-// medicine is an entry of the dictionary of medicines and devices (dm+d) with one way to take it.
+// medicine is an entry of the dictionary of medicines and devices (dm+d) with one dosage.
 type medicine struct {
 	Code, Name     string // dm+d virtual medicinal product
 	Dosage         string

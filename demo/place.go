@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// place is where the demo stands: its own origin, and where the service is.
+// place is the demo's own origin and the service's URL.
 type place struct {
 	origin  string // such as http://localhost:8080
 	service string // such as http://localhost:8080/signing-service
@@ -21,7 +21,7 @@ const servicePath = "/signing-service"
 var errNoPublicURL = errors.New("this demo does not know its own address: set its public URL; " +
 	"it can do without only where it is visited at a loopback address")
 
-// checkURLs checks the addresses among the options and returns the origin of PublicURL.
+// checkURLs checks the URLs among the options and returns the origin of PublicURL.
 func checkURLs(o Options) (origin string, err error) {
 	for _, u := range []struct{ name, value string }{
 		{"public URL", o.PublicURL}, {"service URL", o.ServiceURL}, {"audience", o.Audience},
@@ -33,7 +33,7 @@ func checkURLs(o Options) (origin string, err error) {
 			parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
 			return "", fmt.Errorf("the demo's %s must be an http or https URL without user, query and fragment", u.name)
 		case u.name == "public URL":
-			// As browsers write an Origin: in small letters and without the scheme's own port.
+			// As browsers write an Origin: in lower case and without the scheme's default port.
 			origin = parsed.Scheme + "://" + strings.ToLower(parsed.Host)
 			origin = strings.TrimSuffix(origin, map[string]string{"http": ":80", "https": ":443"}[parsed.Scheme])
 		}
@@ -41,7 +41,7 @@ func checkURLs(o Options) (origin string, err error) {
 	return origin, nil
 }
 
-// placeOf is where the demo stands for this request.
+// placeOf returns the place for this request.
 func (d *Demo) placeOf(r *http.Request) (place, error) {
 	origin := d.origin
 	if origin == "" {
@@ -56,8 +56,8 @@ func (d *Demo) placeOf(r *http.Request) (place, error) {
 	return place{origin, origin + servicePath}, nil
 }
 
-// loopbackOrigin believes a request's Host only if the connection ended at a loopback address of this
-// machine and the Host names one, with the connection's own port: so it cannot be led elsewhere.
+// loopbackOrigin trusts a request's Host only if the connection ended at a loopback address of this machine and the
+// Host names one, with the connection's own port. A caller thus cannot redirect the demo elsewhere.
 func loopbackOrigin(r *http.Request) (string, error) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -90,8 +90,8 @@ func isLoopbackName(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// sameOrigin refuses a POST that another site has caused. What is no browser sends neither header, and has
-// no cookies that could be abused.
+// sameOrigin refuses a POST caused by another site. A client that is not a browser sends neither header, and has no
+// cookies that could be abused.
 func sameOrigin(r *http.Request, origin string) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	from := r.Header.Get("Origin")

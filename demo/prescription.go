@@ -14,18 +14,18 @@ import (
 
 // prescription is one made-up prescription: one medicine for one made-up patient.
 type prescription struct {
-	ID       string // of the prescription's one item; also the id of its payload
-	Number   string // of the prescription, as it is printed
+	ID       string // of the prescription's only item, and of its payload
+	Number   string // of the prescription, as printed
 	Patient  patient
 	Medicine medicine
 	signer   string // SDS user id
 	authored time.Time
 }
 
-// prescribe makes number i of the batch that a seed stands for: the same for the same arguments.
+// prescribe makes prescription i of a seed's batch: the same for the same arguments.
 func prescribe(seed uuid.UUID, i int, signer string, authored time.Time) prescription {
 	name := fmt.Appendf(seed[:], "/%d", i)
-	dice := rand.New(rand.NewChaCha8(sha256.Sum256(name))) //nolint:gosec // made-up people, to be repeatable
+	dice := rand.New(rand.NewChaCha8(sha256.Sum256(name))) //nolint:gosec // //nolint:gosec // made-up people, reproducible
 	return prescription{
 		ID:       uuid.NewSHA1(seed, name).String(),
 		Number:   prescriptionNumber(dice),
@@ -38,8 +38,8 @@ func prescribe(seed uuid.UUID, i int, signer string, authored time.Time) prescri
 
 func pick[T any](dice *rand.Rand, from []T) T { return from[dice.IntN(len(from))] }
 
-// document is the prescription as a FHIR R4 MedicationRequest in XML, in canonical form: no white space
-// between elements, end tags always, one namespace.
+// document returns the prescription as a FHIR R4 MedicationRequest in canonical XML: no white space between elements,
+// explicit end tags, one namespace.
 func (p prescription) document() string {
 	const fhir, snomed = "http://hl7.org/fhir", "http://snomed.info/sct"
 	request := element("MedicationRequest",
@@ -67,7 +67,7 @@ func element(name string, children ...string) string {
 	return "<" + name + ">" + strings.Join(children, "") + "</" + name + ">"
 }
 
-// value is an element of FHIR's primitive kind.
+// value returns an element of a FHIR primitive type.
 func value(name, v string) string {
 	return "<" + name + ` value="` + client.EscapeAttribute(v) + `"></` + name + ">"
 }
@@ -80,7 +80,7 @@ func coding(system, code, display string) string {
 	return element("coding", value("system", system), value("code", code), value("display", display))
 }
 
-// prescriptionNumber makes a short-form prescription id of a made-up practice: its last character is a check
+// prescriptionNumber makes a short-form prescription id of a made-up practice, whose last character is a check
 // character (ISO/IEC 7064, MOD 37-2).
 func prescriptionNumber(dice *rand.Rand) string {
 	const practice = "Z99999"

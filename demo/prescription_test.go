@@ -22,15 +22,15 @@ func TestPrescriptionsAreMadeAgainTheSame(t *testing.T) {
 	for i := range 250 {
 		p := prescribe(seed, i, "555086689106", at)
 		if again := prescribe(seed, i, "555086689106", at); again.document() != p.document() {
-			t.Fatalf("number %d is another the second time", i)
+			t.Fatalf("prescription %d differs the second time", i)
 		}
 		documents[p.document()], medicines[p.Medicine.Code] = true, true
 	}
 	if len(documents) != 250 || len(medicines) < 6 {
-		t.Errorf("%d different documents, %d medicines", len(documents), len(medicines))
+		t.Errorf("got %d different documents, %d medicines", len(documents), len(medicines))
 	}
 	if prescribe(uuid.New(), 0, "555086689106", at).document() == prescribe(seed, 0, "555086689106", at).document() {
-		t.Error("two seeds give the same")
+		t.Error("two seeds gave the same prescription")
 	}
 }
 
@@ -43,12 +43,12 @@ func TestNHSNumbers(t *testing.T) {
 			sum += int(digit-'0') * max(10-j, 1)
 		}
 		if len(number) != 10 || !strings.HasPrefix(number, "999") || sum%11 != 0 {
-			t.Errorf("%s is no NHS number for tests", number)
+			t.Errorf("%s is not a test NHS number", number)
 		}
 	}
 	for nine, want := range map[string]int{"943476591": 9, "999012345": nhsCheckDigit("999012345"), "000000000": 0} {
 		if got := nhsCheckDigit(nine); got != want {
-			t.Errorf("%s: %d, expected %d", nine, got, want)
+			t.Errorf("%s: got %d, want %d", nine, got, want)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestDocumentsAreCanonical(t *testing.T) {
 		`value="` + p.Medicine.Code + `"`, `value="` + p.Medicine.Dosage + `"`, `value="5&amp;&lt;>&quot;"`, `value="1970-01-01T00:00:00Z"`,
 	} {
 		if !strings.Contains(p.document(), want) {
-			t.Errorf("no %s in %s", want, p.document())
+			t.Errorf("want %s in %s", want, p.document())
 		}
 	}
 }
@@ -116,17 +116,17 @@ func TestBatchesAreBounded(t *testing.T) {
 		bs.add(&batch{state: fmt.Sprint(i), secret: "s", made: now})
 	}
 	if len(bs.order) != maxBatches || bs.find("4", "s") != nil || bs.find("5", "s") == nil || bs.find("1004", "s") == nil {
-		t.Errorf("%d are kept", len(bs.order))
+		t.Errorf("got %d batches kept", len(bs.order))
 	}
 	if bs.find("5", "") != nil || bs.find("", "") != nil {
-		t.Error("found without its secret")
+		t.Error("found a batch without its secret")
 	}
 	now = now.Add(batchLife)
 	if bs.find("1004", "s") != nil {
-		t.Error("found after its time")
+		t.Error("found an expired batch")
 	}
 	bs.add(&batch{state: "new", secret: "s", made: now})
 	if len(bs.order) != 1 {
-		t.Errorf("%d are kept an hour later", len(bs.order))
+		t.Errorf("got %d batches kept an hour later", len(bs.order))
 	}
 }

@@ -16,12 +16,12 @@ import (
 
 const (
 	maxForm      = 4 << 10 // bytes
-	retryAfter   = "2"     // seconds: a key is made in about that
+	retryAfter   = "2"     // seconds: about as long as making a key takes
 	exchangeTime = 30 * time.Second
 	exampleSub   = "555086689106" // the specification's example of an SDS user id
 )
 
-// order is what the person asked for.
+// order is what the person ordered.
 type order struct {
 	Sub       string // SDS user id of the signer
 	Algorithm string
@@ -34,7 +34,7 @@ type orderForm struct {
 	order
 	Sizes    []int
 	SubError string
-	Errors   []string // that belong to no field
+	Errors   []string // not about a single field
 }
 
 func sizes() []int { return []int{1, 3, 25, 250} }
@@ -48,8 +48,7 @@ func (d *Demo) index(w http.ResponseWriter, _ *http.Request) {
 	d.showForm(w, http.StatusOK, orderForm{order: order{Sub: exampleSub, Algorithm: client.RS256}})
 }
 
-// wait says that the key is being made. The page has nothing to lose by being loaded again. The header does
-// what a meta element would do.
+// wait says that the key is being made. Reloading the page loses nothing, so the header Refresh does it.
 func (d *Demo) wait(w http.ResponseWriter, status int) {
 	w.Header().Set("Refresh", retryAfter+"; url=./")
 	w.Header().Set("Retry-After", retryAfter)
@@ -100,13 +99,13 @@ func (d *Demo) sign(w http.ResponseWriter, r *http.Request) {
 		MaxAge:   int(batchLife / time.Second),
 		Secure:   strings.HasPrefix(at.origin, "https:"),
 		HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, // it must come along on the way back from the signing page's site
+		SameSite: http.SameSiteLaxMode, // needed on the way back from the signing page's site
 	})
 	w.Header().Set("Location", address)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// readOrder reads the form; what is wrong with it stands in the result, with what was typed.
+// readOrder reads the form. The result holds any errors, with what was typed.
 func readOrder(r *http.Request) orderForm {
 	if err := r.ParseForm(); err != nil {
 		return orderForm{order: order{Algorithm: client.RS256}, Errors: []string{"The form could not be read. Try again."}}
@@ -132,7 +131,7 @@ func readOrder(r *http.Request) orderForm {
 	return form
 }
 
-// request makes a batch and hands it to the service. It returns where the browser goes to sign.
+// request makes a batch and sends it to the service. It returns the browser's next URL.
 func (d *Demo) request(ctx context.Context, c *client.Client, o order) (*batch, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
 	defer cancel()
@@ -154,20 +153,20 @@ func (d *Demo) request(ctx context.Context, c *client.Client, o order) (*batch, 
 	}
 	b.token = ticket.Token
 	if o.Mock {
-		ticket.RedirectURI += "&mock=true" // its query has the token at least
+		ticket.RedirectURI += "&mock=true" // its query always has the token
 	}
 	return b, ticket.RedirectURI, nil
 }
 
-// How the demo sends a request again: as a client should that got no answer, or a 503.
+// How the demo repeats a request: like any client that got no answer, or a 503.
 const (
 	sendTries = 10
 	sendPause = time.Second
 )
 
-// send sends a request until it is answered. The service may have taken it although no answer came: the same JWT gives
-// the same token (SIG-1.15). A service that has just been started may not have this client's keys
-// yet, and says 503.
+// send sends a request until it is answered. The service may have accepted it although no answer came: the same JWT
+// gives the same token (SIG-1.15). A service that has just started may not have this client's keys yet, and answers
+// 503.
 func (d *Demo) send(ctx context.Context, c *client.Client, jwt, state string) (client.Ticket, error) {
 	for try := 1; ; try++ {
 		ticket, err := c.Send(ctx, jwt, state)
@@ -186,10 +185,10 @@ func (d *Demo) send(ctx context.Context, c *client.Client, jwt, state string) (c
 	}
 }
 
-// serviceProblem says that the service refused, or that there was no answer.
+// serviceProblem shows that the service refused, or that there was no answer.
 func (d *Demo) serviceProblem(ctx context.Context, w http.ResponseWriter, title string, err error) {
 	d.log.LogAttrs(ctx, slog.LevelWarn, "the demo's call to the Signing Service failed", slog.Any("error", err))
-	body := problem{Text: "Nothing was signed. Try again; if it stays like this, tell those who run this site."}
+	body := problem{Text: "Nothing was signed. Try again; if the problem persists, contact the operator of this site."}
 	switch {
 	case errors.As(err, &body.Service):
 		body.Text = "The Signing Service answered:"

@@ -12,13 +12,13 @@ import (
 	"github.com/seed-dd2befc3/countersign/client"
 )
 
-// result is the body of the page that shows what came back.
+// result is the body of the page with the signatures.
 type result struct {
 	Rows            []row
 	Verified, Total int
-	Failure         string // why the answer as a whole cannot be used; empty where it can
+	Failure         string // why the whole answer cannot be used, or empty
 	Algorithm       string
-	Certificate     *certificate // nil where it cannot be read
+	Certificate     *certificate // nil: unreadable
 }
 
 type row struct {
@@ -27,10 +27,10 @@ type row struct {
 	Reason   string
 }
 
-// certificate is what of the signer's certificate is shown.
+// certificate is what is shown of the signer's certificate.
 type certificate struct {
 	Subject, Issuer, From, Until string
-	Bits                         int // 0 where it is no RSA key
+	Bits                         int // 0: not an RSA key
 }
 
 // signed answers GET /signed: the way back from the signing page (SIG-3.1).
@@ -70,7 +70,7 @@ func (d *Demo) signed(w http.ResponseWriter, r *http.Request) {
 	d.show(w, http.StatusOK, d.pages.result, title, body)
 }
 
-// fetch gets the signatures of a batch and verifies each over the prescription made again.
+// fetch gets the signatures of a batch and verifies each one over the prescription, made again.
 func (d *Demo) fetch(ctx context.Context, c *client.Client, b *batch) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
 	defer cancel()
@@ -114,7 +114,7 @@ func describe(leaf *x509.Certificate) *certificate {
 	return c
 }
 
-// textOf says in words what the error of the way back means: by its reason, where that tells more.
+// textOf explains the error of the way back, by its reason if that says more.
 func textOf(back client.Return) string {
 	switch back.Reason {
 	case client.ReasonWrongUser:
@@ -137,7 +137,7 @@ func textOf(back client.Return) string {
 	return "The Signing Service could not complete the request. Nothing was signed."
 }
 
-// plain makes a word that came by the address fit to be shown: short, and without control characters.
+// plain makes text from the URL safe to show: short, and without control characters.
 func plain(text string) string {
 	if len(text) > 200 {
 		text = text[:200]

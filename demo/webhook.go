@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	maxWebhook   = 64 << 10 // bytes of one, and of the key set
-	maxTold      = 100      // that are remembered
+	maxWebhook   = 64 << 10 // of one webhook, and of the key set
+	maxTold      = 100      // remembered webhooks
 	keySetAge    = time.Hour
-	keySetPause  = 10 * time.Second // between two fetches because a webhook did not verify
-	webhookReply = 10 * time.Second // for all that is done before it is answered
+	keySetPause  = 10 * time.Second // between two fetches for webhooks that did not verify
+	webhookReply = 10 * time.Second // for all work before the answer
 )
 
-// told is one webhook that arrived, verified. Its token is not kept: nobody is shown it.
+// told is one webhook that arrived and was verified. Its token is not kept.
 type told struct {
 	ID, Type, Status, Reason string
 	When                     time.Time
-	Times                    int // that it arrived
+	Times                    int // number of arrivals
 }
 
-// inbox is what the demo was told by webhook, the latest first, and the keys that it is held to.
+// inbox holds the webhooks that arrived, latest first, and the keys that verify them.
 type inbox struct {
 	now func() time.Time
 
@@ -39,8 +39,8 @@ type inbox struct {
 	fetched time.Time
 }
 
-// webhook answers POST /webhook: the server-to-server way back (SIG-3.2). It answers at once and
-// fetches nothing: that is for the browser that comes back.
+// webhook answers POST /webhook: the server-to-server way back (SIG-3.2). It answers at once and fetches no
+// signatures: the returning browser does that.
 func (d *Demo) webhook(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
 	if err != nil {
@@ -59,7 +59,7 @@ func (d *Demo) webhook(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, client.ErrWebhook):
 		d.log.LogAttrs(ctx, slog.LevelWarn, "the demo refused a webhook", slog.Any("error", err))
 		http.Error(w, err.Error(), http.StatusUnauthorized)
-	case err != nil: // it comes again
+	case err != nil: // the service will send it again
 		d.log.LogAttrs(ctx, slog.LevelWarn, "the demo cannot verify a webhook", slog.Any("error", err))
 		http.Error(w, "The service's keys cannot be fetched at the moment.", http.StatusServiceUnavailable)
 	default:
@@ -68,7 +68,7 @@ func (d *Demo) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// verify holds a webhook to the keys at hand, and once more to fresh ones if they did not make it.
+// verify verifies a webhook with the cached keys, and once more with fresh ones if that fails.
 func (i *inbox) verify(header http.Header, body []byte, fetch func() ([]byte, error)) (*client.WebhookEvent, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -93,7 +93,7 @@ func (i *inbox) verify(header http.Header, body []byte, fetch func() ([]byte, er
 	}
 }
 
-// serviceKeys fetches the key set that the service publishes.
+// serviceKeys fetches the service's published key set.
 func (d *Demo) serviceKeys(ctx context.Context, at place) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.service+"/jwks.json", http.NoBody)
 	if err != nil {
@@ -114,7 +114,7 @@ func (d *Demo) serviceKeys(ctx context.Context, at place) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(response.Body, maxWebhook))
 }
 
-// add remembers an event. One that is known by its id is only counted: an event can come more than once.
+// add adds an event. One with a known id is only counted, because an event can arrive more than once.
 func (i *inbox) add(event *client.WebhookEvent) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -132,14 +132,14 @@ func (i *inbox) add(event *client.WebhookEvent) {
 	i.told = i.told[:min(len(i.told), maxTold)]
 }
 
-// all is what was told, the latest first.
+// all returns the webhooks, latest first.
 func (i *inbox) all() []told {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return slices.Clone(i.told)
 }
 
-// webhooks answers GET /webhooks: a page with what was told.
+// webhooks answers GET /webhooks: a page with the webhooks that arrived.
 func (d *Demo) webhooks(w http.ResponseWriter, _ *http.Request) {
 	d.show(w, http.StatusOK, d.pages.webhooks, "Webhooks that arrived", d.inbox.all())
 }

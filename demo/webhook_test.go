@@ -84,45 +84,46 @@ func TestWebhooksAreVerifiedAndShown(t *testing.T) {
 	expect(t, page, "None has arrived")
 	for id, kind := range map[string]string{"w1": client.WebhookFailed, "w2": client.WebhookCompleted} {
 		if status := s.post(t, id, kind, nil); status != http.StatusNoContent {
-			t.Errorf("a good webhook is answered %d", status)
+			t.Errorf("a valid webhook: got status %d", status)
 		}
 	}
 	s.post(t, "w1", client.WebhookFailed, nil)
 	if status := s.post(t, "w3", client.WebhookFailed, func(h http.Header) { h.Set(client.HeaderWebhookID, "w4") }); status != http.StatusUnauthorized {
-		t.Errorf("a forged webhook is answered %d", status)
+		t.Errorf("a forged webhook: got status %d", status)
 	}
 	_, page = s.site.get(t, "/demo/webhooks")
 	expect(t, page, "signing.failed", "signing.completed", "w1", "w2", "2 times", "A &lt;reason&gt;")
 	for _, not := range []string{"w3", "w4", "canary-token"} {
 		if strings.Contains(page, not) {
-			t.Errorf("the page shows %s", not)
+			t.Errorf("want no %s in the page", not)
 		}
 	}
 	if s.fetches != 1 {
-		t.Errorf("the key set was fetched %d times", s.fetches)
+		t.Errorf("got %d fetches of the key set", s.fetches)
 	}
 }
 
-// While the keys cannot be fetched it is to come again; a key that is new is found, but not for every stranger.
+// While the keys cannot be fetched, the webhook must be sent again; a new key is found, but not for every forged
+// webhook.
 func TestWebhookKeys(t *testing.T) {
 	s := newSender(t)
 	s.site.service.with(func() { s.away = true })
 	if status := s.post(t, "w1", client.WebhookCompleted, nil); status != http.StatusServiceUnavailable {
-		t.Errorf("without keys it is answered %d", status)
+		t.Errorf("without keys: got status %d", status)
 	}
 	s.site.service.with(func() { s.away = false })
 	if status := s.post(t, "w1", client.WebhookCompleted, nil); status != http.StatusNoContent {
-		t.Errorf("once there are keys it is answered %d", status)
+		t.Errorf("with keys: got status %d", status)
 	}
 	s.rotate(t)
 	before := s.fetches
 	if status := s.post(t, "w2", client.WebhookCompleted, nil); status != http.StatusUnauthorized || s.fetches != before {
-		t.Errorf("another key right after a fetch: %d, %d fetches", status, s.fetches-before)
+		t.Errorf("another key right after a fetch: got status %d, %d fetches", status, s.fetches-before)
 	}
 	s.site.demo.inbox.mu.Lock()
 	s.site.demo.inbox.fetched = s.began.Add(-time.Minute)
 	s.site.demo.inbox.mu.Unlock()
 	if status := s.post(t, "w2", client.WebhookCompleted, nil); status != http.StatusNoContent || s.fetches != before+1 {
-		t.Errorf("a new key: %d, %d fetches", status, s.fetches-before)
+		t.Errorf("a new key: got status %d, %d fetches", status, s.fetches-before)
 	}
 }

@@ -1,8 +1,8 @@
-// Package mockopenid stands in for an OpenID provider such as NHS CIS2, in sandboxes, integration and demos: a list
-// of made-up people, any of whom anybody may choose to be. It proves nothing about anybody, says so on its page and in
-// every token (amr mock), and must never be trusted in production.
+// Package mockopenid stands in for an OpenID provider such as NHS CIS2 in sandboxes, integration and demos. It has a
+// list of made-up people, and anybody may sign in as any of them. It proves nothing about anybody, says so on its
+// page and in every token (amr mock), and must never be trusted in production.
 //
-// It keeps no state but its key: a code is what it stands for, signed, so any node takes one that another gave.
+// Its only state is its key: codes and tokens are signed and self-contained, so any node accepts those of another.
 //
 //	/.well-known/openid-configuration  /jwks.json  /authorize  /token  /userinfo  /logout
 package mockopenid

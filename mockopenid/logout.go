@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// whoLeaves shows the people, to log one out.
+// whoLeaves shows the people, to log one of them out.
 func (c *call) whoLeaves(w http.ResponseWriter) {
 	c.show(w, view{Title: "Who leaves?", Lead: "Logs a made-up person out of every system that signed them in here.", Action: "logout", People: c.People})
 }
@@ -60,9 +60,9 @@ func (c *call) tell(ctx context.Context, client Client, person Person) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // there is nothing in it
+	defer func() { _ = response.Body.Close() }() // the body is not used
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answered %d", response.StatusCode)
+		return fmt.Errorf("got status %d", response.StatusCode)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (v *vault) Save(_ context.Context, name string, data []byte) error {
 func (v *vault) Lock(context.Context, string) error   { v.mu.Lock(); return nil }
 func (v *vault) Unlock(context.Context, string) error { v.mu.Unlock(); return nil }
 
-// nodes are two mocks on one vault, with one clock.
+// nodes returns two mocks with one vault and one clock.
 func nodes(t *testing.T) (one, two *Provider, later func(time.Duration)) {
 	t.Helper()
 	now, shared := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC), &vault{kept: map[string][]byte{}}
@@ -85,7 +85,7 @@ func code(t *testing.T, p *Provider) string {
 	form.Set("person", "555086689106")
 	back, err := url.Parse(send(p, "POST", "/authorize", form).Header().Get("Location"))
 	if err != nil || back.Query().Get("state") != "s" || back.Query().Get("iss") != issuer || back.Query().Get("x") != "1" {
-		t.Fatalf("sent to %s", back)
+		t.Fatalf("got redirect to %s", back)
 	}
 	return back.Query().Get("code")
 }
@@ -99,7 +99,7 @@ func TestAMockSignIn(t *testing.T) {
 	one, two, later := nodes(t)
 	page := send(one, "GET", "/authorize?"+asked().Encode(), nil)
 	if page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "MOCK sign-in") || !strings.Contains(page.Body.String(), "Alice Made-Up") {
-		t.Fatalf("%d %s", page.Code, page.Body)
+		t.Fatalf("got status %d, body %s", page.Code, page.Body)
 	}
 	given := code(t, one)
 	answer := send(two, "POST", "/token", redeeming(given)) // the other node
@@ -108,28 +108,28 @@ func TestAMockSignIn(t *testing.T) {
 		ID     string `json:"id_token"`
 	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &tokens); err != nil || answer.Code != http.StatusOK || tokens.ID == "" {
-		t.Fatalf("%d %s", answer.Code, answer.Body)
+		t.Fatalf("got status %d, body %s", answer.Code, answer.Body)
 	}
 	claims, err := base64.RawURLEncoding.DecodeString(strings.Split(tokens.ID, ".")[1])
 	if err != nil || !strings.Contains(string(claims), `"amr":["mock"]`) || !strings.Contains(string(claims), `"authentication_assurance_level":"3"`) {
-		t.Errorf("claims %s", claims)
+		t.Errorf("got claims %s", claims)
 	}
 	info := send(one, "GET", "/userinfo", nil, "Authorization", "Bearer "+tokens.Access)
 	if info.Code != http.StatusOK || !strings.Contains(info.Body.String(), `"mock":true`) {
-		t.Errorf("%d %s", info.Code, info.Body)
+		t.Errorf("got status %d, body %s", info.Code, info.Body)
 	}
 	for name, token := range map[string]string{"an ID token": tokens.ID, "a code": given, "nothing": ""} {
 		if a := send(one, "GET", "/userinfo", nil, "Authorization", "Bearer "+token); a.Code != http.StatusUnauthorized {
-			t.Errorf("%s at userinfo: %d", name, a.Code)
+			t.Errorf("%s at userinfo: got status %d", name, a.Code)
 		}
 	}
 	later(tokenLife)
 	if a := send(one, "GET", "/userinfo", nil, "Authorization", "Bearer "+tokens.Access); a.Code != http.StatusUnauthorized {
-		t.Errorf("after its time: %d", a.Code)
+		t.Errorf("after its expiry: got status %d", a.Code)
 	}
 }
 
-// A mock is strict towards its clients, so that what works with it works with a real one.
+// The mock is strict towards its clients, so that what works with it works with a real provider.
 func TestWhatTheMockRefuses(t *testing.T) {
 	one, _, later := nodes(t)
 	for name, change := range map[string]func(url.Values){
@@ -144,19 +144,19 @@ func TestWhatTheMockRefuses(t *testing.T) {
 		form := redeeming(code(t, one))
 		change(form)
 		if a := send(one, "POST", "/token", form); a.Code == http.StatusOK {
-			t.Errorf("%s: %s", name, a.Body)
+			t.Errorf("%s: got body %s", name, a.Body)
 		}
 	}
 	for name, value := range map[string]string{"redirect_uri": "https://evil.example", "client_id": "nobody"} {
 		query := asked()
 		query.Set(name, value)
 		if a := send(one, "GET", "/authorize?"+query.Encode(), nil); a.Code != http.StatusBadRequest || a.Header().Get("Location") != "" {
-			t.Errorf("%s: %d %s", name, a.Code, a.Header().Get("Location"))
+			t.Errorf("%s: got status %d, Location %s", name, a.Code, a.Header().Get("Location"))
 		}
 	}
 	query := asked()
 	query.Del("code_challenge")
 	if a := send(one, "GET", "/authorize?"+query.Encode(), nil); !strings.Contains(a.Header().Get("Location"), "error=invalid_request") {
-		t.Errorf("without PKCE: %d %v", a.Code, a.Header())
+		t.Errorf("without PKCE: got status %d, headers %v", a.Code, a.Header())
 	}
 }

@@ -18,30 +18,30 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// Person is somebody made up.
+// Person is a made-up person.
 type Person struct {
 	ID    string `json:"id"`    // the user id: sub
-	Name  string `json:"name"`  // what people read
+	Name  string `json:"name"`  // the name shown
 	Level int    `json:"level"` // of authentication assurance, 1 to 3
 }
 
-// Client is who may have people sign in here.
+// Client is a client that may send people here to sign in.
 type Client struct {
 	ID           string   `json:"id"`
 	Secret       string   `json:"secret"`
 	RedirectURIs []string `json:"redirect_uris"`
-	LogoutURI    string   `json:"logout_uri,omitempty"` // for OpenID back-channel logout; empty: it is not told
+	LogoutURI    string   `json:"logout_uri,omitempty"` // for OpenID back-channel logout; empty: not told of logouts
 }
 
-// Vault keeps the mock's key, so that it outlives a restart and is the same on every node.
+// Vault keeps the mock's key, so that it survives a restart and is the same on every node.
 type Vault interface {
-	Load(ctx context.Context, name string) ([]byte, error) // fs.ErrNotExist if there is nothing of that name
+	Load(ctx context.Context, name string) ([]byte, error) // fs.ErrNotExist if the name is unknown
 	Save(ctx context.Context, name string, data []byte) error
 	Lock(ctx context.Context, name string) error
 	Unlock(ctx context.Context, name string) error
 }
 
-// Options are what a Provider needs. All but HTTP, Now and Logger are mandatory.
+// Options configure a Provider. All but HTTP, Now and Logger are mandatory.
 type Options struct {
 	// BaseURL is the issuer: the mock's public URL without a trailing slash.
 	BaseURL func(r *http.Request) (string, error)
@@ -60,14 +60,14 @@ const (
 	keyBits = 2048
 )
 
-// Provider is a stand-in for an OpenID provider, at the path that its caller has taken off the request's.
+// Provider stands in for an OpenID provider, at paths relative to where its caller mounts it.
 type Provider struct {
 	Options
 	mu     sync.Mutex
 	signer *jwks.Signer
 }
 
-// New makes a Provider. Its key is read, or made, when it is first needed.
+// New makes a Provider. Its key is read, or made, at the first use.
 func New(options Options) (*Provider, error) {
 	if options.BaseURL == nil || options.Vault == nil {
 		return nil, errors.New("a mock provider needs a base URL and a vault")
@@ -100,7 +100,7 @@ func New(options Options) (*Provider, error) {
 	return &Provider{Options: options}, nil
 }
 
-// ServeHTTP answers everything below the mock's path.
+// ServeHTTP answers every path under the mock's.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -140,14 +140,14 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// call is one request on its way.
+// call is one request.
 type call struct {
 	*Provider
 	base   string
 	signer *jwks.Signer
 }
 
-// key reads the mock's key, or makes it. Only one node on a vault makes one.
+// key reads the mock's key, or makes it. Only one node per vault makes one.
 func (p *Provider) key(ctx context.Context) (*jwks.Signer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,7 +184,7 @@ func (p *Provider) makeKey(ctx context.Context) (text []byte, err error) {
 	return made.MarshalPEM(), p.Vault.Save(ctx, keyName, made.MarshalPEM())
 }
 
-// discovery is what the mock says of itself (OpenID Connect Discovery §3).
+// discovery returns the provider's metadata (OpenID Connect Discovery §3).
 func (c *call) discovery(w http.ResponseWriter) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer": c.base, "authorization_endpoint": c.base + "/authorize", "token_endpoint": c.base + "/token",
@@ -224,16 +224,16 @@ func (p *Provider) client(id string) (Client, bool) {
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.Marshal(body)
-	if err != nil { // only our own types come here; a failure is a defect
+	if err != nil { // only our own types are encoded
 		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // a caller that has gone needs no answer
+	_, _ = w.Write(data) // the caller may have gone
 }
 
-// with adds values to an address that may have some already.
+// with adds values to a URL that may have some already.
 func with(address string, values url.Values) string {
 	joint := "?"
 	if strings.Contains(address, "?") {

@@ -24,9 +24,9 @@ const (
 	maxForm   = 64 << 10
 )
 
-// sealed is what a code or an access token stands for; both are it, signed.
+// sealed is the content of a code or an access token, which are its signed form.
 type sealed struct {
-	Kind      string `json:"kind"` // code or token, so that neither is taken for the other, or for an ID token
+	Kind      string `json:"kind"` // code or token, so that neither passes for the other, or for an ID token
 	Client    string `json:"client"`
 	Person    string `json:"person"`
 	SID       string `json:"session"`
@@ -41,7 +41,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// view is what the page is made of.
+// view is the data of the page.
 type view struct {
 	Title, Lead, Action string
 	People              []Person
@@ -62,7 +62,7 @@ func (c *call) show(w http.ResponseWriter, v view) {
 	_, _ = out.WriteTo(w)
 }
 
-// fromClient refuses what no client of the mock's has asked.
+// fromClient refuses a request that does not come from a configured client.
 func (c *call) fromClient(w http.ResponseWriter, values url.Values) bool {
 	client, known := c.client(values.Get("client_id"))
 	if !known || !slices.Contains(client.RedirectURIs, values.Get("redirect_uri")) {
@@ -91,7 +91,7 @@ func (c *call) choose(w http.ResponseWriter, r *http.Request) {
 		Action: "authorize", People: c.People, Refuse: true, Hidden: hidden})
 }
 
-// chosen sends the browser back as the person that was chosen.
+// chosen sends the browser back as the chosen person.
 func (c *call) chosen(w http.ResponseWriter, r *http.Request) {
 	form, ok := readForm(w, r)
 	if !ok || !c.fromClient(w, form) {
@@ -162,7 +162,7 @@ func (c *call) token(w http.ResponseWriter, r *http.Request) {
 
 func levelText(level int) string { return strconv.Itoa(level) }
 
-// userInfo says who a token is about.
+// userInfo returns the person a token is about.
 func (c *call) userInfo(w http.ResponseWriter, r *http.Request) {
 	token, ok := c.unseal("token", strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	person, known := c.person(token.Person)
@@ -174,7 +174,7 @@ func (c *call) userInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"sub": person.ID, "name": person.Name, "nhsid_useruid": person.ID, "mock": true})
 }
 
-// unseal reads what the mock itself has signed, of that kind and in its time.
+// unseal opens a code or token of the mock's own, if it is of that kind and still valid.
 func (c *call) unseal(kind, text string) (what sealed, ok bool) {
 	token, err := jwks.Parse([]byte(text))
 	if err != nil || token.Verify(c.signer.Key()) != nil || token.Decode(&what) != nil {

@@ -26,22 +26,22 @@ const (
 	caLockName = "countersign/mock/ca"
 )
 
-// subject is the name of whatever this package makes: it says what it is.
+// subject makes the subject of a certificate of this package. It says that it is a mock.
 func subject(commonName string) pkix.Name {
 	//nolint:misspell // the package spells it so
 	return pkix.Name{CommonName: commonName, Organization: []string{"Countersign MOCK - not for clinical use"}}
 }
 
-// caLife is how long a mock CA is valid. It is backdated by more than its leaves are.
+// caLife is how long a mock CA is valid. It is backdated by more than its leaf certificates.
 const (
 	caLife     = 10 * 365 * 24 * time.Hour
 	caBackdate = 48 * time.Hour
 )
 
-// Vault keeps the CA where every node of an installation finds it. Names look like paths. Save must be durable,
-// and must not let others read what it keeps.
+// Vault keeps the CA where every node of an installation finds it. Names look like paths. Save must be durable and
+// must not let others read the value.
 type Vault interface {
-	Load(ctx context.Context, name string) ([]byte, error) // fs.ErrNotExist if there is nothing of that name
+	Load(ctx context.Context, name string) ([]byte, error) // fs.ErrNotExist if the name is unknown
 	Save(ctx context.Context, name string, value []byte) error
 	Lock(ctx context.Context, name string) error // waits until no other node holds it
 	Unlock(ctx context.Context, name string) error
@@ -53,8 +53,8 @@ type CA struct {
 	key  *ecdsa.PrivateKey
 }
 
-// LoadCA loads the mock CA from the vault, and makes it where there is none or the one there has expired. Nodes
-// that start together end up with the same one. now and random default to time.Now and crypto/rand.
+// LoadCA loads the mock CA from the vault, and makes one if there is none or it has expired. Nodes that start
+// together get the same one. now and random default to time.Now and crypto/rand.
 func LoadCA(ctx context.Context, vault Vault, now func() time.Time, random io.Reader) (*CA, error) {
 	if now == nil {
 		now = time.Now
@@ -65,7 +65,7 @@ func LoadCA(ctx context.Context, vault Vault, now func() time.Time, random io.Re
 	if ca, err := readCA(ctx, vault, now()); err == nil {
 		return ca, nil
 	}
-	// Missing, or another node is just writing it: look again once nobody does.
+	// Missing, or another node is writing it: look again under the lock.
 	if err := vault.Lock(ctx, caLockName); err != nil {
 		return nil, fmt.Errorf("mock CA: %w", err)
 	}
@@ -84,7 +84,7 @@ func LoadCA(ctx context.Context, vault Vault, now func() time.Time, random io.Re
 
 var errExpired = errors.New("the mock CA has expired")
 
-// readCA reads the CA as it stands. Half of one (a node died between its two writes) is none.
+// readCA reads the CA. Half of one, left by a node that died between its two writes, counts as none.
 func readCA(ctx context.Context, vault Vault, now time.Time) (*CA, error) {
 	certPEM, err := vault.Load(ctx, CACertName)
 	if err != nil {
@@ -144,7 +144,7 @@ func createCA(ctx context.Context, vault Vault, now time.Time, random io.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("mock CA: %w", err)
 	}
-	// The key first: a certificate is never kept without its key.
+	// The key first: a certificate is never stored without its key.
 	if err := vault.Save(ctx, CAKeyName, armour("PRIVATE KEY", keyDER)); err != nil {
 		return nil, fmt.Errorf("mock CA: %w", err)
 	}
@@ -185,11 +185,11 @@ func newCA(name pkix.Name, keyID []byte, now time.Time, random io.Reader) (*CA, 
 	return &CA{cert: cert, key: key}, nil
 }
 
-// Certificate is the CA's own certificate. It must not be changed.
+// Certificate returns the CA's own certificate. Callers must not change it.
 func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
 
-// CRL is the CA's revocation list as of now, DER, good for a month. It lists the one serial that every card of the
-// fault revoked_certificate carries, for keyCompromise, as of the CA's first day.
+// CRL returns the CA's revocation list as of now, in DER, valid for a month. It revokes the one serial of all cards
+// of the fault revoked_certificate, for keyCompromise, since the CA's first day.
 func (ca *CA) CRL(now time.Time) ([]byte, error) {
 	return x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number:     big.NewInt(now.Unix()),
@@ -201,13 +201,13 @@ func (ca *CA) CRL(now time.Time) ([]byte, error) {
 	}, ca.cert, ca.key)
 }
 
-// revokedSerial is the same on every node and for every card of the class, so that no list of cards need be kept.
+// revokedSerial is the same on every node and for every revoked card, so that no list of cards is needed.
 func (ca *CA) revokedSerial() *big.Int {
 	sum := sha256.Sum256(append([]byte("countersign mock revoked "), ca.cert.SubjectKeyId...))
 	return positive(sum[:16])
 }
 
-// newSerial is 127 random bits (RFC 5280 §4.1.2.2 wants a positive number of at most 20 bytes).
+// newSerial returns 127 random bits (RFC 5280 §4.1.2.2 requires a positive number of at most 20 bytes).
 func newSerial(random io.Reader) (*big.Int, error) {
 	raw := make([]byte, 16)
 	if _, err := io.ReadFull(random, raw); err != nil {

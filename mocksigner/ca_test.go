@@ -82,11 +82,11 @@ func TestLoadCA(t *testing.T) {
 		first := <-serials
 		for s := range serials {
 			if s != first {
-				t.Error("two CAs")
+				t.Error("got two CAs, want one")
 			}
 		}
 		if v.saves != 2 {
-			t.Errorf("%d saves", v.saves)
+			t.Errorf("got %d saves", v.saves)
 		}
 	})
 	t.Run("what it is", func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestLoadCA(t *testing.T) {
 		half.kept[mocksigner.CAKeyName] = v.kept[mocksigner.CAKeyName]
 		loadCA(t, half)
 		if len(half.kept) != 2 {
-			t.Error("not made whole")
+			t.Error("half a CA was not replaced")
 		}
 	})
 	t.Run("an expired one is replaced", func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestLoadCA(t *testing.T) {
 			}
 			spoil(broken.kept)
 			if _, err := mocksigner.LoadCA(t.Context(), broken, nil, nil); err == nil || broken.saves > 0 || len(broken.turn) > 0 {
-				t.Errorf("%s: %v, %d saves, locked %d", what, err, broken.saves, len(broken.turn))
+				t.Errorf("%s: got error %v, %d saves, locked %d", what, err, broken.saves, len(broken.turn))
 			}
 		}
 	})
@@ -139,7 +139,7 @@ func TestLoadCA(t *testing.T) {
 		busy := newVault()
 		busy.turn <- struct{}{}
 		if _, err := mocksigner.LoadCA(ctx, busy, nil, nil); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
+			t.Errorf("got error %v", err)
 		}
 	})
 }

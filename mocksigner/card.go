@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A card's validity, and how many are remembered.
+// A card's validity, and how many cards are cached.
 const (
 	cardLife     = 365 * 24 * time.Hour
 	cardBackdate = 24 * time.Hour
@@ -18,7 +18,7 @@ const (
 	maxCards     = 1024
 )
 
-// cardKind says whose CA issued a card, and what is wrong with it.
+// cardKind says which CA issued a card, and what is wrong with it.
 type cardKind int
 
 const (
@@ -28,8 +28,8 @@ const (
 	untrusted
 )
 
-// card returns the DER certificate of sub's card. It is made once and remembered for a while, so that a user's
-// card stays the same from job to job.
+// card returns the certificate of sub's card in DER. Cards are cached for a while, so that a user's card stays the
+// same from job to job.
 func (m *Mock) card(sub string, kind cardKind, key *rsa.PublicKey) ([]byte, error) {
 	id := cardID{sub, kind}
 	now := m.now()
@@ -65,7 +65,7 @@ type cardID struct {
 	kind cardKind
 }
 
-// issued is a remembered card.
+// issued is a cached card.
 type issued struct {
 	der   []byte
 	renew time.Time
@@ -102,7 +102,7 @@ func (ca *CA) issue(sub string, kind cardKind, key *rsa.PublicKey, crlURL string
 	return x509.CreateCertificate(random, card, ca.cert, key, ca.key)
 }
 
-// otherUser is a user id of the same shape that is not sub.
+// otherUser returns another user id of the same shape as sub.
 func otherUser(sub string) string {
 	last := sub[len(sub)-1:]
 	if n, err := strconv.Atoi(last); err == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/smartcardtest"
 )
 
-// connect serves a mock over mutual TLS and returns an agent that may ask it.
+// connect serves a mock over mutual TLS and returns an agent that may call it.
 func connect(t *testing.T, o mocksigner.Options) *smartcard.Agent {
 	t.Helper()
 	mock, err := mocksigner.New(o)
@@ -61,7 +61,7 @@ func leafOf(t *testing.T, r *smartcard.Result) *x509.Certificate {
 	return leaf
 }
 
-// wrong lists the items whose signature does not verify with the result's certificate.
+// wrong returns the items whose signature does not verify with the result's certificate.
 func wrong(t *testing.T, job smartcard.Job, r *smartcard.Result) (items []int) {
 	t.Helper()
 	leaf := leafOf(t, r)
@@ -84,7 +84,7 @@ func TestMockSigns(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bad := wrong(t, job, result); len(bad) > 0 || heard != n {
-			t.Errorf("n=%d: %d heard, wrong: %v", n, heard, bad)
+			t.Errorf("n=%d: got %d items reported, wrong: %v", n, heard, bad)
 		}
 		t.Logf("%d items in %v", n, time.Since(began))
 	}
@@ -97,10 +97,10 @@ func TestMockSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(first.Certificate, second.Certificate) {
-		t.Error("a user's card changed from job to job")
+		t.Error("got another card for the same user in the next job")
 	}
 	if health, err := agent.Health(t.Context()); err != nil || !health.Ready || !strings.Contains(health.Subject, "MOCK") {
-		t.Errorf("health: %+v, %v", health, err)
+		t.Errorf("got health %+v, error %v", health, err)
 	}
 }
 
@@ -115,15 +115,15 @@ func TestCard(t *testing.T) {
 	key, isRSA := leaf.PublicKey.(*rsa.PublicKey)
 	switch {
 	case leaf.Subject.String() != "CN=555086689106_MOCK_CARD,O=Countersign MOCK - not for clinical use":
-		t.Errorf("subject %s", leaf.Subject)
+		t.Errorf("got subject %s", leaf.Subject)
 	case !isRSA || key.N.BitLen() != 2048:
-		t.Errorf("key %T", leaf.PublicKey)
+		t.Errorf("got key %T", leaf.PublicKey)
 	case leaf.NotBefore.After(now.Add(-23*time.Hour)) || leaf.NotAfter.Before(now.Add(364*24*time.Hour)) || leaf.NotAfter.After(ca.Certificate().NotAfter):
-		t.Errorf("valid from %v to %v", leaf.NotBefore, leaf.NotAfter)
+		t.Errorf("got validity from %v to %v", leaf.NotBefore, leaf.NotAfter)
 	case leaf.IsCA || !leaf.BasicConstraintsValid || leaf.KeyUsage != x509.KeyUsageContentCommitment|x509.KeyUsageDigitalSignature:
-		t.Errorf("CA %v, key usage %b", leaf.IsCA, leaf.KeyUsage)
+		t.Errorf("got CA %v, key usage %b", leaf.IsCA, leaf.KeyUsage)
 	case len(leaf.SubjectKeyId) == 0 || !slices.Equal(leaf.AuthorityKeyId, ca.Certificate().SubjectKeyId) || len(leaf.CRLDistributionPoints) > 0:
-		t.Error("key ids or distribution points")
+		t.Error("got wrong key ids or distribution points")
 	}
 	for _, ext := range leaf.Extensions {
 		if ext.Id.String() == "2.5.29.15" && !ext.Critical {
@@ -132,7 +132,7 @@ func TestCard(t *testing.T) {
 	}
 }
 
-// Many jobs at once share one key, the cards and the source of randomness.
+// Concurrent jobs share one key, the cards and the source of randomness.
 func TestManyAtOnce(t *testing.T) {
 	agent := connect(t, mocksigner.Options{CA: loadCA(t, newVault()), Faults: []mocksigner.Fault{{Name: mocksigner.UntrustedChain, Rate: 0.5}}})
 	var group sync.WaitGroup
@@ -160,7 +160,7 @@ func TestOptions(t *testing.T) {
 	}
 	for name, o := range tests {
 		if _, err := mocksigner.New(o); err == nil {
-			t.Errorf("%s was accepted", name)
+			t.Errorf("%s: got no error", name)
 		}
 	}
 }

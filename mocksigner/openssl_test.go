@@ -13,7 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
-// openssl runs the program, which judges our certificates and signatures independently of Go's own code.
+// openssl runs OpenSSL, which checks certificates and signatures independently of Go's own code.
 func openssl(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "openssl", args...)
@@ -68,7 +68,7 @@ func TestOpenSSLJudgesSignatures(t *testing.T) {
 				}
 			}
 			if out, err := verify(0, 1); err == nil {
-				t.Errorf("openssl takes another item's signature: %s", out)
+				t.Errorf("openssl accepted another item's signature: %s", out)
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestOpenSSLJudgesCards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for fault, complaint := range map[string]string{ // empty: openssl has none
+	for fault, complaint := range map[string]string{ // empty: openssl accepts the card
 		"":                            "",
 		mocksigner.OtherUser:          "",
 		mocksigner.ExpiredCertificate: "certificate has expired",
@@ -102,7 +102,7 @@ func TestOpenSSLJudgesCards(t *testing.T) {
 			savePEM(t, dir, "card.pem", "CERTIFICATE", result.Certificate)
 			out, err := openssl(t, dir, "verify", "-x509_strict", "-check_ss_sig", "-crl_check", "-CRLfile", "crl.pem", "-CAfile", "ca.pem", "card.pem")
 			if (err == nil) != (complaint == "") || !strings.Contains(out, complaint) {
-				t.Errorf("openssl says %q, want %q", out, complaint)
+				t.Errorf("got %q from openssl, want %q", out, complaint)
 			}
 			text, err := openssl(t, dir, "x509", "-in", "card.pem", "-noout", "-text")
 			if err != nil {
@@ -114,7 +114,7 @@ func TestOpenSSLJudgesCards(t *testing.T) {
 				"X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier", "URI:http://crl.example.org/mock.crl",
 			} {
 				if !strings.Contains(text, want) {
-					t.Errorf("openssl does not show %q in\n%s", want, text)
+					t.Errorf("want %q in openssl's output\n%s", want, text)
 				}
 			}
 		})

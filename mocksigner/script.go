@@ -7,14 +7,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
-// refusals are the faults in which no card signs.
+// refusals are the faults by which no card signs.
 var refusals = map[string]smartcard.Failure{
-	NoCard:    {Code: "0x53494705", Message: "No smartcard in the reader"}, // the code a real agent sends
+	NoCard:    {Code: "0x53494705", Message: "No smartcard in the reader"}, // a real agent's code
 	WrongPIN:  {Code: smartcard.CodeWrongPIN, Message: "The PIN was wrong"},
 	Cancelled: {Code: smartcard.CodeCancelled, Message: "Cancelled at the smartcard"},
 }
 
-// cardKinds are the faults of the card; every other job has a sound one.
+// cardKinds are the faults of the card itself; every other job has a valid card.
 var cardKinds = map[string]cardKind{
 	ExpiredCertificate: expired,
 	RevokedCertificate: revoked,
@@ -24,18 +24,18 @@ var cardKinds = map[string]cardKind{
 // play is what the mock sends after the certificate.
 type play struct {
 	items []item
-	end   func(context.Context, *smartcard.Stream) error // nil: the server's own done line
+	end   func(context.Context, *smartcard.Stream) error // nil: the server's done line
 }
 
 // item is one line with a signature.
 type item struct {
 	id      string
 	text    []byte // what is signed
-	damaged bool   // then the signature is altered
-	lie     bool   // an honest stream would not take it
+	damaged bool   // the signature is altered
+	lie     bool   // a correct stream would refuse it
 }
 
-// send tells out the item's signature, altered if it is to be.
+// send sends the item's signature, altered if damaged.
 func (i item) send(out *smartcard.Stream, sig []byte) error {
 	if i.damaged {
 		sig[len(sig)-1] ^= 1
@@ -46,7 +46,7 @@ func (i item) send(out *smartcard.Stream, sig []byte) error {
 	return out.Signature(i.id, sig)
 }
 
-// script writes the play of a fault. Without one, or with one of the card's, it is each payload in turn.
+// script returns the play of a fault. Without a fault, or with a fault of the card, it is each payload in turn.
 func script(fault string, payloads []smartcard.Payload) play {
 	p := play{items: make([]item, len(payloads))}
 	for i, load := range payloads {
@@ -80,7 +80,7 @@ func script(fault string, payloads []smartcard.Payload) play {
 	return p
 }
 
-// interruptions are how an answer ends in the middle.
+// interruptions are the ways an answer breaks off.
 var interruptions = map[string]func(context.Context, *smartcard.Stream) error{
 	Hang: func(ctx context.Context, _ *smartcard.Stream) error {
 		<-ctx.Done()
@@ -106,7 +106,7 @@ func claim(signed int) func(context.Context, *smartcard.Stream) error {
 	}
 }
 
-// unusedID is an id that none of the payloads has.
+// unusedID returns an id that no payload has.
 func unusedID(payloads []smartcard.Payload) string {
 	id := "extra"
 	for slices.ContainsFunc(payloads, func(p smartcard.Payload) bool { return p.ID == id }) {

@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/fips140"
 	"crypto/rsa"
-	"crypto/sha1" // for RS1 alone, which many prescriptions still ask for
+	"crypto/sha1" // only for RS1, which many prescriptions still use
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
-// sign signs the payload's bytes as they are.
+// sign signs the payload's own bytes.
 func sign(algorithm string, key *rsa.PrivateKey, payload []byte, random io.Reader) ([]byte, error) {
 	switch algorithm {
 	case smartcard.RS1:
@@ -29,5 +29,5 @@ func sign(algorithm string, key *rsa.PrivateKey, payload []byte, random io.Reade
 		sum := sha256.Sum256(payload)
 		return rsa.SignPSS(random, key, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	}
-	return nil, fmt.Errorf("algorithm %q is not one of the wire's", algorithm)
+	return nil, fmt.Errorf("unknown algorithm %q", algorithm)
 }
