@@ -56,7 +56,7 @@ func (w *world) mustShow(t *testing.T) {
 		return string(out)
 	}
 	text := run()
-	for _, want := range []string{`signs for "` + anna, `signs for "` + ben, `signs for "` + carol, "RSA 2048", "its key has 1024 bits", "RS1 RS256 PS256"} {
+	for _, want := range []string{`signs for "` + anna, `signs for "` + ben, `signs for "` + carol, "RSA 2048", "the key has 1024 bits", "RS1 RS256 PS256"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
