@@ -92,6 +92,19 @@ func (c *Client) check(app *App) error {
 			return err
 		}
 	}
+	if err := c.checkRedirects(app); err != nil {
+		return err
+	}
+	if err := c.checkUnused(); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
+		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)
+	}
+	return nil
+}
+
+func (c *Client) checkRedirects(app *App) error {
 	for _, redirect := range c.RedirectURIs {
 		if err := app.checkAddress("redirect_uri", redirect); err != nil {
 			return err
@@ -100,6 +113,11 @@ func (c *Client) check(app *App) error {
 			return fmt.Errorf("redirect_uri %q has a fragment, which RFC 6749 §3.1.2 forbids", redirect)
 		}
 	}
+	return nil
+}
+
+// checkUnused refuses options that would have no effect without another.
+func (c *Client) checkUnused() error {
 	switch {
 	case len(c.RedirectURIs) > 0 && c.Secret == "":
 		return errors.New("has a redirect_uri and no secret, so it could never redeem a code; add secret {file./path}")
@@ -107,9 +125,6 @@ func (c *Client) check(app *App) error {
 		return errors.New("has a secret and no redirect_uri, so nothing would ask for it; add redirect_uri, or take secret out")
 	case c.Callback == "" && len(c.Products) > 0 && (c.Webhook != "" || len(c.Algorithms) > 0 || c.MaxSessions != 0):
 		return errors.New("has no callback, so it signs nothing, and webhook, algorithms and max_sessions have no effect; add callback, or take them out")
-	}
-	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
-		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)
 	}
 	return nil
 }

@@ -53,6 +53,24 @@ func (s *SigningService) checkUser() error {
 	if !slices.Contains([]string{"", "required", "optional"}, s.User) {
 		return fmt.Errorf("user %q is not known; use required or optional", s.User)
 	}
+	if err := s.checkUserOfTokens(); err != nil {
+		return err
+	}
+	if s.SignIn && s.Environment != Sandbox {
+		if _, err := s.app.openID(s.Provider); err != nil {
+			return fmt.Errorf("sign_in: %w", err)
+		}
+	}
+	// At an agent on the person's own machine they show themselves by their PIN, at their own card.
+	behind := slices.ContainsFunc(s.Agents, func(a *AgentClient) bool { return !a.ownMachine() })
+	if behind && !s.SignIn {
+		return s.Environment.Forbid(nil, Risk{RuleStranger, "agent without sign_in"})
+	}
+	return nil
+}
+
+// checkUserOfTokens judges whether callers' tokens can and must have a user, which production demands by default.
+func (s *SigningService) checkUserOfTokens() error {
 	nowhere := s.Access == "bearer" && len(s.app.OpenID) == 0
 	switch {
 	case s.User == "required" && s.Access == "open":
@@ -65,16 +83,6 @@ func (s *SigningService) checkUser() error {
 		if nowhere {
 			return s.Environment.Forbid(nil, Risk{RuleNobody, "access bearer without an openid"})
 		}
-	}
-	if s.SignIn && s.Environment != Sandbox {
-		if _, err := s.app.openID(s.Provider); err != nil {
-			return fmt.Errorf("sign_in: %w", err)
-		}
-	}
-	// At an agent on the person's own machine they show themselves by their PIN, at their own card.
-	behind := slices.ContainsFunc(s.Agents, func(a *AgentClient) bool { return !a.ownMachine() })
-	if behind && !s.SignIn {
-		return s.Environment.Forbid(nil, Risk{RuleStranger, "agent without sign_in"})
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (c *Client) Send(ctx context.Context, jwt, state string) (Ticket, error) {
 	}
 	if there, err := url.Parse(ticket.RedirectURI); err != nil || ticket.Token == "" || len(ticket.Token) > maxToken ||
 		there.Host == "" || there.Scheme != "https" && there.Scheme != "http" {
-		return Ticket{}, errors.New("Signing Service's answer has no usable token and redirectUri")
+		return Ticket{}, errors.New("the Signing Service's answer has no usable token and redirectUri")
 	}
 	return ticket, nil
 }
@@ -128,7 +128,7 @@ func (c *Client) Fetch(ctx context.Context, token string) (Response, error) {
 }
 
 // errBaseURL replaces the library's error, which quotes the address.
-var errBaseURL = errors.New("Signing Service's address is not a URL")
+var errBaseURL = errors.New("the Signing Service's address is not a URL")
 
 func (c *Client) address(path string) string {
 	return strings.TrimSuffix(c.BaseURL, "/") + path
@@ -160,7 +160,7 @@ func (c *Client) do(req *http.Request, limit int64, answer any) error {
 	}
 	if err := json.Unmarshal(got.body, answer); err != nil {
 		// The library's error may quote the answer.
-		return errors.New("Signing Service's answer is not the expected JSON")
+		return errors.New("the Signing Service's answer is not the expected JSON")
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func exchange(client *http.Client, req *http.Request, limit int64) (reply, error
 	case long && got.status != http.StatusOK:
 		got.body = nil
 	case long:
-		return reply{}, fmt.Errorf("Signing Service's answer is longer than %d bytes", limit)
+		return reply{}, fmt.Errorf("the Signing Service's answer is longer than %d bytes", limit)
 	}
 	return got, nil
 }

@@ -24,7 +24,7 @@ type Signature struct {
 // Response is what the service releases for a request (SIG-4.1).
 type Response struct {
 	Signatures  []Signature `json:"signatures"`  // in the order of the request
-	Certificate string      `json:"certificate"` // base64 of one DER X.509 certificate, without PEM armor
+	Certificate string      `json:"certificate"` // base64 of one DER X.509 certificate, without PEM armour
 }
 
 // Leaf parses the certificate of the key that signed.

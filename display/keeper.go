@@ -106,8 +106,8 @@ func (k *Keeper) Find(ctx context.Context, client string, payloads [][]byte, unt
 		if err != nil {
 			return nil, err
 		}
-		for i, record := range records {
-			p, older, err := k.read(ctx, place{client, page[i]}, record, until)
+		for i, payload := range page {
+			p, older, err := k.read(ctx, place{client, payload}, records[i], until)
 			if err != nil {
 				return nil, err
 			}

@@ -31,9 +31,9 @@ func (m *Memory) Add(_ context.Context, client string, accepted Acceptance) erro
 			break
 		}
 	}
-	all := append(m.clients[client], accepted)
+	all := slices.Concat(m.clients[client], []Acceptance{accepted})
 	if len(all) > maxAcceptances {
-		all = slices.Clone(all[len(all)-maxAcceptances:])
+		all = all[len(all)-maxAcceptances:]
 	}
 	m.clients[client] = all
 	return nil

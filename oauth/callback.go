@@ -44,15 +44,15 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 	if client, known := a.Clients[begun.Client]; known && !slices.Contains(client.RedirectURIs, begun.Redirect) {
 		return withWhy(bad("redirect_uri is invalid"), "client "+begun.Client+" had registered it when the sign-in began, and has not any more")
 	}
-	if err := a.Provider.Responds(place.Context(), query.Get("iss")); errors.Is(err, ErrDenied) {
+	if err := a.Provider.Responds(place.Context(), query.Get("iss")); errors.Is(err, ErrDenied) { //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 		return withWhy(bad("Invalid iss parameter."), err.Error())
 	} else if err != nil {
 		return a.sendRefusal(w, base, begun, ours, err)
 	}
-	if used, err := a.finished(place.Context(), ours); err != nil || used {
+	if used, err := a.finished(place.Context(), ours); err != nil || used { //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 		return cmp.Or(err, invalidState(errLoginUsed.Error()))
 	}
-	code, err := a.signedIn(place, begun, ours, callback, query)
+	code, err := a.signedIn(place, begun, ours, callback, query) //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 	if errors.Is(err, errLoginUsed) {
 		return invalidState(err.Error() + ", at this very moment")
 	}

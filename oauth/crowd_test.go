@@ -94,7 +94,7 @@ func (p waitingProvider) Redeem(ctx context.Context, way SignIn, code string) (P
 func TestSignInsGiveWay(t *testing.T) {
 	w := newUserWorld(t)
 	asked := make(chan struct{})
-	w.Authorizer.Provider, w.Authorizer.SignIns = waitingProvider{w.Authorizer.Provider, asked}, intake.NewGroup("sign_ins", 1, 1)
+	w.Provider, w.SignIns = waitingProvider{w.Provider, asked}, intake.NewGroup("sign_ins", 1, 1)
 	stranger := w.another(nil)
 	callback := strings.Replace(stranger.began(t), "code=x", "code=y", 1)
 	came := make(chan *httptest.ResponseRecorder, 1)

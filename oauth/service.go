@@ -46,7 +46,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	told := s.began(r)
-	s.ended(w, r, told, s.route(w, r, told))
+	s.ended(w, r, told, s.route(w, r, told)) //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 }
 
 func (s *Service) route(w http.ResponseWriter, r *http.Request, told *Answer) error {

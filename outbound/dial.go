@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// dialer resolves a host, drops the addresses that may not be dialed, and dials the others in turn.
+// dialer resolves a host, drops the addresses that may not be dialled, and dials the others in turn.
 type dialer struct {
 	options Options
 }
@@ -17,7 +17,7 @@ type dialer struct {
 func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
-		return nil, fmt.Errorf("dialing %q: %w", hostport, err)
+		return nil, fmt.Errorf("dialling %q: %w", hostport, err)
 	}
 	host = normalHost(host)
 	addrs, err := d.resolve(ctx, host)
@@ -44,7 +44,7 @@ func (d *dialer) dial(ctx context.Context, network, hostport string) (net.Conn, 
 	return nil, fmt.Errorf("connecting to %s: %w", host, errors.Join(append(failures, ctx.Err())...))
 }
 
-// resolve returns the addresses of a host that may be dialed, at least one.
+// resolve returns the addresses of a host that may be dialled, at least one.
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap()}, d.options.checkAddr(host, addr)

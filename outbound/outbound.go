@@ -2,7 +2,7 @@
 // webhooks, catalogues, revocation lists, discovery.
 //
 // Its clients speak only https (plain http only where Options allows it), and only to addresses of the public internet
-// unless a network is allowed. A host name is resolved once, and the address that was checked is the one dialed, so
+// unless a network is allowed. A host name is resolved once, and the address that was checked is the one dialled, so
 // DNS rebinding has no effect. Clients never use a proxy from the environment, never follow a redirect to another host
 // or scheme, and bound time and headers. ReadBody bounds bodies.
 package outbound
@@ -40,7 +40,7 @@ type Resolver interface {
 
 // Options configures where a client may connect. The zero value is right for production: https to public addresses.
 type Options struct {
-	// AllowNetworks lists networks that may be dialed although they are not public.
+	// AllowNetworks lists networks that may be dialled although they are not public.
 	AllowNetworks []netip.Prefix
 	// AllowLocalhost allows plain http and loopback addresses for the host name localhost and for literal loopback
 	// addresses. It is for development, never for production.
@@ -133,7 +133,7 @@ func HostPort(u *url.URL) string {
 // normalHost returns the form of a host name in which hosts are compared.
 func normalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// isLocal reports whether a normalized host is localhost or a literal loopback address.
+// isLocal reports whether a normalised host is localhost or a literal loopback address.
 func isLocal(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()

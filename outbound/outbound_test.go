@@ -132,7 +132,7 @@ func TestPublicAddressesPass(t *testing.T) {
 	}
 }
 
-// If the resolver answers with an allowed address first and a forbidden one later, the address that was checked is dialed.
+// If the resolver answers with an allowed address first and a forbidden one later, the address that was checked is dialled.
 func TestRebindingFindsNoGap(t *testing.T) {
 	addr, roots := tlsServer(t, hello())
 	resolver := names{"example.com": {{"127.0.0.1"}, {"169.254.169.254"}}}

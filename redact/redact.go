@@ -216,7 +216,7 @@ var (
 	members = regexp.MustCompile(`(?i)("(?:` + secretNames + `)"\s*:\s*)"(?:[^"\\]|\\.)*"`)
 )
 
-// Text returns a text without the secrets that have a recognizable form: JWTs, credentials of an Authorization field,
+// Text returns a text without the secrets that have a recognisable form: JWTs, credentials of an Authorization field,
 // parameters of URLs and forms, members of JSON objects.
 func Text(text string) string {
 	if len(text) < shortest {

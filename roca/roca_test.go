@@ -20,7 +20,7 @@ func TestWeakKeys(t *testing.T) {
 			t.Errorf("%d-bit key of the flawed library: got sound, want weak", key.N.BitLen())
 		}
 		if other := new(big.Int).Add(key.N, big.NewInt(2)); roca.Weak(other) {
-			t.Error("neighbor of a weak key: got weak, want sound")
+			t.Error("neighbour of a weak key: got weak, want sound")
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (s *Service) postRequest(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	client, err := s.admit(work, place, jws, read, caller)
+	client, err := s.admit(work, place, jws, read, caller) //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,7 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 		return unavailable("people who come back from the OpenID provider are as many as may be")
 	}
 	defer place.Release()
-	came, err := s.SignIn.Finish(place.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query)
+	came, err := s.SignIn.Finish(place.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query) //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 	if err != nil && !errors.Is(err, ErrSignIn) {
 		return unavailable("the OpenID provider: " + err.Error())
 	}

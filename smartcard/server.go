@@ -28,10 +28,10 @@ type Signer interface {
 }
 
 var (
-	// ErrReset, returned by a Signer, breaks the connection at once.
+	// ErrReset breaks, when a Signer returns it, the connection at once.
 	ErrReset = errors.New("smartcard: the signer broke the connection")
 
-	// ErrEnded, returned by a Signer, ends the answer without a done line: the signer wrote its own by Stream.Line,
+	// ErrEnded ends, when a Signer returns it, the answer without a done line: the signer wrote its own by Stream.Line,
 	// or wants none. Mocks use it to lie.
 	ErrEnded = errors.New("smartcard: the signer ended the answer itself")
 )

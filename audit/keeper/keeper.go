@@ -31,7 +31,7 @@ type Keeper struct {
 	cancel context.CancelFunc
 	loop   sync.WaitGroup
 
-	working    sync.Mutex // serializes the work with the store; guards the next two
+	working    sync.Mutex // serialises the work with the store; guards the next two
 	away       bool       // the store does not answer, and that was logged
 	remembered string     // hash of the head that this process stored last
 
@@ -158,7 +158,7 @@ func (k *Keeper) Close() error {
 func (k *Keeper) signal() {
 	select {
 	case k.wake <- struct{}{}:
-	default: // it is already signaled
+	default: // it is already signalled
 	}
 }
 

@@ -41,7 +41,7 @@ func checkModule(path string) error {
 	if err != nil {
 		return fmt.Errorf("module %s cannot be read as a library: %w", path, err)
 	}
-	defer library.Close()
+	defer func() { _ = library.Close() }()
 	if library.Type != elf.ET_DYN {
 		return fmt.Errorf("module %s is no shared library", path)
 	}

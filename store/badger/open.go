@@ -244,7 +244,7 @@ func (s *Store) begin(schema uint64) error {
 		err = s.live.sync(marks)
 	}
 	if err != nil {
-		return unavailable("initializing a store in %s: %w", s.dir, err)
+		return unavailable("initialising a store in %s: %w", s.dir, err)
 	}
 	return nil
 }

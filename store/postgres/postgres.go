@@ -17,7 +17,7 @@
 // node deletes rows that expired long ago in small batches in the background, skipping rows that are locked.
 //
 // Failures are store.ErrUnavailable. Until Options.Wait is over, a call is retried after failures that certainly
-// changed nothing: no connection, a serialization failure, a deadlock. A commit with an unknown outcome, because the
+// changed nothing: no connection, a serialisation failure, a deadlock. A commit with an unknown outcome, because the
 // connection was lost before the answer, is not retried and never reported as success.
 package postgres
 

@@ -39,7 +39,7 @@ func missingTests(root, page string) (missing []string, count int) {
 // Each attack that docs/security.md tells of names a test that is there, so that a reader can repeat it.
 func TestAttacksHaveTests(t *testing.T) {
 	root := gateway.Root(t)
-	page, err := os.ReadFile(filepath.Join(root, "docs/security.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

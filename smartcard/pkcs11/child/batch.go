@@ -168,7 +168,7 @@ func (h *holder) keyOf(certificate pipe.Certificate) (cryptoki.Object, error) {
 func (h *holder) sign(text []byte) ([]byte, error) {
 	switch {
 	case h.session == nil:
-		return nil, errors.New("Sign without Begin")
+		return nil, errors.New("sign request without a begin")
 	case h.failed != nil:
 		return nil, h.failed
 	}
