@@ -127,9 +127,13 @@ func (s *taking) half(t *testing.T, major int, from string) <-chan outcome {
 // wait waits until something is so.
 func wait(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(plenty); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
+	deadline, tick := time.After(plenty), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-deadline:
 			t.Fatalf("waited %s for %s", plenty, what)
+		case <-tick.C:
 		}
 	}
 }

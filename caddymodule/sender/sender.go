@@ -205,7 +205,7 @@ func (s *Sender) sourceFor(r *http.Request) (*oauth.Source, error) {
 	return source, nil
 }
 
-var errUnknownProvider = errors.New("the request names no configured provider")
+var errUnknownProvider = errors.New("the request names no provider that this sender has a key for")
 
 // fail tells the application, in JSON, why its request was not sent.
 func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {

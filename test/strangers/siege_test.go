@@ -10,9 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
 // kind is a request that strangers send half of.
@@ -152,9 +153,7 @@ func hasAll(labels, wanted string) bool {
 // eventually waits until something is so.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited %s for %s", patience, what)
-		}
+	if !gateway.Eventually(patience, is) {
+		t.Fatalf("waited %s for %s", patience, what)
 	}
 }
