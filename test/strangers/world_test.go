@@ -101,6 +101,11 @@ func (w *world) metrics(t testing.TB) string {
 	return string(answer.Body)
 }
 
+// system is an honest client system.
+func (w *world) system() gateway.System {
+	return gateway.System{Base: w.URL("GATEWAY", "/open"), ID: "acme", Kid: "acme-1", Key: w.key, Sub: "555086689106"}
+}
+
 // post is an honest request of any kind.
 func (w *world) post(t testing.TB, path, contentType, body string, headers ...string) gateway.Answer {
 	t.Helper()
