@@ -99,7 +99,7 @@ func (p *prescribing) post(t *testing.T, operation string, body []byte) gateway.
 // prepare has a recorded bundle prepared, and returns it with the digest and the timestamp.
 func (p *prescribing) prepare(t *testing.T, name string) (bundle []byte, digest string, at time.Time) {
 	t.Helper()
-	bundle, err := os.ReadFile(filepath.Join(gateway.Root(t), "prescription/testdata/eps/bundles", name+".json"))
+	bundle, err := os.ReadFile(filepath.Join(gateway.Root(t), "prescription", "testdata", "eps", "bundles", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
