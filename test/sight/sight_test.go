@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/smartcard/pkcs11/pkcs11test"
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
@@ -64,6 +65,14 @@ http://localhost:{$PORT_GATEWAY} {
 https://localhost:{$PORT_AGENT} {
 ` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
+	}
+}
+
+https://localhost:{$PORT_CARDS} {
+` + gateway.DemandMutualTLS + `	smartcard_agent pkcs11 {
+		allow_client gateway.countersign.internal
+		module ` + pkcs11test.Module + `
+		pin terminal
 	}
 }
 `
