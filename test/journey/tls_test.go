@@ -77,7 +77,8 @@ https://other.countersign.internal:{$PORT_OTHER} {
 // The other way round: the gateway speaks to no agent whose certificate is not of the configured pool.
 func TestGatewaySpeaksToItsAgentAlone(t *testing.T) {
 	impostor := foreignLeaf(t, "localhost")
-	w := newWorld(t, options{services: []service{{name: "main", tls: fmt.Sprintf("tls %s %s", impostor.cert, impostor.key)}}})
+	tls := strings.Replace(gateway.DemandMutualTLS, "tls internal", fmt.Sprintf("tls %s %s", impostor.cert, impostor.key), 1)
+	w := newWorld(t, options{services: []service{{name: "main", tls: tls}}})
 	s := w.system("main")
 	accepted := w.request(t, s, "RS256", "", gateway.Payloads("RS256", 1)...)
 	view := gateway.Visit(t, accepted.RedirectURI).SignToEnd()
