@@ -82,19 +82,20 @@ func (b *told) String() string {
 // TestKeeper runs every test on every engine, since all of them must keep what is remembered.
 func TestKeeper(t *testing.T) {
 	tests := map[string]func(*world){
-		"aLogThatIsNotAsRemembered":  aLogThatIsNotAsRemembered,
-		"aLogThatIsBack":             aLogThatIsBack,
-		"aStoreThatWasRestored":      aStoreThatWasRestored,
-		"otherNodes":                 otherNodes,
-		"renamed":                    renamed,
-		"twoOfOneName":               twoOfOneName,
-		"reloadsAndAStoreThatIsAway": reloadsAndAStoreThatIsAway,
-		"inTheBackground":            inTheBackground,
-		"keep":                       keep,
-		"keepForEver":                keepForEver,
-		"acknowledge":                acknowledge,
-		"handedOfOthers":             handedOfOthers,
-		"handedWhileTheStoreIsAway":  handedWhileTheStoreIsAway,
+		"aLogThatIsNotAsRemembered":               aLogThatIsNotAsRemembered,
+		"aLogThatIsBack":                          aLogThatIsBack,
+		"aStoreThatWasRestored":                   aStoreThatWasRestored,
+		"otherNodes":                              otherNodes,
+		"renamed":                                 renamed,
+		"twoOfOneName":                            twoOfOneName,
+		"reloadsAndAStoreThatIsAway":              reloadsAndAStoreThatIsAway,
+		"theStoreClosesAfterTheLastConfiguration": theStoreClosesAfterTheLastConfiguration,
+		"inTheBackground":                         inTheBackground,
+		"keep":                                    keep,
+		"keepForEver":                             keepForEver,
+		"acknowledge":                             acknowledge,
+		"handedOfOthers":                          handedOfOthers,
+		"handedWhileTheStoreIsAway":               handedWhileTheStoreIsAway,
 	}
 	run := func(engine string, open func(t *testing.T, now func() time.Time, name string) (store.Store, error)) {
 		for name, test := range tests {

@@ -37,6 +37,7 @@ type Keeper struct {
 
 	mu        sync.Mutex // guards everything below
 	settings  []used     // the last one applies, and the very last one stays
+	unused    bool       // the very last one was dropped as well
 	missing   []Missing
 	nodes     []*Node
 	asked     error             // why the store could not be read
@@ -76,6 +77,7 @@ func Open(o audit.Options, owner any, s Settings) (*Keeper, error) {
 func (k *Keeper) Use(owner any, s Settings) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.unused = false
 	if slices.ContainsFunc(k.settings, func(u used) bool { return u.owner == owner }) {
 		return
 	}
@@ -85,13 +87,16 @@ func (k *Keeper) Use(owner any, s Settings) {
 	k.settings = append(k.settings, used{owner, s})
 }
 
-// Drop removes a configuration's settings, and the previous ones apply again. The last ones stay, for the last head.
+// Drop removes a configuration's settings, and the previous ones apply again. The last ones stay, for the last head; their
+// store is about to close, so only Settle uses it from then on.
 func (k *Keeper) Drop(owner any) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.settings) > 1 {
 		k.settings = slices.DeleteFunc(k.settings, func(u used) bool { return u.owner == owner })
+		return
 	}
+	k.unused = k.unused || k.settings[0].owner == owner
 }
 
 func (k *Keeper) present() Settings {
@@ -143,6 +148,8 @@ func (k *Keeper) Status() Status {
 // Settle signs the last head and stores it, before a store is closed.
 func (k *Keeper) Settle(ctx context.Context, in store.Store) {
 	if k.log.Sign(ctx) == nil {
+		k.working.Lock()
+		defer k.working.Unlock()
 		k.round(ctx, in)
 	}
 }
@@ -168,7 +175,7 @@ func (k *Keeper) run() {
 	defer tick.Stop()
 	for k.life.Err() == nil {
 		ctx, cancel := context.WithTimeout(k.life, roundWithin)
-		k.round(ctx, k.present().Store)
+		k.roundIfUsed(ctx)
 		cancel()
 		select {
 		case <-k.life.Done():

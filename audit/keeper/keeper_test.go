@@ -276,6 +276,27 @@ func reloadsAndAStoreThatIsAway(w *world) {
 	w.stop(k)
 }
 
+// After the last configuration has gone its store closes, and a head signed at that moment starts no round on it.
+func theStoreClosesAfterTheLastConfiguration(w *world) {
+	good := w.store
+	w.store = downStore{good}
+	k := w.gateway(w.TempDir(), "gw-1")
+	until(w, func() bool { return k.Status().Error != "" }) // the first round in the background
+	k.Settle(w.Context(), good)
+	k.Drop(w)
+	k.roundIfUsed(w.Context())
+	if got := k.Status().Error; got != "" {
+		w.Errorf("after the last configuration: got a round that ended with %q, want none", got)
+	}
+	k.Use(&world{}, Settings{Signer: newSigner(w.T), Store: w.store})
+	k.roundIfUsed(w.Context())
+	if k.Status().Error == "" {
+		w.Error("another configuration uses the log: got no round, want one")
+	}
+	w.store = good
+	w.stop(k)
+}
+
 // In the background a keeper does by itself what the other tests call for.
 func inTheBackground(w *world) {
 	dir := w.TempDir()

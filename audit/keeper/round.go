@@ -16,11 +16,22 @@ const (
 	silentFor = 24 * time.Hour // time without a report after which a node is silent
 )
 
-// round compares the log with what the store remembers, stores the last head and what was handed outside, checks the other
-// nodes, and removes files that are too old.
-func (k *Keeper) round(ctx context.Context, in store.Store) {
+// roundIfUsed does a round unless every configuration has dropped its settings. Then the store may be closed already, and
+// an error of it would mean nothing.
+func (k *Keeper) roundIfUsed(ctx context.Context) {
 	k.working.Lock()
 	defer k.working.Unlock()
+	k.mu.Lock()
+	unused := k.unused
+	k.mu.Unlock()
+	if !unused {
+		k.round(ctx, k.present().Store)
+	}
+}
+
+// round compares the log with what the store remembers, stores the last head and what was handed outside, checks the other
+// nodes, and removes files that are too old. The caller holds working.
+func (k *Keeper) round(ctx context.Context, in store.Store) {
 	err := k.log.Rename(ctx, k.present().Node)
 	if err == nil {
 		err = k.remember(ctx, in)
