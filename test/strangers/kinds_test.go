@@ -78,6 +78,15 @@ func TestHalfSentMessages(t *testing.T) {
 	})
 }
 
+// Applications have the sender keep their bodies, so that it can send them again.
+func TestHalfSentRequestsToTheSender(t *testing.T) {
+	k := kind{request: "POST /sent/$process-message", header: asFHIR, length: 500_000, pool: "sender"}
+	beside(t, k, 200, func(t *testing.T, w *world) {
+		got := w.post(t, "/sent/$process-message", "application/fhir+json", `{"resourceType":"Bundle"}`)
+		wantStatus(t, got, http.StatusOK)
+	})
+}
+
 // Clinicians behind the address that an attack comes from are not refused: 20 at a time, each at a session of their own.
 func TestCliniciansBesideAnAttackFromTheirAddress(t *testing.T) {
 	w := newWorld(t, "")

@@ -78,10 +78,12 @@ http://localhost:{$PORT_GATEWAY} {
 		}
 	}
 	handle /sent/* {
-		apim_sender {
-			environment sandbox
+		route { # respond would come first otherwise
+			apim_sender {
+				environment sandbox
+			}
+			respond "sent"
 		}
-		respond "sent"
 	}
 }
 
