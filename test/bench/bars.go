@@ -36,7 +36,7 @@ func (b *bench) bars(ctx context.Context) error {
 	}
 	b.table(subjects, loaded)
 	b.ratio(loaded, "CPU per request", perRequest, brokered, plain, "≤ 1.25")
-	b.ratio(loaded, "rate", rate, brokered, plain, "none")
+	b.ratio(loaded, "rate", throughput, brokered, plain, "none")
 	fmt.Fprintf(b.out, "bars: the same, one client\n")
 	alone, err := b.takeTurns(ctx, subjects, load{Count: max(b.requests/4, 100), Clients: 1})
 	if err != nil {

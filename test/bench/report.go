@@ -18,7 +18,7 @@ type measurement struct {
 type results map[string][]measurement
 
 // The figures of a round.
-func rate(m measurement) float64       { return float64(m.requests) / m.Seconds }
+func throughput(m measurement) float64 { return float64(m.requests) / m.Seconds }
 func perRequest(m measurement) float64 { return float64(m.cpu.Microseconds()) / float64(m.requests) }
 func p50(m measurement) float64        { return milliseconds(m.P50) }
 func p99(m measurement) float64        { return milliseconds(m.P99) }
@@ -48,7 +48,7 @@ func (b *bench) table(subjects []subject, r results) {
 	fmt.Fprintln(out, "\trequests/s\tCPU µs/request\tp50 ms\tp99 ms\tworst ms\t")
 	for _, s := range subjects {
 		fmt.Fprintf(out, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t\n", s.name,
-			r.median(s, rate), r.median(s, perRequest), r.median(s, p50), r.median(s, p99), r.median(s, worst))
+			r.median(s, throughput), r.median(s, perRequest), r.median(s, p50), r.median(s, p99), r.median(s, worst))
 	}
 	_ = out.Flush() // what it writes to does not fail
 }

@@ -22,9 +22,9 @@ func (b *bench) request(ctx context.Context) error {
 		return err
 	}
 	b.table(subjects, rounds)
-	b.ratio(rounds, "rate", rate, onMemory, naive, "≥ 1.8")
-	b.ratio(rounds, "rate", rate, onMemory, haproxy, "≥ 0.45")
-	b.ratio(rounds, "rate", rate, naive, haproxy, "none, for comparison")
+	b.ratio(rounds, "rate", throughput, onMemory, naive, "≥ 1.8")
+	b.ratio(rounds, "rate", throughput, onMemory, haproxy, "≥ 0.45")
+	b.ratio(rounds, "rate", throughput, naive, haproxy, "none, for comparison")
 	b.ratio(rounds, "CPU per request", perRequest, onMemory, naive, "none")
 	b.ratio(rounds, "CPU per request", perRequest, onMemory, haproxy, "none")
 	return nil
@@ -39,7 +39,7 @@ func (b *bench) durable(ctx context.Context) error {
 		return err
 	}
 	b.table(subjects, rounds)
-	b.ratio(rounds, "rate", rate, onBadger, onMemory, "≥ 0.6")
+	b.ratio(rounds, "rate", throughput, onBadger, onMemory, "≥ 0.6")
 	b.ratio(rounds, "CPU per request", perRequest, onBadger, onMemory, "none")
 	return nil
 }

@@ -80,8 +80,8 @@ func (b *bench) storeRates(ctx context.Context, database *postgrestest.Server) (
 		}
 	}
 	b.table([]subject{onBadger, one, two}, came)
-	b.ratio(came, "rate", rate, one, onBadger, "none")
-	b.ratio(came, "rate", rate, two, one, "none; they share the cores of this machine")
+	b.ratio(came, "rate", throughput, one, onBadger, "none")
+	b.ratio(came, "rate", throughput, two, one, "none; they share the cores of this machine")
 	b.ratio(came, "CPU per request of the gateways", perRequest, one, onBadger, "none; PostgreSQL's own is not in it")
 	return nil
 }
