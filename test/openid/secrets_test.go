@@ -3,21 +3,16 @@ package openid_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/google/uuid"
 
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
@@ -53,78 +48,6 @@ func (c *collector) text() string {
 	return c.sent.String()
 }
 
-// canaries are secrets of every form, and where a request can carry them.
-type canaries struct {
-	token, bearer, jwt, cookie, csrf, apikey, code, state, patient string
-}
-
-func newCanaries() canaries {
-	opaque := func(name string) string {
-		return name + base64.RawURLEncoding.EncodeToString([]byte("C4nary of a "+name+" 0123456789"))
-	}
-	segment := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	return canaries{
-		token: uuid.NewString(), bearer: opaque("bearer"), cookie: opaque("cookie"), csrf: opaque("csrf"), apikey: opaque("apikey"),
-		code: opaque("code"), state: opaque("state"), patient: "9990548609",
-		jwt: segment(`{"alg":"RS512","typ":"JWT"}`) + "." + segment(`{"iss":"canary","sub":"555086689107"}`) + "." + segment("a canary's signature"),
-	}
-}
-
-func (c canaries) all() []string {
-	return []string{c.token, c.bearer, c.jwt, c.cookie, c.csrf, c.apikey, c.code, c.state, c.patient, strings.ReplaceAll(c.token, "-", ""),
-		base64.StdEncoding.EncodeToString([]byte(c.token))}
-}
-
-// send has a request carry all of them to an address.
-func (c canaries) send(t *testing.T, method, address string) {
-	t.Helper()
-	query := url.Values{"token": {c.token}, "code": {c.code}, "state": {c.state}, "patient:identifier": {"https://fhir.nhs.uk/Id/nhs-number|" + c.patient},
-		"id": {c.token}, "error_description": {c.state}, "access_token": {c.bearer}}
-	form := url.Values{"code": {c.code}, "client_secret": {c.apikey}, "client_assertion": {c.jwt}, "refresh_token": {c.bearer}, "logout_token": {c.jwt},
-		"grant_type": {"authorization_code"}, "token": {c.token}}.Encode()
-	for mediaType, body := range map[string]string{"application/x-www-form-urlencoded": form, "application/json": `{"token":"` + c.token + `"}`, "text/plain": c.jwt} {
-		r, err := http.NewRequestWithContext(t.Context(), method, address+"?"+query.Encode(), strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, value := range map[string]string{
-			"Content-Type": mediaType, "Authorization": "Bearer " + c.bearer, "Cookie": "countersign-page=" + c.cookie, "X-CSRF-Token": c.csrf,
-			"Apikey": c.apikey, "Referer": "http://localhost/client?token=" + c.token + "&code=" + c.code, "X-Original-Uri": "/x?token=" + c.token,
-			"X-Auth-Token": c.bearer, "NHSD-Identity-UUID": c.patient, "NHSD-Session-URID": c.patient, "Origin": strings.TrimSuffix(address, r.URL.Path),
-		} {
-			r.Header.Set(name, value)
-		}
-		response, err := (&http.Client{Timeout: 2 * patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}).Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-	}
-}
-
-// described are the endpoints of a description, with a canary in place of each parameter.
-func (c canaries) described(t *testing.T, file string) map[string][]string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(gateway.Root(t), file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var description struct {
-		Paths map[string]map[string]any `json:"paths"`
-	}
-	if err := json.Unmarshal(text, &description); err != nil {
-		t.Fatal(err)
-	}
-	found := map[string][]string{}
-	for path, methods := range description.Paths {
-		for _, name := range []string{"{token}", "{id}", "{file}", "{node}"} {
-			path = strings.ReplaceAll(path, name, c.token)
-		}
-		found[path] = slices.Collect(maps.Keys(methods))
-	}
-	return found
-}
-
 // Whatever a request carries, and to whichever address: neither Caddy's access log, with credentials asked for, nor its
 // error log, nor the spans of its tracing, nor a metric, nor the audit log has it. The same access log without the encoder
 // has every one.
@@ -137,6 +60,7 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	log {
 		format countersign
 		level DEBUG
+		exclude events # Caddy writes them with a race: all that begin at one time share a replacer
 	}
 	servers {
 		log_credentials
@@ -162,6 +86,19 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	handle_path /keys/* {
 		countersign_jwks
 	}
+	handle_path /demo/* {
+		countersign_demo
+	}
+	handle_path /eps/* {
+		eps {
+			client acme
+			stand_in {
+				certificates {
+					trust mock
+				}
+			}
+		}
+	}
 	handle_path /op/* {
 		openid_mock {
 			public_url http://localhost:{$PORT_GATEWAY}/op
@@ -178,34 +115,37 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	})
 	private := append(w.journey(t), alice)
 
-	c := newCanaries()
+	c := gateway.NewCanaries()
+	client := &http.Client{Timeout: 2 * patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	send := func(method, address string) { c.Send(t, client, method, address) }
 	for base, file := range map[string]string{
 		"/signing-service": "signing/openapi/openapi.json", "/oauth2": "oauth/openapi/openapi.json", "/bars": "bars/openapi/openapi.json",
 	} {
-		for path, methods := range c.described(t, file) {
+		for path, methods := range c.Described(t, file) {
 			for _, method := range methods {
-				c.send(t, strings.ToUpper(method), w.URL("GATEWAY", base+path))
+				send(strings.ToUpper(method), w.URL("GATEWAY", base+path))
 			}
 		}
 	}
-	for path, methods := range c.described(t, "caddymodule/adminapi/openapi/openapi.json") {
+	for path, methods := range c.Described(t, "caddymodule/adminapi/openapi/openapi.json") {
 		for _, method := range methods {
-			c.send(t, strings.ToUpper(method), w.URL("ADMIN", "/countersign"+path))
+			send(strings.ToUpper(method), w.URL("ADMIN", "/countersign"+path))
 		}
 	}
 	for _, path := range []string{
-		"/signing-service;token=" + c.token, "/signing-service/signatureresponse;" + c.token, "/signing-service/signatureresponse:" + c.bearer,
-		"/fhir/Patient('" + c.patient + "')", "/fhir/Patient;nhs=" + c.patient, "/x/token%3A" + c.token,
-		"/op/.well-known/openid-configuration", "/op/authorize", "/op/token", "/op/userinfo", "/op/jwks.json", "/op/" + c.code,
-		"/api/x", "/api/" + c.token, "/breaks/" + c.token, "/away/" + c.token, "/keys/" + c.token, "/signatureresponse/" + c.token, "/" + c.token,
-		"/signing-service/signatureresponse/" + base64.StdEncoding.EncodeToString([]byte(c.token)), "/signing-service/signatureresponses/" + c.token,
-		"/signing-service/signatureresponse/" + c.code, "/signing-service/" + c.bearer, "/fhir/Patient/" + c.patient,
-		"/signing-service/signatureresponse/" + strings.ReplaceAll(c.token, "-", ""), "/bars/Appointment/" + c.token + "/" + c.jwt,
+		"/signing-service;token=" + c.Token, "/signing-service/signatureresponse;" + c.Token, "/signing-service/signatureresponse:" + c.Bearer,
+		"/fhir/Patient('" + c.Patient + "')", "/fhir/Patient;nhs=" + c.Patient, "/x/token%3A" + c.Token,
+		"/op/.well-known/openid-configuration", "/op/authorize", "/op/token", "/op/userinfo", "/op/jwks.json", "/op/" + c.Code,
+		"/demo/", "/demo/sign", "/demo/signed", "/demo/webhook", "/demo/" + c.Token, "/eps/$prepare", "/eps/$process-message", "/eps/Bundle/" + c.Token,
+		"/api/x", "/api/" + c.Token, "/breaks/" + c.Token, "/away/" + c.Token, "/keys/" + c.Token, "/signatureresponse/" + c.Token, "/" + c.Token,
+		"/signing-service/signatureresponse/" + base64.StdEncoding.EncodeToString([]byte(c.Token)), "/signing-service/signatureresponses/" + c.Token,
+		"/signing-service/signatureresponse/" + c.Code, "/signing-service/" + c.Bearer, "/fhir/Patient/" + c.Patient,
+		"/signing-service/signatureresponse/" + strings.ReplaceAll(c.Token, "-", ""), "/bars/Appointment/" + c.Token + "/" + c.JWT,
 	} {
-		c.send(t, "GET", w.URL("GATEWAY", path))
-		c.send(t, "POST", w.URL("GATEWAY", path))
+		send("GET", w.URL("GATEWAY", path))
+		send("POST", w.URL("GATEWAY", path))
 	}
-	private = append(private, c.all()...)
+	private = append(private, c.All()...)
 
 	const traced = "/signing-service/signatureresponse/…"
 	if !gateway.Eventually(patience, func() bool {
@@ -222,7 +162,7 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 	if !strings.Contains(w.Output(), traced) || !strings.Contains(spans.text(), traced) || !strings.Contains(w.Output(), "the address was /breaks/") || !strings.Contains(metrics, "countersign_") {
 		t.Error("the access log, the error log, the spans or the metrics are missing")
 	}
-	for _, secret := range []string{c.token, c.bearer, c.cookie, c.csrf, c.apikey, c.code, c.state, c.patient} {
+	for _, secret := range []string{c.Token, c.Bearer, c.Cookie, c.CSRF, c.APIKey, c.Code, c.State, c.Patient} {
 		if !strings.Contains(string(written), secret) {
 			t.Errorf("the plain access log does not have %q, so this test would find it nowhere", secret)
 		}

@@ -218,7 +218,8 @@ http://localhost:{$PORT_GATEWAY} {
 }
 
 https://localhost:{$PORT_AGENT} {
-`+gateway.DemandMutualTLS+`	smartcard_agent mock {
+`+gateway.DemandMutualTLS+`	log
+	smartcard_agent mock {
 		allow_client gateway.countersign.internal
 	}
 }
