@@ -26,11 +26,11 @@ func (a *App) signInSecret() func(context.Context) ([]byte, error) {
 }
 
 // Authorize has people sign in at an OpenID provider for the countersign app's clients: /authorize, /callback,
-// /userinfo and /backchannel-logout at the path it is mounted at, which is that of an apim_token. Every other path it
+// /userinfo and /backchannel_logout at the path it is mounted at, which is that of an apim_token. Every other path it
 // leaves to what follows.
 type Authorize struct {
 	// PublicURL is the public address of the two. With /callback it is the redirect URI that the provider registers,
-	// with /backchannel-logout its logout URI. It may be left out only where every listener is loopback.
+	// with /backchannel_logout its logout URI. It may be left out only where every listener is loopback.
 	PublicURL string `json:"public_url,omitempty"`
 
 	// Environment overrides the global one for this site.
@@ -77,7 +77,7 @@ func (z *Authorize) provision(ctx caddy.Context) error {
 	if err := z.Environment.checkPublicURL(z.PublicURL); err != nil {
 		return err
 	}
-	z.mount = NewMount("apim_authorize", z.PublicURL, ctx.Slogger(), "authorize", "callback", "userinfo", "backchannel-logout")
+	z.mount = NewMount("apim_authorize", z.PublicURL, ctx.Slogger(), "authorize", "callback", "userinfo", "backchannel_logout", "backchannel-logout")
 	provider, err := app.openID(z.Provider)
 	if err != nil {
 		return err

@@ -26,13 +26,10 @@ type Product struct {
 // scopeSigning is what the Signing Service asks of an application.
 const scopeSigning = oauth.ScopePrefix + "signing-service"
 
-// signingScopes are those of the Signing Service: the application's, and a user's of each level.
-func signingScopes() []string {
-	scopes := []string{scopeSigning}
-	for level := 1; level <= 3; level++ {
-		scopes = append(scopes, oauth.UserScopePrefix+oauth.LevelOf(level)+":signing-service")
-	}
-	return scopes
+// isSigningScope says whether a scope is one of the Signing Service's: the application's, or a user's of some level.
+func isSigningScope(scope string) bool {
+	_, allows := oauth.UserScope(scope)
+	return scope == scopeSigning || allows == "signing-service"
 }
 
 // checkProducts says what is wrong with the products and with what clients say of them.
@@ -110,7 +107,7 @@ func (a *App) signingClients() map[string]signing.Client {
 	clients := make(map[string]signing.Client, len(a.approved))
 	for id, client := range a.approved {
 		holder := a.holders[id]
-		if len(holder.Products) == 0 || client.Callback != "" || overlap(signingScopes(), holder.Scopes) {
+		if len(holder.Products) == 0 || client.Callback != "" || slices.ContainsFunc(holder.Scopes, isSigningScope) {
 			clients[id] = client
 		}
 	}

@@ -37,6 +37,9 @@ type TokenService struct {
 	// such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
 
+	// TellSID adds sid, the session at the OpenID provider, to the answer to an authorization code.
+	TellSID bool `json:"tell_sid,omitempty"`
+
 	service http.Handler
 	mount   *Mount
 }
@@ -85,7 +88,7 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	}
 	t.service, err = oauth.New(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(t.PublicURL, r) },
-		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), Observer: app.oauthObserver, Hold: app.HoldRefusal,
+		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), TellSID: t.TellSID, ShorterLives: t.Environment != Production, Observer: app.oauthObserver, Hold: app.HoldRefusal,
 		Forms: app.Group(PoolForms), SignIns: app.Group(PoolSignIns),
 		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
 		Version: oauth.Version(Version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
@@ -118,12 +121,14 @@ func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddy
 //		public_url  <url>
 //		environment sandbox|int|prod
 //		status_key  <key>
+//		tell_sid
 //	}
 func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parse.Options{
 		"public_url":  parse.One(&t.PublicURL),
 		"environment": parse.One(&t.Environment),
 		"status_key":  parse.One(&t.StatusKey),
+		"tell_sid":    parse.Flag(&t.TellSID),
 	}.Directive(d)
 }
 

@@ -37,7 +37,11 @@ type OpenID struct {
 	// Scopes are asked for. Default: openid.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// ACR are the values of acr_values, such as AAL3_ANY. Default: none.
+	// Name is what the provider is called among the checks of a token service's /_status. Default: nhs-cis2 for the
+	// first provider, the issuer for others.
+	Name string `json:"name,omitempty"`
+
+	// ACR are the values of acr_values where a client's /authorize names none. Default: AAL3_ANY.
 	ACR []string `json:"acr,omitempty"`
 
 	// UserClaim is the claim of the ID token that holds the user id. Default: sub.
@@ -68,9 +72,27 @@ func (a *App) provisionOpenID() error {
 		if slices.ContainsFunc(a.OpenID[:i], func(other *OpenID) bool { return other.Issuer == provider.Issuer }) {
 			return fmt.Errorf("countersign: openid %s is configured twice", provider.Issuer)
 		}
+		if provider.Name == "" && i == 0 {
+			provider.Name = defaultProviderName
+		}
+		if err := provider.checkName(a.OpenID[:i]); err != nil {
+			return fmt.Errorf("countersign: openid %s: %w", provider.Issuer, err)
+		}
 		if err := provider.provision(a, rules); err != nil {
 			return fmt.Errorf("countersign: openid %s: %w", provider.Issuer, err)
 		}
+	}
+	return nil
+}
+
+// defaultProviderName is that of the real service's provider of people who work in the NHS (TOK-8.14).
+const defaultProviderName = "nhs-cis2"
+
+// checkName refuses a name that another provider has, or one of the checks beside the providers'.
+func (o *OpenID) checkName(others []*OpenID) error {
+	taken := slices.ContainsFunc(others, func(other *OpenID) bool { return o.Name != "" && other.Name == o.Name })
+	if taken || o.Name == "store" || o.Name == "audit" {
+		return fmt.Errorf("name %s is that of another check of /_status; write name with another word", o.Name)
 	}
 	return nil
 }
@@ -81,7 +103,7 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 	}
 	var err error
 	options := openid.Options{
-		Issuer: o.Issuer, ClientID: o.ClientID, Scopes: o.Scopes, ACR: strings.Join(o.ACR, " "), UserClaim: o.UserClaim,
+		Name: o.Name, Issuer: o.Issuer, ClientID: o.ClientID, Scopes: o.Scopes, ACR: strings.Join(o.ACR, " "), UserClaim: o.UserClaim,
 		HTTP: outbound.New(rules), Now: a.now, Logger: a.logger,
 	}
 	if options.Secret, err = secretOf(o.Secret); err != nil {
@@ -95,7 +117,7 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 		key = options.Signer.MarshalPEM()
 	}
 	// What makes another provider of it; a secret is in the name as a hash alone.
-	same, err := json.Marshal([]any{o.ClientID, o.Key, o.Scopes, o.ACR, o.UserClaim, options.Secret, key, rules.AllowLocalhost, rules.AllowNetworks})
+	same, err := json.Marshal([]any{o.Name, o.ClientID, o.Key, o.Scopes, o.ACR, o.UserClaim, options.Secret, key, rules.AllowLocalhost, rules.AllowNetworks})
 	if err != nil {
 		return err
 	}

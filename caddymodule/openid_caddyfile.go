@@ -9,6 +9,7 @@ import (
 // parseOpenID reads, among the options of countersign:
 //
 //	openid <issuer> {
+//		name       <name>
 //		client_id  <id>
 //		secret     <secret>
 //		key        <kid> <pem file>
@@ -23,6 +24,7 @@ func (a *App) parseOpenID(d *caddyfile.Dispenser) error {
 	}
 	a.OpenID = append(a.OpenID, o)
 	return parse.Options{
+		"name":       parse.One(&o.Name),
 		"client_id":  parse.One(&o.ClientID),
 		"secret":     parse.One(&o.Secret),
 		"key":        o.parseKey,

@@ -97,21 +97,19 @@ func (s *SigningService) leastLevel() int {
 	return 0
 }
 
-// demands are those of the service's callers: its scope, for an application or for a user of some level.
-func (s *SigningService) demands() Demands {
-	return Demands{Scopes: [][]string{signingScopes()}, User: s.User == "required"}
-}
-
 // signingDoor is the Signing Service's check of its callers: a token with the service's scope, and with a user of
 // enough assurance where it has one, or must have. Whose sessions the caller may ask about is for the service to say.
 func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, error) {
-	d := &Door{Demands: s.demands(), checker: s.app.checker()}
+	d := &Door{Demands: Demands{User: s.User == "required"}, checker: s.app.checker()}
 	return func(r *http.Request) (signing.Caller, error) {
 		grant, err := d.Enter(r)
-		if err == nil && grant.User != "" && levelOf(grant.Level) < s.leastLevel() {
+		switch {
+		case err != nil:
+		case !slices.ContainsFunc(grant.Scopes, isSigningScope):
+			err = &insufficient{"it needs the scope " + scopeSigning + ", or a user's such as urn:nhsd:apim:user-nhs-cis2:aal3:signing-service"}
+		case grant.User != "" && levelOf(grant.Level) < s.leastLevel():
 			err = &insufficient{"its user must have signed in with the level " + s.Level}
-		}
-		if err == nil {
+		default:
 			return signing.Caller{Client: grant.Client, User: grant.User}, nil
 		}
 		refused := asRefusal(err)

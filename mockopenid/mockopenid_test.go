@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -82,7 +84,7 @@ func asked() url.Values {
 func code(t *testing.T, p *Provider) string {
 	t.Helper()
 	form := asked()
-	form.Set("person", "555086689106")
+	form.Set("username", "555086689106")
 	back, err := url.Parse(send(p, "POST", "/authorize", form).Header().Get("Location"))
 	if err != nil || back.Query().Get("state") != "s" || back.Query().Get("iss") != issuer || back.Query().Get("x") != "1" {
 		t.Fatalf("got redirect to %s", back)
@@ -158,5 +160,94 @@ func TestWhatTheMockRefuses(t *testing.T) {
 	query.Del("code_challenge")
 	if a := send(one, "GET", "/authorize?"+query.Encode(), nil); !strings.Contains(a.Header().Get("Location"), "error=invalid_request") {
 		t.Errorf("without PKCE: got status %d, headers %v", a.Code, a.Header())
+	}
+}
+
+// A program that knows the real mock provider finds its form, and sends username alone to the form's address (TOK-8.15).
+func TestTheFormOfTheRealMock(t *testing.T) {
+	one, two, _ := nodes(t)
+	page := send(one, "GET", "/authorize?"+asked().Encode(), nil)
+	found := regexp.MustCompile(`<form id="kc-form-login" method="post" action="([^"]+)">(?s:.*?)<input id="username" name="username"(?s:.*?)</form>`).FindStringSubmatch(page.Body.String())
+	if found == nil {
+		t.Fatalf("there is no such form in %s", page.Body)
+	}
+	action, isOurs := strings.CutPrefix(html.UnescapeString(found[1]), issuer)
+	if !isOurs {
+		t.Fatalf("the form goes to %s, want an address below %s", found[1], issuer)
+	}
+	wrong := send(two, "POST", action, url.Values{"username": {"000000000000"}})
+	if wrong.Code != http.StatusBadRequest || !strings.Contains(wrong.Body.String(), `<form id="kc-form-login"`) || !strings.Contains(wrong.Body.String(), "knows nobody") {
+		t.Errorf("a user id that nobody has: got status %d, body %s", wrong.Code, wrong.Body)
+	}
+	back, err := url.Parse(send(two, "POST", action, url.Values{"username": {"555086689106"}}).Header().Get("Location"))
+	if err != nil || back.Query().Get("state") != "s" {
+		t.Fatalf("got redirect to %s", back)
+	}
+	if a := send(one, "POST", "/token", redeeming(back.Query().Get("code"))); a.Code != http.StatusOK {
+		t.Errorf("the code: got status %d, body %s", a.Code, a.Body)
+	}
+	back, err = url.Parse(send(one, "POST", action, url.Values{"refuse": {"yes"}}).Header().Get("Location"))
+	if err != nil || back.Query().Get("error") != "access_denied" {
+		t.Errorf("refused: got redirect to %s", back)
+	}
+}
+
+// A logout ends the session that a person has in this browser, which the ID token named, and no other.
+func TestALogoutNamesTheSession(t *testing.T) {
+	one, two, _ := nodes(t)
+	var told []string
+	client := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		told = append(told, r.FormValue("logout_token"))
+	}))
+	t.Cleanup(client.Close)
+	for _, p := range []*Provider{one, two} {
+		p.Clients[0].LogoutURI = client.URL
+	}
+	sid := func(token string) string {
+		t.Helper()
+		claims, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+		var said struct{ SID, Sub string }
+		if err != nil || json.Unmarshal(claims, &said) != nil || said.SID == "" || said.Sub != "555086689106" {
+			t.Fatalf("got claims %s", claims)
+		}
+		return said.SID
+	}
+	signIn := func(p *Provider, cookie string) (session, kept string) {
+		t.Helper()
+		form := asked()
+		form.Set("username", "555086689106")
+		a := send(p, "POST", "/authorize", form, "Cookie", cookie)
+		back, err := url.Parse(a.Header().Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tokens struct {
+			ID string `json:"id_token"`
+		}
+		if err := json.Unmarshal(send(p, "POST", "/token", redeeming(back.Query().Get("code"))).Body.Bytes(), &tokens); err != nil {
+			t.Fatal(err)
+		}
+		kept, _, _ = strings.Cut(a.Header().Get("Set-Cookie"), ";")
+		return sid(tokens.ID), kept
+	}
+	first, kept := signIn(one, "")
+	again, kept := signIn(two, kept)
+	other, _ := signIn(one, "")
+	if first != again || first == other {
+		t.Errorf("the sessions are %s, %s in the same browser, and %s in another", first, again, other)
+	}
+	if a := send(one, "POST", "/logout", url.Values{"username": {"555086689106"}}); a.Code != http.StatusBadRequest || len(told) > 0 {
+		t.Errorf("in a third browser: got status %d, and %d are told", a.Code, len(told))
+	}
+	if a := send(two, "GET", "/logout", nil, "Cookie", kept); !strings.Contains(a.Body.String(), "Alice Made-Up") {
+		t.Errorf("got body %s", a.Body)
+	}
+	out := send(two, "POST", "/logout", url.Values{"username": {"555086689106"}}, "Cookie", kept)
+	if out.Code != http.StatusOK || len(told) != 1 || sid(told[0]) != first {
+		t.Fatalf("got status %d, body %s; told %v", out.Code, out.Body, told)
+	}
+	kept, _, _ = strings.Cut(out.Header().Get("Set-Cookie"), ";")
+	if next, _ := signIn(one, kept); next == first {
+		t.Error("the session begins again after its end")
 	}
 }

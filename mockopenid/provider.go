@@ -132,7 +132,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "GET /userinfo":
 		call.userInfo(w, r)
 	case "GET /logout":
-		call.whoLeaves(w)
+		call.whoLeaves(w, r)
 	case "POST /logout":
 		call.leave(w, r)
 	default:
@@ -192,7 +192,7 @@ func (c *call) discovery(w http.ResponseWriter) {
 		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"RS512"}, "scopes_supported": []string{"openid", "profile"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"}, "code_challenge_methods_supported": []string{"S256"},
-		"authorization_response_iss_parameter_supported": true, "backchannel_logout_supported": true,
+		"authorization_response_iss_parameter_supported": true, "backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
 	})
 }
 

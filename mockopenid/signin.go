@@ -2,6 +2,7 @@ package mockopenid
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -24,16 +25,17 @@ const (
 	maxForm   = 64 << 10
 )
 
-// sealed is the content of a code or an access token, which are its signed form.
+// sealed is the content of a code, an access token or a browser's sessions, which are its signed form.
 type sealed struct {
-	Kind      string `json:"kind"` // code or token, so that neither passes for the other, or for an ID token
-	Client    string `json:"client"`
-	Person    string `json:"person"`
-	SID       string `json:"session"`
-	Redirect  string `json:"redirect,omitempty"`
-	Nonce     string `json:"nonce,omitempty"`
-	Challenge string `json:"challenge,omitempty"`
-	Until     int64  `json:"until"`
+	Kind      string            `json:"kind"` // code, token or sessions, so that none passes for another, or for an ID token
+	Client    string            `json:"client,omitempty"`
+	Person    string            `json:"person,omitempty"`
+	SID       string            `json:"session,omitempty"`
+	Sessions  map[string]string `json:"sessions,omitempty"` // by person
+	Redirect  string            `json:"redirect,omitempty"`
+	Nonce     string            `json:"nonce,omitempty"`
+	Challenge string            `json:"challenge,omitempty"`
+	Until     int64             `json:"until"`
 }
 
 //go:embed page.html
@@ -44,12 +46,12 @@ var page = template.Must(template.New("page").Parse(pageText))
 // view is the data of the page.
 type view struct {
 	Title, Lead, Action string
+	Error               string // what was wrong with what was entered
+	Form                bool   // a user id may be entered, and the person may refuse
 	People              []Person
-	Refuse              bool
-	Hidden              map[string]string
 }
 
-func (c *call) show(w http.ResponseWriter, v view) {
+func (c *call) show(w http.ResponseWriter, status int, v view) {
 	var out bytes.Buffer
 	if err := page.Execute(&out, v); err != nil {
 		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
@@ -59,6 +61,7 @@ func (c *call) show(w http.ResponseWriter, v view) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+	w.WriteHeader(status)
 	_, _ = out.WriteTo(w)
 }
 
@@ -83,27 +86,44 @@ func (c *call) choose(w http.ResponseWriter, r *http.Request) {
 		c.sendBack(w, query, url.Values{"error": {"invalid_request"}, "error_description": {"response_type code, scope openid and PKCE with S256 are needed here"}})
 		return
 	}
-	hidden := map[string]string{}
+	c.ask(w, http.StatusOK, query, "")
+}
+
+// ask shows the form of the real mock provider (TOK-8.15), and the people. All that is asked for stands in the form's
+// address, so that a program has to send username alone.
+func (c *call) ask(w http.ResponseWriter, status int, asked url.Values, wrong string) {
+	kept := url.Values{}
 	for _, name := range []string{"client_id", "redirect_uri", "state", "nonce", "code_challenge"} {
-		hidden[name] = query.Get(name)
+		kept.Set(name, asked.Get(name))
 	}
-	c.show(w, view{Title: "Who would you like to be?", Lead: "Choose a made-up person. Nothing is checked, and nothing you do here is real.",
-		Action: "authorize", People: c.People, Refuse: true, Hidden: hidden})
+	c.show(w, status, view{Title: "Who would you like to be?", Lead: "Choose a made-up person. Nothing is checked, and nothing you do here is real.",
+		Action: c.base + "/authorize?" + kept.Encode(), Error: wrong, Form: true, People: c.People})
 }
 
 // chosen sends the browser back as the chosen person.
 func (c *call) chosen(w http.ResponseWriter, r *http.Request) {
-	form, ok := readForm(w, r)
-	if !ok || !c.fromClient(w, form) {
+	if _, ok := readForm(w, r); !ok || !c.fromClient(w, r.Form) {
 		return
 	}
-	person, known := c.person(form.Get("person"))
-	if !known {
+	form := r.Form // the address's too
+	if form.Has("refuse") {
 		c.sendBack(w, form, url.Values{"error": {"access_denied"}, "error_description": {"the made-up person refused"}})
 		return
 	}
+	person, known := c.person(form.Get("username"))
+	if !known {
+		c.ask(w, http.StatusBadRequest, form, "The mock knows nobody with this user id.")
+		return
+	}
+	here := c.sessions(r)
+	sid := cmp.Or(here[person.ID], rand.Text())
+	here[person.ID] = sid
+	if err := c.keepSessions(w, here); err != nil {
+		http.Error(w, "the sign-in cannot be kept", http.StatusInternalServerError)
+		return
+	}
 	code, err := c.signer.Mint(sealed{
-		Kind: "code", Client: form.Get("client_id"), Person: person.ID, SID: rand.Text(), Redirect: form.Get("redirect_uri"),
+		Kind: "code", Client: form.Get("client_id"), Person: person.ID, SID: sid, Redirect: form.Get("redirect_uri"),
 		Nonce: form.Get("nonce"), Challenge: form.Get("code_challenge"), Until: c.Now().Add(codeLife).Unix(),
 	})
 	if err != nil {

@@ -69,6 +69,7 @@ func (o *Options) messageID() string {
 func (o *Options) logRefusal(ctx context.Context, told *Answer) {
 	level := slog.LevelInfo
 	switch {
+	case told.Status == errUnknownSID.Status && told.Message == errUnknownSID.Description: // a session that nobody had here is news
 	case told.Status == http.StatusInternalServerError:
 		level = slog.LevelError
 	case told.Status > http.StatusInternalServerError:

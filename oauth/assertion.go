@@ -13,7 +13,7 @@ import (
 
 // assertion is a client's JWT, read strictly and not believed.
 type assertion struct {
-	jws *jwks.Token // nil where it is an unsecured JWT
+	jws *jwks.Token // of an unsecured JWT: with a signature that no key verifies
 	alg string
 	claims
 }
@@ -28,12 +28,13 @@ type claims struct {
 }
 
 // parseAssertion takes a compact JWT apart. An unsecured one (RFC 7519 §6: nothing after the second dot) can be
-// read too, so that it is told what is wrong with it; it is never more than its alg.
+// read too, so that it is told what is wrong with it; its alg none verifies with no key.
 func parseAssertion(compact string) (*assertion, error) {
 	jws, err := jwks.Parse([]byte(compact))
 	if err != nil && strings.HasSuffix(compact, ".") {
 		if unsecured, plain := jwks.Parse([]byte(compact + "AA")); plain == nil && unsecured.Header.Alg == "none" {
-			return &assertion{alg: "none"}, unsecured.Decode(new(claims))
+			a := &assertion{jws: unsecured, alg: unsecured.Header.Alg}
+			return a, unsecured.Decode(&a.claims)
 		}
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 const (
 	maxState   = 2 << 10 // bytes of a client's state
+	maxACR     = 255     // bytes of acr_values
 	secretSize = 32
 )
 
@@ -53,7 +54,9 @@ func (a *Authorizer) authorize(w http.ResponseWriter, r *http.Request, told *Ans
 		Secret: secret, Expires: a.Now().Add(cookies.SignInLife),
 	}
 	callback := base.String() + pathCallback
-	target, err := a.Provider.AuthCodeURL(r.Context(), begun.way(callback, ours))
+	way := begun.way(callback, ours)
+	way.ACR = query.Get("acr_values")
+	target, err := a.Provider.AuthCodeURL(r.Context(), way)
 	if err != nil {
 		return detailed(sendBack(w, redirect, state, errorQuery("temporarily_unavailable", "the OpenID provider cannot be reached; try again later")), err.Error())
 	}
@@ -93,20 +96,30 @@ func (a *Authorizer) authorizedClient(query url.Values) (string, error) {
 		return "", &Error{Status: http.StatusUnauthorized, Code: codeDenied, Description: "The developer app associated with the API key is not approved or revoked"}
 	case !known:
 		return "", tell(refused("client_id is invalid"))
-	case len(userScopes(client.Scopes, maxLevel)) == 0:
-		const description = "API Key supplied does not have access to this resource. Please check the API Key you are using belongs to an app which has sufficient access to access this resource."
-		return "", &Error{Status: http.StatusUnauthorized, Code: codeDenied, Description: description,
-			detail: "client " + id + " has no product with a scope that begins with " + UserScopePrefix}
+	case !forUsers(client.Scopes):
+		return "", noProduct(id)
 	}
 	return id, nil
 }
+
+// noProduct is that the client has no product, or no more, whose scopes are for users (TOK-5.18, TOK-8.3).
+func noProduct(client string) error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: codeDenied,
+		Description: "API Key supplied does not have access to this resource. Please check the API Key you are using belongs to an app which has sufficient access to access this resource.",
+		detail:      "client " + client + " has no product with a scope for users, such as " + exampleScope,
+	}
+}
+
+// exampleScope is a scope for users, for those who read an error.
+const exampleScope = "urn:nhsd:apim:user-nhs-cis2:aal3:…"
 
 var challengePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`) // base64url of a SHA-256
 
 // authorizationFault says what is wrong with a request whose refusal goes back to the client.
 func authorizationFault(query url.Values) url.Values {
 	challenge, method := query.Get("code_challenge"), query.Get("code_challenge_method")
-	for _, name := range []string{"state", "response_type", "code_challenge", "code_challenge_method"} {
+	for _, name := range []string{"state", "response_type", "acr_values", "code_challenge", "code_challenge_method"} {
 		if len(query[name]) > 1 {
 			return errorQuery(codeInvalidRequest, name+" is given more than once")
 		}
@@ -120,6 +133,8 @@ func authorizationFault(query url.Values) url.Values {
 		return errorQuery(codeInvalidRequest, "response_type is missing")
 	case query.Get("response_type") != "code":
 		return errorQuery("unsupported_response_type", "response_type is invalid")
+	case len(query.Get("acr_values")) > maxACR:
+		return errorQuery(codeInvalidRequest, "acr_values is too long")
 	case challenge == "" && method != "":
 		return errorQuery(codeInvalidRequest, "code_challenge is missing")
 	case challenge != "" && method != "S256":

@@ -8,7 +8,7 @@ import (
 )
 
 // Authorizer answers what browsers and the OpenID provider meet of tokens with a user: /authorize, /callback,
-// /userinfo and /backchannel-logout, below the token service's base path. It remembers nothing itself, so any node
+// /userinfo and /backchannel_logout, below the token service's base path. It remembers nothing itself, so any node
 // takes over from any other.
 //
 //	/authorize ──302──▶ provider ──302──▶ /callback ──302──▶ the client's redirect_uri?code&state
@@ -48,13 +48,14 @@ const (
 	pathAuthorize = "/authorize"
 	pathCallback  = "/callback"
 	pathUserInfo  = "/userinfo"
-	pathLogout    = "/backchannel-logout"
+	pathLogout    = "/backchannel_logout"
+	pathOldLogout = "/backchannel-logout" // as older versions spelt it; providers may have it registered
 )
 
 // Answers says whether the path is one of the authorizer's.
 func (*Authorizer) Answers(path string) bool {
 	switch path {
-	case pathAuthorize, pathCallback, pathUserInfo, pathLogout:
+	case pathAuthorize, pathCallback, pathUserInfo, pathLogout, pathOldLogout:
 		return true
 	}
 	return false
@@ -75,8 +76,8 @@ func (a *Authorizer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		handle = func(w http.ResponseWriter, r *http.Request) error { return a.callback(w, r, told) }
 	case pathUserInfo:
 		handle = func(w http.ResponseWriter, r *http.Request) error { return a.userInfo(w, r, told) }
-	case pathLogout:
-		handle, method = a.logout, "POST"
+	case pathLogout, pathOldLogout:
+		told.Endpoint, handle, method = pathLogout, a.logout, "POST"
 	default:
 		told.Endpoint = "none"
 		handle = func(http.ResponseWriter, *http.Request) error {

@@ -56,6 +56,10 @@ func (a *Authorizer) callback(w http.ResponseWriter, r *http.Request, told *Answ
 	if errors.Is(err, errLoginUsed) {
 		return invalidState(err.Error() + ", at this very moment")
 	}
+	if errors.Is(err, errLevel) { // told here, not to the client (TOK-7.3)
+		cookies.ForgetSignIn(w, base, cookieID(ours))
+		return withWhy(notConfigured(), err.Error())
+	}
 	if err != nil {
 		return a.sendRefusal(w, base, begun, ours, err)
 	}
@@ -67,8 +71,8 @@ func invalidState(why string) error { return withWhy(bad("Invalid state paramete
 
 // Reasons for which somebody who is signed in may not go on.
 var (
-	errNotEnough = errors.New("the person's level of authentication assurance is too low for the client's products")
-	errRevoked   = errors.New("the client is no longer approved")
+	errLevel   = errors.New("none of the client's products has a scope for exactly the person's level of authentication assurance")
+	errRevoked = errors.New("the client is no longer approved")
 )
 
 // signedIn makes a code for the person whom the provider's answer stands for.
@@ -97,7 +101,7 @@ func (a *Authorizer) signedIn(place *intake.Taken, begun *login, ours, callback 
 		return "", err
 	}
 	if len(userScopes(client.Scopes, person.Level)) == 0 {
-		return "", fmt.Errorf("%w: it is %d", errNotEnough, person.Level)
+		return "", fmt.Errorf("%w, which is %d", errLevel, person.Level)
 	}
 	return a.keepCode(ctx, begun, ours, person)
 }
@@ -140,8 +144,6 @@ func (a *Authorizer) sendRefusal(w http.ResponseWriter, base *url.URL, begun *lo
 		told = errorQuery(codeDenied, "the person has signed out meanwhile; have them sign in again")
 	case errors.Is(err, errRevoked):
 		told = errorQuery(codeDenied, "the client is no longer approved")
-	case errors.Is(err, errNotEnough):
-		told = errorQuery(codeDenied, "the person's level of authentication assurance is too low")
 	case errors.Is(err, store.ErrUnavailable):
 		told = errorQuery("temporarily_unavailable", "the sign-in cannot be kept at the moment; try again later")
 	}

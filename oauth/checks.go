@@ -86,10 +86,13 @@ func assertionChecks() []check {
 }
 
 // applicationChecks is row 25: what an application needs to hold a token without a user.
-func applicationChecks() []check {
-	const description = "you have tried to request authorization but your application is not configured to use this authorization grant type"
-	return []check{
-		{25, Error{Status: http.StatusUnauthorized, Code: codeUnauthorized, Description: description}, (*call).noScope},
+func applicationChecks() []check { return []check{{25, notConfigured(), (*call).noScope}} }
+
+// notConfigured is row 25, which is also the answer where no scope is left for a user's level (TOK-7.3).
+func notConfigured() Error {
+	return Error{
+		Status: http.StatusUnauthorized, Code: codeUnauthorized,
+		Description: "you have tried to request authorization but your application is not configured to use this authorization grant type",
 	}
 }
 

@@ -135,9 +135,12 @@ func (s *Service) spendCode(ctx context.Context, c *call, found store.Record, ke
 		If:   []store.Check{{Key: found.Key, Version: found.Version}, {Key: familyKey(f.id), Version: f.version}},
 		Then: append(begun, store.Op{Put: &store.Record{Key: found.Key, Value: value, Expires: f.Ends.Add(reuseRemembered)}}),
 	}
-	answer, err := s.issueUser(ctx, f, c.client, AuditRecord{Grant: grantCode}, "", spend)
+	answer, err := s.issueUser(ctx, c, f, AuditRecord{Grant: grantCode}, "", spend)
 	if err != nil { // no typed nil may become an answer
 		return nil, err
+	}
+	if s.TellSID {
+		answer.SID = f.SID
 	}
 	return answer, nil
 }

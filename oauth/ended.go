@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,61 +20,31 @@ var errEnded = errors.New("the provider has ended this sign-in")
 
 const endedPrefix = "ended/"
 
-// The records that tell of a logout: of one of the provider's sessions, or of all that a person had until an instant,
-// which is the record's value.
-func endedSessionKey(issuer, sid string) string { return endedPrefix + digest("sid", issuer, sid) }
-func endedPersonKey(issuer, user string) string { return endedPrefix + digest("person", issuer, user) }
+// endedKey is where it is kept that one of the provider's sessions is over.
+func endedKey(issuer, sid string) string { return endedPrefix + digest("sid", issuer, sid) }
 
-// markEnded keeps what a logout token says, against sign-ins that begin while it is obeyed or afterwards.
-func (o *Options) markEnded(ctx context.Context, token Logout) error {
-	key := endedSessionKey(token.Issuer, token.SID)
-	if token.SID == "" {
-		key = endedPersonKey(token.Issuer, token.User)
-	}
-	found, err := o.Store.Get(ctx, key)
-	if err != nil {
-		return fmt.Errorf("looking for an earlier logout: %w", err)
-	}
-	until := token.Issued.Unix()
-	if token.Issued.IsZero() {
-		until = o.Now().Unix()
-	}
-	value := binary.AppendVarint(nil, max(until, endedUntil(found[0])))
-	record := &store.Record{Key: key, Value: value, Expires: o.Now().Add(endedRemembered)}
+// markEnded keeps that a session is over, against sign-ins that begin while it is ended or afterwards.
+func (o *Options) markEnded(ctx context.Context, issuer, sid string) error {
+	record := &store.Record{Key: endedKey(issuer, sid), Value: []byte{1}, Expires: o.Now().Add(endedRemembered)}
 	if err := o.Store.Commit(ctx, store.Batch{Then: []store.Op{{Put: record}}}); err != nil {
 		return fmt.Errorf("keeping a logout: %w", err)
 	}
 	return nil
 }
 
-// endedUntil is the instant, in seconds since 1970, until which a person's sign-ins are ended; the smallest there is
-// without a record.
-func endedUntil(record store.Record) int64 {
-	if record.Version == 0 {
-		return -1 << 62
-	}
-	until, _ := binary.Varint(record.Value)
-	return until
-}
-
 // notEnded is what must hold when a sign-in is kept: that the provider has not ended it. An errEnded says that it has.
 func (o *Options) notEnded(ctx context.Context, person Person) ([]store.Check, error) {
-	keys := []string{endedPersonKey(person.Issuer, person.User)}
-	if person.SID != "" {
-		keys = append(keys, endedSessionKey(person.Issuer, person.SID))
+	if person.SID == "" { // no logout can name it
+		return nil, nil
 	}
-	found, err := o.Store.Get(ctx, keys...)
+	found, err := o.Store.Get(ctx, endedKey(person.Issuer, person.SID))
 	if err != nil {
 		return nil, fmt.Errorf("looking for a logout: %w", err)
 	}
-	if person.Issued.Unix() <= endedUntil(found[0]) || len(found) > 1 && found[1].Version != 0 {
+	if found[0].Version != 0 {
 		return nil, errEnded
 	}
-	checks := make([]store.Check, len(found))
-	for i := range found {
-		checks[i] = store.Check{Key: keys[i], Version: found[i].Version}
-	}
-	return checks, nil
+	return []store.Check{{Key: found[0].Key}}, nil
 }
 
 // endedMeanwhile turns a conflict with a logout into errEnded.

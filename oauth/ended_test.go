@@ -1,79 +1,162 @@
 package oauth
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// logOut has the provider say that somebody is gone.
-func (w *userWorld) logOut(t *testing.T, token Logout) {
-	t.Helper()
-	w.stub.logout = token
-	if a := w.sayLogout(); a.Code != http.StatusOK {
-		t.Fatalf("%d %s", a.Code, a.Body)
+// logoutClaims are those of a right logout token of a session.
+func (w *userWorld) logoutClaims(sid string) map[string]any {
+	return map[string]any{
+		"iss": w.stub.person.Issuer, "aud": "gateway", "sid": sid, "iat": w.clock.Now().Unix(), "exp": w.clock.Now().Unix() + 120,
+		"events": map[string]any{logoutEvent: map[string]any{}},
 	}
 }
 
-func (w *userWorld) sayLogout() *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, base+"/backchannel-logout", strings.NewReader("logout_token=x"))
-	r.URL.Path = "/backchannel-logout"
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+// sayLogout has somebody send a logout token.
+func (w *userWorld) sayLogout(token string) *httptest.ResponseRecorder {
+	return w.sendLogout(pathLogout, "application/x-www-form-urlencoded", url.Values{"logout_token": {token}}.Encode())
+}
+
+func (w *userWorld) sendLogout(path, contentType, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, base+path, strings.NewReader(body))
+	r.URL.Path = path
+	r.Header.Set("Content-Type", contentType)
 	recorder := httptest.NewRecorder()
 	w.ServeHTTP(recorder, r)
+	mustBeDescribed(w.t, r, recorder)
 	return recorder
 }
 
-// A sign-in that is on its way when the provider ends it does not outlive it, in whatever order things arrive.
-func TestASignInThatEndsBeforeItsCode(t *testing.T) {
-	at := func(w *userWorld, minutes int) time.Time {
-		return w.clock.Now().Add(time.Duration(minutes) * time.Minute)
+// logOut has the provider say that a session is over, of which nobody need have signed in here yet.
+func (w *userWorld) logOut(t *testing.T, sid string) {
+	t.Helper()
+	w.stub.key = keys()["stranger"].Key()
+	if a := w.sayLogout(mint(t, "stranger", w.logoutClaims(sid))); a.Code != http.StatusOK && !strings.Contains(a.Body.String(), "SID not found") {
+		t.Fatalf("got status %d, body %s", a.Code, a.Body)
 	}
-	for name, c := range map[string]struct {
-		token  func(w *userWorld) Logout
-		denied bool
-	}{
-		"its session":                  {func(w *userWorld) Logout { return Logout{SID: "sid-1", Issued: at(w, 1)} }, true},
-		"all of the person's, later":   {func(w *userWorld) Logout { return Logout{User: w.stub.person.User, Issued: at(w, 1)} }, true},
-		"all of the person's, no iat":  {func(w *userWorld) Logout { return Logout{User: w.stub.person.User} }, true},
-		"all of the person's, earlier": {func(w *userWorld) Logout { return Logout{User: w.stub.person.User, Issued: at(w, -1)} }, false},
-		"another session":              {func(*userWorld) Logout { return Logout{SID: "sid-2"} }, false},
-		"another person's":             {func(w *userWorld) Logout { return Logout{User: "somebody", Issued: at(w, 1)} }, false},
+}
+
+// The rows of a logout token, in their order, and the times of one with and without exp (TOK-8.5 to TOK-8.12).
+func TestRowsOfLogout(t *testing.T) {
+	w := newUserWorld(t)
+	w.stub.key = keys()["stranger"].Key()
+	now := w.clock.Now().Unix()
+	good := w.logoutClaims("sid-1")
+	without := func(names ...string) map[string]any {
+		claims := good
+		for _, name := range names {
+			claims = with(claims, name, nil)
+		}
+		return claims
+	}
+	const unable, aud, iss = "Unable to verify JWT", "Missing/invalid aud claim in JWT", "Missing/invalid iss claim in JWT"
+	const sid, events, nonce = "Missing sid claim in JWT", "Missing/invalid events claim in JWT", "Prohibited nonce claim in JWT"
+	signed := func(claims map[string]any) string { return mint(t, "stranger", claims) }
+	for name, c := range map[string]struct{ token, words string }{
+		"no JWT":                     {"x", unable},
+		"no token":                   {"", unable},
+		"another's signature":        {mint(t, "acme-1", good), unable},
+		"alg none":                   {forge(t, map[string]any{"alg": "none", "kid": "stranger"}, good), unable},
+		"no claims":                  {forge(t, map[string]any{"alg": "RS256", "kid": "stranger"}, []int{1}), unable},
+		"expired":                    {signed(with(good, "exp", now)), unable},
+		"exp in words":               {signed(with(good, "exp", "soon")), unable},
+		"neither exp nor iat":        {signed(without("exp", "iat")), unable},
+		"no exp, iat too old":        {signed(with(without("exp"), "iat", now-301)), unable},
+		"no exp, iat ahead":          {signed(with(without("exp"), "iat", now+61)), unable},
+		"no aud":                     {signed(without("aud", "iss", "sid", "events")), aud},
+		"another aud":                {signed(with(good, "aud", "somebody")), aud},
+		"ours is the second aud":     {signed(with(good, "aud", []string{"somebody", "gateway"})), aud},
+		"an empty list of aud":       {signed(with(good, "aud", []string{})), aud},
+		"no iss":                     {signed(without("iss", "sid", "events")), iss},
+		"another iss":                {signed(with(good, "iss", "https://evil.example")), iss},
+		"no sid":                     {signed(with(without("sid", "events"), "sub", "555086689106")), sid},
+		"an empty sid":               {signed(with(good, "sid", "")), sid},
+		"a number as sid":            {signed(with(good, "sid", 1)), sid},
+		"no events":                  {signed(with(without("events"), "nonce", "n")), events},
+		"another event":              {signed(with(good, "events", map[string]any{"http://other": map[string]any{}})), events},
+		"events in a list":           {signed(with(good, "events", []string{logoutEvent})), events},
+		"an event that is no object": {signed(with(good, "events", map[string]any{logoutEvent: true})), events},
+		"a nonce":                    {signed(with(good, "nonce", "n")), nonce},
+		"an empty nonce":             {signed(with(good, "nonce", "")), nonce},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newUserWorld(t)
-			w.stub.person.Issued = w.clock.Now()
-			away, _ := url.Parse(w.browse(asking).Header().Get("Location"))
-			token := c.token(w)
-			token.Issuer, token.ID, token.Expires = w.stub.person.Issuer, "jti-1", w.clock.Now().Add(time.Minute)
-			w.logOut(t, token)
-			home, _ := url.Parse(w.browse("/callback?code=x&state=" + away.Query().Get("state")).Header().Get("Location"))
-			if got := home.Query(); (got.Get("error") == codeDenied) != c.denied || got.Has("code") == c.denied {
-				t.Errorf("the client is sent %v", got)
+			mustSay(t, w.sayLogout(c.token), 400, `"invalid_request","error_description":"`+c.words+`"`)
+		})
+	}
+	form := "application/x-www-form-urlencoded"
+	mustSay(t, w.sendLogout(pathLogout, "text/plain", "logout_token=x"), 400, "Content-Type header must be "+form)
+	mustSay(t, w.sendLogout(pathLogout, form, "logout_token="+signed(good)+"&logout_token="+signed(good)), 400, unable)
+	notFound := func(a *httptest.ResponseRecorder) {
+		t.Helper()
+		if want := `{"error":"not_implemented","error_description":"SID not found"}`; a.Code != 501 || a.Body.String() != want {
+			t.Errorf("got status %d, body %s; want 501 %s", a.Code, a.Body, want)
+		}
+	}
+	notFound(w.sayLogout(signed(good)))
+	w.stub.person.SID = "sid-2"
+	for name, c := range map[string]struct {
+		path   string
+		claims map[string]any
+	}{
+		"with exp":                  {pathLogout, good},
+		"without exp":               {pathLogout, with(without("exp"), "iat", now-300)},
+		"with exp and no iat":       {pathLogout, without("iat")},
+		"of several, ours is first": {pathLogout, with(good, "aud", []string{"gateway", "somebody"})},
+		"iss in another case":       {pathLogout, with(good, "iss", "HTTPS://OP.example")},
+		"at the older address":      {pathOldLogout, good},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.stub.person.SID = name
+			got := w.redeem(w.back(t).Get("code"))
+			token := signed(with(c.claims, "sid", name))
+			a := w.sendLogout(c.path, form, url.Values{"logout_token": {token}}.Encode())
+			if a.Code != http.StatusOK || a.Body.Len() != 0 || a.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("got status %d, body %s", a.Code, a.Body)
 			}
+			mustRefuse(t, w.refreshed(got.fields["refresh_token"]), row{401, "invalid_grant", "refresh_token is invalid"})
+			notFound(w.sayLogout(token)) // again: there is nothing left to end
 		})
 	}
 }
 
-// A person who logged out can sign in again, and an older logout token does not make a newer one less.
-func TestSigningInAfterALogout(t *testing.T) {
+// A logout that cannot be obeyed is told as that, and can come again (TOK-8.11).
+func TestALogoutThatFails(t *testing.T) {
 	w := newUserWorld(t)
-	now := w.clock.Now()
-	person := &w.stub.person
-	token := Logout{Issuer: person.Issuer, User: person.User, ID: "jti-2", Issued: now.Add(time.Minute), Expires: now.Add(time.Hour)}
-	w.logOut(t, token)
-	token.ID, token.Issued = "jti-1", now.Add(-time.Minute)
-	w.logOut(t, token)
-	person.Issued = now
-	if back := w.back(t); back.Get("error") != codeDenied {
-		t.Errorf("an ID token of before: %v", back)
+	w.stub.key = keys()["stranger"].Key()
+	got := w.redeem(w.back(t).Get("code"))
+	token := mint(t, "stranger", w.logoutClaims("sid-1"))
+	const failed = `{"error":"not_implemented","error_description":"Logout Failed"}`
+	w.store.fail(store.ErrUnavailable)
+	mustSay(t, w.sayLogout(token), 501, failed)
+	w.store.fail(nil)
+	w.stub.fails = errors.New("no route to host")
+	mustSay(t, w.sayLogout(token), 501, failed)
+	w.stub.fails = nil
+	if _, err := w.check.Check(t.Context(), "Bearer "+got.fields["access_token"].(string)); err != nil {
+		t.Errorf("one of them ended something: %v", err)
 	}
-	person.Issued = now.Add(2 * time.Minute)
-	if back := w.back(t); back.Get("code") == "" {
-		t.Errorf("signed in again: %v", back)
+	if a := w.sayLogout(token); a.Code != http.StatusOK {
+		t.Errorf("once more: got status %d, body %s", a.Code, a.Body)
+	}
+}
+
+// A sign-in that is on its way when the provider ends it does not outlive it, in whatever order things arrive.
+func TestASignInThatEndsBeforeItsCode(t *testing.T) {
+	for sid, denied := range map[string]bool{"sid-1": true, "sid-2": false} {
+		w := newUserWorld(t)
+		callback := w.began(t)
+		w.logOut(t, sid)
+		home, _ := url.Parse(w.browse(callback).Header().Get("Location"))
+		if got := home.Query(); (got.Get("error") == codeDenied) != denied || got.Has("code") == denied {
+			t.Errorf("after the end of %s the client is sent %v", sid, got)
+		}
 	}
 }
 
@@ -81,14 +164,9 @@ func TestALogoutAtTheVeryMoment(t *testing.T) {
 	w := newUserWorld(t)
 	race := &raceOn{Store: w.store, key: "family/"}
 	w.Store = race
-	for i, token := range []Logout{{SID: "sid-1"}, {User: w.stub.person.User}} {
-		token.Issuer, token.ID, token.Expires = w.stub.person.Issuer, "jti-"+string(rune('a'+i)), w.clock.Now().Add(time.Minute)
-		w.stub.person.Issued = w.clock.Now().Add(time.Duration(i) * time.Hour) // the other order is a test of its own
-		w.stub.person.SID = []string{"sid-1", "sid-2"}[i]
-		race.first = func() { w.logOut(t, token) }
-		if back := w.back(t); back.Get("error") != codeDenied || race.first != nil {
-			t.Errorf("%+v: the client is sent %v", token, back)
-		}
+	race.first = func() { w.logOut(t, "sid-1") }
+	if back := w.back(t); back.Get("error") != codeDenied || race.first != nil {
+		t.Errorf("the client is sent %v", back)
 	}
 }
 

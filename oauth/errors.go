@@ -23,7 +23,8 @@ const (
 	codeClient         = "invalid_client"
 	codeGrant          = "invalid_grant"
 	codeDenied         = "access_denied"
-	codeUnknown        = "unknown_error" // whatever the table does not foresee
+	codeNotImplemented = "not_implemented" // of a logout that was not
+	codeUnknown        = "unknown_error"   // whatever the table does not foresee
 )
 
 // Error is an answer of the token service other than a token. An empty Code has an empty body.
@@ -32,6 +33,7 @@ type Error struct {
 	Code        string        // the member error
 	Description string        // the member error_description
 	RetryAfter  time.Duration // sent as Retry-After when not zero
+	bare        bool          // its body has no message_id
 	detail      string        // for the log alone
 	sent        bool          // it was sent already, such as by a redirect
 }
@@ -76,7 +78,7 @@ func asError(err error) *Error {
 type failure struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
-	MessageID   string `json:"message_id"`
+	MessageID   string `json:"message_id,omitempty"`
 }
 
 func writeError(w http.ResponseWriter, e *Error, messageID string) {
@@ -87,6 +89,9 @@ func writeError(w http.ResponseWriter, e *Error, messageID string) {
 	if e.Code == "" {
 		w.WriteHeader(e.Status)
 		return
+	}
+	if e.bare {
+		messageID = ""
 	}
 	writeJSON(w, e.Status, failure{e.Code, e.Description, messageID})
 }

@@ -42,9 +42,8 @@ const (
 
 func familyKey(id string) string { return "family/" + id }
 
-// The names under which families are found: by person, and by the provider's session.
-func personIndex(issuer, user string) string { return "person/" + digest(issuer, user) }
-func sidIndex(issuer, sid string) string     { return "sid/" + digest(issuer, sid) }
+// sidIndex is the name under which the families of one of the provider's sessions are found.
+func sidIndex(issuer, sid string) string { return "sid/" + digest(issuer, sid) }
 
 // beginFamily is a family that begins, and the batch that keeps it: unless the provider ends the sign-in meanwhile,
 // or has already.
@@ -94,9 +93,7 @@ func (f *family) record() (*store.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeping a sign-in: %w", err)
 	}
-	return &store.Record{
-		Key: familyKey(f.id), Value: value, Expires: f.Ends.Add(tokenLife), Index: personIndex(f.Issuer, f.User),
-	}, nil
+	return &store.Record{Key: familyKey(f.id), Value: value, Expires: f.Ends.Add(tokenLife)}, nil
 }
 
 func parseFamily(record store.Record) (*family, error) {
@@ -128,12 +125,15 @@ func (o *Options) revoke(ctx context.Context, ids ...string) error {
 }
 
 // grant is what a token of the family stands for.
-func (f *family) grant(client Client, now time.Time) Grant {
+func (f *family) grant(client Client, now time.Time, life time.Duration) Grant {
 	return Grant{
 		Client: f.Client, User: f.User, Level: LevelOf(f.Level), Family: f.id,
-		Scopes: userScopes(client.Scopes, f.Level), Products: client.Products, Issued: now, Expires: now.Add(tokenLife),
+		Scopes: userScopes(client.Scopes, f.Level), Products: client.Products, Issued: now, Expires: now.Add(life),
 	}
 }
+
+// begun is when its first token was issued.
+func (f *family) begun() time.Time { return f.Ends.Add(-refreshWindow) }
 
 // person names the user in the audit log without saying who it is.
 func (f *family) person() string { return digest("person", f.Issuer, f.User)[:12] }

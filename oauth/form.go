@@ -39,6 +39,11 @@ const (
 	paramRefreshToken     = "refresh_token"
 	paramSubjectToken     = "subject_token"
 	paramSubjectTokenType = "subject_token_type"
+
+	// of shorter lives, in milliseconds (TOK-8.1)
+	paramAccessLife    = "_access_token_expiry_ms"
+	paramRefreshLife   = "_refresh_token_expiry_ms"
+	paramRefreshWindow = "_refresh_tokens_validity_ms"
 )
 
 // readParams are the parameters of which a form holds one at most (RFC 6749 §3.2).

@@ -41,11 +41,11 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
+	now, life := s.Now(), s.livesOf(c.form).access
 	client := c.assertion.client()
 	grant := Grant{
 		Client: client, Level: LevelApplication, Scopes: applicationScopes(c.client.Scopes), Products: c.client.Products,
-		Issued: now, Expires: now.Add(tokenLife),
+		Issued: now, Expires: now.Add(life),
 	}
 	used := c.usedJTI()
 	batch := store.Batch{If: []store.Check{{Key: used.Key}}, Then: []store.Op{{Put: used}, {Put: grant.record(token)}}}
@@ -57,7 +57,7 @@ func (s *Service) issue(ctx context.Context, c *call) (*issued, error) {
 		slog.String("client", client), slog.String("kid", c.assertion.jws.Header.KID),
 		slog.String("token", tokenName(token)), slog.String("jti", used.Key[len("jti/"):][:12]))
 	return &issued{
-		AccessToken: token, ExpiresIn: strconv.Itoa(int(tokenLife / time.Second)), TokenType: "Bearer",
+		AccessToken: token, ExpiresIn: expiresIn(life), TokenType: "Bearer",
 		IssuedAt: strconv.FormatInt(now.UnixMilli(), 10),
 	}, nil
 }

@@ -72,6 +72,12 @@ type Options struct {
 	// Providers are the OpenID providers whose people may be users. Without one there are no tokens with a user.
 	Providers []Provider
 
+	// ShorterLives lets a form ask for tokens that live shorter, for tests of clients (TOK-8.1).
+	ShorterLives bool
+
+	// TellSID adds the provider's session to the answer to a code (TOK-5.12).
+	TellSID bool
+
 	Observer func(ctx context.Context, answer Answer) // is told each answer; nil: nobody is
 
 	// Forms are those who send a form, and SignIns those who come back from their provider, until they have proven who

@@ -3,36 +3,36 @@ package oauth
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
-
-// UserScopePrefix begins the scopes that a token may carry while a user is present; the level that it takes, such
-// as aal3, follows (TOK-7).
-const UserScopePrefix = "urn:nhsd:apim:user-nhs-cis2:"
 
 // maxLevel is the highest level of authentication assurance.
 const maxLevel = 3
 
 // Person is who signed in at a provider.
 type Person struct {
-	Issuer string    // of the provider
-	User   string    // the user id
-	SID    string    // the provider's session; empty: it tells none
-	Level  int       // of authentication assurance, 1 to 3; 0: the provider does not say
-	Party  string    // the client at the provider that the ID token was issued to: azp, or its only audience
-	Issued time.Time // when the provider said so: the ID token's iat
-	Info   []byte    // a JSON object: what /userinfo answers; nil where the provider was not asked
+	Issuer string // of the provider
+	User   string // the user id
+	SID    string // the provider's session; empty: it tells none
+	Level  int    // of authentication assurance, 1 to 3; 0: the provider does not say
+	Party  string // the client at the provider that the ID token was issued to: azp, or its only audience
+	Info   []byte // a JSON object: what /userinfo answers; nil where the provider was not asked
 }
 
 // Provider is an OpenID provider, as whoever relies on it sees it. Its errors are an ErrDenied or, for a provider
 // that cannot be reached or used, others; none holds anything secret or personal.
 type Provider interface {
 	Issuer() string
+	Name() string     // for /_status, such as nhs-cis2
 	ClientID() string // ours
+
+	// Reach asks the provider what it says of itself, now. It returns the address that it asked, and the status of the
+	// answer, or 0 where there was none.
+	Reach(ctx context.Context) (address string, status int, err error)
 
 	// AuthCodeURL is where the browser goes to sign in.
 	AuthCodeURL(ctx context.Context, way SignIn) (string, error)
@@ -45,8 +45,6 @@ type Provider interface {
 	Key(ctx context.Context, kid string) (*jwks.Key, error)
 	// Identify verifies an ID token but for its audience, which is for the caller to judge.
 	Identify(ctx context.Context, idToken string) (Person, error)
-	// Logout verifies a logout token (OpenID Connect Back-Channel Logout §2.6).
-	Logout(ctx context.Context, logoutToken string) (Logout, error)
 }
 
 // SignIn is one way of a browser to the provider and back. All but Redirect is new each time, and Nonce and
@@ -57,6 +55,7 @@ type SignIn struct {
 	Nonce    string
 	Verifier string // of PKCE (RFC 7636)
 	Fresh    bool   // the provider asks who is there, also where it remembers somebody (prompt=login)
+	ACR      string // acr_values; empty: what the provider is configured with (TOK-8.2)
 }
 
 // NewSignIn is a way whose nonce and verifier derive from a secret that only the browser knows.
@@ -70,24 +69,30 @@ var ErrDenied = errors.New("the OpenID provider does not vouch for this sign-in"
 // LevelOf is a user's level as a Grant has it.
 func LevelOf(level int) string { return "aal" + strconv.Itoa(level) }
 
-// userScopes are the scopes that a token carries with a user of this level: a higher level includes what takes a
-// lower one.
+// UserScope takes a scope apart that a token may carry while a user is present: the level that it takes, and what it
+// allows, such as signing-service of urn:nhsd:apim:user-nhs-cis2:aal3:signing-service. The words before the level are
+// not looked at (TOK-7.2). The level is 0 where the scope is no user's.
+func UserScope(scope string) (level int, allows string) {
+	for level := 1; level <= maxLevel; level++ {
+		if _, allows, found := strings.Cut(scope, ":"+LevelOf(level)+":"); found {
+			return level, allows
+		}
+	}
+	return 0, ""
+}
+
+// userScopes are the scopes that a token carries with a user of exactly this level (TOK-7.1).
 func userScopes(scopes []string, level int) []string {
 	var held []string
 	for _, scope := range scopes {
-		if needs := scopeLevel(scope); needs > 0 && needs <= level {
+		if takes, _ := UserScope(scope); takes > 0 && takes == level {
 			held = append(held, scope)
 		}
 	}
 	return held
 }
 
-// scopeLevel is the level that a user's scope takes, or 0 for a scope that is no user's.
-func scopeLevel(scope string) int {
-	rest, isUsers := strings.CutPrefix(scope, UserScopePrefix)
-	level, _, _ := strings.Cut(rest, ":")
-	if n, err := strconv.Atoi(strings.TrimPrefix(level, "aal")); isUsers && err == nil && n >= 1 && n <= maxLevel && level == LevelOf(n) {
-		return n
-	}
-	return 0
+// forUsers says whether one of the scopes is a user's, of whatever level.
+func forUsers(scopes []string) bool {
+	return slices.ContainsFunc(scopes, func(scope string) bool { level, _ := UserScope(scope); return level > 0 })
 }

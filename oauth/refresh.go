@@ -77,9 +77,13 @@ func (s *Service) checkRefresh(ctx context.Context, c *call, found store.Record)
 		}
 		return kept, refreshInvalid("the refresh token was used before; its family is revoked")
 	case !s.Now().Before(kept.Ends):
-		return kept, invalidGrant(http.StatusUnauthorized, "refresh token refresh period has expired")
+		return kept, refreshOver()
 	}
 	return kept, nil
+}
+
+func refreshOver() error {
+	return invalidGrant(http.StatusUnauthorized, "refresh token refresh period has expired")
 }
 
 func refreshInvalid(why string) error {
@@ -94,6 +98,9 @@ func (s *Service) spendRefresh(ctx context.Context, c *call, found store.Record,
 	}
 	if f == nil {
 		return nil, refreshInvalid("its family was revoked")
+	}
+	if !s.Now().Before(f.begun().Add(s.livesOf(c.form).window)) {
+		return nil, refreshOver()
 	}
 	f.Count++
 	renewed, err := f.record()
@@ -115,7 +122,7 @@ func (s *Service) spendRefresh(ctx context.Context, c *call, found store.Record,
 		spend.If, spend.Then = append(spend.If, store.Check{Key: proof.Key}), append(spend.Then, store.Op{Put: proof})
 		how.KID, jti = c.assertion.jws.Header.KID, proof.Key
 	}
-	answer, err := s.issueUser(ctx, f, c.client, how, jti, spend)
+	answer, err := s.issueUser(ctx, c, f, how, jti, spend)
 	if err != nil { // no typed nil may become an answer
 		return nil, err
 	}

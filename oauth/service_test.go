@@ -511,8 +511,9 @@ func TestHealth(t *testing.T) {
 		t.Errorf("_ping: %d %s", a.status, a.body)
 	}
 	status := httptest.NewRequest("GET", "/_status", nil)
-	if a := w.do(status); a.status != 401 || a.header.Get("WWW-Authenticate") == "" {
-		t.Errorf("_status without the key: %d", a.status)
+	if a := w.do(status); a.status != 401 || a.header.Get("WWW-Authenticate") == "" ||
+		a.body != `{"error":"Access Denied","error_description":"Invalid api key for _status monitoring endpoint"}` {
+		t.Errorf("_status without the key: got status %d, body %s", a.status, a.body)
 	}
 	status.Header.Set("apikey", "s3cret")
 	if a := w.do(status); a.status != 200 || a.fields["status"] != "pass" {
@@ -536,6 +537,42 @@ func TestHealth(t *testing.T) {
 		t.Errorf("_status without a store: %d %s", a.status, a.body)
 	}
 }
+
+// The providers are among the checks: with all reached the service passes, without some it warns, without its store it
+// fails (TOK-8.14).
+func TestHealthOfProviders(t *testing.T) {
+	w := newUserWorld(t)
+	second := &secondProvider{stub: stub{}}
+	w.Service.Providers = append(w.Service.Providers, second)
+	away := errors.New("no route to host")
+	for _, c := range []struct {
+		first, second, store error
+		want                 string
+	}{
+		{nil, nil, nil, "pass"}, {away, nil, nil, "warn"}, {nil, away, nil, "warn"}, {away, away, nil, "warn"},
+		{nil, nil, store.ErrUnavailable, "fail"}, {away, away, store.ErrUnavailable, "fail"},
+	} {
+		w.stub.away, second.away = c.first, c.second
+		w.store.fail(c.store)
+		r := httptest.NewRequest("GET", "/_status", nil)
+		r.Header.Set("apikey", "s3cret")
+		got := w.do(r)
+		checks, _ := got.fields["checks"].(map[string]any)
+		first, _ := checks["nhs-cis2"].(map[string]any)
+		wantFirst := "pass"
+		if c.first != nil {
+			wantFirst = "fail"
+		}
+		if got.fields["status"] != c.want || len(checks) != 4 || first["status"] != wantFirst || !strings.Contains(got.body, `"self":"https://op.example/`) {
+			t.Errorf("%+v: got %s, want %s", c, got.body, c.want)
+		}
+	}
+}
+
+// secondProvider is another one.
+type secondProvider struct{ stub }
+
+func (*secondProvider) Name() string { return "second" }
 
 func TestPreflight(t *testing.T) {
 	w := newWorld(t)

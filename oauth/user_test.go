@@ -17,20 +17,24 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-const userScope = UserScopePrefix + "aal3:signing-service"
+const userScope = "urn:nhsd:apim:user-nhs-cis2:aal3:signing-service"
 
 // stub is a Provider that says what the test has it say.
 type stub struct {
 	person  Person
 	fails   error
-	logout  Logout
+	away    error  // why it cannot be reached
 	way     SignIn // the last that a browser was sent
 	redeems func() // is told of a code
 	key     *jwks.Key
 }
 
 func (s *stub) Issuer() string   { return "https://op.example" }
+func (s *stub) Name() string     { return "nhs-cis2" }
 func (s *stub) ClientID() string { return "gateway" }
+func (s *stub) Reach(context.Context) (string, int, error) {
+	return "https://op.example/.well-known/openid-configuration", 0, s.away
+}
 func (s *stub) AuthCodeURL(_ context.Context, way SignIn) (string, error) {
 	s.way = way
 	return "https://op.example/authorize?" + url.Values{"state": {way.State}, "nonce": {way.Nonce}}.Encode(), s.fails
@@ -42,9 +46,8 @@ func (s *stub) Redeem(context.Context, SignIn, string) (Person, error) {
 	}
 	return s.person, s.fails
 }
-func (s *stub) Key(context.Context, string) (*jwks.Key, error)         { return s.key, s.fails }
-func (s *stub) Identify(context.Context, string) (Person, error)       { return s.person, s.fails }
-func (s *stub) Logout(context.Context, string) (out Logout, err error) { return s.logout, s.fails }
+func (s *stub) Key(context.Context, string) (*jwks.Key, error)   { return s.key, s.fails }
+func (s *stub) Identify(context.Context, string) (Person, error) { return s.person, s.fails }
 
 // userWorld is a world whose people sign in at a stub.
 type userWorld struct {
@@ -139,6 +142,7 @@ func TestAUsersTokens(t *testing.T) {
 	if !strings.HasPrefix(c.Name, "__Host-countersign-login-") || c.MaxAge != 600 || !c.HttpOnly || !c.Secure || c.Path != "/" || c.Domain != "" || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("cookie %+v", c)
 	}
+	w.Service.TellSID = true
 	got := w.redeem(w.back(t).Get("code"))
 	if len(w.cookies) != 1 {
 		t.Errorf("the browser keeps %d sign-ins after one that is over and one that is not", len(w.cookies))
@@ -261,12 +265,87 @@ func TestTheStoreHoldsNoSecretOfASignIn(t *testing.T) {
 	}
 }
 
+// A level has its own scopes and no others', whatever stands before it (TOK-7.1, TOK-7.2).
 func TestScopesOfALevel(t *testing.T) {
-	scopes := []string{UserScopePrefix + "aal1:a", UserScopePrefix + "aal2:b", UserScopePrefix + "aal3:c", UserScopePrefix + "aal4:d", UserScopePrefix + "aal03:e",
-		UserScopePrefix + "aal:f", "urn:nhsd:apim:app:level3:g", UserScopePrefix}
-	for level, want := range []int{0, 1, 2, 3} {
-		if got := userScopes(scopes, level); len(got) != want {
-			t.Errorf("level %d has %v", level, got)
+	scopes := []string{
+		"urn:nhsd:apim:user-nhs-cis2:aal1:a", "urn:nhsd:apim:user-nhs-id:aal2:b", "urn:nhsd:apim:user-nhs-cis2:aal3:c", "urn:nhsd:apim:user-nhs-id:aal3:d",
+		"urn:nhsd:apim:user-nhs-cis2:aal4:e", "urn:nhsd:apim:user-nhs-cis2:aal03:f", "urn:nhsd:apim:user-nhs-cis2:aal:g", "urn:nhsd:apim:app:level3:h",
+		"urn:nhsd:apim:user-nhs-cis2:aal3", "aal3:i",
+	}
+	for level, want := range [][]string{nil, scopes[:1], scopes[1:2], scopes[2:4], nil} {
+		if got := userScopes(scopes, level); !slices.Equal(got, want) {
+			t.Errorf("level %d: got %v, want %v", level, got, want)
+		}
+	}
+}
+
+// A sign-in whose level none of the client's scopes takes is told here, not to the client, and leaves nothing (TOK-7.3).
+func TestALevelWithoutAScope(t *testing.T) {
+	w := newUserWorld(t)
+	for _, level := range []int{0, 1, 2} {
+		w.stub.person.Level = level
+		got := w.browse(w.began(t))
+		if got.Header().Get("Location") != "" || len(w.cookies) != 0 {
+			t.Errorf("level %d: the browser is sent to %s and keeps %v", level, got.Header().Get("Location"), w.cookies)
+		}
+		mustSay(t, got, 401, `"unauthorized_client","error_description":"you have tried to request authorization but`)
+	}
+	if all := w.records(t); len(all) > 0 {
+		t.Errorf("the store has %v", all)
+	}
+}
+
+// A product that was taken away between code and token, or since, is told as one that never was (TOK-8.3), and spends
+// nothing.
+func TestAProductThatWasTakenAway(t *testing.T) {
+	w := newUserWorld(t)
+	acme := w.Service.Clients["acme"]
+	without := acme
+	without.Scopes = []string{signingScope, "urn:nhsd:apim:user-nhs-cis2:aal2:signing-service"}
+	away := row{401, "access_denied", "API Key supplied does not have access to this resource. Please check the API Key you are using belongs to an app which has sufficient access to access this resource."}
+	code := w.back(t).Get("code")
+	w.Service.Clients["acme"] = without
+	mustRefuse(t, w.redeem(code), away)
+	w.Service.Clients["acme"] = acme
+	got := w.redeem(code)
+	w.Service.Clients["acme"] = without
+	mustRefuse(t, w.refreshed(got.fields["refresh_token"]), away)
+	w.Service.Clients["acme"] = acme
+	if got = w.refreshed(got.fields["refresh_token"]); got.status != http.StatusOK {
+		t.Errorf("with the product again: %d %s", got.status, got.body)
+	}
+}
+
+// The provider's session is told with the first tokens alone, and only where the operator wants it (TOK-5.12).
+func TestTheSessionIsToldWhereItIsWanted(t *testing.T) {
+	w := newUserWorld(t)
+	for _, wanted := range []bool{false, true} {
+		w.Service.TellSID = wanted
+		got := w.redeem(w.back(t).Get("code"))
+		again := w.refreshed(got.fields["refresh_token"])
+		if _, told := got.fields["sid"]; told != wanted || got.status != http.StatusOK {
+			t.Errorf("wanted %v: the answer to a code is %s", wanted, got.body)
+		}
+		if _, told := again.fields["sid"]; told || again.status != http.StatusOK {
+			t.Errorf("wanted %v: the answer to a refresh is %s", wanted, again.body)
+		}
+	}
+}
+
+// What a client asks of the provider is passed on, within bounds (TOK-8.2).
+func TestACRValues(t *testing.T) {
+	w := newUserWorld(t)
+	for _, c := range []struct{ query, passed, refused string }{
+		{"", "", ""},
+		{"&acr_values=AAL2_ANY+AAL3_ANY", "AAL2_ANY AAL3_ANY", ""},
+		{"&acr_values=" + strings.Repeat("A", maxACR), strings.Repeat("A", maxACR), ""},
+		{"&acr_values=" + strings.Repeat("A", maxACR+1), "", "acr_values is too long"},
+		{"&acr_values=a&acr_values=b", "", "acr_values is given more than once"},
+	} {
+		w.stub.way = SignIn{}
+		to, err := url.Parse(w.browse(asking + c.query).Header().Get("Location"))
+		if err != nil || to.Query().Get("error_description") != c.refused || w.stub.way.ACR != c.passed {
+			t.Errorf("%.30s: sent to %s with acr_values %q, want %q", c.query, to, w.stub.way.ACR, c.passed)
 		}
 	}
 }

@@ -29,7 +29,8 @@ func (a *Authorizer) userInfo(w http.ResponseWriter, r *http.Request, told *Answ
 		}
 	}
 	if f == nil || f.Flow != flowCombined {
-		return tell(bad("The Userinfo endpoint is only supported for Combined Auth integrations. This token does not come of one: it was not issued for a code of /authorize."))
+		return withWhy(bad("The Userinfo endpoint is only supported for Combined Auth integrations. Currently this is only for NHS CIS2 authentications - for more guidance see https://digital.nhs.uk/developer/guides-and-documentation/security-and-authorisation/user-restricted-restful-apis-nhs-cis2-combined-authentication-and-authorisation"),
+			"the token was not issued for a code of /authorize")
 	}
 	writeJSON(w, http.StatusOK, jsontext.Value(f.Info))
 	return nil

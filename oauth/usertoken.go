@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -48,11 +49,15 @@ func (r refreshRecord) keep(key string) (*store.Record, error) {
 
 // issueUser makes an access token and the next refresh token of a family, and commits them with what they spend, which
 // may be an assertion, whose key is jti then. A conflict is returned as it is.
-func (s *Service) issueUser(ctx context.Context, f *family, client Client, how AuditRecord, jti string, spend store.Batch) (*userIssued, error) {
-	now := s.Now()
-	grant := f.grant(client, now)
-	if len(grant.Scopes) == 0 {
-		return nil, tell(applicationChecks()[0].Error) // row 25
+func (s *Service) issueUser(ctx context.Context, c *call, f *family, how AuditRecord, jti string, spend store.Batch) (*userIssued, error) {
+	now, life := s.Now(), s.livesOf(c.form)
+	grant := f.grant(c.client, now, life.access)
+	switch {
+	case len(grant.Scopes) > 0:
+	case how.Grant == grantExchange: // it begins with this level (TOK-7.3)
+		return nil, withWhy(notConfigured(), fmt.Sprintf("%s, which is %d", errLevel, f.Level))
+	default: // it began with some, so that they were taken away since
+		return nil, noProduct(f.Client)
 	}
 	token, err := newToken(s.Rand)
 	if err != nil {
@@ -62,23 +67,33 @@ func (s *Service) issueUser(ctx context.Context, f *family, client Client, how A
 	if err != nil {
 		return nil, err
 	}
-	kept, err := refreshRecord{Client: f.Client, Family: f.id, Ends: f.Ends}.keep(refreshKey(next))
+	ends := earliest(f.Ends, now.Add(life.refresh), f.begun().Add(life.window))
+	kept, err := refreshRecord{Client: f.Client, Family: f.id, Ends: ends}.keep(refreshKey(next))
 	if err != nil {
 		return nil, err
 	}
 	batch := store.Batch{If: spend.If, Then: append(spend.Then, store.Op{Put: grant.record(token)}, store.Op{Put: kept})}
 	how.Person, how.Level, how.Family = f.person(), grant.Level, f.id
-	if err := s.keep(ctx, grant, how, token, client.Rate, jti, batch); err != nil {
+	if err := s.keep(ctx, grant, how, token, c.client.Rate, jti, batch); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
 		slog.String("client", f.Client), slog.String("grant", how.Grant), slog.String("token", tokenName(token)),
 		slog.String("level", grant.Level), slog.String("family", f.id), slog.Int("refresh_count", f.Count))
 	return &userIssued{
-		AccessToken: token, ExpiresIn: strconv.Itoa(int(tokenLife / time.Second)), TokenType: "Bearer",
-		RefreshToken: next, RefreshExpiresIn: strconv.Itoa(int((f.Ends.Sub(now) + time.Second - 1) / time.Second)),
-		RefreshCount: strconv.Itoa(f.Count), SID: f.SID,
+		AccessToken: token, ExpiresIn: expiresIn(life.access), TokenType: "Bearer",
+		RefreshToken: next, RefreshExpiresIn: expiresIn(ends.Sub(now) + time.Second - 1),
+		RefreshCount: strconv.Itoa(f.Count),
 	}, nil
+}
+
+func earliest(first time.Time, others ...time.Time) time.Time {
+	for _, other := range others {
+		if other.Before(first) {
+			first = other
+		}
+	}
+	return first
 }
 
 // secretClient finds the client that the form names and that proves itself by its secret.

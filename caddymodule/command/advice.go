@@ -100,7 +100,7 @@ func advices() []advice {
 // ofTokens says whether the refusal is one of the token service's, whose words tell what to do.
 func ofTokens(r adminapi.Refusal) bool {
 	switch r.Endpoint {
-	case "/token", "/authorize", "/callback", "/userinfo", "/backchannel-logout":
+	case "/token", "/authorize", "/callback", "/userinfo", "/backchannel_logout":
 		return true
 	}
 	return false

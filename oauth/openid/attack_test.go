@@ -22,7 +22,7 @@ func newProvider(t *testing.T, o *op) *Provider {
 	return p
 }
 
-// Whoever answers in the provider's place has not its key, whatever else of an ID token or a logout token is right.
+// Whoever answers in the provider's place has not its key, whatever else of an ID token is right.
 func TestAForgedSignature(t *testing.T) {
 	o := newOP(t)
 	p := newProvider(t, o)
@@ -30,8 +30,6 @@ func TestAForgedSignature(t *testing.T) {
 	now := time.Now()
 	o.claims = map[string]any{"iss": o.URL, "aud": "gateway", "sub": "1", "nonce": way.Nonce, "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
 	o.info = `{"sub":"1"}`
-	logout := map[string]any{"iss": o.URL, "aud": "gateway", "sub": "1", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix(), "jti": "j",
-		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
 	private, err := jwks.GenerateRSA(2048, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -49,12 +47,11 @@ func TestAForgedSignature(t *testing.T) {
 			}
 			return token
 		}
-		id, out := mint(o.claims), mint(logout)
+		id := mint(o.claims)
 		_, identified := p.Identify(t.Context(), id)
-		_, loggedOut := p.Logout(t.Context(), out)
 		o.mint = signer
 		_, redeemed := p.Redeem(t.Context(), way, "code")
-		for what, err := range map[string]error{"an ID token": identified, "a logout token": loggedOut, "an answer": redeemed} {
+		for what, err := range map[string]error{"an ID token": identified, "an answer": redeemed} {
 			if (signer == forger) != errors.Is(err, oauth.ErrDenied) || signer == right && err != nil {
 				t.Errorf("%s, forged %v: %v", what, signer == forger, err)
 			}

@@ -6,7 +6,7 @@
 //
 //	unknown ──first use──▶ known ──1 h──▶ ageing ──the next use──▶ known
 //
-// Its keys are kept by a jwks.Cache. ID tokens and logout tokens count with RS256 and RS512 alone, and with a kid.
+// Its keys are kept by a jwks.Cache. ID tokens count with RS256 and RS512 alone, and with a kid.
 //
 // The package keeps no token of the provider's, fetches nothing but through the client that it is given, reads no
 // more than a MiB of any answer, and never has a token, a code or a person in an error.

@@ -1,6 +1,7 @@
 package openid
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,15 +27,19 @@ const (
 // DefaultScopes are asked for where Options names none.
 var DefaultScopes = []string{oidc.ScopeOpenID}
 
+// DefaultACR is asked for where neither Options nor a sign-in names acr_values (TOK-8.2).
+const DefaultACR = "AAL3_ANY"
+
 // Options are what a Provider needs. Issuer, ClientID, HTTP, and one of Secret and Signer, are mandatory.
 type Options struct {
+	Name     string       // for /_status; default: the issuer
 	Issuer   string       // letter by letter as the provider has it
 	ClientID string       // ours
 	Secret   string       // client_secret_post
 	Signer   *jwks.Signer // private_key_jwt, with RS512
 
 	Scopes    []string // default: openid
-	ACR       string   // acr_values; empty: none are asked for
+	ACR       string   // acr_values of sign-ins that name none; default DefaultACR
 	UserClaim string   // of the ID token: the user id; default sub
 
 	HTTP   *http.Client     // says which addresses may be reached
@@ -91,9 +96,9 @@ func New(options Options) (*Provider, error) {
 	if !slices.Contains(options.Scopes, oidc.ScopeOpenID) {
 		return nil, errors.New("scopes must have openid among them, or the provider tells nobody's identity")
 	}
-	if options.UserClaim == "" {
-		options.UserClaim = "sub"
-	}
+	options.Name = cmp.Or(options.Name, options.Issuer)
+	options.ACR = cmp.Or(options.ACR, DefaultACR)
+	options.UserClaim = cmp.Or(options.UserClaim, "sub")
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -115,6 +120,9 @@ func (p *Provider) Close() {
 
 // Issuer is the provider's issuer.
 func (p *Provider) Issuer() string { return p.Options.Issuer }
+
+// Name is what the provider is called in /_status.
+func (p *Provider) Name() string { return p.Options.Name }
 
 // ClientID is the gateway's own id at the provider.
 func (p *Provider) ClientID() string { return p.Options.ClientID }

@@ -1,6 +1,7 @@
 package openid
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -27,12 +28,11 @@ func (p *Provider) AuthCodeURL(ctx context.Context, way oauth.SignIn) (string, e
 	if err != nil {
 		return "", err
 	}
-	options := []oauth2.AuthCodeOption{oidc.Nonce(way.Nonce), oauth2.S256ChallengeOption(way.Verifier)}
+	options := []oauth2.AuthCodeOption{
+		oidc.Nonce(way.Nonce), oauth2.S256ChallengeOption(way.Verifier), oauth2.SetAuthURLParam("acr_values", cmp.Or(way.ACR, p.ACR)),
+	}
 	if way.Fresh {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
-	}
-	if p.ACR != "" {
-		options = append(options, oauth2.SetAuthURLParam("acr_values", p.ACR))
 	}
 	return p.config(found, way.Redirect).AuthCodeURL(way.State, options...), nil
 }
@@ -138,7 +138,7 @@ func (p *Provider) person(token *oidc.IDToken) (oauth.Person, error) {
 	case !slices.Contains(token.Audience, party):
 		return oauth.Person{}, fmt.Errorf("%w: the ID token is for another party (azp)", oauth.ErrDenied)
 	}
-	person := oauth.Person{Issuer: token.Issuer, SID: known.SID, Level: levelOf(all[levelClaim]), Party: party, Issued: token.IssuedAt}
+	person := oauth.Person{Issuer: token.Issuer, SID: known.SID, Level: levelOf(all[levelClaim]), Party: party}
 	if json.Unmarshal(all[p.UserClaim], &person.User) != nil || person.User == "" || len(person.User) > 255 {
 		return oauth.Person{}, fmt.Errorf("%w: the ID token has no text in the claim %s, which is to hold the user id", oauth.ErrDenied, p.UserClaim)
 	}

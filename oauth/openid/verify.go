@@ -14,11 +14,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// algorithms are those of ID tokens and logout tokens (TOK-6.15).
+// algorithms are those of ID tokens (TOK-6.15).
 var algorithms = []string{oidc.RS256, oidc.RS512}
 
-// verifier verifies ID tokens and logout tokens, one of which it is made for. An empty audience leaves that to the
-// caller.
+// verifier verifies ID tokens, one of which it is made for. An empty audience leaves that to the caller.
 func (p *Provider) verifier(found *discovered, audience string) (*oidc.IDTokenVerifier, *keySet) {
 	keys := &keySet{keys: found.keys, issuer: p.Issuer()}
 	return oidc.NewVerifier(p.Issuer(), keys, &oidc.Config{
@@ -38,27 +37,6 @@ func (p *Provider) Identify(ctx context.Context, idToken string) (oauth.Person, 
 		return oauth.Person{}, keys.denied(err)
 	}
 	return p.person(token)
-}
-
-// Logout verifies a logout token. Like an ID token it names the person by sub, so a user id of another claim can
-// only be found by the provider's session.
-func (p *Provider) Logout(ctx context.Context, logoutToken string) (oauth.Logout, error) {
-	found, err := p.discover(ctx)
-	if err != nil {
-		return oauth.Logout{}, err
-	}
-	verifier, keys := p.verifier(found, p.ClientID())
-	token, err := verifier.VerifyLogout(p.with(ctx), logoutToken)
-	if err != nil {
-		return oauth.Logout{}, keys.denied(err)
-	}
-	out := oauth.Logout{Issuer: token.Issuer, ID: token.TokenID, SID: token.SessionID, User: token.Subject, Issued: token.IssuedAt, Expires: token.Expiry}
-	if p.UserClaim != "sub" {
-		if out.User = ""; out.SID == "" {
-			return oauth.Logout{}, fmt.Errorf("%w: the logout token has no sid, and its sub is not what user_claim says", oauth.ErrDenied)
-		}
-	}
-	return out, nil
 }
 
 // keySet has go-oidc verify with the keys that jwks keeps, and with what jwks reads strictly.

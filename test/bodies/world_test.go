@@ -386,6 +386,7 @@ var endpoints = []endpoint{
 	{"", "GET /oauth2/userinfo", "", http.StatusUnauthorized},
 	{"", "POST /oauth2/backchannel-logout", asText, http.StatusBadRequest},
 	{"", "POST /oauth2/backchannel-logout", asForm, 0},
+	{"", "POST /oauth2/backchannel_logout", asForm, 0},
 	{"", "POST /op/token", asForm, 0},
 	{"", "POST /op/nothing", asForm, http.StatusNotFound},
 	{"", "GET /op/authorize", "", http.StatusBadRequest},

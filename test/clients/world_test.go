@@ -264,7 +264,7 @@ func (w *world) idToken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	back, err := url.Parse(gateway.NewPerson(t).Press(base, "/authorize", url.Values{
-		"client_id": {"kit"}, "redirect_uri": {redirect}, "person": {person}, "nonce": {"n"}, "code_challenge": {string(challenge)},
+		"client_id": {"kit"}, "redirect_uri": {redirect}, "username": {person}, "nonce": {"n"}, "code_challenge": {string(challenge)},
 	}))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package openid_test
 
 import (
-	"crypto/rand"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -168,72 +167,69 @@ func TestWhatTheProviderIsSent(t *testing.T) {
 	}
 }
 
-// Logging out at the provider ends the session's tokens at once; a logout token is good once, and only a right one.
+// logOutAtProvider logs the browser out at the provider, which tells the gateway.
+func (w *world) logOutAtProvider(t *testing.T, p *person) {
+	t.Helper()
+	page := p.get(w.issuer + "/session/end?client_id=countersign")
+	xsrf := regexpXSRF.FindStringSubmatch(page.body)
+	if xsrf == nil {
+		t.Fatalf("the provider's logout page: got status %d, body %.1000s", page.status, page.body)
+	}
+	p.send("POST", w.issuer+"/session/end/confirm", url.Values{"xsrf": {xsrf[1]}, "logout": {"yes"}}.Encode())
+}
+
+// Logging out at the provider ends the session's tokens at once. Only a right logout token does so, row by row (TOK-8.4
+// to TOK-8.12), at either address.
 func TestLogout(t *testing.T) {
 	w := newWorld(t)
 	p := newPerson(t)
 	got := w.post(t, w.redeeming(w.code(t, p, alice, w.asked("s"))))
-	other := w.tokens(t, alice) // of another browser, so of another session
+	one, two := w.tokens(t, alice), w.tokens(t, alice) // of other browsers, so of other sessions
 	w.mustWork(t, got.field("access_token"), alice)
-
-	page := p.get(w.issuer + "/session/end?client_id=countersign")
-	xsrf := regexpXSRF.FindStringSubmatch(page.body)
-	if xsrf == nil {
-		t.Fatalf("the provider's logout page: %d %.1000s", page.status, page.body)
-	}
-	p.send("POST", w.issuer+"/session/end/confirm", url.Values{"xsrf": {xsrf[1]}, "logout": {"yes"}}.Encode())
+	w.logOutAtProvider(t, p)
 	w.mustNotWork(t, got.field("access_token"))
 	mustTell(t, w.post(t, w.refreshing(got.field("refresh_token"))), 401, "invalid_grant", refreshInvalid)
-	w.mustWork(t, other.field("access_token"), alice)
+	w.mustWork(t, one.field("access_token"), alice)
 
-	good := func() map[string]any {
-		return map[string]any{"iss": w.issuer, "aud": "countersign", "sid": other.field("sid"), "iat": time.Now().Unix(), "exp": time.Now().Unix() + 60,
-			"jti": rand.Text(), "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
-	}
-	logout := func(claims map[string]any) answer {
-		token := w.signedByProvider(t, map[string]any{"typ": "logout+jwt"}, claims)
-		return newPerson(t).send("POST", w.base()+"/backchannel-logout", url.Values{"logout_token": {token}}.Encode())
-	}
-	for name, change := range map[string]func(map[string]any){
-		"a nonce":          func(c map[string]any) { c["nonce"] = "n" },
-		"no event":         func(c map[string]any) { delete(c, "events") },
-		"another event":    func(c map[string]any) { c["events"] = map[string]any{"http://other": map[string]any{}} },
-		"another audience": func(c map[string]any) { c["aud"] = "acme-at-op" },
-		"another issuer":   func(c map[string]any) { c["iss"] = "https://evil.example" },
-		"neither sid, sub": func(c map[string]any) { delete(c, "sid") },
-		"no jti":           func(c map[string]any) { delete(c, "jti") },
-		"expired":          func(c map[string]any) { c["exp"] = time.Now().Unix() - 60 },
-		"no exp":           func(c map[string]any) { delete(c, "exp") },
+	sid, now := one.field("sid"), time.Now().Unix()
+	const unable, aud, iss = "Unable to verify JWT", "Missing/invalid aud claim in JWT", "Missing/invalid iss claim in JWT"
+	const noSID, events, nonce = "Missing sid claim in JWT", "Missing/invalid events claim in JWT", "Prohibited nonce claim in JWT"
+	for name, c := range map[string]struct {
+		changes map[string]any
+		words   string
+	}{
+		"expired":                     {map[string]any{"exp": now - 60}, unable},
+		"no exp, and issued long ago": {map[string]any{"exp": nil, "iat": now - 310}, unable},
+		"neither exp nor iat":         {map[string]any{"exp": nil, "iat": nil}, unable},
+		"another audience":            {map[string]any{"aud": "acme-at-op", "iss": nil}, aud},
+		"ours is the second":          {map[string]any{"aud": []string{"acme-at-op", "countersign"}}, aud},
+		"another issuer":              {map[string]any{"iss": "https://evil.example", "sid": nil}, iss},
+		"a person and no session":     {map[string]any{"sid": nil, "sub": alice, "events": nil}, noSID},
+		"no event, and a nonce":       {map[string]any{"events": nil, "nonce": "n"}, events},
+		"another event":               {map[string]any{"events": map[string]any{"http://other": map[string]any{}}}, events},
+		"a nonce":                     {map[string]any{"nonce": "n"}, nonce},
 	} {
-		claims := good()
-		change(claims)
-		if a := logout(claims); a.status != 400 || a.field("error") != ir || a.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
-		}
+		t.Run(name, func(t *testing.T) { mustTell(t, w.sayLogout(t, w.logoutToken(t, sid, c.changes)), 400, ir, c.words) })
 	}
-	forged := w.key.JWT(t, map[string]any{"alg": "RS512", "kid": "op-1"}, good())
-	if a := newPerson(t).send("POST", w.base()+"/backchannel-logout", url.Values{"logout_token": {forged}}.Encode()); a.status != 400 {
-		t.Errorf("a forged one: %d %s", a.status, a.body)
+	forged := w.key.JWT(t, map[string]any{"alg": "RS512", "kid": "op-1"}, map[string]any{"iss": w.issuer, "aud": "countersign", "sid": sid, "exp": now + 60})
+	for _, token := range []string{forged, "", "x.y.z"} {
+		mustTell(t, w.sayLogout(t, token), 400, ir, unable)
 	}
-	w.mustWork(t, other.field("access_token"), alice)
+	w.mustWork(t, one.field("access_token"), alice)
 
-	claims := good()
-	if a := logout(claims); a.status != 200 || a.body != "" {
-		t.Errorf("%d %s", a.status, a.body)
-	}
-	w.mustNotWork(t, other.field("access_token"))
-	mustTell(t, logout(claims), 400, ir, "logout_token was used before")
-
-	one, two, bobs := w.tokens(t, alice), w.tokens(t, alice), w.tokens(t, bob)
-	claims = good()
-	delete(claims, "sid")
-	claims["sub"] = alice
-	if a := logout(claims); a.status != 200 {
-		t.Errorf("of all sessions: %d %s", a.status, a.body)
+	token := w.logoutToken(t, sid, map[string]any{"exp": nil, "jti": nil, "iat": now - 200, "aud": []string{"countersign", "acme-at-op"}, "iss": strings.ToUpper(w.issuer)})
+	if a := w.sayLogout(t, token); a.status != http.StatusOK || a.body != "" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("without exp: got status %d, body %s", a.status, a.body)
 	}
 	w.mustNotWork(t, one.field("access_token"))
+	if a := w.sayLogout(t, token); a.status != http.StatusNotImplemented || a.body != unknownSID {
+		t.Errorf("once more: got status %d, body %s; want 501 %s", a.status, a.body, unknownSID)
+	}
+	old := newPerson(t).send("POST", w.base()+"/backchannel-logout", url.Values{"logout_token": {w.logoutToken(t, two.field("sid"), nil)}}.Encode())
+	if old.status != http.StatusOK {
+		t.Errorf("at the older address: got status %d, body %s", old.status, old.body)
+	}
 	w.mustNotWork(t, two.field("access_token"))
-	w.mustWork(t, bobs.field("access_token"), bob)
 }
 
 // The provider changes its keys while the gateway knows the old ones.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -207,12 +208,11 @@ func TestExample(t *testing.T) {
 		p := newPerson(t)
 		choose := func(address, who string) answer {
 			page := p.get(address)
-			form := url.Values{"person": {who}}
-			for _, found := range regexp.MustCompile(`type="hidden" name="([^"]+)" value="([^"]*)"`).FindAllStringSubmatch(page.body, -1) {
-				form.Set(found[1], strings.ReplaceAll(found[2], "&#43;", "+"))
+			action := regexp.MustCompile(`method="post" action="([^"]+)"`).FindStringSubmatch(page.body)
+			if action == nil {
+				t.Fatalf("no form at %s: %s", address, page.body)
 			}
-			action, _, _ := strings.Cut(address, "?")
-			return p.send("POST", action, form.Encode())
+			return p.send("POST", html.UnescapeString(action[1]), url.Values{"username": {who}}.Encode())
 		}
 		query := with(w.asked("s"), "client_id", "demo-epr")
 		callback := choose(p.get(w.authorizeURL(query)).location(t).String(), alice).location(t).String()

@@ -70,9 +70,8 @@ func TestSeparate(t *testing.T) {
 	mustTell(t, w.post(t, form), 400, ir, "Non-unique 'jti' claim in client_assertion JWT")
 
 	info := newPerson(t).get(w.base()+"/userinfo", "Authorization", "Bearer "+got.field("access_token"))
-	if info.status != 400 || info.field("error") != ir || !strings.HasPrefix(info.field("error_description"), "The Userinfo endpoint is only supported for Combined Auth integrations. ") {
-		t.Errorf("userinfo: %d %s", info.status, info.body)
-	}
+	mustTell(t, info, 400, ir, "The Userinfo endpoint is only supported for Combined Auth integrations. Currently this is only for NHS CIS2 authentications - "+
+		"for more guidance see https://digital.nhs.uk/developer/guides-and-documentation/security-and-authorisation/user-restricted-restful-apis-nhs-cis2-combined-authentication-and-authorisation")
 
 	again := w.post(t, w.refreshing(got.field("refresh_token")))
 	if again.status != http.StatusOK || again.field("refresh_count") != "1" {
@@ -95,7 +94,6 @@ func TestSeparate(t *testing.T) {
 	}
 	w.mustWork(t, third.field("access_token"), alice)
 
-	const row25 = "you have tried to request authorization but your application is not configured to use this authorization grant type"
 	mustTell(t, w.post(t, w.exchanging(t, "acme", w.idTokenOf(t, "acme-at-op", carol))), 401, "unauthorized_client", row25)
 	mustTell(t, w.post(t, w.exchanging(t, "acme", w.idTokenOf(t, "acme-at-op", dave))), 401, "unauthorized_client", row25)
 	mustTell(t, w.post(t, w.exchanging(t, "userless", w.idTokenOf(t, "acme-at-op", alice))), 401, ir, "Invalid 'aud' claim in subject_token JWT")

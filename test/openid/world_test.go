@@ -68,8 +68,10 @@ type world struct {
 	signs    string // lines of signing_service
 	callback string // of acme, after signing
 	global   string // more global options
-	site     string // more directives of the gateway's site
-	options  []gateway.Option
+
+	tokenLines string // more lines of apim_token
+	site       string // more directives of the gateway's site
+	options    []gateway.Option
 }
 
 // newWorld starts the provider and the gateway. A change alters what the gateway is configured with.
@@ -82,7 +84,7 @@ func newWorld(t *testing.T, change ...func(*world)) *world {
 	port := gateway.FreePort(t)
 	w := &world{
 		t: t, key: k, issuer: fmt.Sprintf("http://localhost:%d", port), redirect: "http://localhost:9/signed-in?site=7",
-		lines: "client_id countersign\n\t\t\tsecret " + ownSecret, store: "badger", callback: "http://localhost:9/signed",
+		lines: "client_id countersign\n\t\t\tsecret " + ownSecret, store: "badger", callback: "http://localhost:9/signed", tokenLines: "tell_sid",
 	}
 	for _, c := range change {
 		c(w)
@@ -103,7 +105,7 @@ func (w *world) startProvider(port int) {
 		"clients": []map[string]any{
 			{"client_id": "countersign", "client_secret": ownSecret, "token_endpoint_auth_method": "client_secret_post",
 				"redirect_uris":                       []string{w.base() + "/callback", w.signing() + "/client/signed-in"},
-				"backchannel_logout_uri":              w.base() + "/backchannel-logout",
+				"backchannel_logout_uri":              w.base() + "/backchannel_logout",
 				"backchannel_logout_session_required": true},
 			{"client_id": "countersign-key", "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "RS512",
 				"redirect_uris": []string{w.base() + "/callback"}, "jwks": jwks},
@@ -179,7 +181,7 @@ func (w *world) caddyfile() string {
 			scopes %[8]s
 		}
 		product lower {
-			scopes urn:nhsd:apim:user-nhs-cis2:aal2:signing-service
+			scopes urn:nhsd:apim:user-nhs-id:aal2:signing-service
 		}
 		product users {
 			scopes %[9]s urn:nhsd:apim:user-nhs-cis2:aal3:another
@@ -194,6 +196,8 @@ http://localhost:{$PORT_GATEWAY} {
 		}
 		apim_token {
 			public_url http://localhost:{$PORT_GATEWAY}/oauth2
+			status_key s3cret
+			%[13]s
 		}
 	}
 	handle /api/* {
@@ -223,7 +227,7 @@ https://localhost:{$PORT_AGENT} {
 		allow_client gateway.countersign.internal
 	}
 }
-`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope, w.signs, w.global, w.site)
+`, w.store, w.issuer, w.lines, client, secret, w.redirect, betaSecret, appScope, userScope, w.signs, w.global, w.site, w.tokenLines)
 }
 
 // answer is what came back.
