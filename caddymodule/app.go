@@ -12,10 +12,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/seed-dd2befc3/countersign/brake"
 	"github.com/seed-dd2befc3/countersign/caddymodule/metrics"
 	"github.com/seed-dd2befc3/countersign/caddymodule/pool"
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/limiter"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 	"github.com/seed-dd2befc3/countersign/store"
@@ -81,7 +81,7 @@ type App struct {
 	callHTTP *http.Client // sends webhooks
 	sealed   *jwks.Secret // seals the tokens in them while they are in the store
 	refused  pool.Share[*refusals]
-	brake    *brake.Brake
+	limiter  *limiter.Limiter
 	crowd    pool.Share[*pools]
 	trusted  []netip.Prefix
 	expiries metrics.Expiries
@@ -180,7 +180,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionPools(); err != nil {
 		return err
 	}
-	a.provisionBrake()
+	a.provisionLimiter()
 	if err := a.provisionDisplays(); err != nil {
 		return err
 	}

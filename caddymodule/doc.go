@@ -14,7 +14,7 @@
 //	vault.go            Caddy's storage, for keys
 //	openid*.go          the providers that people sign in at
 //	audit.go            the audit log
-//	refusals.go         the memory of requests that were refused; brake.go holds the answers to some of them back
+//	refusals.go         the record of refused requests; limiter.go delays the answers to some of them
 //	pools.go            what callers share until they have proven who they are
 //	admin*.go           what Caddy's admin endpoint tells an operator, of the app that runs (running.go)
 //	proxies.go          … and of each bars_proxy

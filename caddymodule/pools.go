@@ -6,9 +6,9 @@ import (
 	"net/netip"
 
 	"github.com/seed-dd2befc3/countersign/bars"
-	"github.com/seed-dd2befc3/countersign/brake"
 	"github.com/seed-dd2befc3/countersign/intake"
 	"github.com/seed-dd2befc3/countersign/intake/share"
+	"github.com/seed-dd2befc3/countersign/limiter"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
 )
@@ -22,7 +22,7 @@ const (
 	PoolBars     = "bars"     // messages to the BaRS proxy's sandbox, by bytes that have arrived
 	PoolSender   = "sender"   // requests of applications to apim_sender, by bytes that have arrived
 	PoolSignIns  = "sign_ins" // people who come back from their OpenID provider
-	PoolRefusals = "refusals" // answers that the brake holds back
+	PoolRefusals = "refusals" // answers that the limiter delays
 )
 
 // maxHeldSender are the bytes of requests that apim_sender keeps at one time, so that it can send them once more.
@@ -47,7 +47,7 @@ func newPools() *pools {
 		of(PoolBars, bars.MaxHeld, 0),
 		of(PoolSender, maxHeldSender, 0),
 		of(PoolSignIns, oauth.MaxSignIns, 1),
-		of(PoolRefusals, brake.Waiting, 1),
+		of(PoolRefusals, limiter.Waiting, 1),
 	}}
 }
 

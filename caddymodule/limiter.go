@@ -8,14 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/seed-dd2befc3/countersign/brake"
 	"github.com/seed-dd2befc3/countersign/caddymodule/parse"
+	"github.com/seed-dd2befc3/countersign/limiter"
 )
 
-// provisionBrake makes what holds refusals back, if anything does.
-func (a *App) provisionBrake() {
+// provisionLimiter makes the limiter of refusals, unless refusal_rate is off.
+func (a *App) provisionLimiter() {
 	if a.RefusalRate >= 0 {
-		a.brake = brake.New(brake.Options{Rate: float64(a.RefusalRate), Waiting: a.crowd.Value().find(PoolRefusals).Pool})
+		a.limiter = limiter.New(limiter.Options{Rate: float64(a.RefusalRate), Waiting: a.crowd.Value().find(PoolRefusals).Pool})
 	}
 }
 
@@ -30,34 +30,34 @@ func (a *App) parseRefusalRate(d *caddyfile.Dispenser) error {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return d.Errf("refusal_rate takes the refusals a second that an address is answered at once, such as 50, or off, not %q", text)
+		return d.Errf("invalid refusal_rate %q: give the refusals per second answered at once to one address, such as 50, or \"off\"", text)
 	}
 	a.RefusalRate = n
 	return nil
 }
 
-// HoldRefusal is called before a refusal is answered. It waits if its address was refused too often, and has the
-// connection closed if it was refused far too often.
+// HoldRefusal is called before a refusal is answered. It delays the answer to an address that is refused too often, and
+// closes the connection when the delay would be too long.
 func (a *App) HoldRefusal(w http.ResponseWriter, r *http.Request) {
-	if a.brake == nil {
+	if a.limiter == nil {
 		return
 	}
-	outcome := a.brake.Hold(r.Context(), a.caller(r))
-	if outcome == brake.AtOnce {
+	outcome := a.limiter.Hold(r.Context(), a.caller(r))
+	if outcome == limiter.AtOnce {
 		return
 	}
 	a.metrics.Value().Held(string(outcome))
-	if outcome == brake.Close {
+	if outcome == limiter.Close {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// callerAddress is who calls, where the server trusts a proxy by its trusted_proxies, as that proxy says.
+// callerAddress returns the caller's address. A proxy listed in the server's trusted_proxies is believed.
 func callerAddress(r *http.Request) netip.Addr {
 	said, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	if address, err := netip.ParseAddr(said); err == nil {
 		return address
 	}
-	connected, _ := netip.ParseAddrPort(r.RemoteAddr) // nobody where it cannot be read
+	connected, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid if it cannot be parsed
 	return connected.Addr()
 }
