@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -150,16 +151,18 @@ func TestErrorsOfTheService(t *testing.T) {
 		want               Error
 	}{
 		{"its shape", `{"statusCode":400,"error":"Bad Request","message":"JWT payload is not valid.","code":"claims","requestId":"r-1"}`, "", 400,
-			Error{400, "claims", "JWT payload is not valid.", "r-1", 0, ""}},
+			Error{400, "claims", "JWT payload is not valid.", "r-1", 0, "", nil}},
 		{"the real service's, without code", `{"statusCode":404,"error":"Not Found","message":"No signature request for specified token"}`, "r-2", 404,
-			Error{404, "", "No signature request for specified token", "r-2", 0, ""}},
+			Error{404, "", "No signature request for specified token", "r-2", 0, "", nil}},
 		{"with a reason", `{"statusCode":410,"error":"Gone","message":"The signature request has been cancelled","code":"cancelled","requestId":"r-8","reason":{"code":"wrong_user","text":"t"}}`, "", 410,
-			Error{410, "cancelled", "The signature request has been cancelled", "r-8", 0, ReasonWrongUser}},
-		{"a gateway's page", `<html>`, "r-3", 502, Error{502, "", "Bad Gateway", "r-3", 0, ""}},
-		{"a redirect", ``, "r-4", 307, Error{307, "", "Temporary Redirect", "r-4", 0, ""}},
-		{"another success", `{}`, "r-5", 202, Error{202, "", "Accepted", "r-5", 0, ""}},
-		{"a long text with line breaks", `{"message":"a\nb` + long + `","requestId":"r-6"}`, "", 400, Error{400, "", "a b" + long[:497], "r-6", 0, ""}},
-		{"more than is sane", `{"message":"` + strings.Repeat("x", 70<<10) + `"}`, "r-7", 500, Error{500, "", "Internal Server Error", "r-7", 0, ""}},
+			Error{410, "cancelled", "The signature request has been cancelled", "r-8", 0, ReasonWrongUser, nil}},
+		{"with the items that are wrong", `{"statusCode":410,"error":"Gone","message":"m","code":"cancelled","requestId":"r-9","reason":{"code":"declined","text":"t","ids":["rx-2","rx-5"]}}`, "", 410,
+			Error{410, "cancelled", "m", "r-9", 0, ReasonDeclined, []string{"rx-2", "rx-5"}}},
+		{"a gateway's page", `<html>`, "r-3", 502, Error{502, "", "Bad Gateway", "r-3", 0, "", nil}},
+		{"a redirect", ``, "r-4", 307, Error{307, "", "Temporary Redirect", "r-4", 0, "", nil}},
+		{"another success", `{}`, "r-5", 202, Error{202, "", "Accepted", "r-5", 0, "", nil}},
+		{"a long text with line breaks", `{"message":"a\nb` + long + `","requestId":"r-6"}`, "", 400, Error{400, "", "a b" + long[:497], "r-6", 0, "", nil}},
+		{"more than is sane", `{"message":"` + strings.Repeat("x", 70<<10) + `"}`, "r-7", 500, Error{500, "", "Internal Server Error", "r-7", 0, "", nil}},
 	} {
 		client := service(t, func(w http.ResponseWriter, r *http.Request) {
 			if c.header != "" {
@@ -170,7 +173,7 @@ func TestErrorsOfTheService(t *testing.T) {
 		})
 		_, err := client.Fetch(t.Context(), "t1")
 		var got *Error
-		if !errors.As(err, &got) || *got != c.want {
+		if !errors.As(err, &got) || !reflect.DeepEqual(*got, c.want) {
 			t.Errorf("%s: got %v", c.name, err)
 		}
 	}

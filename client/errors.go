@@ -28,6 +28,7 @@ type Error struct {
 
 	RetryAfter time.Duration // of a 429 or 503: how long to wait before retrying; zero if it gave none
 	Reason     string        // why a request is not signed, or not yet: a code such as ReasonWrongUser; empty if there is none
+	Declined   []string      // of ReasonDeclined: the ids of the items that the person found something wrong with
 }
 
 func (e *Error) Error() string {
@@ -48,7 +49,8 @@ func (r reply) failure() *Error {
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
 		Reason    struct {
-			Code string `json:"code"`
+			Code string   `json:"code"`
+			IDs  []string `json:"ids"`
 		} `json:"reason"`
 	}
 	if json.Unmarshal(r.body, &answer) != nil || answer.Message == "" {
@@ -62,6 +64,7 @@ func (r reply) failure() *Error {
 
 		RetryAfter: min(r.retryAfter, maxRetryAfter),
 		Reason:     cut(answer.Reason.Code, 64),
+		Declined:   answer.Reason.IDs,
 	}
 }
 

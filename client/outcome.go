@@ -6,6 +6,7 @@ import "net/url"
 // of Fetch and at the callback; a service may have others, which are in its description.
 const (
 	ReasonCancelled         = "cancelled_by_person" // at the page, by the person who was to sign
+	ReasonDeclined          = "declined"            // by the person who was to sign, who found something wrong with some items
 	ReasonWrongUser         = "wrong_user"          // another person signed in than the request's sub
 	ReasonInsufficientLevel = "insufficient_level"  // the right person signed in, with less assurance than is demanded
 	ReasonAccessDenied      = "access_denied"       // the person refused to sign in

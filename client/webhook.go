@@ -69,8 +69,9 @@ type AuditEntry struct {
 
 // WebhookReason is a stable code, and what the person was told.
 type WebhookReason struct {
-	Code string `json:"code"`
-	Text string `json:"text"`
+	Code string   `json:"code"`
+	Text string   `json:"text"`
+	IDs  []string `json:"ids,omitempty"` // of ReasonDeclined: the items that the person found something wrong with
 }
 
 // ErrWebhook is wrapped by every refusal of VerifyWebhook: answer with 400 or 401, and do nothing else.

@@ -151,6 +151,7 @@ func TestWayBackWithAReason(t *testing.T) {
 		{"access_denied", "access_denied", "The sign-in was refused"},
 		{"access_denied", "sign_in_failed", "The sign-in did not work"},
 		{"access_denied", "cancelled_by_person", "You cancelled signing."},
+		{"declined", "declined", "You found something wrong"},
 		{"request_expired", "expired", "not signed in time"},
 		{"request_expired", "wrong_user", "not the person these prescriptions are for"},
 		{"server_error", "<i>new</i>", "did not pass"},

@@ -119,6 +119,8 @@ func textOf(back client.Return) string {
 	switch back.Reason {
 	case client.ReasonWrongUser:
 		return "Somebody signed in who is not the person these prescriptions are for. Nothing was signed."
+	case client.ReasonDeclined:
+		return "You found something wrong and gave the request back. Nothing was signed."
 	case client.ReasonInsufficientLevel:
 		return "The sign-in was not strong enough to sign prescriptions with. Nothing was signed."
 	case client.ReasonAccessDenied:

@@ -5,6 +5,7 @@
 // What it gives is read from the fragments alone (prescription.Display).
 //
 //	keeper.go    Keep and Find
+//	look.go      who has looked at a display
 //	seal.go      how fragments stand in the store
 //	secrets.go   the secrets they are sealed with: one a day, each destroyed with the last display it protects
 //	quota.go     how many displays a client may have

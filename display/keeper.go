@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -80,7 +81,7 @@ func (k *Keeper) Keep(ctx context.Context, client string, payload, fragments []b
 	}
 	now := k.Now()
 	expires := now.Add(k.Life)
-	record, err := k.seal(ctx, place{client, payload}, fragments, expires)
+	record, err := k.seal(ctx, place{client, payload}, content{fragments: fragments}, expires)
 	if err != nil {
 		return err
 	}
@@ -91,10 +92,11 @@ func (k *Keeper) Keep(ctx context.Context, client string, payload, fragments []b
 }
 
 // Find returns what can be shown of each payload, in their order: nil where nothing is kept for this client, and where
-// what is kept cannot be opened or is not behind this payload. Displays that it finds are kept at least until the time
-// given.
-func (k *Keeper) Find(ctx context.Context, client string, payloads [][]byte, until time.Time) ([]*prescription.Prescription, error) {
-	found := make([]*prescription.Prescription, len(payloads))
+// what is kept cannot be opened or is not behind this payload. It tells also which of them the person has looked at, see
+// Look. Displays that it finds are kept at least until the time given.
+func (k *Keeper) Find(ctx context.Context, client, person string, payloads [][]byte, until time.Time) (found []*prescription.Prescription, looked []bool, err error) {
+	found, looked = make([]*prescription.Prescription, len(payloads)), make([]bool, len(payloads))
+	by := lookerOf(person)
 	var aging []store.Record
 	for start := 0; start < len(payloads); start += findPage {
 		page := payloads[start:min(start+findPage, len(payloads))]
@@ -104,44 +106,47 @@ func (k *Keeper) Find(ctx context.Context, client string, payloads [][]byte, unt
 		}
 		records, err := k.Store.Get(ctx, keys...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i, payload := range page {
-			p, older, err := k.read(ctx, place{client, payload}, records[i], until)
+			p, what, older, err := k.read(ctx, place{client, payload}, records[i], until)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			found[start+i] = p
+			if p != nil {
+				found[start+i], looked[start+i] = p, slices.Contains(what.lookers, by)
+			}
 			if older != nil {
 				aging = append(aging, *older)
 			}
 		}
 	}
-	return found, k.prolong(ctx, aging)
+	return found, looked, k.prolong(ctx, aging)
 }
 
 // findPage is how many records are read at a time.
 const findPage = 100
 
-// read returns what a record shows, or nil, and the record that is to live longer if it would expire too early.
-func (k *Keeper) read(ctx context.Context, at place, record store.Record, until time.Time) (*prescription.Prescription, *store.Record, error) {
+// read returns what a record shows, or nil, what it holds, and the record that is to live longer if it would expire too
+// early.
+func (k *Keeper) read(ctx context.Context, at place, record store.Record, until time.Time) (*prescription.Prescription, *content, *store.Record, error) {
 	if record.Version == 0 {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
-	fragments, err := k.open(ctx, at, record.Value)
-	if err != nil {
-		return nil, nil, err
+	what, err := k.open(ctx, at, record.Value)
+	if err != nil || what == nil {
+		return nil, nil, nil, err
 	}
-	p, err := prescription.Display(fragments, at.payload)
+	p, err := prescription.Display(what.fragments, at.payload)
 	if err != nil { // not what was kept: nothing is shown
-		return nil, nil, nil //nolint:nilerr // it is the answer
+		return nil, nil, nil, nil //nolint:nilerr // it is the answer
 	}
 	if !record.Expires.Before(until) {
-		return p, nil, nil
+		return p, what, nil, nil
 	}
-	resealed, err := k.seal(ctx, at, fragments, until)
+	resealed, err := k.seal(ctx, at, *what, until)
 	resealed.Version = record.Version
-	return p, &resealed, err
+	return p, what, &resealed, err
 }
 
 // prolong puts records that live longer in the place of others. One that somebody else has changed meanwhile is left

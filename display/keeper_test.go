@@ -114,7 +114,7 @@ func (w *world) keep(k *Keeper, of string, p prescription.Prepared) {
 // shows returns the patient's NHS number of each payload that is shown, "" of the others.
 func (w *world) shows(k *Keeper, of string, payloads ...[]byte) string {
 	w.Helper()
-	found, err := k.Find(w.Context(), of, payloads, w.now)
+	found, _, err := k.Find(w.Context(), of, "nobody", payloads, w.now)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestLife(t *testing.T) {
 	w.keep(k, "a", short)
 	w.keep(k, "a", long)
 	w.now = w.now.Add(DefaultLife - time.Minute)
-	if _, err := k.Find(t.Context(), "a", [][]byte{long.SignedInfo}, w.now.Add(30*time.Hour)); err != nil {
+	if _, _, err := k.Find(t.Context(), "a", "nobody", [][]byte{long.SignedInfo}, w.now.Add(30*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(2 * time.Minute)
@@ -319,7 +319,7 @@ func TestVaultFails(t *testing.T) {
 	w.keep(w.node(0), "a", p)
 	before := bytes.Clone(w.vault.all[SecretsName])
 	w.vault.err = errors.New("away")
-	if _, err := w.node(0).Find(t.Context(), "a", [][]byte{p.SignedInfo}, w.now); err == nil {
+	if _, _, err := w.node(0).Find(t.Context(), "a", "nobody", [][]byte{p.SignedInfo}, w.now); err == nil {
 		t.Error("without the vault there is no error")
 	}
 	if err := w.node(0).Keep(t.Context(), "a", p.SignedInfo, p.Fragments); err == nil {

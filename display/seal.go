@@ -15,9 +15,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// A display's value is a byte for its form, the id of the secret, and the sealed fragments, which are compressed.
+// A display's value is a byte for its form, the id of the secret, and sealed: who has looked at it (a number of marks, and
+// the marks), and the fragments, which are compressed. The former form has no marks.
 const (
-	form       = 1
+	formerForm = 1
+	form       = 2
 	idSize     = 8
 	headerSize = 1 + idSize
 )
@@ -54,7 +56,7 @@ func (p place) box(secret []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func (k *Keeper) seal(ctx context.Context, at place, fragments []byte, expires time.Time) (store.Record, error) {
+func (k *Keeper) seal(ctx context.Context, at place, what content, expires time.Time) (store.Record, error) {
 	secret, err := k.secrets.current(ctx, expires)
 	if err != nil {
 		return store.Record{}, err
@@ -64,17 +66,17 @@ func (k *Keeper) seal(ctx context.Context, at place, fragments []byte, expires t
 		return store.Record{}, err
 	}
 	header := append([]byte{form}, secret.id[:]...)
-	packed := k.zip.EncodeAll(fragments, make([]byte, 0, len(fragments)/4+512))
-	value := box.Seal(header[:headerSize:headerSize], nil, packed, header) //nolint:gosec // G407: the AEAD makes its own random nonce
+	plain := k.zip.EncodeAll(what.fragments, what.lookers.encode(make([]byte, 0, len(what.fragments)/4+512)))
+	value := box.Seal(header[:headerSize:headerSize], nil, plain, header) //nolint:gosec // G407: the AEAD makes its own random nonce
 	if len(value) > store.MaxValue {
 		return store.Record{}, ErrTooLarge
 	}
 	return store.Record{Key: at.key(), Value: value, Expires: expires, Index: index(at.client)}, nil
 }
 
-// open returns the fragments that were sealed for this place, or nothing if these are none, or their secret is destroyed.
-func (k *Keeper) open(ctx context.Context, at place, value []byte) ([]byte, error) {
-	if len(value) < headerSize || value[0] != form {
+// open returns what was sealed for this place, or nothing if this is none, or its secret is destroyed.
+func (k *Keeper) open(ctx context.Context, at place, value []byte) (*content, error) {
+	if len(value) < headerSize || value[0] != form && value[0] != formerForm {
 		return nil, nil
 	}
 	secret, err := k.secrets.find(ctx, secretID(value[1:headerSize]))
@@ -88,13 +90,19 @@ func (k *Keeper) open(ctx context.Context, at place, value []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	packed, err := box.Open(nil, nil, value[headerSize:], value[:headerSize])
+	plain, err := box.Open(nil, nil, value[headerSize:], value[:headerSize])
 	if err != nil {
 		return nil, nil //nolint:nilerr // sealed for another place, or changed
 	}
-	fragments, err := k.unzip.DecodeAll(packed, nil)
-	if err != nil || len(fragments) > prescription.MaxBytes {
+	found, packed := &content{}, plain
+	if value[0] == form {
+		if found.lookers, packed, err = decodeLookers(plain); err != nil {
+			return nil, nil //nolint:nilerr // it was sealed by somebody else
+		}
+	}
+	found.fragments, err = k.unzip.DecodeAll(packed, nil)
+	if err != nil || len(found.fragments) > prescription.MaxBytes {
 		return nil, nil //nolint:nilerr // it was sealed by somebody else
 	}
-	return fragments, nil
+	return found, nil
 }

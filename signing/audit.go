@@ -35,7 +35,7 @@ type AuditRecord struct {
 	Try         int               `json:"try,omitempty"`
 	Display     string            `json:"display,omitempty"` // what the page has shown: shown, or fallback for ids and digests
 	Requested   time.Time         `json:"requested"`
-	Items       []AuditItem       `json:"items,omitempty"`
+	Items       []AuditItem       `json:"items,omitempty"` // of a reason declined: those that something is wrong with
 	Certificate *AuditCertificate `json:"certificate,omitempty"`
 }
 
@@ -101,6 +101,13 @@ func auditItems(items []item) []AuditItem {
 func (s *Service) auditEnd(ctx context.Context, of *session, agent, outcome, reason string) {
 	record := auditRecord(of, outcome, reason)
 	record.Agent = agent
+	s.audit(ctx, of, record)
+}
+
+// auditDeclined records which items a person has found something wrong with.
+func (s *Service) auditDeclined(ctx context.Context, of *session, declined []item) {
+	record := auditRecord(of, string(StateCancelled), reasonDeclined)
+	record.Items = auditItems(declined)
 	s.audit(ctx, of, record)
 }
 

@@ -12,8 +12,9 @@ import (
 
 const (
 	headerCSRF = "X-CSRF-Token"
-	maxCall    = 16 << 10 // bytes of one call from the page
-	maxAnswer  = 1 << 20  // bytes of one that brings signatures
+	maxCall    = 16 << 10  // bytes of one call from the page
+	maxAnswer  = 1 << 20   // bytes of one that brings signatures
+	maxNamed   = 512 << 10 // bytes of one that names items
 )
 
 // call is what the page sends.
@@ -23,6 +24,9 @@ type call struct {
 	Query string `json:"query"` // the page's own query, as it came
 	Way   int    `json:"way"`   // to sign: which of the session's ways to a card
 	Job   string `json:"job"`   // to keep and answer: the run that is meant
+
+	Declined []string        `json:"declined"` // to decline: the ids of the items that something is wrong with
+	Looked   map[string]bool `json:"looked"`   // to looked: by id, whether the person has looked at it
 
 	// What an agent on the person's machine returned, or why it did not.
 	Certificate []byte      `json:"certificate"`

@@ -140,6 +140,29 @@ func (c claim) sealed(token uuid.UUID, id string) uuid.UUID {
 	return padded(token, []byte(c.secret), "page token "+id)
 }
 
+// sealName seals the name of the person who has signed in, so that only this browser opens it: the store tells nobody's
+// name.
+func (c claim) sealName(name, id string) (string, error) {
+	if name = legible(name); name == "" || c.none() {
+		return "", nil
+	}
+	return cookies.Seal([]byte(c.secret), namePurpose(id), []byte(name))
+}
+
+// openName is the name of the person who has signed in for a session, or nothing.
+func (c claim) openName(of *session) string {
+	if of.Holder == "" || c.none() {
+		return ""
+	}
+	name, err := cookies.Open([]byte(c.secret), namePurpose(of.ID), of.Holder)
+	if err != nil { // a key that cannot derive shows nothing
+		return ""
+	}
+	return string(name)
+}
+
+func namePurpose(id string) string { return "countersign name of the person of session " + id }
+
 // check is what every call of the page begins with that names a session.
 func (c claim) check(current *session) error {
 	if !c.caller.mayFetch(current) {

@@ -17,9 +17,11 @@ import (
 type Displays interface {
 	// Any reports whether displays are kept at all. If not, the page has ids and digests, and says nothing about it.
 	Any() bool
-	// Find returns what each payload signs, in their order: nil where that is not proven for this client. What it finds
-	// is kept at least until the time given.
-	Find(ctx context.Context, client string, payloads [][]byte, until time.Time) ([]*prescription.Prescription, error)
+	// Find returns what each payload signs, in their order: nil where that is not proven for this client. It tells also
+	// which of them the person has looked at. What it finds is kept at least until the time given.
+	Find(ctx context.Context, client, person string, payloads [][]byte, until time.Time) (found []*prescription.Prescription, looked []bool, err error)
+	// Look keeps for as long as what Find returns that a person has looked at these payloads, or has not.
+	Look(ctx context.Context, client, person string, payloads [][]byte, looked bool) error
 }
 
 // DisplayRules say what follows from displays.
@@ -59,21 +61,8 @@ func (s *Service) showPrescriptions(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	if s.displayMode() == "" {
-		return failure(http.StatusConflict, "display_off", "This service shows no prescriptions")
-	}
-	held, err := s.claimOf(r, base, read.ID)
+	found, held, err := s.displayable(w, r, base, read.ID)
 	if err != nil {
-		return err
-	}
-	if err := s.demandSignIn(w, r, base, read.ID, held, ""); err != nil {
-		return err
-	}
-	found, _, err := s.sessions.get(r.Context(), read.ID)
-	if err != nil {
-		return err
-	}
-	if err := s.checkDisplayable(r, base, found, held); err != nil {
 		return err
 	}
 	items, err := s.sessions.payloads(r.Context(), found)
@@ -84,11 +73,11 @@ func (s *Service) showPrescriptions(w http.ResponseWriter, r *http.Request) erro
 	for i, it := range items {
 		payloads[i] = it.Payload
 	}
-	prescriptions, err := s.Displays.Find(r.Context(), found.Client, payloads, found.Gone)
+	prescriptions, looked, err := s.Displays.Find(r.Context(), found.Client, found.Sub, payloads, found.Gone)
 	if err != nil {
 		return unavailable("displays: " + err.Error())
 	}
-	shown := newDisplay(items, prescriptions, s.DisplayRules)
+	shown := newDisplay(items, prescriptions, looked, s.DisplayRules)
 	if shown.Code, err = batchCode(items); err != nil {
 		return err
 	}
@@ -97,6 +86,25 @@ func (s *Service) showPrescriptions(w http.ResponseWriter, r *http.Request) erro
 	}
 	writeJSON(w, http.StatusOK, shown)
 	return nil
+}
+
+// displayable returns a session whose prescriptions this browser may see.
+func (s *Service) displayable(w http.ResponseWriter, r *http.Request, base *url.URL, id string) (*session, claim, error) {
+	if s.displayMode() == "" {
+		return nil, claim{}, failure(http.StatusConflict, "display_off", "This service shows no prescriptions")
+	}
+	held, err := s.claimOf(r, base, id)
+	if err != nil {
+		return nil, claim{}, err
+	}
+	if err := s.demandSignIn(w, r, base, id, held, ""); err != nil {
+		return nil, claim{}, err
+	}
+	found, _, err := s.sessions.get(r.Context(), id)
+	if err != nil {
+		return nil, claim{}, err
+	}
+	return found, held, s.checkDisplayable(r, base, found, held)
 }
 
 // checkDisplayable refuses a display to other browsers, to one whose person is not signed in, and of a session that is

@@ -20,20 +20,31 @@ import (
 
 // shelf has the displays of prescriptions by client and payload.
 type shelf struct {
-	all map[string]*prescription.Prescription
-	err error
+	all   map[string]*prescription.Prescription
+	looks map[string]bool // by client, person and payload
+	err   error
 
 	none bool // no display is ever kept
 }
 
 func (s *shelf) Any() bool { return !s.none }
 
-func (s *shelf) Find(_ context.Context, of string, payloads [][]byte, _ time.Time) ([]*prescription.Prescription, error) {
-	found := make([]*prescription.Prescription, len(payloads))
+func (s *shelf) Find(_ context.Context, of, person string, payloads [][]byte, _ time.Time) (found []*prescription.Prescription, looked []bool, err error) {
+	found, looked = make([]*prescription.Prescription, len(payloads)), make([]bool, len(payloads))
 	for i, payload := range payloads {
-		found[i] = s.all[of+string(payload)]
+		found[i], looked[i] = s.all[of+string(payload)], s.looks[of+person+string(payload)]
 	}
-	return found, s.err
+	return found, looked, s.err
+}
+
+func (s *shelf) Look(_ context.Context, of, person string, payloads [][]byte, looked bool) error {
+	for _, payload := range payloads {
+		if s.looks == nil {
+			s.looks = map[string]bool{}
+		}
+		s.looks[of+person+string(payload)] = looked
+	}
+	return s.err
 }
 
 // prepared is a recorded prescription, changed, as a payload of a request. The shelf has it for the client.

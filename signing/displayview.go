@@ -58,8 +58,9 @@ const (
 type prescriptionView struct {
 	ID         string               `json:"id"` // of the payload
 	Digest     string               `json:"digest"`
-	Number     signedText           `json:"number"` // of the prescription
-	Signed     time.Time            `json:"signed"` // the time that is signed
+	Number     signedText           `json:"number"`          // of the prescription
+	Signed     time.Time            `json:"signed"`          // the time that is signed
+	Looked     bool                 `json:"looked,omitzero"` // the person has looked at it before
 	Patient    patientView          `json:"patient"`
 	Prescriber prescriberView       `json:"prescriber"`
 	Items      []itemOfPrescription `json:"items"`
@@ -108,7 +109,7 @@ type itemOfPrescription struct {
 }
 
 // newDisplay shows all prescriptions, or none if one cannot be shown.
-func newDisplay(items []item, prescriptions []*prescription.Prescription, rules DisplayRules) display {
+func newDisplay(items []item, prescriptions []*prescription.Prescription, looked []bool, rules DisplayRules) display {
 	shown := display{Display: displayShown, Print: rules.Print}
 	for _, p := range prescriptions {
 		if p == nil {
@@ -123,7 +124,7 @@ func newDisplay(items []item, prescriptions []*prescription.Prescription, rules 
 	shown.Patients = len(who.names)
 	for i, p := range prescriptions {
 		view := viewOfPrescription(p)
-		view.ID, view.Digest = items[i].ID, digestOf(items[i].Payload)
+		view.ID, view.Digest, view.Looked = items[i].ID, digestOf(items[i].Payload), looked[i]
 		view.Marks = append(view.Marks, who.marks(&p.Patient)...)
 		shown.Items += len(view.Items)
 		shown.Prescriptions = append(shown.Prescriptions, view)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/seed-dd2befc3/countersign/client"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -88,11 +89,8 @@ type errorBody struct {
 	RequestID  string `json:"requestId"`
 	SignIn     string `json:"signInUri,omitempty"`
 
-	Wanted *wantedSignIn `json:"signIn,omitempty"`
-	Reason *struct {
-		Code string `json:"code"`
-		Text string `json:"text"`
-	} `json:"reason,omitempty"`
+	Wanted *wantedSignIn         `json:"signIn,omitempty"`
+	Reason *client.WebhookReason `json:"reason,omitempty"`
 }
 
 func writeError(w http.ResponseWriter, e *Error) {
@@ -106,10 +104,7 @@ func writeError(w http.ResponseWriter, e *Error) {
 		RequestID: w.Header().Get(headerRequestID), SignIn: e.SignIn, Wanted: e.wanted,
 	}
 	if e.Reason != nil {
-		body.Reason = &struct {
-			Code string `json:"code"`
-			Text string `json:"text"`
-		}{e.Reason.Code, e.Reason.Text}
+		body.Reason = &client.WebhookReason{Code: e.Reason.Code, Text: e.Reason.Text, IDs: e.Reason.declined}
 	}
 	if e.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="signing-service"`)

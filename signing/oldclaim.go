@@ -56,7 +56,7 @@ func (s *Service) adopt(w http.ResponseWriter, r *http.Request, base *url.URL, i
 			return nil, errUnchanged
 		}
 		held.take(current, old.token)
-		current.Person, current.SignIn = "", ""
+		current.Person, current.SignIn, current.Holder = "", "", ""
 		return nil, nil
 	})
 	if errors.Is(err, errUnchanged) {

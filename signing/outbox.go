@@ -108,7 +108,11 @@ func (s *sessions) tell(of *session) (store.Op, error) {
 		happened = of.Deadline
 	}
 	said := notice{Sealed: of.Webhook, Carried: of.Carried, Status: of.State, Audit: of.Audit, Tries: s.tries}
-	return tell(of.ID, of.Client, said, of.Reason, happened, now, of.Gone)
+	said.Reason = wordsOf(of.Reason)
+	if said.Reason != nil {
+		said.Reason.IDs = of.Declined
+	}
+	return tell(of.ID, of.Client, said, happened, now, of.Gone)
 }
 
 // wordsOf is a reason as a webhook tells it; nil for none.
@@ -120,8 +124,7 @@ func wordsOf(reason string) *client.WebhookReason {
 	return &client.WebhookReason{Code: words.Code, Text: words.Text}
 }
 
-func tell(id, to string, said notice, reason string, happened, now, kept time.Time) (store.Op, error) {
-	said.Reason = wordsOf(reason)
+func tell(id, to string, said notice, happened, now, kept time.Time) (store.Op, error) {
 	content, err := encode(said)
 	if err != nil {
 		return store.Op{}, err
@@ -154,8 +157,8 @@ func (o *Outbox) Ripen(ctx context.Context, d *webhook.Delivery) error {
 	current, version, err := sessions.get(ctx, d.ID)
 	switch {
 	case isGone(err): // it ended in no other way, or that would have been told
-		announced.Status = StateExpired
-		batch.Then, err = oneOp(tell(d.ID, d.Client, announced, reasonExpired, d.At, o.now(), d.Kept))
+		announced.Status, announced.Reason = StateExpired, wordsOf(reasonExpired)
+		batch.Then, err = oneOp(tell(d.ID, d.Client, announced, d.At, o.now(), d.Kept))
 	case err == nil && current.State.Over():
 		batch.If = append(batch.If, store.Check{Key: sessionKey(d.ID), Version: version})
 		if batch.Then, err = oneOp(sessions.tell(current)); err == nil {

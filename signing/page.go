@@ -203,6 +203,9 @@ func (s *Service) viewIn(r *http.Request, base *url.URL, found *session, held cl
 	if !found.State.Over() {
 		seen.SignedOut, err = s.signedOut(r, base, found)
 	}
+	if seen.SignedOut {
+		seen.Name = ""
+	}
 	return seen, err
 }
 

@@ -13,12 +13,15 @@ type Reason struct {
 	Title string `json:"title"`
 	Text  string `json:"text"`
 	Retry bool   `json:"retry"`
+
+	declined []string // the ids of the items that something is wrong with
 }
 
 // Codes of reasons that do not come from the agent.
 const (
 	reasonInterrupted      = "interrupted"
 	reasonCancelled        = "cancelled_by_person"
+	reasonDeclined         = client.ReasonDeclined
 	reasonExpired          = "expired"
 	reasonWrongUser        = client.ReasonWrongUser
 	reasonLevel            = client.ReasonInsufficientLevel
@@ -48,6 +51,8 @@ var reasons = map[string]Reason{
 		Text: "The service stopped while your card was signing. Nothing was kept of it. Try again."},
 	reasonCancelled: {Title: "You cancelled this request",
 		Text: "Nothing was signed. Start again from the system that sent you here if you want to sign after all."},
+	reasonDeclined: {Title: "You gave this request back",
+		Text: "Nothing was signed. The system that sent you here learns which prescriptions you marked, and can send you the others again."},
 	reasonExpired: {Title: "This request is too old",
 		Text: "It was not signed in time, so nothing was signed. Start again from the system that sent you here."},
 	reasonWrongUser: {Title: "Another person signed in", Retry: true,

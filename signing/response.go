@@ -95,6 +95,7 @@ func notReleased(of *session) error {
 		return of.notYet(failure(http.StatusNotFound, "not_signed", "Could not find the specified signature response"))
 	case StateFailed, StateCancelled, StateExpired:
 		reason := reasonFor(of.Reason)
+		reason.declined = of.Declined
 		e := failure(http.StatusGone, string(of.State), "The signature request has %s: %s", wordFor(of.State), reason.Title)
 		e.Reason = reason
 		return e

@@ -68,6 +68,10 @@ func (s *Service) endpoint(path string) (handle handler, methods string) {
 		return s.keepSigning, "POST"
 	case "/client/answer":
 		return s.takeAnswer, "POST"
+	case "/client/looked":
+		return s.keepLooks, "POST"
+	case "/client/decline":
+		return s.declineSession, "POST"
 	case "/client/cancel":
 		return s.cancelSession, "POST"
 	case "/jwks.json":

@@ -54,6 +54,7 @@ type session struct {
 	Mock    bool      `json:"mock,omitempty"`    // opened with mock=true
 	Person  string    `json:"person,omitempty"`  // hash of the browser in which Sub signed in
 	SignIn  string    `json:"signIn,omitempty"`  // what that sign-in is called where it is remembered
+	Holder  string    `json:"holder,omitempty"`  // their name, sealed with the claim
 
 	Refused *refusedSignIn `json:"refused,omitempty"` // the last sign-in, if it did not count
 
@@ -63,6 +64,8 @@ type session struct {
 	Tries  int       `json:"tries,omitempty"`
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
 	Reason string    `json:"reason,omitempty"`
+
+	Declined []string `json:"declined,omitempty"` // the ids of the items that the person found something wrong with
 
 	Display string `json:"display,omitempty"` // what its page has shown: prescriptions, or for want of them ids
 

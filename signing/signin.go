@@ -227,11 +227,17 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	if reason := whyRefused(found, came, err); reason != "" {
 		return s.refuseSignIn(w, r, base, found, refusal{code: reason, detail: detailOf(err)}, cameInstead{kept.Query, came})
 	}
+	held := claimOn(r, base, id)
+	holder, err := held.sealName(came.Name, id)
+	if err != nil {
+		return err
+	}
 	_, err = s.sessions.change(r.Context(), id, func(current *session) ([]store.Op, error) {
-		if !current.waitsFor(claimOn(r, base, id)) {
+		if !current.waitsFor(held) {
 			return nil, errUnchanged
 		}
 		current.Person, current.SignIn, current.Refused = signedInMark(r, base, id), came.ID, nil
+		current.Holder = holder
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

@@ -227,3 +227,23 @@ func TestSignInsWithoutTheirKey(t *testing.T) {
 		t.Error("a service without a key for sealing was made")
 	}
 }
+
+// The page is told the name of whoever has signed in to sign, while they are. The store has it only sealed for this browser.
+func TestTheNameOfThePerson(t *testing.T) {
+	w, p := newSignInWorld(t)
+	b, ticket := w.asked(t)
+	b.back(p.began[0].state, person+"&name=Dr+Tamsin+\u202eOkonjo")
+	mustBe(t, b.open(ticket.RedirectURI), http.StatusOK)
+	if b.view.Name != "Dr Tamsin Okonjo" {
+		t.Errorf("the page is told %q", b.view.Name)
+	}
+	records, err := w.store.Get(t.Context(), sessionKey(b.view.ID))
+	if err != nil || bytes.Contains(records[0].Value, []byte("Okonjo")) {
+		t.Errorf("the store has the name, or fails: %v", err)
+	}
+	p.out = true
+	b.watch()
+	if b.view.Name != "" || !b.view.SignedOut {
+		t.Errorf("signed out, the page is told %q", b.view.Name)
+	}
+}

@@ -82,7 +82,7 @@ func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, base *url
 			return nil, errUnchanged
 		}
 		current.Refused = &now
-		current.Person, current.SignIn = "", "" // whoever signed in here before is not who is here now
+		current.Person, current.SignIn, current.Holder = "", "", "" // whoever signed in here before is not who is here now
 		return nil, nil
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {

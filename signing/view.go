@@ -14,6 +14,7 @@ type view struct {
 	State       State      `json:"state"`
 	Client      string     `json:"client"`
 	Sub         string     `json:"sub"`
+	Name        string     `json:"name,omitempty"` // of Sub, as the OpenID provider tells it
 	Algorithm   string     `json:"algorithm"`
 	Mock        bool       `json:"mock"`
 	Environment string     `json:"environment"`
@@ -29,6 +30,7 @@ type view struct {
 	Ways        []wayView  `json:"ways,omitempty"`
 	Order       *order     `json:"order,omitempty"` // what the page hands to an agent on the person's machine
 	Reason      *Reason    `json:"reason,omitempty"`
+	Declined    int        `json:"declined,omitzero"`     // items that the person found something wrong with
 	SignedOut   bool       `json:"signedOut,omitzero"`    // nobody has signed in here as Sub, or not since: the page shows no items
 	RedirectURI string     `json:"redirectUri,omitempty"` // once it is over
 }
@@ -52,6 +54,7 @@ func (s *Service) viewOf(of *session, held claim) view {
 		Mock: mock, Environment: s.Environment, Autostart: of.Mock && mock,
 		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
 		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
+		Name: held.openName(of), Declined: len(of.Declined),
 	}
 	if !over {
 		seen.Display = s.displayMode()
@@ -108,7 +111,11 @@ func (s *Service) wayBack(of *session, token string) string {
 	if of.Carried != "" {
 		back += "&" + of.Carried
 	}
-	if code := oauthErrors[of.State]; code != "" {
+	code := oauthErrors[of.State]
+	if of.Reason == reasonDeclined {
+		code = client.ReasonDeclined
+	}
+	if code != "" {
 		reason := url.QueryEscape(of.Reason)
 		back += "&error=" + code + "&error_description=" + reason + "&" + client.ReturnReason + "=" + reason
 	}

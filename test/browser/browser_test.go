@@ -21,6 +21,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -242,6 +243,21 @@ func (b *tab) withoutJavaScript() {
 	b.t.Helper()
 	b.do(func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return chromedp.Void{}, err
+	})
+}
+
+// paper keeps the page as it is printed, where BROWSER_SHOTS names a folder.
+func (b *tab) paper(name string) {
+	folder := os.Getenv("BROWSER_SHOTS")
+	if folder == "" {
+		return
+	}
+	b.do(func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		printed, err := chromedp.Call(ctx, cdppage.PrintToPDF, cdppage.PrintToPDFParams{})
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name+".pdf"), printed.Data, 0o600)
+		}
 		return chromedp.Void{}, err
 	})
 }

@@ -46,6 +46,8 @@ type view struct {
 	TriesLeft   int     `json:"triesLeft"`
 	Reason      *reason `json:"reason,omitempty"`
 	SignedOut   bool    `json:"signedOut,omitempty"`
+	Declined    int     `json:"declined,omitempty"`
+	Name        string  `json:"name,omitempty"`
 	RedirectURI string  `json:"redirectUri,omitempty"`
 	Autostart   bool    `json:"autostart"`
 	Ways        []way   `json:"ways,omitempty"`
@@ -145,6 +147,12 @@ func newFake(t *testing.T, total int) *fake {
 		}
 	}))
 	mux.HandleFunc("POST /base/path/client/display", f.answer(func() {}))
+	mux.HandleFunc("POST /base/path/client/looked", f.answer(func() {}))
+	mux.HandleFunc("POST /base/path/client/decline", f.answer(func() {
+		f.view.Reason = &reason{Code: "declined", Title: "You gave this request back", Text: "Nothing was signed."}
+		f.view.Declined = len(f.calls[len(f.calls)-1].Body["declined"].([]any))
+		f.end("cancelled")
+	}))
 	mux.HandleFunc("GET /base/path/client/session", f.answer(func() {}))
 	mux.HandleFunc("GET /back", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -309,6 +317,10 @@ func (f *fake) answer(change func()) http.HandlerFunc {
 			return
 		}
 		change()
+		if path == "looked" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		if path == "display" {
 			_ = json.NewEncoder(w).Encode(f.shown)
 			return

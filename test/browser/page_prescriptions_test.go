@@ -107,7 +107,7 @@ func TestManyPrescriptions(t *testing.T) {
 		eval[bool](b, fmt.Sprintf(`(() => { const s = document.getElementById("rx-search"); s.value = %q; s.dispatchEvent(new Event("input", {bubbles: true})); return true; })()`, text))
 	}
 	search("ashdown17, 9990000017")
-	b.waitText("1 of 250 are shown.")
+	b.waitText("1 of 250 are shown. None is looked at yet.")
 	if names := eval[[]string](b, `[...document.querySelectorAll(".rx-list > li:not([hidden]) .rx-name")].map((e) => e.textContent)`); !slices.Equal(names, []string{"ASHDOWN17, Marged (Mrs)"}) {
 		t.Errorf("the search shows %q", names)
 	}
@@ -255,5 +255,10 @@ func TestPrescriptionsOnPaper(t *testing.T) {
 			}
 		}
 		b.shot(fmt.Sprintf("prescriptions-paper-%v", allowed))
+		b.paper(fmt.Sprintf("prescriptions-paper-%v", allowed))
+		// What stands on each sheet has a place of its own there, or it would lie over the text.
+		if place := eval[string](b, `(({display, position}) => display + " " + position)(getComputedStyle(document.querySelector(".rx-paper")))`); place != "table-footer-group static" {
+			t.Errorf("print %v: the foot of the sheets is %q", allowed, place)
+		}
 	}
 }

@@ -39,7 +39,7 @@ const pace = { signing: 300, waiting: 2000, hidden: 15000, lost: 1000, lostAtMos
 const ended = ["signed", "failed", "cancelled", "expired"];
 const pastHelp = ["csrf", "origin"]; // errors that only a reload can mend
 
-const screen = new Screen({ sign: (way) => sign(way), signIn, cancel, show, reload: () => location.reload() });
+const screen = new Screen({ sign: (way) => sign(way), signIn, cancel, show, look: keepLook, reload: () => location.reload() });
 const here = new Here();
 const tabs = new BroadcastChannel("countersign-page"); // of this browser; it carries ids of sessions to look at
 let view = null; // the newest answer
@@ -48,6 +48,9 @@ let newest = 0; // the newest question
 let losses = 0; // questions in a row without an answer
 let acting = false; // between a press and its answer
 let cancelling = false; // between a confirmed cancel and its answer
+let declined = []; // what is wrong, where the cancel gives the request back
+let looks = {}; // at prescriptions, that the service is yet to be told of
+let telling = false; // it of some
 let leaving = false; // on the way to another page
 let started = false; // autostart happens once
 let told = false; // the other tabs know that there is nothing to show any more
@@ -128,19 +131,23 @@ async function carryOut(hub, order) {
   if (answer !== null && !cancelling) arrived(answer);
 }
 
-// cancel ends the request, as the person has confirmed.
-function cancel() {
+// cancel ends the request, as the person has confirmed, perhaps for items that something is wrong with.
+function cancel(wrong = []) {
   if (cancelling || over) return;
   cancelling = true;
+  declined = wrong;
   if (leaving) window.stop();
   leaving = false;
   here.stop();
   wire.drop();
-  screen.cancelling(view ?? away);
+  screen.cancelling(view ?? away, declined.length);
   sendCancel();
 }
 
-const sendCancel = () => ask(() => wire.cancel((view ?? away).id), (error) => refused(error, true));
+const sendCancel = () => ask(() => {
+  const { id } = view ?? away;
+  return declined.length > 0 ? wire.decline(id, declined) : wire.cancel(id);
+}, signInOr((error) => refused(error, true)));
 
 function arrived(answer) {
   if (over) return;
@@ -196,6 +203,29 @@ async function show() {
   })(refusal);
   screen.show(view, prescriptions);
   arrived(view);
+}
+
+// keepLook keeps that the person has looked at a prescription, or has not. One call is under way at a time, with all that came
+// together meanwhile. What does not arrive is told with the next: it is a help to memory, and no more.
+async function keepLook(id, looked) {
+  looks[id] = looked;
+  if (telling) return;
+  telling = true;
+  try {
+    while (view?.items && Object.keys(looks).length > 0) {
+      const now = looks;
+      looks = {};
+      try {
+        await wire.look(view.id, now);
+      } catch (error) {
+        if (!(error instanceof wire.Refused || error instanceof wire.Lost)) throw error;
+        looks = { ...now, ...looks };
+        return;
+      }
+    }
+  } finally {
+    telling = false;
+  }
 }
 
 function lost() {

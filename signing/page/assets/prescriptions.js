@@ -5,14 +5,23 @@
 import { el, icon } from "./dom.js";
 import * as words from "./prescriptionwords.js";
 
+// Values of the filter that are no marks.
+const unseen = "unseen";
+const wrong = "wrong";
+
 const many = 50; // cards from which on those out of sight are not laid out
 
 export class Prescriptions {
-  // onFilter is told how many prescriptions a filter hides.
-  constructor(shown, onFilter) {
-    this.onFilter = onFilter;
+  // on is told of a filter: how many prescriptions it hides; of a look: the id, and whether the person has looked at it; and
+  // of those that something is wrong with: their ids.
+  constructor(shown, on) {
+    this.on = on;
+    this.ids = shown.prescriptions.map((of) => of.id);
+    this.looked = shown.prescriptions.map((of) => Boolean(of.looked));
+    this.wrong = shown.prescriptions.map(() => false);
     this.cards = shown.prescriptions.map((of, i) => card(of, i, shown.prescriptions.length));
     this.texts = this.cards.map((element) => plain(element.textContent));
+    this.cards.forEach((element, i) => element.append(this.checks(i)));
     this.marks = shown.prescriptions.map((of) => of.marks);
     this.found = el("p", { class: "rx-found", role: "status" });
     this.element = el("section", { class: `rx${shown.print ? " rx-print" : ""}${this.cards.length > many ? " rx-many" : ""}`, "aria-labelledby": "rx-heading" },
@@ -26,12 +35,31 @@ export class Prescriptions {
       el("p", { class: "rx-paper", "aria-hidden": "true" }, "Not a prescription"));
   }
 
+  // checks are what the person says of a prescription.
+  checks(i) {
+    const about = () => el("span", { class: "unseen" }, ` (prescription ${i + 1})`);
+    const check = (told, checked, onchange) => el("label", { class: "rx-check" }, el("input", { type: "checkbox", checked, onchange }), el("span", {}, told, about()));
+    return el("div", { class: "rx-checks" },
+      check("Looked at", this.looked[i], (event) => {
+        this.looked[i] = event.target.checked;
+        this.count(this.hidden);
+        this.on.look(this.ids[i], this.looked[i]);
+      }),
+      check("Something is wrong with this one", false, (event) => {
+        this.wrong[i] = event.target.checked;
+        this.cards[i].classList.toggle("rx-wrong", this.wrong[i]);
+        this.on.wrong(this.ids.filter((_, k) => this.wrong[k]));
+      }));
+  }
+
   // tools are the search and the filter.
   tools(shown) {
     const search = el("input", { id: "rx-search", class: "rx-input", type: "search", autocomplete: "off", spellcheck: "false", oninput: () => apply() });
     const present = Object.entries(words.marks).filter(([mark]) => this.marks.some((of) => of.includes(mark)));
     const filter = el("select", { id: "rx-filter", class: "rx-input", onchange: () => apply() },
       el("option", { value: "" }, "All prescriptions"),
+      el("option", { value: unseen }, words.unseen),
+      el("option", { value: wrong }, words.wrong),
       ...present.map(([mark, told]) => el("option", { value: mark }, told.filter)));
     const apply = () => this.filter(search.value, filter.value);
     const all = el("button", { type: "button", class: "rx-all", hidden: true, onclick: () => {
@@ -44,7 +72,7 @@ export class Prescriptions {
     this.count(0);
     return el("div", { class: "rx-tools", role: "search", "aria-label": "Prescriptions" },
       el("div", {}, el("label", { for: "rx-search" }, "Search"), search),
-      present.length > 0 && el("div", {}, el("label", { for: "rx-filter" }, "Show"), filter),
+      el("div", {}, el("label", { for: "rx-filter" }, "Show"), filter),
       el("div", { class: "rx-result" }, this.found, all));
   }
 
@@ -52,16 +80,25 @@ export class Prescriptions {
     const parts = plain(text).split(" ").filter(Boolean);
     let hidden = 0;
     this.cards.forEach((element, i) => {
-      const shows = parts.every((part) => this.texts[i].includes(part)) && (mark === "" || this.marks[i].includes(mark));
+      const shows = parts.every((part) => this.texts[i].includes(part)) && this.has(i, mark);
       element.parentElement.hidden = !shows;
       if (!shows) hidden++;
     });
     this.count(hidden);
-    this.onFilter(hidden);
+    this.on.filter(hidden);
+  }
+
+  has(i, mark) {
+    if (mark === unseen) return !this.looked[i];
+    if (mark === wrong) return this.wrong[i];
+    return mark === "" || this.marks[i].includes(mark);
   }
 
   count(hidden) {
-    this.found.textContent = hidden === 0 ? `All ${this.total} are shown.` : `${this.total - hidden} of ${this.total} are shown.`;
+    this.hidden = hidden;
+    if (!this.all) return; // a single one has no tools
+    const shown = hidden === 0 ? `All ${this.total} are shown.` : `${this.total - hidden} of ${this.total} are shown.`;
+    this.found.textContent = `${shown} ${words.looked(this.looked.filter(Boolean).length)}`;
     this.all.hidden = hidden === 0;
   }
 }

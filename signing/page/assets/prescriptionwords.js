@@ -32,6 +32,14 @@ export function instant(text) {
   return `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: "UTC" }).format(at)} UTC`;
 }
 
+// What the person says of prescriptions, and how it is filtered.
+export const unseen = "Not looked at yet";
+export const wrong = "With something wrong";
+export const looked = (n) => (n === 0 ? "None is looked at yet." : `${n} ${n === 1 ? "is" : "are"} looked at.`);
+
+// marked says why nothing can be signed while something is wrong.
+export const marked = (n) => `You marked ${many(n, "prescription", "prescriptions")} as wrong. Give the request back, or take the mark off to sign.`;
+
 export const loading = "The prescriptions are being fetched.";
 
 // filtered says why nothing can be signed while a filter hides something.

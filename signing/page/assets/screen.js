@@ -12,8 +12,8 @@ const ended = ["signed", "failed", "cancelled", "expired"];
 const regions = ["banner", "main", "heading", "lost", "notice", "progress", "summary", "prescriptions", "items", "barred", "actions", "small", "announcer"];
 
 export class Screen {
-  // handlers are sign (by one of the request's ways), signIn, cancel, show (the prescriptions) and reload: what the person
-  // may ask for.
+  // handlers are sign (by one of the request's ways), signIn, cancel (perhaps for items that something is wrong with), show
+  // (the prescriptions), look (at one of them) and reload: what the person may ask for.
   constructor(handlers) {
     this.on = handlers;
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
@@ -24,6 +24,7 @@ export class Screen {
     this.items = null;
     this.focused = null; // in the items, while they are hidden
     this.bars = {}; // why nothing can be signed now, by what keeps it from it
+    this.declined = []; // ids of the items that the person finds something wrong with
   }
 
   // draw shows a view; the first one must have its items.
@@ -95,7 +96,7 @@ export class Screen {
     const until = new Date(view.expires);
     const rows = [
       ["Asked by", view.client],
-      ["Signing as", digits(view.sub)],
+      ["Signing as", view.name ? el("div", {}, el("div", { class: "holder" }, view.name), digits(view.sub)) : digits(view.sub)],
       ["Items", String(view.total)],
       !ended.includes(view.state) && !Number.isNaN(until.getTime()) && ["Sign before", el("time", { datetime: view.expires }, words.time(until))],
     ];
@@ -142,9 +143,10 @@ export class Screen {
     } else if (view.state === "opened" && (!view.reason || view.reason.retry)) {
       const label = view.reason ? "Try again" : `Sign ${words.items(view.total)} for ${view.client}`;
       row.append(this.press(label, "button sign", () => this.on.sign()));
-      this.showBars(row);
     }
+    row.append(el("button", { type: "button", class: "button button-warning decline", onclick: () => this.confirm(view, this.declined) }, "Give back unsigned"));
     row.append(el("button", { type: "button", class: "button button-secondary cancel", onclick: () => this.confirm(view) }, "Cancel"));
+    this.showBars(row);
     return [row];
   }
 
@@ -154,17 +156,18 @@ export class Screen {
     return button;
   }
 
-  // confirm asks once, in place. Focus goes to the question and not to its answer, so that a second press of
-  // the same key does not cancel.
-  confirm(view) {
+  // confirm asks once, in place, whether to cancel, or to give back for what is declined. Focus goes to the question and
+  // not to its answer, so that a second press of the same key does not cancel.
+  confirm(view, declined = []) {
+    const told = words.question(view, declined.length);
     let back = [...this.at.actions.childNodes];
     const keep = () => {
       this.question = null;
       this.at.actions.replaceChildren(...back);
       this.showBars(this.at.actions);
-      this.at.actions.querySelector(".cancel")?.focus();
+      this.at.actions.querySelector(declined.length > 0 ? ".decline" : ".cancel")?.focus();
     };
-    const asked = el("p", { id: "question", tabindex: "-1" }, `Cancel this request? Nothing will be signed for ${view.client}.`);
+    const asked = el("p", { id: "question", tabindex: "-1" }, told.ask);
     const known = el("div", { id: "known", class: "known" });
     const no = el("button", { type: "button", class: "button button-secondary", onclick: keep });
     const ask = (now, actions) => {
@@ -178,7 +181,7 @@ export class Screen {
       el("div", { class: "question", role: "group", "aria-labelledby": "question", "aria-describedby": "known", onkeydown: (event) => event.key === "Escape" && keep() },
         asked, known,
         el("div", { class: "buttons" },
-          el("button", { type: "button", class: "button button-warning", onclick: () => this.on.cancel() }, "Yes, cancel the request"), no)));
+          el("button", { type: "button", class: "button button-warning", onclick: () => this.on.cancel(declined) }, told.yes), no)));
     asked.focus();
   }
 
@@ -187,8 +190,8 @@ export class Screen {
   }
 
   // cancelling stands between the confirmed cancel and the service's answer.
-  cancelling(view) {
-    const told = words.cancelling(view);
+  cancelling(view, declined) {
+    const told = words.cancelling(view, declined);
     this.drawn = "";
     this.question = null;
     document.title = `${told.heading} – Signing Service`;
@@ -255,6 +258,7 @@ export class Screen {
 
   showBars(within) {
     this.at.barred.textContent = Object.values(this.bars).join(" ");
+    for (const button of within.querySelectorAll(".decline")) button.hidden = this.declined.length === 0;
     for (const button of within.querySelectorAll(".sign")) {
       button.classList.toggle("off", this.barred);
       button.setAttribute("aria-disabled", String(this.barred));
@@ -269,7 +273,14 @@ export class Screen {
     this.bar("display", null);
     words.callThem("prescription");
     this.drawn = "";
-    const prescriptions = new Prescriptions(shown, (hidden) => this.bar("filter", hidden > 0 && prescriptionWords.filtered(hidden)));
+    const prescriptions = new Prescriptions(shown, {
+      filter: (hidden) => this.bar("filter", hidden > 0 && prescriptionWords.filtered(hidden)),
+      look: this.on.look,
+      wrong: (ids) => {
+        this.declined = ids;
+        this.bar("wrong", ids.length > 0 && prescriptionWords.marked(ids.length));
+      },
+    });
     this.at.prescriptions.replaceChildren(prescriptions.element);
     this.announce(prescriptionWords.counts(shown));
   }
@@ -288,6 +299,7 @@ export class Screen {
   forget() {
     this.at.prescriptions.replaceChildren();
     this.bars = {};
+    this.declined = [];
     this.showBars(this.at.actions);
   }
 

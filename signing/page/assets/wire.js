@@ -41,6 +41,8 @@ export const sign = (id, way = 0) => post(about("sign", id), way > 0 ? { id, way
 export const keep = (id, job) => post(about("keep", id), { id, job });
 export const answer = (id, job, result) => post(about("answer", id), { id, job, ...result });
 export const display = (id) => post(about("display", id), { id });
+export const look = (id, looked) => post(about("looked", id), { id, looked });
+export const decline = (id, declined) => post(about("decline", id), { id, declined });
 export const cancel = (id) => post("client/cancel", { id });
 export const poll = (id) => call(about("session", id), {});
 
@@ -104,7 +106,7 @@ async function call(path, options) {
   } catch {
     throw new Lost();
   }
-  const answer = object(body);
+  const answer = response.status === 204 ? {} : object(body);
   if (!response.ok) throw new Refused(response.status, answer ?? {});
   if (answer === null) throw new Lost();
   return answer;

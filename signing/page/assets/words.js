@@ -36,6 +36,9 @@ export function story(view) {
   if (view.state === "opened" && !view.reason) {
     return { heading: `Sign ${count} for ${view.client}`, text: [`${view.client} asks you to sign ${count}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
   }
+  if (view.reason?.code === "declined") {
+    return { heading: view.reason.title, text: [view.reason.text], next: `You marked ${view.declined} of ${items(view.total)}.` };
+  }
   const told = view.reason ?? { title: "Nothing was signed", text: "This request has come to its end without a signature." };
   return { heading: told.title, text: [told.text], next: view.state === "opened" ? again(view) : `${view.client} is told that nothing was signed.` };
 }
@@ -94,11 +97,18 @@ export function uncancellable(view) {
   return told;
 }
 
-// cancelling tells that the service has yet to answer a cancel.
-export function cancelling(view) {
+// question asks whether to end the request, perhaps because something is wrong with so many of its items.
+export function question(view, declined) {
+  if (declined === 0) return { ask: `Cancel this request? Nothing will be signed for ${view.client}.`, yes: "Yes, cancel the request" };
+  const which = view.total === 1 ? "that you found something wrong with it" : `which ${declined} of ${items(view.total)} you marked`;
+  return { ask: `Give this request back? Nothing will be signed, and ${view.client} learns ${which}.`, yes: "Yes, give it back unsigned" };
+}
+
+// cancelling tells that the service has yet to answer a cancel, or a request that is given back.
+export function cancelling(view, declined) {
   return {
-    heading: "Cancelling…",
-    text: ["The service is being told to stop. Keep this page open until it says that the request is cancelled."],
+    heading: declined === 0 ? "Cancelling…" : "Giving the request back…",
+    text: [`The service is being told to stop. Keep this page open until it says that the request is ${declined === 0 ? "cancelled" : "given back"}.`],
     next: view.here ? "If a window asks for your PIN, close it." : null,
   };
 }
