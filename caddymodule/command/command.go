@@ -35,6 +35,7 @@ func commands() []func() *cobra.Command {
 	return []func() *cobra.Command{
 		auditCommand,
 		clientCommand,
+		conformanceCommand,
 		deliveriesCommand,
 		doctorCommand,
 		jwksCommand,
