@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -31,7 +32,7 @@ func (w *world) begin() {
 	for range workers {
 		w.load.wg.Go(func() {
 			for ctx.Err() == nil {
-				within, end := context.WithTimeout(life, 3*patience) // over many faults
+				within, end := context.WithTimeout(life, journeyTime()) // over many faults
 				if err := w.journey(within); err != nil && life.Err() == nil {
 					w.lose("a journey ended: %v", err)
 				}
@@ -159,6 +160,14 @@ func (w *world) insist(ctx context.Context, once func() (answer, error)) (answer
 			return a, errors.Join(fmt.Errorf("in vain: %s", a), err)
 		}
 	}
+}
+
+// journeyTime is how long a journey may take over many faults. On a machine that does other work as well it is longer.
+func journeyTime() time.Duration {
+	if os.Getenv("UNTIMED") != "" {
+		return 30 * patience
+	}
+	return 3 * patience
 }
 
 // breathe waits a moment between two attempts; an error says that there is no time for another.
