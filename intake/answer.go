@@ -23,7 +23,7 @@ func (a *answer) Write(data []byte) (int, error) {
 	return a.ResponseWriter.Write(data)
 }
 
-// ReadFrom lets a file go to the connection without a detour.
+// ReadFrom passes io.ReaderFrom through, so that a file still goes straight to the connection (sendfile).
 func (a *answer) ReadFrom(from io.Reader) (int64, error) {
 	a.of.begin(http.StatusOK)
 	if direct, ok := a.ResponseWriter.(io.ReaderFrom); ok {
@@ -32,11 +32,11 @@ func (a *answer) ReadFrom(from io.Reader) (int64, error) {
 	return io.Copy(a.ResponseWriter, from)
 }
 
-// FlushError is for http.ResponseController.
+// FlushError implements the method that http.ResponseController looks for.
 func (a *answer) FlushError() error {
 	a.of.begin(http.StatusOK)
 	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap lets http.ResponseController reach the wrapped ResponseWriter.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

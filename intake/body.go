@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// body is a request's body that notes how far it was read. Several goroutines may use it: an HTTP transport goes on
-// reading after the answer to its request has come.
+// body is a request body that records how far it was read. It is safe for concurrent use, because an HTTP transport may
+// keep reading after its response has arrived.
 type body struct {
 	from   io.ReadCloser
-	mu     sync.Mutex   // held while somebody reads
-	begun  atomic.Bool  // somebody wanted to read
-	taken  atomic.Int64 // bytes that were read
-	ended  atomic.Bool  // all of it was read
-	failed atomic.Bool  // it cannot be read to its end
-	shut   atomic.Bool  // nobody but the guard reads any more
+	mu     sync.Mutex   // held during a read
+	begun  atomic.Bool  // a read was attempted
+	taken  atomic.Int64 // bytes read
+	ended  atomic.Bool  // read to the end
+	failed atomic.Bool  // a read failed
+	shut   atomic.Bool  // only the guard may read
 }
 
 // Read implements io.Reader.
@@ -43,13 +43,13 @@ func (b *body) next(into []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the reading by others. The body itself stays open, since the guard has yet to find its end.
+// Close stops reads by the handler. The underlying body stays open, because the guard still has to find its end.
 func (b *body) Close() error {
 	b.shut.Store(true)
 	return nil
 }
 
-// idle ends the reading by others, and says whether nobody is in the middle of it.
+// idle stops reads by the handler and reports whether no read is in progress.
 func (b *body) idle() bool {
 	b.shut.Store(true)
 	if !b.mu.TryLock() {
@@ -59,13 +59,13 @@ func (b *body) idle() bool {
 	return true
 }
 
-// drop reads up to a number of bytes more, and forgets them.
+// drop reads and discards up to most bytes.
 func (b *body) drop(most int64) {
 	b.shut.Store(true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.ended.Load() {
-		_, _ = io.CopyN(io.Discard, readerFunc(b.next), most+1) // the end is found only by asking for more
+		_, _ = io.CopyN(io.Discard, readerFunc(b.next), most+1) // EOF is reported only by a read beyond the end
 	}
 }
 

@@ -1,18 +1,18 @@
 // Package intake keeps a request's body apart from whatever follows it on the connection.
 //
-// On HTTP/1 a body that nobody has read to its end stays in the connection, where its bytes would be taken for the next
-// request. net/http prevents that by itself only for the body types it knows: Caddy wraps every body, and full duplex
-// turns the rest of net/http's care off. So each handler stands behind Guard:
+// On HTTP/1, the unread rest of a body stays in the connection and would be parsed as the next request. net/http prevents
+// that only for the body types it knows, but Caddy wraps every body, and full duplex turns off the rest of the protection.
+// Every handler therefore runs behind Guard:
 //
-//	answer begins ─▶ body at its end ──────────────────────────▶ connection lives on
-//	             ├─▶ small rest: read it, then answer ─▶ at its end? lives on, else as below
+//	answer begins ─▶ body at its end ──────────────────────────▶ connection is kept
+//	             ├─▶ small rest: read it, then answer ─▶ at its end? kept, else as below
 //	             └─▶ Connection: close ─▶ answer ─▶ drop the rest, up to 8 MiB or 5 s ─▶ closed
 //
-// The rest is dropped rather than cut off because a caller that sends everything before it reads would otherwise find a
-// broken connection in place of its answer. HTTP/2 and HTTP/3 frame bodies and reset the stream themselves.
+// The rest is read and dropped because a caller that sends its whole request before it reads would otherwise see a broken
+// connection instead of the answer. HTTP/2 and HTTP/3 need none of this: they frame bodies and reset the stream.
 //
-// A handler that reads a body does so as one of a Group, whose callers share a pool (package share) until they have
-// proven who they are. While they have not, their bodies have to arrive at a lowest rate.
+// A handler reads a body as a member of a Group. The callers of a Group share a pool (package share) until they are
+// proven. Until then, their bodies must also arrive at a minimum rate.
 //
-// The package knows neither Caddy nor what a body holds.
+// The package knows nothing of Caddy or of what a body holds.
 package intake

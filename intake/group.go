@@ -10,33 +10,33 @@ import (
 	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
-// The lowest rate at which a body of a caller who has proven nothing may arrive: so many bytes a second, counted from
-// the end of a grace. It keeps strangers from holding for long what they have sent a few bytes for.
+// LeastRate is the minimum rate, in bytes per second, at which an unproven caller's body must arrive, measured after
+// Grace. It keeps strangers from holding memory for long at the price of a few bytes.
 const (
 	LeastRate = 1 << 10
 	Grace     = 5 * time.Second
 )
 
-// firstRead is the memory that a body gets before any of it has arrived. What somebody declares and does not send costs
-// no more than this.
+// firstRead is the memory allocated before any of a body has arrived. A declared length that is never sent costs no more
+// than this.
 const firstRead = 16 << 10
 
-// Group is callers who share a pool while they are waited for or worked for, and have proven nothing yet.
+// Group is a set of callers who share a pool while their requests are read and processed, until they are proven.
 type Group struct {
 	Pool   *share.Pool
-	Caller func(*http.Request) share.Caller // nil: whoever is connected, who has proven nothing
+	Caller func(*http.Request) share.Caller // default: the peer address, unproven
 
-	// Part is what is set aside for each of them from the beginning. Default: 16 KiB, the memory for what a body
-	// begins with; a pool of slots wants 1.
+	// Part is reserved for each caller at the start. Default: 16 KiB, the first read buffer of a body. Set 1 for a pool
+	// of slots.
 	Part int64
 }
 
-// NewGroup makes a group with a pool of its own, for those who are given none.
+// NewGroup makes a group with its own pool.
 func NewGroup(name string, size, part int64) *Group {
 	return &Group{Pool: share.New(name, size), Part: part}
 }
 
-// Take has a request's caller join the group until Release. The error is share.ErrFull.
+// Take adds the request's caller to the group until Release. The error is share.ErrFull.
 func (g *Group) Take(w http.ResponseWriter, r *http.Request) (*Taken, error) {
 	part := g.Part
 	if part <= 0 {
@@ -57,13 +57,13 @@ func (g *Group) Take(w http.ResponseWriter, r *http.Request) (*Taken, error) {
 	return t, nil
 }
 
-// connected is who holds the other end of the connection.
+// connected returns the peer of the connection as an unproven caller.
 func connected(r *http.Request) share.Caller {
-	address, _ := netip.ParseAddrPort(r.RemoteAddr) // nobody where it cannot be read
+	address, _ := netip.ParseAddrPort(r.RemoteAddr) // invalid if it cannot be parsed
 	return share.Caller{Address: address.Addr()}
 }
 
-// Taken is a caller's place in a group. Its methods but giveUp are for one goroutine.
+// Taken is a caller's place in a group. Apart from giveUp, its methods must be called from one goroutine.
 type Taken struct {
 	hold    *share.Hold
 	control *http.ResponseController
@@ -74,25 +74,25 @@ type Taken struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 
-	mu     sync.Mutex // of what the pool may want of another goroutine
+	mu     sync.Mutex // guards ending, because the pool calls giveUp from another goroutine
 	ending ending
 }
 
-// ending is how far a Taken is on its way to its end.
+// ending is the state of a Taken.
 type ending int
 
 const (
 	going   ending = iota
-	gaveUp         // the pool wanted it back
+	gaveUp         // the pool reclaimed it
 	reading        // the body is being read
 	ended
 )
 
-// Context is the request's, and ends early when the place is given up for others.
+// Context is the request's context. It also ends when the place is given up for other callers.
 func (t *Taken) Context() context.Context { return t.ctx }
 
-// Prove says that the caller has proven who it is: its place is never given up from now on. The error is
-// share.ErrGivenUp where that comes too late.
+// Prove marks the caller as proven, so that its place is never given up. The error is share.ErrGivenUp if the place is
+// already lost.
 func (t *Taken) Prove() error {
 	if err := t.hold.Prove(); err != nil {
 		return err
@@ -101,10 +101,10 @@ func (t *Taken) Prove() error {
 	return nil
 }
 
-// GivenUp says whether the place was given up for others.
+// GivenUp reports whether the place was given up for other callers.
 func (t *Taken) GivenUp() bool { return t.hold.GivenUp() }
 
-// Release gives the place back. It may be called more than once, and must be before the handler returns.
+// Release gives the place back. It must be called before the handler returns and may be called more than once.
 func (t *Taken) Release() {
 	t.mu.Lock()
 	t.ending = ended
@@ -113,7 +113,7 @@ func (t *Taken) Release() {
 	t.cancel(context.Canceled)
 }
 
-// giveUp ends whatever is done for the caller. The pool calls it of the goroutine of whoever needs the place.
+// giveUp stops the work for the caller. The pool calls it from the goroutine of the caller that gets the place.
 func (t *Taken) giveUp() {
 	t.cancel(share.ErrGivenUp)
 	t.mu.Lock()
@@ -121,7 +121,7 @@ func (t *Taken) giveUp() {
 	switch t.ending {
 	case reading:
 		t.ending = gaveUp
-		_ = t.control.SetReadDeadline(time.Unix(1, 0)) // a server that cannot has a deadline of its own
+		_ = t.control.SetReadDeadline(time.Unix(1, 0)) // a server without support has its own deadline
 	case going:
 		t.ending = gaveUp
 	}

@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	plenty  = time.Minute // nothing in these tests takes as long
+	plenty  = time.Minute // longer than anything in these tests takes
 	trusted = "203.0.113.9"
 )
 
-// taking is a server whose handler reads bodies in a group, and answers what came of it.
+// taking is a server that reads bodies in a group and answers with the result.
 type taking struct {
 	*httptest.Server
 	group *Group
 	limit int64
-	with  func(*Taken)               // before the body is read
-	then  func(*Taken, []byte) error // after it was
+	with  func(*Taken)               // called before the body is read
+	then  func(*Taken, []byte) error // called after
 }
 
-// newTaking serves a group in which a header says which address a request is from.
+// newTaking starts a server whose group takes the caller's address from a header.
 func newTaking(t *testing.T, size, part int64) *taking {
 	t.Helper()
 	s := &taking{group: NewGroup("test", size, part), limit: 1 << 20, with: func(*Taken) {}, then: func(*Taken, []byte) error { return nil }}
@@ -67,7 +67,7 @@ func (s *taking) serve(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// client speaks HTTP/1.1 or HTTP/2, over connections that no other client has.
+// client returns a client for HTTP/1.1 or HTTP/2 with its own connections.
 func (s *taking) client(major int) *http.Client {
 	transport := s.Client().Transport.(*http.Transport).Clone()
 	if major == 1 {
@@ -78,14 +78,14 @@ func (s *taking) client(major int) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// outcome is the answer to a request, or why there is none.
+// outcome is the answer to a request, or its error.
 type outcome struct {
 	status int
 	text   string
 	err    error
 }
 
-// post sends a body from an address, and returns where its outcome comes.
+// post sends a body from an address and returns a channel for the outcome.
 func (s *taking) post(major int, from string, body io.Reader) <-chan outcome {
 	came := make(chan outcome, 1)
 	go func() {
@@ -107,7 +107,7 @@ func (s *taking) post(major int, from string, body io.Reader) <-chan outcome {
 	return came
 }
 
-// half sends the beginning of a body and no more.
+// half sends only the beginning of a body.
 func (s *taking) half(t *testing.T, major int, from string) <-chan outcome {
 	t.Helper()
 	before := s.group.Pool.Use()
@@ -124,7 +124,7 @@ func (s *taking) half(t *testing.T, major int, from string) <-chan outcome {
 	return came
 }
 
-// wait waits until something is so.
+// wait polls until the condition holds.
 func wait(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline, tick := time.After(plenty), time.NewTicker(time.Millisecond)
@@ -161,18 +161,18 @@ func TestHalfSentBodiesGiveWay(t *testing.T) {
 				}
 			}
 			if use := s.group.Pool.Use(); use.GivenUp != 9 {
-				t.Errorf("got %d given up, want 9", use.GivenUp)
+				t.Errorf("given up: got %d, want 9", use.GivenUp)
 			}
 			select {
 			case o := <-honest:
-				t.Errorf("who holds least was given up: got %+v", o)
+				t.Errorf("honest caller with the smallest share: got %+v, want it to keep its place", o)
 			default:
 			}
 		})
 	}
 }
 
-func TestWhoIsProvenOrTrustedStays(t *testing.T) {
+func TestProvenAndTrustedCallersKeepTheirPlaces(t *testing.T) {
 	s := newTaking(t, 3, 1)
 	var first sync.Once
 	s.with = func(place *Taken) {
@@ -184,12 +184,12 @@ func TestWhoIsProvenOrTrustedStays(t *testing.T) {
 	}
 	body, rest := io.Pipe()
 	proven := s.post(1, "192.0.2.1", body)
-	wait(t, "the proven", func() bool { return s.group.Pool.Use().Proven == 1 })
+	wait(t, "the proven caller", func() bool { return s.group.Pool.Use().Proven == 1 })
 	fromTrusted, restTrusted := io.Pipe()
 	trusting := s.post(1, trusted, fromTrusted)
-	wait(t, "the trusted", func() bool { return s.group.Pool.Use().Proven == 2 })
+	wait(t, "the trusted caller", func() bool { return s.group.Pool.Use().Proven == 2 })
 	for range 5 {
-		s.half(t, 1, "192.0.2.1") // the address of the proven
+		s.half(t, 1, "192.0.2.1") // the proven caller's address
 	}
 	for _, end := range []*io.PipeWriter{rest, restTrusted} {
 		if _, err := io.WriteString(end, "whole"); err != nil {
@@ -209,21 +209,21 @@ func TestReadIsBounded(t *testing.T) {
 	chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", 100<<10+1)))
 	(<-s.post(1, "192.0.2.1", chunked)).wants(t, http.StatusServiceUnavailable, ErrTooLarge.Error())
 	(<-s.post(1, "192.0.2.1", nil)).wants(t, http.StatusOK, "0 bytes")
-	wait(t, "everything to be given back", func() bool { use := s.group.Pool.Use(); return use.Unproven == 0 && use.Proven == 0 })
+	wait(t, "the pool to be empty", func() bool { use := s.group.Pool.Use(); return use.Unproven == 0 && use.Proven == 0 })
 }
 
-// The pool counts the memory that a body has filled, not what was declared.
-func TestWhatArrivesCounts(t *testing.T) {
+// The pool counts the memory that a body has filled, not the declared length.
+func TestPoolCountsReceivedBytes(t *testing.T) {
 	s := newTaking(t, 1<<20, 0)
 	var held int64
 	s.then = func(*Taken, []byte) error { held = s.group.Pool.Use().Unproven; return nil }
 	(<-s.post(1, "192.0.2.1", strings.NewReader(strings.Repeat("x", 500_000)))).wants(t, http.StatusOK, "500000 bytes")
 	if held < 500_000 || held > 600_000 {
-		t.Errorf("got %d bytes held for a body of 500000", held)
+		t.Errorf("body of 500000 bytes: got %d held, want 500000 to 600000", held)
 	}
 }
 
-func TestLowestRate(t *testing.T) {
+func TestMinimumRate(t *testing.T) {
 	for _, major := range []int{1, 2} {
 		t.Run(fmt.Sprintf("HTTP/%d", major), func(t *testing.T) {
 			s := newTaking(t, 1<<20, 0)
@@ -232,7 +232,7 @@ func TestLowestRate(t *testing.T) {
 			o.wants(t, http.StatusServiceUnavailable, ErrSlow.Error())
 		})
 	}
-	t.Run("not of the proven", func(t *testing.T) {
+	t.Run("not for proven callers", func(t *testing.T) {
 		s := newTaking(t, 1<<20, 0)
 		body, rest := io.Pipe()
 		s.with = func(place *Taken) {
@@ -242,7 +242,7 @@ func TestLowestRate(t *testing.T) {
 			}
 		}
 		came := s.post(1, "192.0.2.1", body)
-		wait(t, "it to be taken in", func() bool { return s.group.Pool.Use().Proven > 0 })
+		wait(t, "the request to join the pool", func() bool { return s.group.Pool.Use().Proven > 0 })
 		if _, err := io.WriteString(rest, "whole"); err != nil {
 			t.Fatal(err)
 		}
@@ -251,27 +251,27 @@ func TestLowestRate(t *testing.T) {
 	})
 }
 
-// What is done for a caller ends when its place is given up, and the next request on the connection is read.
-func TestWorkEndsWhenItIsGivenUp(t *testing.T) {
+// The work for a caller ends when its place is given up, and the next request on the connection is read.
+func TestWorkEndsWhenThePlaceIsGivenUp(t *testing.T) {
 	s := newTaking(t, 1, 1)
 	s.then = func(place *Taken, body []byte) error {
 		if string(body) == "wait" {
 			<-place.Context().Done()
 			if !place.GivenUp() {
-				return errors.New("the context ended of something else")
+				return errors.New("the context ended for another reason, want the place given up")
 			}
 			return share.ErrGivenUp
 		}
 		return nil
 	}
 	first := s.post(1, "192.0.2.1", strings.NewReader("wait"))
-	wait(t, "the first", func() bool { return s.group.Pool.Use().Unproven == 1 })
+	wait(t, "the first request", func() bool { return s.group.Pool.Use().Unproven == 1 })
 	(<-s.post(1, "192.0.2.2", strings.NewReader("whole"))).wants(t, http.StatusOK, "5 bytes")
 	(<-first).wants(t, http.StatusServiceUnavailable, "given up")
 }
 
-// Giving up never reaches the request that comes next on a connection.
-func TestReleasedPlacesLeaveTheConnectionAlone(t *testing.T) {
+// Giving up a released place must not affect the next request on the connection.
+func TestReleasedPlaceLeavesTheConnectionAlone(t *testing.T) {
 	control := &deadlines{}
 	request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("whole"))
 	place, err := NewGroup("test", 1, 1).Take(control, request)
@@ -281,7 +281,7 @@ func TestReleasedPlacesLeaveTheConnectionAlone(t *testing.T) {
 	place.Release()
 	place.giveUp()
 	if len(control.set) != 0 {
-		t.Errorf("got deadlines %v after the place was released, want none", control.set)
+		t.Errorf("deadlines after release: got %v, want none", control.set)
 	}
 }
 

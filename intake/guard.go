@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	smallRest = 256 << 10 // bytes that are read before the answer, to save the connection; as many as net/http would
-	maxRest   = 8 << 20   // bytes that are dropped after the answer
+	smallRest = 256 << 10 // bytes read before the answer to keep the connection; net/http reads as many
+	maxRest   = 8 << 20   // bytes dropped after the answer
 	restTime  = 5 * time.Second
 )
 
 // Handler answers a request, or returns an error for its caller to answer.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Guard has handle answer the request, and afterwards leaves the connection at the end of the request's body or closed.
-// A handler that hands the request on to code that may still read the body says so by PassOn. Guards may be nested.
+// Guard calls handle to answer the request. Afterwards the request's body is consumed or the connection is closed. A
+// handler that passes the request on to code that may still read the body must call PassOn. Guards may be nested.
 func Guard(w http.ResponseWriter, r *http.Request, handle Handler) error {
 	return guard(w, r, restTime, handle)
 }
 
-// Serve is Guard for a handler that answers by itself.
+// Serve is Guard for an http.Handler.
 func Serve(w http.ResponseWriter, r *http.Request, handler http.Handler) error {
 	return Guard(w, r, func(w http.ResponseWriter, r *http.Request) error {
 		handler.ServeHTTP(w, r)
@@ -47,22 +47,22 @@ func guard(w http.ResponseWriter, r *http.Request, rest time.Duration, handle Ha
 	return err
 }
 
-// PassOn says that what answers the request from now on is not the guarded handler, so that the guard leaves the body
-// alone until the handler returns.
+// PassOn says that another handler answers the request from now on. The guard leaves the body alone until the guarded
+// handler returns.
 func PassOn(r *http.Request) {
 	if e := exchangeOf(r); e != nil {
 		e.passed = true
 	}
 }
 
-// TakeBack says that what the request was passed on to has not answered it, and the guarded handler does.
+// TakeBack undoes PassOn: the other handler did not answer, so the guarded handler does.
 func TakeBack(r *http.Request) {
 	if e := exchangeOf(r); e != nil {
 		e.passed = false
 	}
 }
 
-// exchangeKey is the context's key of an *exchange.
+// exchangeKey is the context key of an *exchange.
 type exchangeKey struct{}
 
 func exchangeOf(r *http.Request) *exchange {
@@ -70,30 +70,29 @@ func exchangeOf(r *http.Request) *exchange {
 	return e
 }
 
-// exchange is one request on HTTP/1 that has a body, and its answer.
+// exchange is one HTTP/1 request with a body, and its answer.
 type exchange struct {
 	w       http.ResponseWriter // below the guard
 	body    body
-	length  int64         // that the body is declared to have; -1: it comes in chunks
+	length  int64         // the declared length of the body; -1: chunked
 	expects bool          // the caller may wait for 100 Continue before it sends the body
-	rest    time.Duration // for what the caller still sends
-	passed  bool          // others may be reading the body
+	rest    time.Duration // how long the rest of the body may take
+	passed  bool          // another handler may be reading the body
 	begun   bool          // the answer's header is written
 	closing bool          // the connection closes after the answer
-	over    bool          // nothing is left to do
+	over    bool          // the guard is done
 }
 
-// begin is called before the header of the final answer is written, the last moment at which it can say that the
-// connection closes.
+// begin is called before the final header is written, which is the last chance to announce that the connection closes.
 func (e *exchange) begin(status int) {
-	if status < http.StatusOK && status != http.StatusSwitchingProtocols { // perhaps of another goroutine: see httptrace
+	if status < http.StatusOK && status != http.StatusSwitchingProtocols { // may come from another goroutine: see httptrace
 		return
 	}
 	if e.begun {
 		return
 	}
 	e.begun = true
-	if status == http.StatusSwitchingProtocols { // what follows is no HTTP
+	if status == http.StatusSwitchingProtocols { // what follows is not HTTP
 		e.over = true
 		return
 	}
@@ -104,7 +103,7 @@ func (e *exchange) begin(status int) {
 	e.closing = e.close()
 }
 
-// end is called when the handler of a guard has returned, the innermost first.
+// end is called when a guarded handler returns, innermost first.
 func (e *exchange) end() {
 	switch {
 	case e.over:
@@ -114,28 +113,28 @@ func (e *exchange) end() {
 			_ = http.NewResponseController(e.w).Flush()
 			e.drop(maxRest)
 		}
-	case e.passed: // an error route answers, and may read the body
+	case e.passed: // an error route answers and may read the body
 		e.close()
 		return
-	default: // an error route answers, after which there is no moment to drop the rest
+	default: // an error route answers, and nothing runs after it, so drop the rest now
 		if e.ours() {
 			e.drop(maxRest)
 		}
 		e.close()
 	}
 	e.over = true
-	if !e.body.ended.Load() { // net/http is not to wait for more of it either
+	if !e.body.ended.Load() { // so that net/http does not wait for the rest either
 		_ = http.NewResponseController(e.w).SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// ours says whether the guard may read the body before the answer: nobody else is going to, and reading neither fails
-// nor asks a caller that waits for leave to send all of it.
+// ours reports whether the guard may read the body before the answer. Not if another handler may read it, if a read has
+// failed, or if reading would send 100 Continue and thereby ask for the whole body.
 func (e *exchange) ours() bool {
 	return !e.passed && !e.body.failed.Load() && (!e.expects || e.body.begun.Load())
 }
 
-// close has the answer close the connection, unless the body is at its end.
+// close announces that the connection closes, unless the body was read to its end.
 func (e *exchange) close() bool {
 	if e.body.ended.Load() {
 		return false
@@ -144,10 +143,10 @@ func (e *exchange) close() bool {
 	return true
 }
 
-// drop reads the rest of the body, up to a number of bytes, and forgets it.
+// drop reads and discards up to most bytes of the body.
 func (e *exchange) drop(most int64) {
 	control := http.NewResponseController(e.w)
-	_ = control.SetReadDeadline(time.Now().Add(e.rest)) // a server that cannot has a deadline of its own
+	_ = control.SetReadDeadline(time.Now().Add(e.rest)) // a server without support has its own deadline
 	e.body.drop(most)
 	if e.body.ended.Load() {
 		_ = control.SetReadDeadline(time.Time{})

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// patience is for what has to happen, on a machine that stalls.
+// patience bounds what must happen, even on a slow machine.
 const patience = 30 * time.Second
 
-// smuggled is a request that stands in bodies, and must never be answered.
+// smuggled is a request hidden in bodies. It must never be answered.
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 var errRefused = errors.New("refused")
 
-// handlers answer before they have read a body to its end.
+// handlers answer before the body has been read to its end.
 var handlers = map[string]Handler{
 	"answers at once": func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusForbidden)
@@ -36,7 +36,7 @@ var handlers = map[string]Handler{
 	},
 	"flushes": func(w http.ResponseWriter, _ *http.Request) error { return http.NewResponseController(w).Flush() },
 	"reads a part": func(w http.ResponseWriter, r *http.Request) error {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(shortRest)) // nothing of it may come
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(shortRest)) // the body may never arrive
 		_, _ = r.Body.Read(make([]byte, 5))
 		http.Error(w, "no", http.StatusForbidden)
 		return nil
@@ -76,8 +76,8 @@ var handlers = map[string]Handler{
 
 type framing struct{ head, body, after string }
 
-// framings are bodies in which every byte could begin the smuggled request. What follows the answer is sent once it
-// has come.
+// framings are bodies filled with smuggled requests, so that a cut at any place leaves one. after is sent once the answer
+// has arrived.
 var framings = map[string]framing{
 	"small":                   {"Content-Length: 36\r\n", "x" + smuggled, ""},
 	"small, half sent":        {"Content-Length: 100\r\n", "0123456789", smuggled + smuggled},
@@ -98,7 +98,7 @@ func filled(n int) string {
 	return strings.Repeat(smuggled, n/len(smuggled)+1)[:n]
 }
 
-// surroundings are what a guard stands in. Caddy wraps every body, so that net/http does not know it any more.
+// surroundings are the conditions under which a guard runs. Caddy wraps every body, so net/http does not recognise it.
 var surroundings = map[string]func(http.ResponseWriter, *http.Request){
 	"net/http":    func(http.ResponseWriter, *http.Request) {},
 	"wrapped":     wrap,
@@ -112,7 +112,7 @@ func fullDuplex(w http.ResponseWriter, _ *http.Request) {
 	_ = http.NewResponseController(w).EnableFullDuplex()
 }
 
-// world is a server with a guarded handler at every path, and what it saw.
+// world is a server with a guarded handler at every path. It counts smuggled requests.
 type world struct {
 	*httptest.Server
 	second atomic.Int32 // requests to /smuggled
@@ -129,7 +129,7 @@ func newWorld(t *testing.T, rest time.Duration, around func(http.ResponseWriter,
 			_, _ = io.WriteString(rw, "next")
 		default:
 			around(rw, r)
-			if err := guard(rw, r, rest, handle); err != nil { // an error route answers, as Caddy's, which has a deadline
+			if err := guard(rw, r, rest, handle); err != nil { // an error route answers, like Caddy's, which has a deadline
 				http.Error(rw, err.Error(), http.StatusTeapot)
 				_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(rest))
 			}
@@ -169,7 +169,7 @@ func (l narrowListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// Whatever a body holds, and however little of it a handler reads, no byte of it becomes a request.
+// No byte of a body becomes a request, whatever the body holds and however little of it the handler reads.
 func TestNoSecondAnswer(t *testing.T) {
 	for around, surround := range surroundings {
 		t.Run(around, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestNoSecondAnswer(t *testing.T) {
 			for name, w := range worlds {
 				w.Close()
 				if n := w.second.Load(); n != 0 {
-					t.Errorf("%s: got %d requests out of bodies, want none", name, n)
+					t.Errorf("%s: requests smuggled in bodies: got %d, want 0", name, n)
 				}
 			}
 		})
@@ -200,7 +200,7 @@ func TestNoSecondAnswer(t *testing.T) {
 
 const shortRest = 50 * time.Millisecond
 
-// try sends a request of the framing, and one more where the connection was kept, and reads all answers.
+// try sends a request with the framing and, if the connection is kept, a second one. It reads all answers.
 func (f framing) try(conn net.Conn) error {
 	sent := make(chan struct{})
 	defer func() { conn.Close(); <-sent }()
@@ -211,10 +211,10 @@ func (f framing) try(conn net.Conn) error {
 	answers := bufio.NewReader(conn)
 	kept, err := readAnswer(answers)
 	if err != nil {
-		return nil // cut off, as one may be who sends more than is dropped
+		return nil // cut off, which is allowed when more is sent than the guard drops
 	}
 	if f.after != "" {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * shortRest)) // it closes now, or never
+		_ = conn.SetReadDeadline(time.Now().Add(5 * shortRest)) // it closes by then, or not at all
 		if _, err := answers.Peek(1); !errors.Is(err, io.EOF) {
 			_ = conn.SetReadDeadline(time.Now().Add(patience))
 			_, _ = io.WriteString(conn, f.after)
@@ -223,16 +223,16 @@ func (f framing) try(conn net.Conn) error {
 	if kept {
 		_, _ = io.WriteString(conn, "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if _, err := readAnswer(answers); err != nil {
-			return fmt.Errorf("the request behind it: %w", err)
+			return fmt.Errorf("second request: %w", err)
 		}
 	}
 	if _, err := readAnswer(answers); err == nil {
-		return errors.New("got an answer to what was no request")
+		return errors.New("got an extra answer, want none: the bytes were not a request")
 	}
 	return nil
 }
 
-// readAnswer reads one answer, and says whether another may follow on the connection.
+// readAnswer reads one answer and reports whether another may follow on the connection.
 func readAnswer(from *bufio.Reader) (more bool, err error) {
 	response, err := http.ReadResponse(from, nil)
 	if err != nil {
@@ -246,13 +246,13 @@ func readAnswer(from *bufio.Reader) (more bool, err error) {
 	return !response.Close, err
 }
 
-// A refused request that has a small body costs nobody the connection, and the request behind it is its own.
+// Refusing a request with a small body keeps the connection, and the next request on it is answered.
 func TestSmallRestKeepsTheConnection(t *testing.T) {
 	for name, handle := range handlers {
 		switch name {
 		case "closes the connection", "passes on, which answers", "passes on, which fails":
 			continue
-		case "reads a part", "reads up to a limit": // whose deadline may be over before they look
+		case "reads a part", "reads up to a limit": // their deadline may pass before they read
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestSmallRestKeepsTheConnection(t *testing.T) {
 			_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\n\r\n"+smuggled+"GET /next HTTP/1.1\r\nHost: x\r\n\r\n")
 			answers := bufio.NewReader(conn)
 			if more, err := readAnswer(answers); !more || err != nil {
-				t.Fatalf("got more %v, %v after the first answer, want the connection kept", more, err)
+				t.Fatalf("first answer: got connection kept %v, error %v; want true, nil", more, err)
 			}
 			response, err := http.ReadResponse(answers, nil)
 			if err != nil {
@@ -269,14 +269,14 @@ func TestSmallRestKeepsTheConnection(t *testing.T) {
 			}
 			defer response.Body.Close()
 			if text, _ := io.ReadAll(response.Body); string(text) != "next" {
-				t.Errorf("got %q for the second request, want next", text)
+				t.Errorf("second answer: got %q, want %q", text, "next")
 			}
 		})
 	}
 }
 
 // A caller that sends everything before it reads learns why it was refused.
-func TestRefusalsReachThoseWhoStillSend(t *testing.T) {
+func TestRefusalReachesCallerStillSending(t *testing.T) {
 	for _, name := range []string{"answers at once", "reads up to a limit", "returns an error", "passes on, which answers"} {
 		for framing, head := range map[string]string{
 			"length": fmt.Sprintf("Content-Length: %d\r\n\r\n", maxRest), "chunked": fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n", maxRest-smallRest),
@@ -288,18 +288,18 @@ func TestRefusalsReachThoseWhoStillSend(t *testing.T) {
 					body = body[:maxRest-smallRest] + "\r\n0\r\n\r\n"
 				}
 				if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\n"+head+body); err != nil {
-					t.Fatalf("sending: %v", err)
+					t.Fatalf("sending: got %v, want no error", err)
 				}
 				if _, err := readAnswer(bufio.NewReader(conn)); err != nil {
-					t.Errorf("reading: %v", err)
+					t.Errorf("reading the answer: got %v, want no error", err)
 				}
 			})
 		}
 	}
 }
 
-// Nobody has to send for an answer, nor is asked to.
-func TestRefusalsAreNotWaitedFor(t *testing.T) {
+// A caller gets its refusal without sending the body, and is not asked to send it.
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
 	for name, head := range map[string]string{
 		"large":                   fmt.Sprintf("Content-Length: %d\r\n", 2*smallRest),
 		"chunked":                 "Transfer-Encoding: chunked\r\n",
@@ -318,7 +318,7 @@ func TestRefusalsAreNotWaitedFor(t *testing.T) {
 	}
 }
 
-// What the request was passed on to may read the body in its own time, and so may an error route.
+// A handler that was passed the request may read the body at its own pace, and so may an error route.
 func TestPassOnLeavesTheBody(t *testing.T) {
 	text := filled(3 * smallRest)
 	read := func(w http.ResponseWriter, r *http.Request) {
@@ -351,13 +351,13 @@ func TestPassOnLeavesTheBody(t *testing.T) {
 			}
 			defer response.Body.Close()
 			if got, _ := io.ReadAll(response.Body); string(got) != "read" {
-				t.Errorf("got %q", got)
+				t.Errorf("answer: got %q, want %q", got, "read")
 			}
 		})
 	}
 }
 
-// A connection that was switched to another protocol is nobody's to close.
+// The guard does not close a connection that was switched to another protocol.
 func TestSwitchedProtocols(t *testing.T) {
 	w := newWorld(t, time.Millisecond, wrap, func(w http.ResponseWriter, r *http.Request) error {
 		PassOn(r)
@@ -384,11 +384,11 @@ func TestSwitchedProtocols(t *testing.T) {
 	from := bufio.NewReader(conn)
 	response, err := http.ReadResponse(from, nil)
 	if err != nil || response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Connection") != "Upgrade" {
-		t.Fatalf("got %v, %v", response, err)
+		t.Fatalf("got %v, %v; want 101 with Connection: Upgrade", response, err)
 	}
 	defer response.Body.Close()
 	_, _ = io.WriteString(conn, "echo\n")
 	if line, err := from.ReadString('\n'); line != "echo\n" {
-		t.Errorf("got %q, %v", line, err)
+		t.Errorf("got %q, %v; want %q, nil", line, err, "echo\n")
 	}
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
-// What can keep Read from reading a body, besides share.ErrGivenUp and share.ErrFull.
+// Errors of Read, in addition to share.ErrGivenUp and share.ErrFull.
 var (
 	ErrTooLarge = errors.New("the body is too large")
 	ErrSlow     = errors.New("the body took too long to arrive")
 )
 
-// Read reads the request's body, of at most limit bytes, which has to arrive within a time that is the real clock's and,
-// while its caller has proven nothing, not more slowly than LeastRate. The memory counts in the pool as it is filled;
-// what the place began with counts already. With ErrTooLarge comes what was read, if anything was, and the rest can be
-// read from the request. Errors of the connection are returned as they are.
+// Read reads the request's body of at most limit bytes. The body must arrive within the given time by the real clock and,
+// while the caller is unproven, at LeastRate or faster. Memory counts in the pool as it fills; the group's Part is counted
+// already. With ErrTooLarge, Read also returns what it has read, and the rest can be read from the request. Errors of the
+// connection are returned unchanged.
 func (t *Taken) Read(limit int64, within time.Duration) ([]byte, error) {
 	declared := t.request.ContentLength
 	if declared > limit {
 		return nil, ErrTooLarge
 	}
-	whole := limit + 1 // one more, so that a body of the declared length ends in one read
+	whole := limit + 1 // one byte more, so that a body of the declared length ends in one read
 	if declared >= 0 {
 		whole = declared + 1
 	}
@@ -52,7 +52,7 @@ func (t *Taken) Read(limit int64, within time.Duration) ([]byte, error) {
 	}
 }
 
-// next reads what comes next after so many bytes.
+// next reads the bytes that follow the first after bytes.
 func (t *Taken) next(into []byte, after int64, last time.Time) (n int, err error) {
 	if err := t.begin(after, last); err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (t *Taken) next(into []byte, after int64, last time.Time) (n int, err error
 	return n, t.end(err)
 }
 
-// begin sets the time by which something has to arrive.
+// begin sets the deadline of the next read.
 func (t *Taken) begin(after int64, last time.Time) error {
 	deadline := last
 	if !t.proven {
@@ -76,11 +76,11 @@ func (t *Taken) begin(after int64, last time.Time) error {
 		return share.ErrGivenUp
 	}
 	t.ending = reading
-	_ = t.control.SetReadDeadline(deadline) // a server that cannot has a deadline of its own
+	_ = t.control.SetReadDeadline(deadline) // a server without support has its own deadline
 	return nil
 }
 
-// end says what came of a read. The deadline stays where the body is not at its end, and the next read sets another.
+// end returns the error of a read. It clears the deadline only at the end of the body; otherwise the next read sets it.
 func (t *Taken) end(err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,7 +96,7 @@ func (t *Taken) end(err error) error {
 	return err
 }
 
-// grow has the memory count. Those who are proven leave what they began with in the pool as well.
+// grow counts the memory in the pool. A proven caller's Part stays counted too.
 func (t *Taken) grow(to int64) error {
 	if to <= t.part {
 		return nil

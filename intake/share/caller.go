@@ -2,17 +2,17 @@ package share
 
 import "net/netip"
 
-// Caller is on whose behalf something is held.
+// Caller is the caller for whom a part is held.
 type Caller struct {
-	// Address is where the request comes from, as far as it can be trusted. Callers whose address is not known share
-	// one.
+	// Address is the address of the caller, as far as it can be trusted. Callers with an unknown address share one
+	// share.
 	Address netip.Addr
-	// Proven says that the caller has no share: who it is was proven before, or the operator trusts its address.
+	// Proven callers have no share. They have authenticated, or the operator trusts their address.
 	Proven bool
 }
 
-// Network is what counts as one address: an IPv4 address, or the /64 of an IPv6 address, for whoever has one address of
-// it has all. It is the zero Prefix where the address is not known.
+// Network returns what counts as one address: an IPv4 address, or the /64 of an IPv6 address, because a host usually
+// controls its whole /64. It is the zero Prefix if the address is unknown.
 func Network(address netip.Addr) netip.Prefix {
 	address = address.Unmap().WithZone("")
 	bits := address.BitLen()

@@ -1,18 +1,17 @@
-// Package share divides what there is only so much of, such as memory for requests, among callers who have proven
-// nothing yet.
+// Package share divides a limited resource, such as memory for requests, among callers that are not yet proven.
 //
-// A Pool has a size, in bytes or in slots. Each Hold on it belongs to a caller. What the unproven hold is counted by
-// address, and that is an address's share:
+// A Pool has a size in bytes or slots. Each Hold belongs to a caller. An address's share is what its unproven callers
+// hold together:
 //
-//	Take, Grow ─▶ there is room ─────────────────────────────────────▶ held
-//	          └─▶ none ─▶ the address that holds most gives up its oldest Hold, and so on until there is ─▶ held
-//	          └─▶ none, and only the proven hold anything ──────────▶ ErrFull
+//	Take, Grow ─▶ room left ─────────────────────────────────────────▶ held
+//	          └─▶ full ─▶ the address with the largest share gives up its oldest Hold, until there is room ─▶ held
+//	          └─▶ full, and only proven callers hold anything ──────▶ ErrFull
 //
 //	held ─▶ Prove: leaves the share, is never given up, and still counts in the pool
 //
-// So strangers take nothing from those who come after them, however many they are and from however many addresses they
-// come: each newcomer gets what they lose. Of two addresses that hold as much, the one that waits longer gives up.
-// Behind one address may be a whole hospital, so that whoever has proven who they are has no share.
+// So strangers cannot lock newcomers out, whatever their number and addresses: each newcomer takes over what they give up.
+// Between two equal shares, the one with the older Hold gives up. A whole hospital may share one address, so proven
+// callers have no share.
 //
-// The package knows neither HTTP nor Caddy, starts no goroutine and keeps nothing on disk.
+// The package knows nothing of HTTP or Caddy, starts no goroutine and keeps nothing on disk.
 package share

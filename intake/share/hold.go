@@ -11,11 +11,11 @@ type Hold struct {
 	pool   *Pool
 	giveUp func()
 
-	// All that follows is under the pool's lock.
+	// The pool's lock guards the fields below.
 	age            uint64
 	part           int64
-	of             *addressShare // nil: of somebody who has no share
-	older, younger *Hold         // of the same address
+	of             *addressShare // nil: the caller is proven
+	older, younger *Hold         // neighbours of the same address, by age
 	state          state
 }
 
@@ -27,8 +27,8 @@ const (
 	released
 )
 
-// Grow makes the part as large as given, if it is smaller. The error is ErrGivenUp or ErrFull; after the first the hold
-// is nothing any more, after the second it is as it was.
+// Grow enlarges the part to the given size. It never shrinks it. After ErrGivenUp the hold is lost; after ErrFull it is
+// unchanged.
 func (h *Hold) Grow(part int64) error {
 	p := h.pool
 	p.mu.Lock()
@@ -48,8 +48,8 @@ func (h *Hold) Grow(part int64) error {
 	return err
 }
 
-// Prove says that the caller has proven who it is, so that its address has no share in the hold any more. It returns
-// ErrGivenUp where that comes too late.
+// Prove marks the caller as proven and takes the hold out of its address's share. It returns ErrGivenUp if the hold is
+// already lost.
 func (h *Hold) Prove() error {
 	p := h.pool
 	p.mu.Lock()
@@ -76,14 +76,14 @@ func (h *Hold) Release() {
 	}
 }
 
-// GivenUp says whether the hold was given up for others.
+// GivenUp reports whether the hold was given up for other callers.
 func (h *Hold) GivenUp() bool {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	return h.state == givenUp
 }
 
-// joins makes the hold the youngest of an address.
+// joins adds the hold to an address as its youngest.
 func (h *Hold) joins(network netip.Prefix) {
 	p := h.pool
 	s := p.shares[network]
@@ -98,7 +98,7 @@ func (h *Hold) joins(network netip.Prefix) {
 	s.newest = h
 }
 
-// leaves takes the hold, which has no part any more, from its address.
+// leaves removes the hold from its address. Its part must be zero.
 func (h *Hold) leaves() {
 	s := h.of
 	if s == nil {
@@ -124,7 +124,7 @@ func (h *Hold) leaves() {
 	heap.Fix(&p.order, s.place)
 }
 
-// change makes the part larger or smaller.
+// change grows or shrinks the part.
 func (h *Hold) change(by int64) {
 	p := h.pool
 	h.part += by

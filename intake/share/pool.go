@@ -10,47 +10,48 @@ import (
 
 // Errors of a Pool.
 var (
-	// ErrFull is that nobody can give anything up: all of the pool is held by those who have proven who they are.
+	// ErrFull means that proven callers hold the whole pool, so that nothing can be given up.
 	ErrFull = errors.New("the pool is full")
-	// ErrGivenUp is that the hold was given up for others, because its address held most of the pool.
-	ErrGivenUp = errors.New("given up for other callers: this address holds most of what there is for those who have proven nothing")
+	// ErrGivenUp means that the hold was given up for other callers because its address had the largest share.
+	ErrGivenUp = errors.New("given up for other callers: this address holds the largest share of what unauthenticated callers may use")
 )
 
-// Pool is a number of bytes or slots that holders have together. It is safe for concurrent use.
+// Pool is a number of bytes or slots shared by all holders. It is safe for concurrent use.
 type Pool struct {
 	name string
 	size int64
 
 	mu     sync.Mutex
-	used   int64 // by all
-	proven int64 // of it, by those who have no share
+	used   int64 // by all callers
+	proven int64 // by proven callers
 	shares map[netip.Prefix]*addressShare
 	order  byGreed
-	taken  uint64 // holds so far, which gives each its age
-	use    Use    // what is counted
+	taken  uint64 // number of holds so far; gives each hold its age
+	use    Use    // counters
 }
 
-// New makes a pool of so many bytes or slots, at least one.
+// New makes a pool of size bytes or slots, at least one.
 func New(name string, size int64) *Pool {
 	return &Pool{name: name, size: max(1, size), shares: map[netip.Prefix]*addressShare{}}
 }
 
-// Use is how a pool stands.
+// Use is a snapshot of a pool.
 type Use struct {
 	Name     string
 	Size     int64
-	Proven   int64  // held by those who have proven who they are
-	Unproven int64  // held by all others
-	GivenUp  uint64 // holds that were given up for others since the pool was made
-	Refused  uint64 // how often there was nothing to give up
+	Proven   int64  // held by proven callers
+	Unproven int64  // held by unproven callers
+	GivenUp  uint64 // holds given up for other callers since the pool was made
+	Refused  uint64 // times that ErrFull was returned
 
-	// Last is when a hold was last given up, by which address, and how much that held then. The zero Time: never.
+	// Last is when a hold was last given up, LastFrom its address and LastHeld that address's share then. The zero Time
+	// means never.
 	Last     time.Time
 	LastFrom netip.Prefix
 	LastHeld int64
 }
 
-// Use tells how the pool stands at this moment.
+// Use returns a snapshot of the pool.
 func (p *Pool) Use() Use {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,8 +60,8 @@ func (p *Pool) Use() Use {
 	return use
 }
 
-// Take holds a part of the pool until Release. giveUp is called, of another goroutine, when the part is given up for
-// others; it must not wait for the pool. The error is ErrFull.
+// Take holds a part of the pool until Release. The pool calls giveUp from another goroutine when the part is given up for
+// other callers; giveUp must not call the pool. The error is ErrFull.
 func (p *Pool) Take(of Caller, part int64, giveUp func()) (*Hold, error) {
 	h := &Hold{pool: p, giveUp: giveUp}
 	p.mu.Lock()
@@ -82,8 +83,8 @@ func (p *Pool) Take(of Caller, part int64, giveUp func()) (*Hold, error) {
 	return h, nil
 }
 
-// add makes a hold larger, and returns those that were given up for it. The lock is held. A hold that is itself the
-// next to be given up is, with ErrGivenUp; what was given up for it before stays so.
+// add enlarges a hold and returns the holds given up for it. The lock is held. If the hold itself is next to be given up,
+// it is, and the error is ErrGivenUp; holds given up before it stay given up.
 func (p *Pool) add(h *Hold, more int64) (victims []*Hold, err error) {
 	h.change(more)
 	for p.used > p.size {
@@ -105,21 +106,21 @@ func (p *Pool) add(h *Hold, more int64) (victims []*Hold, err error) {
 	return victims, nil
 }
 
-// remove ends a hold's part. The lock is held.
+// remove takes a hold out of the pool. The lock is held.
 func (p *Pool) remove(h *Hold) {
 	h.change(-h.part)
 	h.leaves()
 	h.state = released
 }
 
-// release tells those who were given up.
+// release calls giveUp for each hold that was given up.
 func release(victims []*Hold) {
 	for _, victim := range victims {
 		victim.giveUp()
 	}
 }
 
-// addressShare is what one address holds, and its holds in the order of their age.
+// addressShare is what one address holds, with its holds linked by age.
 type addressShare struct {
 	network        netip.Prefix
 	held           int64
@@ -127,7 +128,7 @@ type addressShare struct {
 	place          int // in the heap
 }
 
-// byGreed is a heap whose first has the largest share or, of equal ones, the oldest hold.
+// byGreed is a heap with the largest share first and, between equal shares, the one with the oldest hold.
 type byGreed []*addressShare
 
 // Len implements heap.Interface.

@@ -13,7 +13,7 @@ import (
 
 func from(address string) share.Caller { return share.Caller{Address: netip.MustParseAddr(address)} }
 
-// taker takes parts of a pool and notes who had to give up, in the order in which they did.
+// taker takes parts of a pool and records the holds that were given up, in order.
 type taker struct {
 	t     *testing.T
 	pool  *share.Pool
@@ -34,18 +34,18 @@ func (k *taker) take(name string, of share.Caller, part int64) error {
 func (k *taker) mustTake(name, address string, part int64) {
 	k.t.Helper()
 	if err := k.take(name, from(address), part); err != nil {
-		k.t.Fatalf("%s: got %v, want its part", name, err)
+		k.t.Fatalf("%s: got %v, want no error", name, err)
 	}
 }
 
 func (k *taker) wantGone(names ...string) {
 	k.t.Helper()
 	if !slices.Equal(k.gone, names) {
-		k.t.Errorf("got given up: %v, want %v", k.gone, names)
+		k.t.Errorf("given up: got %v, want %v", k.gone, names)
 	}
 }
 
-func TestTheGreediestGivesUpItsOldest(t *testing.T) {
+func TestLargestShareGivesUpItsOldestHold(t *testing.T) {
 	k := newTaker(t, 5)
 	k.mustTake("honest", "192.0.2.1", 1)
 	for i := range 10 {
@@ -55,11 +55,11 @@ func TestTheGreediestGivesUpItsOldest(t *testing.T) {
 	k.mustTake("newcomer", "203.0.113.1", 1)
 	k.wantGone("greedy0", "greedy1", "greedy2", "greedy3", "greedy4", "greedy5", "greedy6")
 	if k.holds["honest"].GivenUp() || !k.holds["greedy6"].GivenUp() {
-		t.Error("GivenUp says something else than what happened")
+		t.Errorf("GivenUp: got honest %v, greedy6 %v; want false, true", k.holds["honest"].GivenUp(), k.holds["greedy6"].GivenUp())
 	}
 }
 
-func TestOfEqualSharesTheOldestGoes(t *testing.T) {
+func TestBetweenEqualSharesTheOldestHoldIsGivenUp(t *testing.T) {
 	k := newTaker(t, 3)
 	k.mustTake("a", "192.0.2.1", 1)
 	k.mustTake("b", "192.0.2.2", 1)
@@ -69,7 +69,7 @@ func TestOfEqualSharesTheOldestGoes(t *testing.T) {
 	k.wantGone("a", "b")
 }
 
-func TestWhatGrowsCounts(t *testing.T) {
+func TestGrowingEnlargesTheShare(t *testing.T) {
 	k := newTaker(t, 10)
 	k.mustTake("large", "192.0.2.1", 1)
 	k.mustTake("small", "192.0.2.2", 4)
@@ -79,21 +79,21 @@ func TestWhatGrowsCounts(t *testing.T) {
 	k.mustTake("newcomer", "192.0.2.3", 1)
 	k.wantGone("large")
 	if err := k.holds["large"].Grow(7); !errors.Is(err, share.ErrGivenUp) {
-		t.Errorf("growing after it was given up: got %v", err)
+		t.Errorf("Grow after the hold was given up: got %v, want ErrGivenUp", err)
 	}
 	if err := k.holds["large"].Prove(); !errors.Is(err, share.ErrGivenUp) {
-		t.Errorf("proving after it was given up: got %v", err)
+		t.Errorf("Prove after the hold was given up: got %v, want ErrGivenUp", err)
 	}
 	if err := k.holds["small"].Grow(10); !errors.Is(err, share.ErrGivenUp) {
-		t.Errorf("what grows to be the largest of a full pool: got %v", err)
+		t.Errorf("growing into the largest share of a full pool: got %v, want ErrGivenUp", err)
 	}
-	k.wantGone("large") // who grows is told by the error
+	k.wantGone("large") // the growing hold learns it from the error
 	if use := k.pool.Use(); use.Unproven != 1 || use.GivenUp != 2 {
-		t.Errorf("got %+v, want 1 of the newcomer's and two given up", use)
+		t.Errorf("got %+v, want 1 unproven (the newcomer) and 2 given up", use)
 	}
 }
 
-func TestTheProvenKeepWhatTheyHold(t *testing.T) {
+func TestProvenCallersKeepTheirHolds(t *testing.T) {
 	k := newTaker(t, 3)
 	proven := from("192.0.2.1")
 	proven.Proven = true
@@ -109,13 +109,13 @@ func TestTheProvenKeepWhatTheyHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := k.take("late", from("192.0.2.2"), 1); !errors.Is(err, share.ErrFull) {
-		t.Errorf("a stranger where only the proven hold anything: got %v, want ErrFull", err)
+		t.Errorf("stranger, pool full of proven callers: got %v, want ErrFull", err)
 	}
 	if err := k.take("third", proven, 1); !errors.Is(err, share.ErrFull) {
-		t.Errorf("one more of the proven: got %v, want ErrFull", err)
+		t.Errorf("another proven caller, pool full of proven callers: got %v, want ErrFull", err)
 	}
 	if use := k.pool.Use(); use.Proven != 3 || use.Unproven != 0 || use.Refused != 2 {
-		t.Errorf("got %+v, want 3 proven and two refused", use)
+		t.Errorf("got %+v, want 3 proven, 0 unproven, 2 refused", use)
 	}
 	k.holds["proven0"].Release()
 	k.holds["proven0"].Release() // does nothing
@@ -128,26 +128,26 @@ func TestNetworks(t *testing.T) {
 		name, a, b string
 		one        bool
 	}{
-		{"two of IPv4", "192.0.2.1", "192.0.2.2", false},
-		{"one, both ways written", "192.0.2.1", "::ffff:192.0.2.1", true},
-		{"a /64", "2001:db8::1", "2001:db8::ffff:2", true},
+		{"two IPv4 addresses", "192.0.2.1", "192.0.2.2", false},
+		{"IPv4 and IPv4-mapped", "192.0.2.1", "::ffff:192.0.2.1", true},
+		{"same /64", "2001:db8::1", "2001:db8::ffff:2", true},
 		{"another /64", "2001:db8::1", "2001:db8:0:1::1", false},
-		{"a link", "fe80::1%eth0", "fe80::1%eth1", true},
+		{"link-local, two zones", "fe80::1%eth0", "fe80::1%eth1", true},
 	} {
 		a, b := share.Network(netip.MustParseAddr(c.a)), share.Network(netip.MustParseAddr(c.b))
 		if (a == b) != c.one || !a.IsValid() {
-			t.Errorf("%s: got %s and %s, want one: %v", c.name, a, b, c.one)
+			t.Errorf("%s: got %s and %s, want the same: %v", c.name, a, b, c.one)
 		}
 	}
 	if unknown := share.Network(netip.Addr{}); unknown.IsValid() {
-		t.Errorf("nobody knows from where: got %s", unknown)
+		t.Errorf("unknown address: got %s, want the zero Prefix", unknown)
 	}
 }
 
-// A simple model of a pool, which looks at everybody each time.
+// A simple model of a pool: it searches all holds each time.
 type model struct {
 	size  int64
-	holds []*modelHold // in the order of their age
+	holds []*modelHold // oldest first
 }
 
 type modelHold struct {
@@ -167,7 +167,7 @@ func (m *model) used() (all, proven int64) {
 	return all, proven
 }
 
-// next is the oldest hold of the address with the largest share, of equal ones the one with the oldest hold.
+// next returns the oldest hold of the address with the largest share; between equal shares, the oldest hold.
 func (m *model) next() *modelHold {
 	shares := map[netip.Addr]int64{}
 	var found *modelHold
@@ -188,7 +188,7 @@ func (m *model) drop(h *modelHold) {
 	m.holds = slices.DeleteFunc(m.holds, func(other *modelHold) bool { return other == h })
 }
 
-// settle has holds given up until what is held fits.
+// settle gives up holds until the rest fits.
 func (m *model) settle() (gone []string) {
 	for {
 		if all, _ := m.used(); all <= m.size {
@@ -203,8 +203,8 @@ func (m *model) settle() (gone []string) {
 	}
 }
 
-// Whatever callers do, the pool does what the model does.
-func TestPoolIsItsModel(t *testing.T) {
+// The pool behaves like the model under random calls.
+func TestPoolMatchesItsModel(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 12))
 		size := 1 + random.Int64N(40)
@@ -226,7 +226,7 @@ func TestPoolIsItsModel(t *testing.T) {
 				kept := slices.Contains(m.holds, h)
 				want = slices.DeleteFunc(want, func(name string) bool { return name == h.name })
 				if (err == nil) != kept {
-					t.Fatalf("seed %d, step %d: taking: got %v, want kept: %v", seed, step, err, kept)
+					t.Fatalf("seed %d, step %d: Take: got %v, want kept: %v", seed, step, err, kept)
 				}
 			case what < 7:
 				h := m.holds[random.IntN(len(m.holds))]
@@ -240,13 +240,13 @@ func TestPoolIsItsModel(t *testing.T) {
 				}
 				want = slices.DeleteFunc(want, func(name string) bool { return name == h.name })
 				if (err == nil) != kept {
-					t.Fatalf("seed %d, step %d: growing: got %v, want kept: %v", seed, step, err, kept)
+					t.Fatalf("seed %d, step %d: Grow: got %v, want kept: %v", seed, step, err, kept)
 				}
 			case what < 8:
 				h := m.holds[random.IntN(len(m.holds))]
 				h.proven = true
 				if err := k.holds[h.name].Prove(); err != nil {
-					t.Fatalf("seed %d, step %d: proving: %v", seed, step, err)
+					t.Fatalf("seed %d, step %d: Prove: got %v, want no error", seed, step, err)
 				}
 			default:
 				h := m.holds[random.IntN(len(m.holds))]
@@ -254,7 +254,7 @@ func TestPoolIsItsModel(t *testing.T) {
 				k.holds[h.name].Release()
 			}
 			if !slices.Equal(k.gone, want) {
-				t.Fatalf("seed %d, step %d: got given up: %v, want %v", seed, step, k.gone, want)
+				t.Fatalf("seed %d, step %d: given up: got %v, want %v", seed, step, k.gone, want)
 			}
 			all, proven := m.used()
 			if use := k.pool.Use(); use.Unproven+use.Proven != all || use.Proven != proven {
