@@ -8,8 +8,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// checkAddress refuses an address that all sites share and that browsers are sent to, where it is none or too weak for one of
-// them.
+// checkAddress checks an address that all sites share and browsers are sent to. It must be valid and strong enough for
+// every site.
 func (a *App) checkAddress(what, address string) error {
 	u, err := url.Parse(address)
 	if err == nil && u.Scheme == "http" {
@@ -20,14 +20,14 @@ func (a *App) checkAddress(what, address string) error {
 	return a.Environment.CheckAddress(what, address)
 }
 
-// checkReach is checkAddress for an address that the gateway itself connects to: it is held to the rules for outgoing
-// requests as well, as far as they can be told without a lookup.
+// checkReach is checkAddress for an address that the gateway itself connects to. It also applies the rules for outbound
+// requests, as far as they can be checked without a DNS lookup.
 func (a *App) checkReach(what, address string) error {
 	if err := a.checkAddress(what, address); err != nil {
 		return err
 	}
 	u, err := url.Parse(address)
-	if err != nil { // which checkAddress has refused
+	if err != nil { // checkAddress has already refused it
 		return err
 	}
 	rules, err := a.Outbound(a.Environment)
@@ -56,7 +56,7 @@ func allowsLoopback(rules outbound.Options) bool {
 	return false
 }
 
-// judgeNetworks has production's rules judge allow_networks, and refuses a network that is there twice.
+// judgeNetworks applies the production rules to allow_networks and refuses duplicates.
 func (a *App) judgeNetworks() error {
 	rules, err := a.Outbound(a.Environment)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *App) judgeNetworks() error {
 		text := a.AllowNetworks[i]
 		for j, other := range rules.AllowNetworks[:i] {
 			if network == other {
-				return fmt.Errorf("allow_networks %s is there twice: it is the same as %s", text, a.AllowNetworks[j])
+				return fmt.Errorf("allow_networks %s is a duplicate of %s: remove one of them", text, a.AllowNetworks[j])
 			}
 		}
 		if wide(network) {
@@ -78,8 +78,8 @@ func (a *App) judgeNetworks() error {
 	return nil
 }
 
-// wide says whether a network holds more than somebody's own: this machine, neighbours without a router, or a good part of
-// all addresses. The largest private networks are 10.0.0.0/8 and fc00::/7.
+// wide reports whether a network is more than a private network: loopback, link-local, multicast, or a large part of all
+// addresses. The largest private networks are 10.0.0.0/8 and fc00::/7.
 func wide(network netip.Prefix) bool {
 	if network.Addr().Is4() && network.Bits() < 8 || network.Addr().Is6() && network.Bits() < 7 {
 		return true

@@ -26,11 +26,11 @@ func init() {
 	caddy.RegisterModule(Admin{})
 }
 
-// readyTimeout bounds the store's answer to a question whether it is there.
+// readyTimeout bounds the readiness check of the store.
 const readyTimeout = 2 * time.Second
 
-// Admin adds to Caddy's admin endpoint what an operator may want to know of the gateway. Nothing of it is secret or
-// personal, but for a backup, which holds what the store holds, and everything but a POST is read only:
+// Admin adds the gateway's operator endpoints to Caddy's admin endpoint. Except for a backup, which holds the content of
+// the store, no answer holds secrets or personal data. Only POST changes anything:
 //
 //	GET /countersign/live                    200 while the process answers
 //	GET /countersign/ready                   200 once the gateway takes requests, else 503
@@ -42,15 +42,15 @@ const readyTimeout = 2 * time.Second
 //	POST /countersign/deliveries/{id}/replay delivers it again
 //	POST /countersign/deliveries/replay      delivers every dead letter again; ?client=
 //	POST /countersign/webhooks/send          sends a made-up event to a receiver; ?url=&type=&client=&forged=
-//	GET /countersign/refusals                the requests refused last, the latest first; ?limit=
-//	GET /countersign/refusals/{request id}   those of one request id or correlation id
-//	GET /countersign/audit                   the audit log's head, and what the store remembers of it and of other nodes'
-//	POST /countersign/audit/{node}/retire    a node's log will not come back
-//	POST /countersign/audit/handed           ?head=&to= a head is kept outside
-//	POST /countersign/audit/hold             ?reason= no file of the audit log is removed from now on
-//	POST /countersign/audit/release          … until now
+//	GET /countersign/refusals                the latest refused requests, newest first; ?limit=
+//	GET /countersign/refusals/{request id}   the refusals with this request id or correlation id
+//	GET /countersign/audit                   the audit log's head, and the positions of all nodes kept in the store
+//	POST /countersign/audit/{node}/retire    records that a node's log will not come back
+//	POST /countersign/audit/handed           records that a head is kept outside; ?head=&to=
+//	POST /countersign/audit/hold             keeps the files of the audit log from being removed; ?reason=
+//	POST /countersign/audit/release          ends the hold
 //	POST /countersign/backup                 a backup of the store (see package backup), as a stream
-//	GET /countersign/openapi.json            all of this, for programs (see package adminapi/openapi)
+//	GET /countersign/openapi.json            the OpenAPI description of these endpoints (see package adminapi/openapi)
 type Admin struct{}
 
 // CaddyModule returns the module's name for Caddy.
@@ -62,7 +62,7 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 func (Admin) Routes() []caddy.AdminRoute {
 	ofApp := func(answer func(a *App, r *http.Request) (status int, body any)) caddy.AdminHandler {
 		return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-			status, body := http.StatusServiceUnavailable, any(adminapi.Failure{Error: "countersign is not configured, or not started yet"})
+			status, body := http.StatusServiceUnavailable, any(adminapi.Failure{Error: "countersign is not configured or has not started yet"})
 			if a := running.latest(); a != nil {
 				status, body = answer(a, r)
 			}
@@ -102,7 +102,7 @@ func adminErrorf(format string, args ...any) adminapi.Failure {
 	return adminapi.Failure{Error: fmt.Sprintf(format, args...)}
 }
 
-// adminAnswer writes an answer. An error goes out here as well, since Caddy logs those that it writes as its own.
+// adminAnswer writes an answer. It writes errors too, because Caddy would log a returned error as its own.
 func adminAnswer(w http.ResponseWriter, status int, body any) error {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -122,8 +122,8 @@ func live(w http.ResponseWriter, _ *http.Request) error {
 	return adminAnswer(w, http.StatusOK, map[string]bool{"live": true})
 }
 
-// adminReady says whether the gateway takes requests: the app has started, its store answers, records can be written
-// where they are mandatory, and its own smartcard agents have their modules.
+// adminReady reports whether the gateway takes requests: the app has started, the store answers, a mandatory audit log can
+// be written, and the PKCS#11 modules of its own smartcard agents work.
 func (a *App) adminReady(r *http.Request) (int, any) {
 	if found := a.storeStatus(r.Context()); found.Error != "" {
 		return http.StatusServiceUnavailable, adminapi.Failure{Error: found.Error}
@@ -136,37 +136,37 @@ func (a *App) adminReady(r *http.Request) (int, any) {
 			return http.StatusServiceUnavailable, adminErrorf("PKCS#11 module %s cannot be used: %s", module.Path, module.Error)
 		}
 	}
-	lists := a.revocationStatus() // told, but no reason to take no requests
+	lists := a.revocationStatus() // reported, but they do not affect readiness
 	return http.StatusOK, map[string]any{"ready": true, "revocationLists": map[string]int{
 		"current": lists.Current, "expired": lists.Expired, "missing": lists.Missing, "failing": lists.Failing}}
 }
 
 // gatewayStatus is the answer of /countersign/status.
 type gatewayStatus struct {
-	Problems    []adminapi.Problem   `json:"problems"` // what a person should look at
+	Problems    []adminapi.Problem   `json:"problems"` // what needs an operator's attention
 	Environment Environment          `json:"environment"`
 	Version     signing.Version      `json:"version"`
 	Store       storeStatus          `json:"store"`
 	Clients     []clientStatus       `json:"clients"`
 	Keys        []jwks.RingKeyStatus `json:"keys"` // the gateway's own
 	KeysError   string               `json:"keysError,omitempty"`
-	OpenID      []openid.Status      `json:"openid"` // the providers that people sign in at
+	OpenID      []openid.Status      `json:"openid"` // the OpenID providers
 	Services    []serviceStatus      `json:"services"`
 	Proxies     []ProxyStatus        `json:"barsProxies"`
 	Revocations revocationStatus     `json:"revocations"`
 	Audit       *adminapi.Audit      `json:"audit,omitempty"`
 	Modules     []moduleStatus       `json:"pkcs11Modules"` // of its own smartcard agents
 
-	pools []share.Use // told by the metrics, and as problems
+	pools []share.Use // reported as metrics and as problems
 }
 
 type storeStatus struct {
 	Identity string `json:"identity"`
-	Needed   bool   `json:"needed"` // whether any site keeps sessions
+	Needed   bool   `json:"needed"` // a site keeps sessions
 	Open     bool   `json:"open"`
 	Error    string `json:"error,omitempty"`
 
-	WriteError string `json:"writeError,omitempty"` // of the last write, if it failed
+	WriteError string `json:"writeError,omitempty"` // the error of the last write; empty if it succeeded
 }
 
 type clientStatus struct {
@@ -178,7 +178,7 @@ type clientStatus struct {
 
 type keySetStatus struct {
 	jwks.SourceStatus
-	AgeSeconds int64 `json:"ageSeconds"` // since it was read; zero where it never was
+	AgeSeconds int64 `json:"ageSeconds"` // since the last read; zero if never read
 }
 
 type serviceStatus struct {
@@ -187,7 +187,7 @@ type serviceStatus struct {
 	signing.Health
 }
 
-// adminStatus tells how everything is. The services are asked at the same time, each within its own time.
+// adminStatus reports the state of the whole gateway. The services are asked concurrently, each with its own timeout.
 func (a *App) adminStatus(r *http.Request) (int, any) {
 	ctx := r.Context()
 	status := gatewayStatus{
@@ -212,7 +212,7 @@ func (a *App) adminStatus(r *http.Request) (int, any) {
 	return http.StatusOK, status
 }
 
-// storeStatus says whether the store is open and answers. One that nobody needs need not be.
+// storeStatus reports whether the store is open and answers. A store that no site needs may stay closed.
 func (a *App) storeStatus(ctx context.Context) storeStatus {
 	found := storeStatus{Identity: a.engine.Identity(), Needed: a.needed}
 	open, held := a.store.Held()

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 )
 
-// auditStatus tells how the audit log is; nil where none is open.
+// auditStatus returns the state of the audit log, or nil if none is open.
 func (a *App) auditStatus() *adminapi.Audit {
 	open, held := a.auditLog.Held()
 	if !held {
@@ -48,7 +48,7 @@ func auditHead(h audit.Head) adminapi.AuditHead {
 	return adminapi.AuditHead{Number: h.Number, Hash: h.Hash, Time: h.Time}
 }
 
-// noAudit is the answer where no log is open.
+// noAudit is the answer when no audit log is open.
 func noAudit() (int, any) {
 	return http.StatusNotFound, adminErrorf("this gateway keeps no audit log")
 }
@@ -60,7 +60,7 @@ func (a *App) adminAudit(*http.Request) (int, any) {
 	return noAudit()
 }
 
-// adminAudits makes a handler of something that an operator says of the log. The answer is how the log is then.
+// adminAudits makes a handler from an operator's action on the log. The answer is the state of the log afterwards.
 func adminAudits(do func(log *openAudit, r *http.Request) error) func(*App, *http.Request) (int, any) {
 	return func(a *App, r *http.Request) (int, any) {
 		open, held := a.auditLog.Held()
@@ -82,15 +82,15 @@ func adminAudits(do func(log *openAudit, r *http.Request) error) func(*App, *htt
 	}
 }
 
-// errSaid is what an operator said that cannot be meant.
-var errSaid = errors.New("the request cannot be meant")
+// errSaid means that a parameter of the operator's request is missing or invalid.
+var errSaid = errors.New("invalid request")
 
-// auditRetire ends the log of a node that will not come back.
+// auditRetire retires a node's log.
 func auditRetire(log *openAudit, r *http.Request) error {
 	return log.Retire(r.Context(), r.PathValue("node"))
 }
 
-// auditHanded is an operator's word that a head is kept outside.
+// auditHanded records an operator's statement that a head is kept outside.
 func auditHanded(log *openAudit, r *http.Request) error {
 	head, err := audit.ParsePosition(r.URL.Query().Get("head"))
 	if err != nil {
@@ -98,19 +98,19 @@ func auditHanded(log *openAudit, r *http.Request) error {
 	}
 	to := r.URL.Query().Get("to")
 	if to == "" || len(to) > maxWord {
-		return fmt.Errorf("%w: say in to where the head is kept, in up to %d bytes", errSaid, maxWord)
+		return fmt.Errorf("%w: parameter \"to\" must say where the head is kept, in at most %d bytes", errSaid, maxWord)
 	}
 	return log.Acknowledge(r.Context(), head, to)
 }
 
-// maxWord bounds what an operator says for the record.
+// maxWord bounds a text from an operator that is recorded, in bytes.
 const maxWord = 500
 
-// auditHold keeps all files from being removed.
+// auditHold keeps the log's files from being removed.
 func auditHold(log *openAudit, r *http.Request) error {
 	reason := r.URL.Query().Get("reason")
 	if reason == "" || len(reason) > maxWord {
-		return fmt.Errorf("%w: say the reason of the hold, in up to %d bytes", errSaid, maxWord)
+		return fmt.Errorf("%w: parameter \"reason\" must give the reason of the hold, in at most %d bytes", errSaid, maxWord)
 	}
 	return log.Hold(r.Context(), reason)
 }

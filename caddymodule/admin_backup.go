@@ -10,10 +10,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/store/backup"
 )
 
-// backupStall is how long whoever fetches a backup may take nothing of it. The store cannot be closed meanwhile.
+// backupStall bounds how long the reader of a backup may stall. The store cannot be closed while a backup is read.
 const backupStall = 30 * time.Second
 
-// promptWriter breaks off an answer that its receiver does not take.
+// promptWriter aborts an answer whose reader stalls.
 type promptWriter struct {
 	io.Writer
 	control *http.ResponseController
@@ -27,15 +27,15 @@ func (w *promptWriter) Write(b []byte) (int, error) {
 	return w.Writer.Write(b)
 }
 
-// adminBackup streams a backup of the open store. Who reads it knows by its last line whether it is whole.
+// adminBackup streams a backup of the open store. Its last line shows the reader that the backup is complete.
 func adminBackup(w http.ResponseWriter, r *http.Request) error {
 	a := running.latest()
 	if a == nil {
-		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("countersign is not configured, or not started yet"))
+		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("countersign is not configured or has not started yet"))
 	}
 	open, held := a.store.Held()
 	if !held {
-		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("the store is not open: no site of this configuration keeps anything"))
+		return adminAnswer(w, http.StatusServiceUnavailable, adminErrorf("the store is not open: no site of this configuration needs it"))
 	}
 	w.Header().Set("Content-Type", "application/gzip")
 	w.Header().Set("Cache-Control", "no-store")
@@ -44,9 +44,9 @@ func adminBackup(w http.ResponseWriter, r *http.Request) error {
 	out := &promptWriter{Writer: w, control: http.NewResponseController(w), within: backupStall}
 	summary, err := backup.Write(r.Context(), out, newTimedStore(open.Store, a.metrics.Value()), a.now())
 	if err != nil {
-		a.logger.Error("a backup of the store broke off", slog.Any("error", err), slog.Int("records", summary.Records))
-		panic(http.ErrAbortHandler) // the status is told; the connection tells that it did not end
+		a.logger.Error("store backup aborted", slog.Any("error", err), slog.Int("records", summary.Records))
+		panic(http.ErrAbortHandler) // the status is already sent; the broken connection signals the failure
 	}
-	a.logger.Info("the store was backed up", slog.Int("records", summary.Records), slog.Duration("duration", time.Since(began)))
+	a.logger.Info("store backed up", slog.Int("records", summary.Records), slog.Duration("duration", time.Since(began)))
 	return nil
 }

@@ -33,9 +33,9 @@ func (a *App) reportDelivery(d *webhook.Delivery) adminapi.Delivery {
 	return report
 }
 
-var errNoDelivery = adminErrorf("there is no webhook with this id; its time may be over, or its client had none when the request came")
+var errNoDelivery = adminErrorf("no webhook has this id: it may have expired, or its client had no webhook when the session was requested")
 
-// adminDeliveries lists webhooks in one state, by their ids. Without a state: the dead and the pending ones.
+// adminDeliveries lists the webhooks in one state, by id. Without a state, it lists the dead and the pending ones.
 func (a *App) adminDeliveries(r *http.Request) (int, any) {
 	query := r.URL.Query()
 	limit, ok := limitOf(query.Get("limit"))
@@ -45,7 +45,7 @@ func (a *App) adminDeliveries(r *http.Request) (int, any) {
 	wanted := []webhook.State{webhook.Dead, webhook.Pending}
 	if state := webhook.State(query.Get("state")); state != "" {
 		if !slices.Contains(webhook.States(), state) {
-			return http.StatusBadRequest, adminErrorf("there is no state of that name; there are %v", webhook.States())
+			return http.StatusBadRequest, adminErrorf("unknown state: use one of %v", webhook.States())
 		}
 		wanted = []webhook.State{state}
 	}
@@ -87,7 +87,7 @@ func (a *App) adminDeliveries(r *http.Request) (int, any) {
 	return http.StatusOK, list
 }
 
-// adminDelivery tells of one webhook.
+// adminDelivery returns one webhook.
 func (a *App) adminDelivery(r *http.Request) (int, any) {
 	if !a.needed {
 		return http.StatusNotFound, adminErrorf("this gateway keeps no sessions")
@@ -102,7 +102,7 @@ func (a *App) adminDelivery(r *http.Request) (int, any) {
 	return http.StatusOK, a.reportDelivery(found)
 }
 
-// adminReplay delivers one webhook again, whatever has become of it.
+// adminReplay delivers one webhook again, in whatever state it is.
 func (a *App) adminReplay(r *http.Request) (int, any) {
 	open, held := a.store.Held()
 	if !held {
@@ -128,13 +128,13 @@ func (a *App) adminReplayDead(r *http.Request) (int, any) {
 	}
 	replayed, err := open.webhooks.ReplayDead(r.Context(), r.URL.Query().Get("client"))
 	if err != nil {
-		return http.StatusServiceUnavailable, adminErrorf("%d were replayed before the store did not answer: %v", replayed, err)
+		return http.StatusServiceUnavailable, adminErrorf("the store failed after %d were replayed: %v", replayed, err)
 	}
 	return http.StatusOK, adminapi.Replayed{Replayed: replayed}
 }
 
-// adminTrial sends an event to a receiver, once, so that its developer sees a signed webhook without a session. What the
-// outgoing rules refuse a client's webhook is refused here.
+// adminTrial sends one test event to a receiver, so that its developer sees a signed webhook without a session. The rules
+// for outbound requests apply as they do to a client's webhook.
 func (a *App) adminTrial(r *http.Request) (int, any) {
 	query := r.URL.Query()
 	options, err := a.Outbound(a.Environment)
@@ -154,12 +154,12 @@ func (a *App) adminTrial(r *http.Request) (int, any) {
 		settings.Sign = forge(settings.Sign)
 	}
 	trial.Attempt = settings.Trial(r.Context(), query.Get("url"), id, body, a.now)
-	a.logger.LogAttrs(r.Context(), slog.LevelInfo, "webhook sent as a trial", slog.String("delivery", id), slog.String("type", trial.Type),
+	a.logger.LogAttrs(r.Context(), slog.LevelInfo, "test webhook sent", slog.String("delivery", id), slog.String("type", trial.Type),
 		slog.Bool("forged", trial.Forged), slog.String("outcome", trial.Attempt.Outcome), slog.Int("status", trial.Attempt.Status))
 	return http.StatusOK, trial
 }
 
-// webhookKeySets are where this gateway's services publish the keys of webhooks.
+// webhookKeySets are the URLs where this gateway's services publish the webhook keys.
 func (a *App) webhookKeySets() []string {
 	sets := []string{}
 	for _, site := range a.services {
@@ -170,7 +170,7 @@ func (a *App) webhookKeySets() []string {
 	return sets
 }
 
-// forge makes signatures that do not hold.
+// forge makes invalid signatures.
 func forge(sign func(context.Context, []byte) ([]jwks.RingSignature, error)) func(context.Context, []byte) ([]jwks.RingSignature, error) {
 	return func(ctx context.Context, content []byte) ([]jwks.RingSignature, error) {
 		return sign(ctx, append([]byte("forged "), content...))

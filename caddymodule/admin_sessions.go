@@ -14,10 +14,10 @@ import (
 
 const (
 	scanPage   = 200  // records read at a time
-	maxScanned = 5000 // records looked at for one answer
+	maxScanned = 5000 // records scanned for one answer
 )
 
-// service is one that can read sessions. They are in the store, not in a service, so any will do.
+// service returns a signing service that can read sessions. Sessions live in the store, so any service will do.
 func (a *App) service() *signing.Service {
 	for _, site := range a.services {
 		if service, keeps := site.service.(*signing.Service); keeps {
@@ -36,11 +36,11 @@ func (a *App) adminSessions(r *http.Request) (int, any) {
 	}
 	state := signing.State(query.Get("state"))
 	if state != "" && !slices.Contains(adminapi.SessionStates(), state) {
-		return http.StatusBadRequest, adminErrorf("there is no state of that name; there are %v", adminapi.SessionStates())
+		return http.StatusBadRequest, adminErrorf("unknown state: use one of %v", adminapi.SessionStates())
 	}
 	clients := slices.Sorted(maps.Keys(a.Clients))
 	if client := query.Get("client"); client != "" {
-		clients = []string{client} // also one that is configured no more
+		clients = []string{client} // even one that is no longer configured
 	}
 	list := adminapi.SessionList{Sessions: []signing.Summary{}}
 	service := a.service()
@@ -53,7 +53,7 @@ func (a *App) adminSessions(r *http.Request) (int, any) {
 	return http.StatusOK, list
 }
 
-// fillSessions reads on after a cursor, which is a client's id, a slash and a session's id.
+// fillSessions continues after a cursor of the form <client id>/<session id>.
 func fillSessions(ctx context.Context, l *adminapi.SessionList, service *signing.Service, clients []string, cursor string, state signing.State, limit int) error {
 	first, after := "", ""
 	if i := strings.LastIndexByte(cursor, '/'); i >= 0 {
@@ -96,7 +96,7 @@ func fillSessions(ctx context.Context, l *adminapi.SessionList, service *signing
 	return nil
 }
 
-// adminSession tells of one session.
+// adminSession returns one session.
 func (a *App) adminSession(r *http.Request) (int, any) {
 	service := a.service()
 	if service == nil {
@@ -107,12 +107,12 @@ func (a *App) adminSession(r *http.Request) (int, any) {
 	case err != nil:
 		return http.StatusServiceUnavailable, adminErrorf("the store does not answer: %v", err)
 	case !found:
-		return http.StatusNotFound, adminErrorf("there is no session with this id; its time may be over, or it was never made")
+		return http.StatusNotFound, adminErrorf("no session has this id: it may have expired, or it never existed")
 	}
 	return http.StatusOK, session
 }
 
-// adminRefusals tells what was refused last.
+// adminRefusals lists the latest refusals.
 func (a *App) adminRefusals(r *http.Request) (int, any) {
 	limit, ok := limitOf(r.URL.Query().Get("limit"))
 	if !ok {
@@ -122,12 +122,12 @@ func (a *App) adminRefusals(r *http.Request) (int, any) {
 	return http.StatusOK, adminapi.RefusalList{Refusals: all[:min(limit, len(all))]}
 }
 
-// adminRefusal tells what was refused under a request id, which callers choose and may use twice.
+// adminRefusal lists the refusals with one request id. Callers choose request ids and may reuse them.
 func (a *App) adminRefusal(r *http.Request) (int, any) {
 	id := r.PathValue("id")
 	found := a.refused.Value().latest(func(report adminapi.Refusal) bool { return report.RequestID == id || report.CorrelationID == id })
 	if len(found) == 0 {
-		return http.StatusNotFound, adminErrorf("no request with this id is among the %d that were refused last; look into the log", adminapi.MaxRefusals)
+		return http.StatusNotFound, adminErrorf("no request with this id is among the last %d refusals: search the log", adminapi.MaxRefusals)
 	}
 	return http.StatusOK, adminapi.RefusalList{Refusals: found}
 }

@@ -25,52 +25,52 @@ func init() {
 	caddy.RegisterModule(&App{})
 }
 
-// App is what all Countersign handlers of a gateway share: the environment, the store of sessions, the clients
-// and their keys, and the gateway's own keys.
+// App holds what all Countersign handlers of a gateway share: the environment, the store of sessions, the clients and
+// their keys, and the gateway's own keys.
 type App struct {
 	// Environment is "sandbox", "int" or "prod". It is mandatory; a handler may override it for its site.
 	Environment Environment `json:"environment,omitempty"`
 
-	// Store is the engine that keeps sessions. Default: badger, under Caddy's data directory.
+	// Store is the engine that stores sessions. Default: badger, in Caddy's data directory.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=countersign.stores inline_key=engine"`
 
-	// Clients are the systems that may ask for signatures, by their client id (the iss of their JWTs).
+	// Clients are the systems that may request signatures, by client id (the iss of their JWTs).
 	Clients map[string]*Client `json:"clients,omitempty"`
 
-	// Products are what clients may use, by name: scopes, and how often a client may ask for a token.
+	// Products are named sets of scopes, each with a rate limit for tokens.
 	Products map[string]*Product `json:"products,omitempty"`
 
-	// Keys says how the gateway's own keys change.
+	// Keys configures the rotation of the gateway's own keys.
 	Keys OwnKeys `json:"keys,omitzero"`
 
-	// Audit says where the record of each batch is kept.
+	// Audit configures the audit log.
 	Audit Audit `json:"audit,omitzero"`
 
-	// OpenID are the providers that people sign in at, for tokens with a user and for the signing page.
+	// OpenID are the providers at which people sign in, for tokens with a user and for the signing page.
 	OpenID []*OpenID `json:"openid,omitempty"`
 
-	// Webhooks says how clients' webhooks are delivered.
+	// Webhooks configures the delivery of clients' webhooks.
 	Webhooks Webhooks `json:"webhooks,omitzero"`
 
-	// AllowNetworks are private networks (CIDR) that clients' key sets may be fetched from, webhooks sent to, and OpenID
-	// providers be in. Addresses in private ranges are refused otherwise.
+	// AllowNetworks are the private networks (CIDR) that the gateway may connect to for clients' key sets, webhooks and
+	// OpenID providers. Other private addresses are refused.
 	AllowNetworks []string `json:"allow_networks,omitempty"`
 
-	// Accept are the names of rules of production that hold here all the same: store_memory, store_unverified, audit_off,
-	// audit_keep, allow_networks. Outside production they have no effect.
+	// Accept names the production rules to waive: store_memory, store_unverified, audit_off, audit_keep, allow_networks.
+	// It has no effect outside production.
 	Accept []string `json:"accept,omitempty"`
 
-	// RefusalRate is how many refusals a second an address is answered at once, after ten times as many in a burst. The
-	// answers to more of them wait, for two seconds at most, so that who posts garbage leaves the processors to others;
-	// what is not refused never waits. Default 50; -1: none waits.
+	// RefusalRate is how many refusals per second are answered at once to one address, after a burst of ten times as
+	// many. Further refusals are delayed by up to two seconds, so that garbage does not starve other callers of CPU.
+	// Requests that are not refused never wait. Default 50; -1: no delay.
 	RefusalRate int `json:"refusal_rate,omitempty"`
 
-	// TrustedCallers are networks (CIDR) whose callers have no share of what strangers share: as if they had proven who
-	// they are. They are neither given up for others nor held to the lowest rate of bytes.
+	// TrustedCallers are networks (CIDR) whose callers count as proven: they have no share of the pools for strangers,
+	// are never given up for others, and need not keep the minimum rate.
 	TrustedCallers []string `json:"trusted_callers,omitempty"`
 
 	life     context.Context // ends with this configuration
-	config   caddy.Context   // the same, to Caddy
+	config   caddy.Context   // the same, as Caddy's type
 	logger   *slog.Logger
 	engine   Engine
 	store    pool.Share[*openStore]
@@ -79,45 +79,45 @@ type App struct {
 	auditLog pool.Share[*openAudit]
 	metrics  pool.Share[*metrics.Metrics]
 	callHTTP *http.Client // sends webhooks
-	sealed   *jwks.Secret // seals the tokens in them while they are in the store
+	sealed   *jwks.Secret // seals their tokens in the store
 	refused  pool.Share[*refusals]
 	limiter  *limiter.Limiter
 	crowd    pool.Share[*pools]
 	trusted  []netip.Prefix
 	expiries metrics.Expiries
 	services []*SigningService    // of this configuration
-	proxies  []func() ProxyStatus // the same
+	proxies  []func() ProxyStatus // of this configuration
 	lists    []*pool.Share[*revocations]
 	ring     *jwks.Ring
 	vault    vault
-	servers  func() []string // of this configuration, that have full duplex on
-	needed   bool            // whether any handler keeps sessions
+	servers  func() []string // the servers of this configuration with full duplex on
+	needed   bool            // a handler keeps sessions
 	starts   []func(context.Context)
-	before   []func() error // what has to hold for this configuration to start
-	modules  []cardModule   // of its own smartcard agents
-	displays *displays      // of prescriptions
-	spans    func()         // ends the cleaning of spans
+	before   []func() error // checks before this configuration starts
+	modules  []cardModule   // PKCS#11 modules of its own smartcard agents
+	displays *displays      // renders prescriptions
+	spans    func()         // stops the cleaning of spans
 	now      func() time.Time
 	quotas   *signing.Quotas           // that all sites share
 	approved map[string]signing.Client // every client that is not revoked
-	holders  map[string]oauth.Client   // the same, as the token service knows them
+	holders  map[string]oauth.Client   // the same, as the token service's type
 	tokenURL string                    // of the first apim_token
-	prod     production                // what production refuses of all this
+	prod     production                // the production rules, applied to this configuration
 	mounted  map[string][]mounted      // the services at each public URL
 }
 
-// OwnKeys says how the gateway's own signing keys (Ed25519) change. They live in Caddy's storage, so that the
-// nodes of a cluster share them as they share certificates.
+// OwnKeys configures the rotation of the gateway's own signing keys (Ed25519). They are in Caddy's storage, so the nodes
+// of a cluster share them as they share certificates.
 type OwnKeys struct {
 	Rotate  caddy.Duration `json:"rotate,omitempty"`  // how long a key signs; default 90 days
 	Overlap caddy.Duration `json:"overlap,omitempty"` // how long it is published before and after; default 7 days
 }
 
-// check refuses times in which a key would not be published before it signs.
+// check refuses durations with which a key would sign before it is published.
 func (o *OwnKeys) check() error {
 	if err := CheckLimits(
-		Limit{"rotate", o.Rotate, 5 * 365 * 24 * time.Hour, "who has such a key has it for good"},
-		Limit{"overlap", o.Overlap, 365 * 24 * time.Hour, "nobody keeps a key set so long"},
+		Limit{"rotate", o.Rotate, 5 * 365 * 24 * time.Hour, "a stolen key would be usable for years"},
+		Limit{"overlap", o.Overlap, 365 * 24 * time.Hour, "no client caches a key set for that long"},
 	); err != nil {
 		return err
 	}
@@ -130,9 +130,9 @@ func (o *OwnKeys) check() error {
 	}
 	switch {
 	case overlap < jwks.MinOverlap:
-		return fmt.Errorf("overlap %s is shorter than %s, so other nodes would not know a key when it signs; make it longer, or leave it out for the default", overlap, jwks.MinOverlap)
+		return fmt.Errorf("overlap %s is shorter than %s, so other nodes would not know a key when it signs: make it longer, or remove it to use the default", overlap, jwks.MinOverlap)
 	case rotate < 2*overlap:
-		return fmt.Errorf("rotate %s must be at least twice as long as overlap %s, or a key would sign before it was published", rotate, overlap)
+		return fmt.Errorf("rotate %s is less than twice overlap %s, so a key would sign before it is published: make rotate longer or overlap shorter", rotate, overlap)
 	}
 	return nil
 }
@@ -142,8 +142,8 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision makes everything that needs no I/O but reading clients' key files: no store is opened and nothing is
-// fetched, since `caddy validate` provisions too, beside a running server.
+// Provision does no I/O except to read clients' key files. It neither opens a store nor fetches anything, because
+// `caddy validate` provisions too, next to a running server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.life, a.config, a.logger, a.now, a.vault = ctx, ctx, ctx.Slogger(), clock(), vault{ctx.Storage()}
 	a.quotas = signing.NewQuotas(lazyStore{a}, a.now)
@@ -192,7 +192,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// provisionMetrics finds the process's counters and registers them with the configuration's registry.
+// provisionMetrics registers the process's counters with the configuration's registry.
 func (a *App) provisionMetrics(ctx caddy.Context) error {
 	m, err := a.metrics.Acquire("metrics", func() (*metrics.Metrics, error) { return metrics.New(running.standing), nil })
 	if err != nil {
@@ -205,8 +205,8 @@ func (a *App) provisionMetrics(ctx caddy.Context) error {
 	return m.Register(registry)
 }
 
-// ProvisionStore finds the store that the configuration names, and opens nothing. It is a part of Provision by itself
-// for the commands that work on a store while no gateway runs.
+// ProvisionStore loads the configured store engine without opening the store. It is separate from Provision for the
+// commands that work on a store while no gateway runs.
 func (a *App) ProvisionStore(ctx caddy.Context) (Engine, error) {
 	if a.StoreRaw == nil {
 		embedded := &Badger{}
@@ -230,8 +230,8 @@ func (a *App) ProvisionStore(ctx caddy.Context) (Engine, error) {
 
 func (a *App) provisionClients() error {
 	for id, client := range a.Clients {
-		if client == nil { // which only JSON can say
-			return fmt.Errorf("client %s is null; write its options, or take it out", id)
+		if client == nil { // possible only in JSON
+			return fmt.Errorf("client %s is null: give its options, or remove it", id)
 		}
 	}
 	if err := a.checkProducts(); err != nil {
@@ -267,19 +267,19 @@ func (a *App) provisionClients() error {
 	return nil
 }
 
-// Validate checks what only the whole configuration shows.
+// Validate checks the rules that need the whole configuration.
 func (a *App) Validate() error {
 	if err := a.Keys.check(); err != nil {
 		return fmt.Errorf("countersign: keys: %w", err)
 	}
 	if err := CheckCount("refusal_rate", int64(max(a.RefusalRate, 0)), 1_000_000); err != nil || a.RefusalRate < -1 {
-		return fmt.Errorf("countersign: refusal_rate %d cannot be meant; write the refusals a second of one address, at most 1000000, or off (in JSON -1)", a.RefusalRate)
+		return fmt.Errorf("countersign: refusal_rate %d is out of range: give the refusals per second for one address, at most 1000000, or off (in JSON: -1)", a.RefusalRate)
 	}
 	return a.checkDirs()
 }
 
-// Start opens the store, if a handler keeps anything in it, and fetches clients' key sets in the background. An
-// address that cannot be reached does not stop the gateway from starting.
+// Start opens the store if a handler needs it, and fetches clients' key sets in the background. An unreachable address
+// does not keep the gateway from starting.
 func (a *App) Start() error {
 	end, err := a.cleanSpans()
 	if err != nil {
@@ -312,29 +312,29 @@ func (a *App) Start() error {
 	return nil
 }
 
-// BeforeStart has something on this machine looked at when the configuration starts, which is never when it is only validated:
-// that may happen on another machine, and as another user. An error keeps it from starting. Handlers call it in Provision.
+// BeforeStart registers a check that runs when the configuration starts. An error keeps it from starting. The check does
+// not run on `caddy validate`, which may run on another machine or as another user. Handlers call it in Provision.
 func (a *App) BeforeStart(check func() error) { a.before = append(a.before, check) }
 
-// ReportModule has readiness, status and metrics tell of a PKCS#11 module of a smartcard agent, which the gateway starts without
-// and is not ready without. trouble is why it cannot be used; it returns at once. Handlers call it in Provision.
+// ReportModule adds a PKCS#11 module of a smartcard agent to readiness, status and metrics. The gateway starts without a
+// working module but is not ready. trouble returns at once with the reason why the module does not work, or nil. Handlers
+// call it in Provision.
 func (a *App) ReportModule(path string, trouble func() error) {
 	a.modules = append(a.modules, cardModule{path, trouble})
 }
 
-// OnStart has a handler's work begin when the configuration starts, which is never when it is only validated.
-// Handlers call it in Provision; what begins must return at once and be owned by what outlives a reload.
+// OnStart registers work that begins when the configuration starts, but not on `caddy validate`. begin must return at
+// once, and its owner must outlive a reload. Handlers call it in Provision.
 func (a *App) OnStart(begin func(context.Context)) { a.starts = append(a.starts, begin) }
 
-// Stop lets no webhook go out by this configuration any more. What is under way goes on, and what was acquired is
-// released by Cleanup.
+// Stop starts no more webhooks under this configuration. Running deliveries continue. Cleanup releases the resources.
 func (a *App) Stop() error {
 	a.dropWebhooks()
 	return nil
 }
 
-// Cleanup releases what this configuration acquired, and nothing else: after a failed reload the store is still
-// the running configuration's.
+// Cleanup releases only what this configuration acquired. After a failed reload, the running configuration still uses the
+// store.
 func (a *App) Cleanup() error {
 	if a.spans != nil {
 		a.spans()
@@ -345,34 +345,34 @@ func (a *App) Cleanup() error {
 	if a.displays != nil {
 		a.displays.close()
 	}
-	// Jobs end with the store, and until then look for revocations and write to the audit log.
+	// Jobs end with the store. Until then they check revocations and write to the audit log.
 	return errors.Join(a.store.Release(), a.releaseRevocations(), a.auditLog.Release(), a.keySets.Release(), a.metrics.Release(),
 		a.refused.Release(), a.crowd.Release(), a.releaseOpenID())
 }
 
-// Store is the store of sessions. It may be asked for before it is open: Caddy starts apps in any order.
+// Store returns the store of sessions. It may be called before the store is open, because Caddy starts apps in any order.
 func (a *App) Store() store.Store {
 	a.needed = true
 	return lazyStore{a}
 }
 
-// Now is the time, by the clock of all that this installation does.
+// Now returns the time by the clock that the whole gateway uses.
 func (a *App) Now() time.Time { return a.now() }
 
-// Metrics are where handlers count what happens. They are there once the app is provisioned.
+// Metrics returns the counters for handlers. They exist once the app is provisioned.
 func (a *App) Metrics() *metrics.Metrics { return a.metrics.Value() }
 
-// Expiries are where handlers note the certificates that they depend on.
+// Expiries returns the register of certificates that handlers depend on.
 func (a *App) Expiries() *metrics.Expiries { return &a.expiries }
 
-// Vault is Caddy's storage, where keys are kept.
+// Vault returns Caddy's storage, which holds the keys.
 func (a *App) Vault() Vault { return a.vault }
 
-// app returns the gateway's Countersign app, or says that it is not configured.
+// app returns the gateway's Countersign app, or an error if it is not configured.
 func app(ctx caddy.Context) (*App, error) {
 	found, err := ctx.AppIfConfigured("countersign")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return nil, errors.New("the global option countersign is missing; add countersign { environment int } to the global options")
+		return nil, errors.New("the global option countersign is missing: add countersign { environment int } to the global options")
 	}
 	if err != nil {
 		return nil, err
@@ -380,7 +380,7 @@ func app(ctx caddy.Context) (*App, error) {
 	return found.(*App), nil
 }
 
-// FromContext is app for the packages below this one.
+// FromContext returns the app for the packages below this one.
 func FromContext(ctx caddy.Context) (*App, error) { return app(ctx) }
 
 // Interface guards.

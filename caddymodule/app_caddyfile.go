@@ -72,7 +72,7 @@ func init() {
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // countersign
 	if existing != nil {
-		return nil, d.Err("countersign is configured twice; put everything into one block")
+		return nil, d.Err("countersign is configured twice: put everything into one block")
 	}
 	a := &App{Clients: map[string]*Client{}}
 	if err := a.options().Block(d, "countersign"); err != nil {
@@ -100,7 +100,7 @@ func (a *App) options() parse.Options {
 
 func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	if a.StoreRaw != nil {
-		return d.Err("store is given twice")
+		return d.Err("store is configured twice: keep one")
 	}
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -162,7 +162,7 @@ func (c *Client) parseJWKS(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	if c.JWKS != "" {
-		return d.Err("a client has one key set URL")
+		return d.Err("jwks is given two URLs: a client has one key set URL")
 	}
 	c.JWKS = where
 	return nil
@@ -171,7 +171,7 @@ func (c *Client) parseJWKS(d *caddyfile.Dispenser) error {
 func (c *Client) parseKey(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 {
-		return d.Err("key takes a kid and a PEM file: key demo-epr-1 keys/demo-epr-1.pem")
+		return d.Err("key takes a kid and a PEM file, such as: key demo-epr-1 keys/demo-epr-1.pem")
 	}
 	c.Keys = append(c.Keys, ClientKey{KID: args[0], Path: args[1]})
 	return nil

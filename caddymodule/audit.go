@@ -21,20 +21,20 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
-// Audit says where the record of each batch is kept: who asked, who signed, what, with which certificate, and with
-// what outcome. It is a chain of hashes with signed heads, in files that are only ever added to.
+// Audit configures the audit log. For each batch it records the client, the signer, the payloads, the certificate and the
+// outcome. The log is a hash chain with signed heads, in append-only files.
 type Audit struct {
-	// Dir is the log's directory, one for each node. Default: countersign/audit under Caddy's data directory.
+	// Dir is the log's directory, one per node. Default: countersign/audit in Caddy's data directory.
 	Dir string `json:"dir,omitempty"`
-	// Node is the log's name, which no other gateway's log has. Default: the name that the log was begun with, which is the
-	// machine's. Placeholders such as {env.NODE} are resolved.
+	// Node is the log's name, unique among the gateways. Default: the name the log was created with, which is the host
+	// name. Placeholders such as {env.NODE} are resolved.
 	Node string `json:"node,omitempty"`
-	// Keep is how long entries are kept. Whole files are removed, the oldest first, behind a signed record of them, and only
-	// up to a head that was handed outside. Default: for ever.
+	// Keep is how long entries are kept. Whole files are removed, oldest first, after a signed record of the removal, and
+	// only up to a head that was handed outside. Default: forever.
 	Keep caddy.Duration `json:"keep,omitempty"`
-	// Optional releases signatures and tokens also when their record cannot be written. Default: they are refused.
+	// Optional releases signatures and tokens even if their record cannot be written. Default: they are refused.
 	Optional bool `json:"optional,omitempty"`
-	// Off keeps no record.
+	// Off disables the log.
 	Off bool `json:"off,omitempty"`
 }
 
@@ -45,7 +45,7 @@ func (a *Audit) parse(d *caddyfile.Dispenser) error {
 	}.Block(d, "audit")
 }
 
-// Path is the log's directory, with the default in the place of none and without placeholders.
+// Path returns the log's directory, with the default and the placeholders resolved.
 func (a *Audit) Path() (string, error) {
 	path, err := caddy.NewReplacer().ReplaceOrErr(a.Dir, true, true)
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *Audit) Path() (string, error) {
 	return filepath.Abs(path)
 }
 
-// check refuses what cannot be meant, and has what production refuses forbidden there.
+// check refuses contradictory options, and passes risky ones to forbid, which refuses them in production.
 func (a *Audit) check(forbid func(Risk) error) error {
 	if _, err := a.node(); err != nil {
 		return err
@@ -65,21 +65,21 @@ func (a *Audit) check(forbid func(Risk) error) error {
 	keep := time.Duration(a.Keep)
 	switch {
 	case a.Off && (a.Dir != "" || a.Node != "" || a.Keep != 0 || a.Optional):
-		return errors.New("audit off keeps no record, so the other options of audit have no effect; take off out, or them")
+		return errors.New("audit off excludes the other options of audit: remove off, or remove them")
 	case a.Off:
 		return forbid(Risk{RuleAuditOff, "audit off"})
 	case keep != 0 && keep < 24*time.Hour:
-		return fmt.Errorf("audit keep %s is under a day; make it longer, or leave it out to keep everything", keep)
+		return fmt.Errorf("audit keep %s is under a day: make it longer, or remove it to keep everything", keep)
 	case keep != 0 && keep < auditKeepLeast:
 		return forbid(Risk{RuleAuditKeep, fmt.Sprintf("audit keep %s, which is under two years,", keep)})
 	}
 	return nil
 }
 
-// auditKeepLeast is what production keeps at the least: two years.
+// auditKeepLeast is the minimum retention in production: two years.
 const auditKeepLeast = 2 * 365 * 24 * time.Hour
 
-// node is the log's configured name without placeholders; empty: the log keeps the one that it has.
+// node returns the log's configured name with placeholders resolved. If empty, the log keeps its name.
 func (a *Audit) node() (string, error) {
 	name, err := caddy.NewReplacer().ReplaceOrErr(a.Node, true, true)
 	if err == nil && name != "" {
@@ -107,19 +107,19 @@ func (s AuditSigner) SignAll(ctx context.Context, message []byte) ([]audit.Signa
 	return signatures, nil
 }
 
-// The kinds of the log's records; its other entries are its own.
+// The kinds of records that the gateway appends. The log writes its other entries itself.
 const (
 	AuditBatch = "signing" // of a batch of signatures
 	AuditToken = "token"   // of an access token
 )
 
-// openAudit is an audit log in the pool, and who looks after it.
+// openAudit is an open audit log in the pool, with its keeper.
 type openAudit struct{ *keeper.Keeper }
 
 // Destruct signs the log's head and closes it.
 func (o *openAudit) Destruct() error { return o.Close() }
 
-// openAudit opens the audit log, unless there is to be none.
+// openAudit opens the audit log, unless it is off.
 func (a *App) openAudit(beside *openStore) error {
 	if a.Audit.Off {
 		return nil
@@ -140,7 +140,7 @@ func (a *App) acquireAudit() (*openAudit, error) {
 		if err := needDir("audit dir", dir); err != nil {
 			return nil, err
 		}
-		host, _ := os.Hostname() // without one the log has a name all the same
+		host, _ := os.Hostname() // without a host name the log gets a name of its own
 		open, err := keeper.Open(audit.Options{Dir: dir, Host: host, Now: a.now}, a, a.auditSettings())
 		if err != nil {
 			return nil, err
@@ -162,14 +162,14 @@ func (a *App) auditSettings() keeper.Settings {
 	}
 }
 
-// dropAudit takes this configuration's settings away from the log, if it has given it any.
+// dropAudit withdraws this configuration's settings from the log.
 func (a *App) dropAudit() {
 	if open, held := a.auditLog.Held(); held {
 		open.Drop(a)
 	}
 }
 
-// handOutside notes that a client has taken a webhook, and with it a position of a node's log.
+// handOutside records that a client has accepted a webhook, and with it a position of a node's log.
 func (a *App) handOutside(d *webhook.Delivery) {
 	if at := signing.AuditEntryOf(d); at != nil {
 		if open, held := a.auditLog.Held(); held {
@@ -178,7 +178,7 @@ func (a *App) handOutside(d *webhook.Delivery) {
 	}
 }
 
-// auditor is the audit log for services, which may be asked before the app has started; nil where there is none.
+// auditor returns the audit log for services, or nil if it is off. Services may use it before the app has started.
 func (a *App) auditor() signing.Auditor {
 	if a.Audit.Off {
 		return nil
@@ -186,7 +186,7 @@ func (a *App) auditor() signing.Auditor {
 	return signingAuditor{a}
 }
 
-// tokenAuditor is the same for the token service.
+// tokenAuditor returns the audit log for the token service, or nil if it is off.
 func (a *App) tokenAuditor() oauth.Auditor {
 	if a.Audit.Off {
 		return nil
@@ -205,7 +205,7 @@ func (t tokenAuditor) Err() error { return t.app.auditErr() }
 // Err implements signing.Auditor.
 func (s signingAuditor) Err() error { return s.app.auditErr() }
 
-// auditErr is why no record can be kept; nil before anything was recorded.
+// auditErr returns the reason why records cannot be written, or nil if they can or none was written yet.
 func (a *App) auditErr() error {
 	if open, held := a.auditLog.Held(); held {
 		if why := open.Health().Error; why != "" {

@@ -1,18 +1,18 @@
 package caddymodule
 
-// cardModule is the PKCS#11 module of a smartcard agent, and why it cannot be used.
+// cardModule is the PKCS#11 module of a smartcard agent. trouble returns why it cannot be used, or nil.
 type cardModule struct {
 	path    string
 	trouble func() error
 }
 
-// moduleStatus is one of them in /countersign/status.
+// moduleStatus is one module in /countersign/status.
 type moduleStatus struct {
 	Path  string `json:"path"`
 	Error string `json:"error,omitempty"`
 }
 
-// moduleStatuses tell how the modules are, each once. There is always a list, so that JSON has one.
+// moduleStatuses returns the state of each module once. The list is never nil, so that its JSON is not null.
 func (a *App) moduleStatuses() []moduleStatus {
 	found := []moduleStatus{}
 	told := map[string]int{}
@@ -33,7 +33,7 @@ func (a *App) moduleStatuses() []moduleStatus {
 	return found
 }
 
-// moduleErrors are why modules cannot be used, by path; empty for those that can.
+// moduleErrors returns the error of each module by path, empty for a working module.
 func (a *App) moduleErrors() map[string]string {
 	found := map[string]string{}
 	for _, module := range a.moduleStatuses() {

@@ -16,84 +16,84 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// Certificates says whose certificates may stand behind a signature (SIG-5).
+// Certificates configures which certificates a signature may use (SIG-5).
 type Certificates struct {
 	// Issuers are PEM files with the certificates of accepted issuers.
 	Issuers []string `json:"issuers,omitempty"`
 
-	// Intermediates are PEM files with certificates that are not trusted by themselves: of authorities between an
-	// issuer and a card, and of those above an issuer, with which its own revocation is checked.
+	// Intermediates are PEM files with certificates that are not trusted by themselves: authorities between an issuer
+	// and a card, and authorities above an issuer, which are needed to check the issuer's own revocation.
 	Intermediates []string `json:"intermediates,omitempty"`
 
-	// TrustMock accepts this installation's own mock CA, for mock sessions. Refused in production.
+	// TrustMock accepts this gateway's own mock CA, for mock sessions. Refused in production.
 	TrustMock bool `json:"trust_mock,omitempty"`
 
-	// AnyUser accepts a certificate of another person than the one the request names.
+	// AnyUser accepts a certificate of a person other than the one named in the request.
 	AnyUser bool `json:"any_user,omitempty"`
 
 	// MinBits is the smallest accepted RSA key of a card, at least 1024. Default: 1024, in production 2048.
 	MinBits int `json:"min_bits,omitempty"`
 
-	// AllowSHA1 accepts certificates, revocation lists and responders' answers that are signed with SHA-1.
+	// AllowSHA1 accepts SHA-1 signatures on certificates, revocation lists and OCSP responses.
 	AllowSHA1 bool `json:"allow_sha1,omitempty"`
 
 	// CRL says how revocation lists are used.
 	CRL CRL `json:"crl,omitzero"`
 
-	// NoOCSP asks no responders that certificates name.
+	// NoOCSP turns off OCSP.
 	NoOCSP bool `json:"no_ocsp,omitempty"`
 }
 
-// CRL says how revocation lists are used, and whom certificates may send the gateway to.
+// CRL configures the use of revocation lists, and the hosts from which lists and OCSP responses are fetched.
 type CRL struct {
-	// OnFailure is "pass" or "refuse": what becomes of a certificate of which nobody can say whether it is revoked,
-	// though it names where that can be learnt. Default: pass, in production refuse.
+	// OnFailure is "pass" or "refuse": what to do with a certificate that names a revocation source when its status
+	// cannot be determined. Default: pass; in production: refuse.
 	OnFailure string `json:"on_failure,omitempty"`
 
-	// Hosts (host or host:port) are who may be asked for lists, and for OCSP. Default: crl.nhs.uk.
+	// Hosts (host or host:port) may be asked for lists and for OCSP. Default: crl.nhs.uk.
 	Hosts []string `json:"hosts,omitempty"`
 
-	// Rewrites lead addresses that begin with From through a relay.
+	// Rewrites send addresses that begin with From through a relay.
 	Rewrites []certificates.Rewrite `json:"rewrites,omitempty"`
 
-	MaxSize    int64          `json:"max_size,omitempty"`    // bytes of a list; default 32 MiB
-	MaxEntries int            `json:"max_entries,omitempty"` // of a list; default 500,000
-	Refresh    caddy.Duration `json:"refresh,omitempty"`     // a list older than this is fetched anew; default 1h
-	Stale      caddy.Duration `json:"stale,omitempty"`       // how long a list counts after it should have been renewed; default 0
+	MaxSize    int64          `json:"max_size,omitempty"`    // bytes per list; default 32 MiB
+	MaxEntries int            `json:"max_entries,omitempty"` // entries per list; default 500,000
+	Refresh    caddy.Duration `json:"refresh,omitempty"`     // age at which a list is fetched again; default 1h
+	Stale      caddy.Duration `json:"stale,omitempty"`       // how long a list counts after its nextUpdate; default 0
 	Timeout    caddy.Duration `json:"timeout,omitempty"`     // of one fetch; default 20s
 
-	// Dir is where lists are kept over a restart. Default: countersign/crl under Caddy's data directory.
+	// Dir keeps lists across restarts. Default: countersign/crl in Caddy's data directory.
 	Dir string `json:"dir,omitempty"`
 }
 
-// What becomes of certificates that nobody can check.
+// The values of OnFailure.
 const (
 	pass   = "pass"
 	refuse = "refuse"
 )
 
-// check refuses what cannot be meant.
+// check refuses invalid values.
 func (c *Certificates) check() error {
 	switch c.CRL.OnFailure {
 	case "", pass, refuse:
 	default:
-		return fmt.Errorf("crl on_failure %q is not known; write pass or refuse", c.CRL.OnFailure)
+		return fmt.Errorf("unknown crl on_failure %q: use pass or refuse", c.CRL.OnFailure)
 	}
 	if c.MinBits != 0 && (c.MinBits < certificates.DefaultMinBits || c.MinBits > certificates.MaxKeyBits) {
-		return fmt.Errorf("min_bits %d cannot be; use %d to %d", c.MinBits, certificates.DefaultMinBits, certificates.MaxKeyBits)
+		return fmt.Errorf("min_bits %d is out of range: use %d to %d", c.MinBits, certificates.DefaultMinBits, certificates.MaxKeyBits)
 	}
 	if c.AllowSHA1 && fips140.Enforced() {
-		return errors.New("allow_sha1 is refused in this FIPS-only process; take it out")
+		return errors.New("allow_sha1 is refused in a FIPS-only process: remove it")
 	}
 	return c.CRL.check()
 }
 
-// check refuses sizes and times that nobody can mean.
+// check refuses sizes and durations out of range.
 func (c *CRL) check() error {
 	if err := CheckLimits(
-		Limit{"crl refresh", c.Refresh, 7 * 24 * time.Hour, "a revoked card would be accepted all the while"},
+		Limit{"crl refresh", c.Refresh, 7 * 24 * time.Hour, "a revoked card would be accepted that long"},
 		Limit{"crl stale", c.Stale, 30 * 24 * time.Hour, "a list that old proves nothing"},
-		Limit{"crl timeout", c.Timeout, 5 * time.Minute, "whoever signs waits for it"},
+		Limit{"crl timeout", c.Timeout, 5 * time.Minute, "the signer waits for it"},
 	); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (c *CRL) check() error {
 	return CheckCount("crl max_entries", int64(c.MaxEntries), 100_000_000)
 }
 
-// trust makes the policy for the certificates of a site's cards.
+// trust makes the certificate policy of a site.
 func (a *App) trust(c *Certificates, of Environment) (signing.Trust, error) {
 	production := of == Production
 	trust := signing.Trust{Policy: certificates.Policy{
@@ -132,10 +132,10 @@ func (a *App) trust(c *Certificates, of Environment) (signing.Trust, error) {
 	}
 	for _, issuer := range trust.Uncheckable() {
 		if trust.RefuseUnchecked {
-			return trust, fmt.Errorf("certificates: the revocation of %s cannot be checked without the certificate of %s, so every card would be refused; add it with intermediates <pem file>, or write crl on_failure pass",
+			return trust, fmt.Errorf("certificates: the revocation of %s cannot be checked without the certificate of %s, so every card would be refused: add it with intermediates <pem file>, or set crl on_failure pass",
 				issuer.Subject, issuer.Issuer)
 		}
-		a.logger.Warn("the revocation of an issuer's own certificate cannot be checked; add the certificate of its issuer with intermediates",
+		a.logger.Warn("cannot check the revocation of an issuer's own certificate: add the certificate of its issuer with intermediates",
 			"issuer", issuer.Subject.String(), "missing", issuer.Issuer.String())
 	}
 	trust.Revocations, err = a.acquireRevocations(c)
@@ -145,11 +145,11 @@ func (a *App) trust(c *Certificates, of Environment) (signing.Trust, error) {
 	return trust, nil
 }
 
-// mockCA reads the mock's own CA from Caddy's storage, where the mock has put it by the time that it has signed.
+// mockCA reads the mock's CA from Caddy's storage. The mock stores it there before it signs.
 func (a *App) mockCA(ctx context.Context) (*x509.Certificate, error) {
 	text, err := a.vault.Load(ctx, MockCACertificate)
 	if err != nil {
-		return nil, fmt.Errorf("the mock's CA is not in Caddy's storage (%s): is the mock agent part of this installation? %w", MockCACertificate, err)
+		return nil, fmt.Errorf("the mock CA is not in Caddy's storage (%s): run the mock agent on the same storage: %w", MockCACertificate, err)
 	}
 	found, err := certificates.ParsePEM(text)
 	if err != nil {
@@ -158,8 +158,8 @@ func (a *App) mockCA(ctx context.Context) (*x509.Certificate, error) {
 	return found[0], nil
 }
 
-// Judge returns what judges the certificates behind signatures that were made at some time: none of its codes says that
-// one is accepted. Whose card it is does not matter.
+// Judge returns a function that checks a signer's certificate at the time of the signature. It returns no codes if the
+// certificate is accepted. It accepts any user's card.
 func (a *App) Judge(c *Certificates) (func(ctx context.Context, leaf *x509.Certificate, signed time.Time) []certificates.Code, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("certificates: %w", err)
@@ -174,7 +174,7 @@ func (a *App) Judge(c *Certificates) (func(ctx context.Context, leaf *x509.Certi
 		if trust.Mock != nil {
 			ca, err := trust.Mock(ctx)
 			if err != nil {
-				a.logger.WarnContext(ctx, "the mock's CA cannot be read", "error", err.Error())
+				a.logger.WarnContext(ctx, "cannot read the mock CA", "error", err.Error())
 			} else {
 				policy.Issuers = append([]*x509.Certificate{ca}, policy.Issuers...)
 			}
@@ -186,10 +186,10 @@ func (a *App) Judge(c *Certificates) (func(ctx context.Context, leaf *x509.Certi
 	}, nil
 }
 
-// Parse reads the block certificates of another directive.
+// Parse reads a certificates block in another directive.
 func (c *Certificates) Parse(d *caddyfile.Dispenser) error { return c.parse(d) }
 
-// revocationOptions are what certificates says of revocations, in full.
+// revocationOptions returns the complete options for revocation checks.
 func (a *App) revocationOptions(c *Certificates) (certificates.Options, error) {
 	outgoing, err := a.Outbound(a.Environment)
 	if err != nil {

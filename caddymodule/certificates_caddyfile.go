@@ -48,7 +48,7 @@ func (c *Certificates) parseTrustPool(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if d.Val() != "file" {
-		return d.Errf("trust_pool %s is not known here; write trust_pool file <pem file...>, or trust mock", d.Val())
+		return d.Errf("unknown trust_pool %s: use trust_pool file <pem file...>, or trust mock", d.Val())
 	}
 	return parse.List(&c.Issuers)(d)
 }
@@ -59,7 +59,7 @@ func (c *Certificates) parseOCSP(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if state != "on" && state != "off" {
-		return d.Errf("ocsp %s is not known; write on or off", state)
+		return d.Errf("unknown ocsp value %s: use on or off", state)
 	}
 	c.NoOCSP = state == "off"
 	return nil
@@ -114,7 +114,7 @@ func (c *CRL) parseMaxSize(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if c.MaxSize > 1<<30 {
-		return d.Errf("max_size %s is more than 1GiB", d.Val())
+		return d.Errf("max_size %s is over the limit of 1GiB", d.Val())
 	}
 	return nil
 }

@@ -12,10 +12,10 @@ import (
 
 // Client is a system that may use this gateway.
 type Client struct {
-	// Name is what people read, on the signing page for one. Default: the client id.
+	// Name is shown to people, for example on the signing page. Default: the client id.
 	Name string `json:"name,omitempty"`
 
-	// JWKS is where the client publishes its key set: one https URL (outside production also http on localhost).
+	// JWKS is the https URL of the client's key set (outside production also http on localhost).
 	JWKS string `json:"jwks,omitempty"`
 
 	// JWKSFiles are files with key sets.
@@ -24,42 +24,42 @@ type Client struct {
 	// Keys are single public keys. Files are read again when they change.
 	Keys []ClientKey `json:"keys,omitempty"`
 
-	// Callback is where the browser goes when a session is over.
+	// Callback is the URL that the browser goes to when a session ends.
 	Callback string `json:"callback,omitempty"`
 
-	// Webhook is where the client is told, server to server, when a session is over: an https URL (outside production
-	// also http on localhost). Default: it is not told.
+	// Webhook is the https URL that is called when a session ends (outside production also http on localhost). Default:
+	// no webhook is sent.
 	Webhook string `json:"webhook,omitempty"`
 
 	// Algorithms of payload signatures: RS1, RS256, PS256. Default: RS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
-	// Products are the names of the products that the client may use.
+	// Products names the products that the client may use.
 	Products []string `json:"products,omitempty"`
 
-	// Rate is how many tokens it may get in a minute. Default: the largest rate among its products.
+	// Rate is how many tokens the client may get per minute. Default: the largest rate among its products.
 	Rate int `json:"rate,omitempty"`
 
-	// MaxSessions is how many signing sessions it may have at one time, those included that are over and still kept. Above
-	// it new requests are answered 429. Several gateways on one store can admit a little more. Default: 100000.
+	// MaxSessions bounds the client's stored signing sessions, including ended ones that are still kept. Further requests
+	// are answered 429. Several gateways on one store may admit slightly more. Default: 100000.
 	MaxSessions int `json:"max_sessions,omitempty"`
 
 	// Status is "approved" (the default) or "revoked".
 	Status string `json:"status,omitempty"`
 
-	// Secret is its client_secret at authorization_code and refresh_token. May be a placeholder such as
+	// Secret is the client_secret for authorization_code and refresh_token. It may be a placeholder such as
 	// {file./run/secrets/acme}.
 	Secret string `json:"secret,omitempty"`
 
-	// RedirectURIs are where its people may be sent with a code, letter by letter.
+	// RedirectURIs are the addresses that a code may be sent to. They must match exactly.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 
-	// Audiences are its own client ids at an OpenID provider: the aud of the ID tokens that it may exchange, beside the
-	// gateway's own.
+	// Audiences are the client's own client ids at an OpenID provider. The client may exchange ID tokens with one of
+	// these as aud, in addition to the gateway's own.
 	Audiences []string `json:"audiences,omitempty"`
 }
 
-// ClientKey is one public key of a client: its kid and a file in PEM.
+// ClientKey is one public key of a client: its kid and a PEM file.
 type ClientKey struct {
 	KID  string `json:"kid"`
 	Path string `json:"path"`
@@ -70,7 +70,7 @@ const (
 	statusRevoked  = "revoked"
 )
 
-// check says what is wrong with a client and how to mend it.
+// check returns an error that says what is wrong with the client and what to do.
 func (c *Client) check(app *App) error {
 	environment := app.Environment
 	if c.JWKS != "" {
@@ -85,7 +85,7 @@ func (c *Client) check(app *App) error {
 	}
 	// A client of the token service may be registered before it has a key (TOK-2.20).
 	if c.JWKS == "" && len(c.JWKSFiles) == 0 && len(c.Keys) == 0 && len(c.Products) == 0 && environment != Sandbox {
-		return errors.New("has no key; add jwks with a URL or a file, or key with a kid and a PEM file")
+		return errors.New("has no key: add jwks with a URL or a file, or key with a kid and a PEM file")
 	}
 	if c.Callback != "" {
 		if err := app.checkAddress("callback", c.Callback); err != nil {
@@ -99,7 +99,7 @@ func (c *Client) check(app *App) error {
 		return err
 	}
 	if !slices.Contains([]string{"", statusApproved, statusRevoked}, c.Status) {
-		return fmt.Errorf("status %q is not known; use approved or revoked", c.Status)
+		return fmt.Errorf("unknown status %q: use approved or revoked", c.Status)
 	}
 	return nil
 }
@@ -110,21 +110,21 @@ func (c *Client) checkRedirects(app *App) error {
 			return err
 		}
 		if strings.Contains(redirect, "#") {
-			return fmt.Errorf("redirect_uri %q has a fragment, which RFC 6749 §3.1.2 forbids", redirect)
+			return fmt.Errorf("redirect_uri %q has a fragment, which RFC 6749 §3.1.2 forbids: remove it", redirect)
 		}
 	}
 	return nil
 }
 
-// checkUnused refuses options that would have no effect without another.
+// checkUnused refuses options that have no effect without another.
 func (c *Client) checkUnused() error {
 	switch {
 	case len(c.RedirectURIs) > 0 && c.Secret == "":
-		return errors.New("has a redirect_uri and no secret, so it could never redeem a code; add secret {file./path}")
+		return errors.New("has a redirect_uri but no secret, so it could never redeem a code: add secret {file./path}")
 	case c.Secret != "" && len(c.RedirectURIs) == 0:
-		return errors.New("has a secret and no redirect_uri, so nothing would ask for it; add redirect_uri, or take secret out")
+		return errors.New("has a secret but no redirect_uri, so the secret has no use: add redirect_uri, or remove secret")
 	case c.Callback == "" && len(c.Products) > 0 && (c.Webhook != "" || len(c.Algorithms) > 0 || c.MaxSessions != 0):
-		return errors.New("has no callback, so it signs nothing, and webhook, algorithms and max_sessions have no effect; add callback, or take them out")
+		return errors.New("has no callback, so it cannot sign, and webhook, algorithms and max_sessions have no effect: add callback, or remove them")
 	}
 	return nil
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/seed-dd2befc3/countersign/smartcard/credential"
 )
 
-// CredentialManagement has a smartcard agent serve the signing pages that are open on its own machine.
+// CredentialManagement lets a smartcard agent serve signing pages that are open on its own machine.
 type CredentialManagement struct {
-	// Origins are the origins of the signing pages that may ask, such as https://sign.example.nhs.uk. Mandatory.
+	// Origins are the allowed origins of signing pages, such as https://sign.example.nhs.uk. Mandatory.
 	Origins []string `json:"origins,omitempty"`
 
-	// User is whose card it is. Default: the agent looks at the card; a kind that cannot needs it.
+	// User is the card's user id. Default: read from the card. Mandatory for kinds of agent that cannot read it.
 	User string `json:"user,omitempty"`
 }
 
-// check refuses a user that is none, or whom the agent does not serve.
+// check refuses an invalid user id, or a user whom the agent does not serve.
 func (c *CredentialManagement) check(users []string) error {
 	if c.User == "" {
 		return nil
@@ -33,10 +33,10 @@ func (c *CredentialManagement) check(users []string) error {
 		return err
 	}
 	if strings.ContainsAny(c.User, "*?[") {
-		return fmt.Errorf("user %q is a pattern, and one person's card is meant; write the user id", c.User)
+		return fmt.Errorf("user %q is a pattern: give the user id of one person", c.User)
 	}
 	if !smartcard.Serves(users, c.User) {
-		return fmt.Errorf("user %s is none of users %s, so the agent would refuse everybody; correct one of them", c.User, strings.Join(users, " "))
+		return fmt.Errorf("user %s does not match users %s, so the agent would refuse every request: correct one of them", c.User, strings.Join(users, " "))
 	}
 	return nil
 }
@@ -49,10 +49,10 @@ func (c *CredentialManagement) parse(d *caddyfile.Dispenser) error {
 	return parse.Options{"origin": parse.List(&c.Origins), "user": parse.One(&c.User)}.Block(d, credentialManagement)
 }
 
-// credentialManagement is the way to a card on the person's own machine, in place of an agent's address.
+// credentialManagement stands for a card on the person's own machine, in place of an agent's address.
 const credentialManagement = "credential_management"
 
-// ownMachine is that way.
+// ownMachine is the route to such a card.
 func (a *AgentClient) ownMachine() bool { return a.URL == credentialManagement }
 
 func (a *AgentClient) ownMachineRoute() signing.Route {

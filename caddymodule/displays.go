@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	displaysGrace = 5 * time.Second // for what is queued when a configuration ends
-	displaySweep  = time.Hour       // between two looks for secrets that protect nothing any more
+	displaysGrace = 5 * time.Second // for queued work when a configuration ends
+	displaySweep  = time.Hour       // interval of the search for secrets that no longer protect anything
 )
 
-// displays are what a configuration can show of prescriptions: the Keeper that all its sites share, and the Checker of
-// its directives eps. The Checker begins with the first request, which may come before the app has started.
+// displays holds the prescription displays of a configuration: the Keeper that all its sites share, and the Checker of its
+// eps directives. The Checker starts with the first request, which may come before the app has started.
 type displays struct {
 	*display.Keeper
 	logger *slog.Logger
 
-	used     atomic.Bool // a directive eps keeps displays here
+	used     atomic.Bool // an eps directive keeps displays here
 	mu       sync.Mutex
 	checking func() *eps.Checker
 	checker  *eps.Checker
@@ -45,7 +45,7 @@ func (a *App) provisionDisplays() error {
 	return nil
 }
 
-// start has secrets destroyed once they protect nothing any more.
+// start destroys secrets once they no longer protect anything.
 func (d *displays) start() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,7 +59,7 @@ func (d *displays) start() {
 		defer tick.Stop()
 		for {
 			if err := d.Sweep(ctx); err != nil && ctx.Err() == nil {
-				d.logger.Warn("secrets of displays that have expired could not be destroyed", "error", err.Error())
+				d.logger.Warn("cannot destroy the secrets of expired displays", "error", err.Error())
 			}
 			select {
 			case <-tick.C:
@@ -70,7 +70,7 @@ func (d *displays) start() {
 	})
 }
 
-// close ends what runs. What is queued is kept for a moment.
+// close stops the background work and gives queued work a short time to finish.
 func (d *displays) close() {
 	d.mu.Lock()
 	checker, cancel := d.checker, d.cancel
@@ -97,7 +97,7 @@ func (d *displays) get() *eps.Checker {
 	return d.checker
 }
 
-// differences are those of the Checker, if there is one.
+// differences returns the digest differences that the Checker found, if there is one.
 func (d *displays) differences() (first *eps.Difference, all int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -107,17 +107,17 @@ func (d *displays) differences() (first *eps.Difference, all int) {
 	return d.checker.Differences()
 }
 
-// differing adds that prescriptions have other digests than we compute. It stands until the configuration is loaded anew.
+// differing adds a problem if prescriptions had other digests than we compute. It stays until the next reload.
 func (l *problemList) differing(first *eps.Difference, all int) {
 	if first != nil {
 		l.add(fmt.Sprintf("%d since this configuration was loaded, the first at %s: client %s, type %q, items %d",
 			all, first.Time.Format(time.RFC3339), first.Client, first.Type, first.Items),
-			"Prescriptions were prepared with another digest than the one computed here")
+			"Prescriptions were prepared with a digest that differs from the one computed here")
 	}
 }
 
-// Checker returns what checks prescriptions that pass by, for handlers to call with each request; nil after the
-// configuration has ended. Its displays are kept in the store.
+// Checker returns the checker of prescriptions for handlers to call with each request, or nil after the configuration has
+// ended. Its displays are kept in the store.
 func (a *App) Checker() func() *eps.Checker {
 	a.needed = true
 	a.displays.used.Store(true)
@@ -130,8 +130,8 @@ func (a *App) HasClient(id string) bool {
 	return has
 }
 
-// PrescriptionAlgorithm returns what prescriptions of a client are signed with: the first of its algorithms that EPS knows
-// (EPS-1.5).
+// PrescriptionAlgorithm returns the signature algorithm for a client's prescriptions: the first of its algorithms that EPS
+// accepts (EPS-1.5).
 func (a *App) PrescriptionAlgorithm(id string) string {
 	for _, algorithm := range a.approved[id].Algorithms {
 		if slices.Contains([]string{client.RS1, client.RS256}, algorithm) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Environment is which of the NHS's environments a site stands for. It decides what is refused.
+// Environment is the NHS environment of a site. It decides what is refused.
 type Environment string
 
 // The environments (SIG-7).
@@ -16,18 +16,18 @@ const (
 	Production  Environment = "prod"    // no mock, no open access, no plain-http callback
 )
 
-// Check refuses what is none of them.
+// Check refuses an unknown environment.
 func (e Environment) Check() error {
 	switch e {
 	case Sandbox, Integration, Production:
 		return nil
 	case "":
-		return fmt.Errorf("environment is missing; write environment sandbox, int or prod")
+		return fmt.Errorf("environment is missing: add environment sandbox, int or prod")
 	}
-	return fmt.Errorf("environment %q is not known; use sandbox, int or prod", string(e))
+	return fmt.Errorf("unknown environment %q: use sandbox, int or prod", string(e))
 }
 
-// CheckAddress refuses an address that a client registered where its scheme is too weak for the environment.
+// CheckAddress refuses a client's address whose scheme is too weak for the environment.
 func (e Environment) CheckAddress(what, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -61,7 +61,7 @@ func (e Environment) API() string { return "https://" + nhsHosts()[e] }
 // TokenURL is the address of NHS England's token service.
 func (e Environment) TokenURL() string { return e.API() + "/oauth2/token" }
 
-// EnvironmentOf is the environment whose host at NHS England an address names; "" for the addresses of others.
+// EnvironmentOf returns the environment to which an NHS England address belongs, or "" for other addresses.
 func EnvironmentOf(address string) Environment {
 	named, err := url.Parse(address)
 	if err != nil {
@@ -75,19 +75,18 @@ func EnvironmentOf(address string) Environment {
 	return ""
 }
 
-// CheckHost refuses an address that is too weak for the environment, or is another environment's at NHS England.
+// CheckHost refuses an address that is too weak for the environment or belongs to another NHS England environment.
 func (e Environment) CheckHost(what, address string) error {
 	if err := e.CheckAddress(what, address); err != nil {
 		return err
 	}
 	if of := EnvironmentOf(address); of != "" && of != e {
-		return fmt.Errorf("%s %s is the %s environment's, and this sender's is %s; environments are never mixed", what, address, of, e)
+		return fmt.Errorf("%s %s belongs to the %s environment, but this sender is in %s: use an address of the same environment", what, address, of, e)
 	}
 	return nil
 }
 
-// checkPublicURL refuses a service's own address where it cannot be one. None is no fault: it is held to loopback
-// at run time.
+// checkPublicURL refuses an invalid public URL of a service. It may be empty: then the service answers on loopback only.
 func (e Environment) checkPublicURL(address string) error {
 	if address == "" {
 		return nil
@@ -97,7 +96,7 @@ func (e Environment) checkPublicURL(address string) error {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
 		return fmt.Errorf("public_url %q is not an absolute http or https URL", address)
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return fmt.Errorf("public_url %q may have neither query, fragment nor user in it", address)
+		return fmt.Errorf("public_url %q must not have a query, a fragment or user information", address)
 	case u.Scheme == "http":
 		return e.Forbid(nil, plainHTTP("public_url", address))
 	}

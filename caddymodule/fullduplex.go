@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// fullDuplex names the servers of a configuration that have enable_full_duplex on.
+// fullDuplex names the servers of a configuration with enable_full_duplex on.
 func fullDuplex(ctx caddy.Context) []string {
 	found, err := ctx.AppIfConfigured("http")
 	app, ok := found.(*caddyhttp.App)
@@ -25,8 +25,8 @@ func fullDuplex(ctx caddy.Context) []string {
 	return names
 }
 
-// warnOfFullDuplex says that package intake protects this gateway's directives alone. Caddy's own handlers leave a body
-// that they did not read in the connection, where its bytes are taken for the next request (Caddy 2.11.9).
+// warnOfFullDuplex warns that package intake protects only this gateway's directives. Caddy's own handlers leave an unread
+// body in the connection, where its bytes are parsed as the next request (Caddy 2.11.9).
 func (a *App) warnOfFullDuplex() {
 	for _, server := range a.servers() {
 		a.logger.Warn("enable_full_duplex is on: after an answer of Caddy's own, such as a 404 or a redirect, the rest of a request's body "+

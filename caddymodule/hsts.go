@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// strictTransport has browsers keep to https for this host (RFC 6797) in production, for a site whose public URL is
-// https. Subdomains are left out: they may be another team's. A header that the operator has set stands, and Caddy's
-// header directive can take ours away.
+// strictTransport sets Strict-Transport-Security (RFC 6797) in production, for a site whose public URL is https. It leaves
+// out includeSubDomains, because subdomains may belong to another team. A header set by the operator is kept, and Caddy's
+// header directive can remove ours.
 func (e Environment) strictTransport(w http.ResponseWriter, publicURL string) {
 	const name = "Strict-Transport-Security"
 	if e != Production || w.Header().Get(name) != "" {
@@ -22,8 +22,8 @@ func (e Environment) strictTransport(w http.ResponseWriter, publicURL string) {
 	w.Header().Set(name, "max-age=31536000")
 }
 
-// isThisMachine says whether a host can only be this machine. All ports of localhost are one host to a browser, so the
-// header would keep it from every plain server of a developer's.
+// isThisMachine reports whether a host can only be this machine. HSTS ignores ports, so the header on localhost would lock
+// a developer's browser out of every plain HTTP server there.
 func isThisMachine(host string) bool {
 	address, err := netip.ParseAddr(host)
 	return err == nil && address.Unmap().IsLoopback() || strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost")

@@ -21,8 +21,8 @@ func init() {
 	})
 }
 
-// PublishedKeys answers with the gateway's own public keys, as a JWK set. A signing_service publishes the same
-// set at its own /jwks.json.
+// PublishedKeys serves the gateway's own public keys as a JWK set. A signing_service serves the same set at its
+// /jwks.json.
 type PublishedKeys struct {
 	app *App
 }
@@ -32,7 +32,7 @@ func (PublishedKeys) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.countersign_jwks", New: func() caddy.Module { return new(PublishedKeys) }}
 }
 
-// Provision finds the app whose keys they are.
+// Provision finds the app that owns the keys.
 func (p *PublishedKeys) Provision(ctx caddy.Context) error {
 	var err error
 	if p.app, err = app(ctx); err != nil {

@@ -15,15 +15,15 @@ type keySets struct {
 	cache  *jwks.Cache
 }
 
-// Destruct ends fetches that are under way.
+// Destruct ends running fetches.
 func (k *keySets) Destruct() error {
 	k.cache.Close()
 	k.client.CloseIdleConnections()
 	return nil
 }
 
-// acquireKeySets finds the cache of the configurations that fetch under the same rules, or makes one. That is no
-// I/O, so it happens in Provision.
+// acquireKeySets returns the cache shared by the configurations with the same outbound rules, or makes one. It does no
+// I/O, so it runs in Provision.
 func (a *App) acquireKeySets() (*keySets, error) {
 	options, err := a.Outbound(a.Environment)
 	if err != nil {
@@ -36,8 +36,8 @@ func (a *App) acquireKeySets() (*keySets, error) {
 	})
 }
 
-// Outbound are the rules for the addresses that a site of the environment is told, from outside or by the configuration:
-// allow_networks, and outside production this machine itself.
+// Outbound returns the rules for outbound requests of a site in the environment: allow_networks and, outside production,
+// this machine itself.
 func (a *App) Outbound(e Environment) (outbound.Options, error) {
 	networks := make([]netip.Prefix, len(a.AllowNetworks))
 	for i, text := range a.AllowNetworks {
@@ -46,9 +46,9 @@ func (a *App) Outbound(e Environment) (outbound.Options, error) {
 		case err != nil:
 			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
 		case network.Addr().Is4In6():
-			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q would match no address; write the IPv4 network itself", text)
+			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q matches no address: give the IPv4 network itself", text)
 		case network != network.Masked():
-			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q is no network: its address goes on behind the /%d; write %s, or %s for that address alone",
+			return outbound.Options{}, fmt.Errorf("countersign: allow_networks %q has host bits set after /%d: use %s for the network, or %s for that address alone",
 				text, network.Bits(), network.Masked(), netip.PrefixFrom(network.Addr(), network.Addr().BitLen()))
 		}
 		networks[i] = network

@@ -11,32 +11,32 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Limit is the most that an option's duration can be meant to be, and why.
+// Limit is the maximum of an option's duration, and its reason.
 type Limit struct {
 	Name  string
 	Value caddy.Duration
 	Most  time.Duration
-	Why   string // a clause: no gateway waits longer
+	Why   string // a clause, such as: no gateway waits longer
 }
 
-// CheckLimits refuses durations that are less than nothing, or longer than can be meant. Zero stands for the default.
+// CheckLimits refuses durations that are negative or above their maximum. Zero stands for the default.
 func CheckLimits(limits ...Limit) error {
 	for _, limit := range limits {
 		value := time.Duration(limit.Value)
 		switch {
 		case value < 0:
-			return fmt.Errorf("%s %s is less than nothing; write a duration such as 30s, or leave it out for the default", limit.Name, value)
+			return fmt.Errorf("%s %s is negative: give a duration such as 30s, or remove it to use the default", limit.Name, value)
 		case value > limit.Most:
-			return fmt.Errorf("%s %s is longer than %s: %s; make it shorter, or leave it out for the default", limit.Name, value, limit.Most, limit.Why)
+			return fmt.Errorf("%s %s is longer than %s: %s; make it shorter, or remove it to use the default", limit.Name, value, limit.Most, limit.Why)
 		}
 	}
 	return nil
 }
 
-// CheckCount refuses a number that is less than nothing, or more than can be meant. Zero stands for the default.
+// CheckCount refuses a number that is negative or above its maximum. Zero stands for the default.
 func CheckCount(name string, value, most int64) error {
 	if value < 0 || value > most {
-		return fmt.Errorf("%s %d cannot be meant; write a number from 1 to %d, or leave it out for the default", name, value, most)
+		return fmt.Errorf("%s %d is out of range: give a number from 1 to %d, or remove it to use the default", name, value, most)
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ var (
 // userDigits is the length of an SDS user id.
 const userDigits = 12
 
-// CheckUsers refuses patterns that no user id can match: a user id is twelve digits, and * stands for any of them.
+// CheckUsers refuses patterns that no user id can match. A user id has twelve digits; * stands for any digits.
 func CheckUsers(what string, patterns []string) error {
 	for i, pattern := range patterns {
 		places := userClass.ReplaceAllString(pattern, "?")
@@ -57,11 +57,11 @@ func CheckUsers(what string, patterns []string) error {
 		_, err := path.Match(pattern, "")
 		switch {
 		case !userPattern.MatchString(pattern) || err != nil:
-			return fmt.Errorf("%s pattern %q matches no user id, which is twelve digits; write one, with * for any digits, such as 5550*", what, pattern)
+			return fmt.Errorf("%s pattern %q matches no user id: a user id has twelve digits; use * for any digits, such as 5550*", what, pattern)
 		case fixed > userDigits || fixed < userDigits && !strings.Contains(places, "*"):
-			return fmt.Errorf("%s pattern %q has %d digits and matches no user id, which has twelve; write all of them, or * for the others", what, pattern, fixed)
+			return fmt.Errorf("%s pattern %q has %d digits and matches no user id: give all twelve digits, or * for the others", what, pattern, fixed)
 		case slices.Contains(patterns[:i], pattern):
-			return fmt.Errorf("%s pattern %q is there twice", what, pattern)
+			return fmt.Errorf("%s pattern %q is a duplicate: remove one", what, pattern)
 		}
 	}
 	return nil

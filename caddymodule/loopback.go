@@ -9,24 +9,24 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// loopback says whether the request's connection came to a loopback address of this machine. It asks the
-// connection itself, so that no configuration can be mistaken about it.
+// loopback reports whether the request arrived at a loopback address of this machine. It asks the connection, so a wrong
+// configuration cannot mislead it.
 func loopback(r *http.Request) bool {
 	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
 	case *net.TCPAddr:
 		return local.IP.IsLoopback()
-	case net.Addr: // HTTP/3's, for one
+	case net.Addr: // for example HTTP/3
 		address, err := netip.ParseAddrPort(local.String())
 		return err == nil && address.Addr().Unmap().IsLoopback()
 	}
 	return false
 }
 
-// needsPublicURL is what a service says that cannot tell its own address.
-const needsPublicURL = "This service has no public_url, so it answers on loopback alone, as localhost, 127.0.0.1 or [::1]"
+// needsPublicURL is the refusal of a service that does not know its own address.
+const needsPublicURL = "This service has no public_url, so it answers only on loopback, as localhost, 127.0.0.1 or [::1]"
 
-// loopbackBase is the base URL of a service that has no public URL: what the request came to, if that can only be
-// this machine. The host is held to loopback names, so that another site's name that resolves here is not taken.
+// loopbackBase returns the base URL of a service without a public URL: the address of the request, if it can only be this
+// machine. The host must be a loopback name, so that a foreign name that resolves to loopback is not accepted.
 func loopbackBase(r *http.Request) (base string, ok bool) {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -44,7 +44,7 @@ func loopbackBase(r *http.Request) (base string, ok bool) {
 	return scheme + r.Host + mountedAt(r), true
 }
 
-// mountedAt is the path that was taken off the request's before it came to the handler.
+// mountedAt returns the path prefix that was stripped before the request reached the handler.
 func mountedAt(r *http.Request) string {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil {

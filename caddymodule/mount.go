@@ -9,17 +9,18 @@ import (
 	"sync"
 )
 
-// Mount notices that a service is mounted so that no request reaches it: by handle, which leaves the path on, where
-// handle_path takes it off. Everything is answered 404 then, and nothing else in the configuration tells why.
+// Mount detects a service mounted with handle instead of handle_path. Then the path prefix is not stripped and every
+// request is answered 404, with nothing else in the configuration to show why.
 type Mount struct {
 	directive string
-	base      string   // the path of its address; empty: it is not known, or there is none
-	endpoints []string // the first parts of the paths that it answers
+	base      string   // the path of its address; empty: unknown, or none
+	endpoints []string // the first segments of its paths
 	logger    *slog.Logger
 	told      sync.Once
 }
 
-// NewMount is for a directive at an address, which may be empty. The endpoints are the first parts of its paths.
+// NewMount returns the Mount of a directive at an address, which may be empty. endpoints are the first segments of its
+// paths.
 func NewMount(directive, address string, logger *slog.Logger, endpoints ...string) *Mount {
 	m := &Mount{directive: directive, endpoints: endpoints, logger: logger}
 	if u, err := url.Parse(address); err == nil {
@@ -28,20 +29,20 @@ func NewMount(directive, address string, logger *slog.Logger, endpoints ...strin
 	return m
 }
 
-// Look says once in the log, with the fix, when a request came with the path of the service still on.
+// Look logs once, with the fix, that a request arrived with the path prefix still on.
 func (m *Mount) Look(r *http.Request) {
 	if mountedAt(r) != "" {
 		return
 	}
 	if left := m.left(r); left != "" {
 		m.told.Do(func() {
-			m.logger.Error(m.directive+" gets requests with the path that it is mounted at still on, so it answers all of them 404; mount it by handle_path, which takes the path off",
+			m.logger.Error(m.directive+" answers every request 404 because its path prefix is not stripped: mount it with handle_path instead of handle",
 				"path", left, "instead", "handle_path "+left+"/* { "+m.directive+" … }")
 		})
 	}
 }
 
-// left is the path that was left on a request's; empty: none was.
+// left returns the path prefix that was left on the request, or "".
 func (m *Mount) left(r *http.Request) string {
 	if m.base != "" {
 		if strings.HasPrefix(r.URL.Path+"/", m.base+"/") {
@@ -49,7 +50,7 @@ func (m *Mount) left(r *http.Request) string {
 		}
 		return ""
 	}
-	if !loopback(r) { // without an address it answers nobody else
+	if !loopback(r) { // without an address it answers only loopback
 		return ""
 	}
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")

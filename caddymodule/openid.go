@@ -18,30 +18,30 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// OpenID is an OpenID provider that people sign in at, such as NHS CIS2, and the gateway as its client. What it says
-// of itself is fetched when somebody first signs in, never when a configuration is loaded.
+// OpenID is an OpenID provider for sign-in, such as NHS CIS2, with the gateway as its client. Its metadata is fetched at
+// the first sign-in, never when a configuration is loaded.
 type OpenID struct {
-	// Issuer is the provider's issuer, letter by letter as it has it.
+	// Issuer is the provider's issuer, exactly as the provider writes it.
 	Issuer string `json:"issuer"`
 
-	// ClientID is what the provider calls this gateway.
+	// ClientID is this gateway's client id at the provider.
 	ClientID string `json:"client_id,omitempty"`
 
-	// Secret is the client secret, by which the gateway proves itself to the provider. May be a placeholder such as
-	// {file./run/secrets/cis2}. Either this or Key.
+	// Secret is the client secret with which the gateway authenticates at the provider. It may be a placeholder such as
+	// {file./run/secrets/cis2}. Set either Secret or Key.
 	Secret string `json:"secret,omitempty"`
 
-	// Key signs assertions (private_key_jwt, RS512), by which the gateway proves itself instead.
+	// Key signs assertions (private_key_jwt, RS512) with which the gateway authenticates instead.
 	Key *ClientKey `json:"key,omitempty"`
 
-	// Scopes are asked for. Default: openid.
+	// Scopes are the requested scopes. Default: openid.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// Name is what the provider is called among the checks of a token service's /_status. Default: nhs-cis2 for the
-	// first provider, the issuer for others.
+	// Name is the name of the provider's check in a token service's /_status. Default: nhs-cis2 for the first provider,
+	// the issuer for others.
 	Name string `json:"name,omitempty"`
 
-	// ACR are the values of acr_values where a client's /authorize names none. Default: AAL3_ANY.
+	// ACR is the acr_values sent when a client's /authorize request names none. Default: AAL3_ANY.
 	ACR []string `json:"acr,omitempty"`
 
 	// UserClaim is the claim of the ID token that holds the user id. Default: sub.
@@ -50,24 +50,24 @@ type OpenID struct {
 	provider pool.Share[*openProvider]
 }
 
-// openProvider is a provider in the pool, with what it fetched.
+// openProvider is a provider in the pool, with its fetched metadata.
 type openProvider struct{ *openid.Provider }
 
-// Destruct ends fetches that are under way.
+// Destruct ends running fetches.
 func (o *openProvider) Destruct() error {
 	o.Close()
 	return nil
 }
 
-// provisionOpenID makes the providers, or joins those that run. Nothing is fetched.
+// provisionOpenID makes the providers or joins running ones. It fetches nothing.
 func (a *App) provisionOpenID() error {
 	rules, err := a.Outbound(a.Environment)
 	if err != nil {
 		return err
 	}
 	for i, provider := range a.OpenID {
-		if provider == nil { // which only JSON can say
-			return errors.New("countersign: openid is null; write its issuer, or take it out")
+		if provider == nil { // possible only in JSON
+			return errors.New("countersign: openid is null: give its issuer, or remove it")
 		}
 		if slices.ContainsFunc(a.OpenID[:i], func(other *OpenID) bool { return other.Issuer == provider.Issuer }) {
 			return fmt.Errorf("countersign: openid %s is configured twice", provider.Issuer)
@@ -85,14 +85,14 @@ func (a *App) provisionOpenID() error {
 	return nil
 }
 
-// defaultProviderName is that of the real service's provider of people who work in the NHS (TOK-8.14).
+// defaultProviderName is the name that the real service uses for its provider of NHS staff (TOK-8.14).
 const defaultProviderName = "nhs-cis2"
 
-// checkName refuses a name that another provider has, or one of the checks beside the providers'.
+// checkName refuses a name that another provider or another check already has.
 func (o *OpenID) checkName(others []*OpenID) error {
 	taken := slices.ContainsFunc(others, func(other *OpenID) bool { return o.Name != "" && other.Name == o.Name })
 	if taken || o.Name == "store" || o.Name == "audit" {
-		return fmt.Errorf("name %s is that of another check of /_status; write name with another word", o.Name)
+		return fmt.Errorf("name %s is taken by another check of /_status: set another name", o.Name)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 		}
 		key = options.Signer.MarshalPEM()
 	}
-	// What makes another provider of it; a secret is in the name as a hash alone.
+	// The settings that identify the provider in the pool. They include secrets, so the key is a hash.
 	same, err := json.Marshal([]any{o.Name, o.ClientID, o.Key, o.Scopes, o.ACR, o.UserClaim, options.Secret, key, rules.AllowLocalhost, rules.AllowNetworks})
 	if err != nil {
 		return err
@@ -128,13 +128,13 @@ func (o *OpenID) provision(a *App, rules outbound.Options) error {
 	return err
 }
 
-// secretOf is a secret of the configuration, with its placeholder resolved. A file may end with a line break.
+// secretOf resolves the placeholder in a secret. A trailing line break, as in a file, is removed.
 func secretOf(text string) (string, error) {
 	secret, err := caddy.NewReplacer().ReplaceOrErr(text, true, true)
 	return strings.TrimRight(secret, "\r\n"), err
 }
 
-// providers are those that people can sign in at.
+// providers returns the OpenID providers.
 func (a *App) providers() []oauth.Provider {
 	found := make([]oauth.Provider, len(a.OpenID))
 	for i, o := range a.OpenID {
@@ -143,7 +143,7 @@ func (a *App) providers() []oauth.Provider {
 	return found
 }
 
-// openID finds a provider by its issuer; the first where none is named.
+// openID finds a provider by issuer. Without an issuer, it returns the first.
 func (a *App) openID(issuer string) (*openid.Provider, error) {
 	for _, o := range a.OpenID {
 		if issuer == "" || o.Issuer == issuer {
@@ -151,12 +151,12 @@ func (a *App) openID(issuer string) (*openid.Provider, error) {
 		}
 	}
 	if issuer == "" {
-		return nil, errors.New("people have nowhere to sign in; add openid <issuer> { client_id … } to the global option countersign")
+		return nil, errors.New("no OpenID provider is configured for sign-in: add openid <issuer> { client_id … } to the global option countersign")
 	}
-	return nil, fmt.Errorf("openid %s is not configured; add openid %s { client_id … } to the global option countersign", issuer, issuer)
+	return nil, fmt.Errorf("openid %s is not configured: add openid %s { client_id … } to the global option countersign", issuer, issuer)
 }
 
-// openIDStatus tells how the providers are doing, without asking them.
+// openIDStatus returns the state of the providers without contacting them.
 func (a *App) openIDStatus() []openid.Status {
 	found := make([]openid.Status, len(a.OpenID))
 	for i, o := range a.OpenID {
@@ -165,7 +165,7 @@ func (a *App) openIDStatus() []openid.Status {
 	return found
 }
 
-// openIDErrors are why the providers could not be read, by issuer; empty for those that could.
+// openIDErrors returns the error of each provider by issuer, empty if it could be read.
 func (a *App) openIDErrors() map[string]string {
 	found := map[string]string{}
 	for _, status := range a.openIDStatus() {
@@ -174,7 +174,7 @@ func (a *App) openIDErrors() map[string]string {
 	return found
 }
 
-// releaseOpenID lets go of the providers.
+// releaseOpenID releases the providers.
 func (a *App) releaseOpenID() error {
 	var errs []error
 	for _, o := range a.OpenID {

@@ -37,7 +37,7 @@ func (a *App) parseOpenID(d *caddyfile.Dispenser) error {
 func (o *OpenID) parseKey(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 2 || o.Key != nil {
-		return d.Err("key takes a kid and the PEM file of a private key, once: key gateway-1 keys/gateway-1.pem")
+		return d.Err("key takes a kid and the PEM file of a private key, once, such as: key gateway-1 keys/gateway-1.pem")
 	}
 	o.Key = &ClientKey{KID: args[0], Path: args[1]}
 	return nil

@@ -20,17 +20,17 @@ const (
 	openTimeout = 30 * time.Second // for opening a store
 )
 
-// openStore is a store that is open, and what works on it: smartcard jobs, and the delivery of webhooks.
+// openStore is an open store with its workers: smartcard jobs and the delivery of webhooks.
 type openStore struct {
 	store.Store
 	jobs     *signing.Jobs
 	webhooks *webhook.Dispatcher
 
 	mu   sync.Mutex
-	last func(context.Context, store.Store) // what is done before it closes
+	last func(context.Context, store.Store) // runs before the store closes
 }
 
-// beforeClose has something done with the store when nothing else uses it any more.
+// beforeClose registers a function that runs on the store when nothing else uses it any more.
 func (o *openStore) beforeClose(last func(context.Context, store.Store)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -44,8 +44,8 @@ func newOpenStore(opened store.Store, observer webhook.Observer, now func() time
 	}
 }
 
-// Destruct runs when the last configuration lets go: first no job begins and those under way end or give their
-// sessions back, and so do deliveries, then the store waits for its callers and closes.
+// Destruct runs when the last configuration releases the store. It stops new jobs and deliveries, waits until running ones
+// end or give their sessions back, and closes the store once its callers are done.
 func (o *openStore) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), jobsGrace)
 	defer cancel()
@@ -62,10 +62,10 @@ func (o *openStore) Destruct() error {
 	return o.Close()
 }
 
-// openStore opens the app's store, or joins those who have it open.
+// openStore opens the app's store, or returns it if it is open.
 func (a *App) openStore() (*openStore, error) {
 	open, err := a.store.Acquire("store "+a.engine.Identity(), func() (*openStore, error) {
-		ctx, cancel := context.WithTimeout(a.life, openTimeout) // not of whoever asks first: all share it
+		ctx, cancel := context.WithTimeout(a.life, openTimeout) // not the first caller's context: the store is shared
 		defer cancel()
 		opened, err := a.engine.Open(ctx)
 		if err != nil {
@@ -73,7 +73,7 @@ func (a *App) openStore() (*openStore, error) {
 		}
 		unfinished, err := backup.Unfinished(ctx, opened)
 		if err == nil && unfinished {
-			err = errors.New("a backup was being restored into it and the restore did not end: empty it and restore again")
+			err = errors.New("an unfinished restore has left the store incomplete: empty the store and restore again")
 		}
 		if err != nil {
 			return nil, errors.Join(err, opened.Close())
@@ -86,11 +86,11 @@ func (a *App) openStore() (*openStore, error) {
 	return open, err
 }
 
-// lazyStore is the app's store for handlers, which may be asked before the app has started.
+// lazyStore is the app's store for handlers, which may use it before the app has started.
 type lazyStore struct{ app *App }
 
 func (l lazyStore) Get(ctx context.Context, keys ...string) ([]store.Record, error) {
-	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
+	open, err := l.app.openStore() //nolint:contextcheck // shared, so not opened with this call's context
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l lazyStore) Get(ctx context.Context, keys ...string) ([]store.Record, err
 }
 
 func (l lazyStore) Commit(ctx context.Context, batch store.Batch) error {
-	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
+	open, err := l.app.openStore() //nolint:contextcheck // shared, so not opened with this call's context
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (l lazyStore) Commit(ctx context.Context, batch store.Batch) error {
 }
 
 func (l lazyStore) Claim(ctx context.Context, queue string, n int, lease time.Duration) ([]store.Record, error) {
-	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
+	open, err := l.app.openStore() //nolint:contextcheck // shared, so not opened with this call's context
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (l lazyStore) Claim(ctx context.Context, queue string, n int, lease time.Du
 }
 
 func (l lazyStore) List(ctx context.Context, index, after string, limit int) ([]store.Record, error) {
-	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
+	open, err := l.app.openStore() //nolint:contextcheck // shared, so not opened with this call's context
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +124,9 @@ func (l lazyStore) List(ctx context.Context, index, after string, limit int) ([]
 // Close does nothing: the app releases the store.
 func (lazyStore) Close() error { return nil }
 
-// Run starts a smartcard job beside the open store.
+// Run starts a smartcard job on the open store.
 func (l lazyStore) Run(job func(ctx context.Context)) error {
-	open, err := l.app.openStore() //nolint:contextcheck // opened for all, not for this call
+	open, err := l.app.openStore() //nolint:contextcheck // shared, so not opened with this call's context
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,9 @@ package caddymodule
 
 import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-// The order of our directives in a route, wherever they stand in a Caddyfile. It is said here for the packages below as
-// well, since Go decides in which order packages begin: a sender, for one, comes before the proxy that it sends to.
+// The order of our directives in a route, independent of their place in the Caddyfile. It is set here for the packages
+// below too, because Go's order of package initialisation would decide it otherwise: for example, apim_sender must come
+// before reverse_proxy.
 func init() {
 	httpcaddyfile.RegisterDirectiveOrder("bars_receiver", httpcaddyfile.Before, "tracing") // before all others of its site
 	httpcaddyfile.RegisterDirectiveOrder("apim_bearer", httpcaddyfile.After, "basic_auth")

@@ -13,28 +13,28 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// The groups of callers that have a pool each, so that none takes anything from another.
+// The names of the pools. Each group of callers has its own, so that one group cannot starve another.
 const (
-	PoolForms    = "forms"    // token requests and logout tokens, by bytes set aside
-	PoolRequests = "requests" // signing requests, by bytes that have arrived
-	PoolWorking  = "working"  // signing requests that have arrived whole
-	PoolCalls    = "calls"    // of the signing page, by bytes that have arrived
-	PoolBars     = "bars"     // messages to the BaRS proxy's sandbox, by bytes that have arrived
-	PoolSender   = "sender"   // requests of applications to apim_sender, by bytes that have arrived
-	PoolSignIns  = "sign_ins" // people who come back from their OpenID provider
+	PoolForms    = "forms"    // token requests and logout tokens, by bytes reserved
+	PoolRequests = "requests" // signing requests, by bytes received
+	PoolWorking  = "working"  // signing requests that are being processed, by number
+	PoolCalls    = "calls"    // requests of the signing page, by bytes received
+	PoolBars     = "bars"     // messages to the BaRS proxy's sandbox, by bytes received
+	PoolSender   = "sender"   // requests of applications to apim_sender, by bytes received
+	PoolSignIns  = "sign_ins" // callbacks from an OpenID provider, by number
 	PoolRefusals = "refusals" // answers that the limiter delays
 )
 
-// maxHeldSender are the bytes of requests that apim_sender keeps at one time, so that it can send them once more.
+// maxHeldSender bounds the request bytes that apim_sender keeps at one time for resending.
 const maxHeldSender = 256 << 20
 
-// pools are those of the process, which all sites share and which outlive a reload: what an earlier configuration still
-// works on counts.
+// pools holds the pools of the process. All sites share them, and they outlive a reload, so requests of an earlier
+// configuration still count.
 type pools struct{ all []*poolOf }
 
 type poolOf struct {
 	*share.Pool
-	part int64 // of a caller, at least; zero: the memory that a body begins with
+	part int64 // the minimum for a caller; zero: the first read buffer of a body
 }
 
 func newPools() *pools {
@@ -60,10 +60,10 @@ func (p *pools) find(name string) *poolOf {
 			return pool
 		}
 	}
-	panic("there is no pool " + name) // a defect, found by every configuration
+	panic("there is no pool " + name) // a programming error that every configuration would hit
 }
 
-// provisionPools finds the process's pools, and reads whose callers have no share of them.
+// provisionPools finds the process's pools and parses trusted_callers.
 func (a *App) provisionPools() error {
 	for _, text := range a.TrustedCallers {
 		network, err := netip.ParsePrefix(text)
@@ -71,7 +71,7 @@ func (a *App) provisionPools() error {
 		case err != nil:
 			return fmt.Errorf("countersign: trusted_callers %q is not a network in CIDR notation, such as 10.20.0.0/16", text)
 		case network.Bits() == 0:
-			return fmt.Errorf("countersign: trusted_callers %s trusts everybody, so that strangers could take all there is; name the networks of your own callers", text)
+			return fmt.Errorf("countersign: trusted_callers %s trusts every address, so strangers could use up all pools: list the networks of your own callers", text)
 		}
 		a.trusted = append(a.trusted, network.Masked())
 	}
@@ -79,13 +79,13 @@ func (a *App) provisionPools() error {
 	return err
 }
 
-// Group is the callers who share a pool of the process.
+// Group returns the group of callers that share a pool of the process.
 func (a *App) Group(name string) *intake.Group {
 	pool := a.crowd.Value().find(name)
 	return &intake.Group{Pool: pool.Pool, Caller: a.caller, Part: pool.part}
 }
 
-// caller is who calls, to the pools. Whoever has come by mutual TLS, against what the site trusts, is proven.
+// caller returns the caller of a request for the pools. A client certificate that the site has verified makes it proven.
 func (a *App) caller(r *http.Request) share.Caller {
 	address := callerAddress(r)
 	proven := r.TLS != nil && len(r.TLS.VerifiedChains) > 0
@@ -95,7 +95,7 @@ func (a *App) caller(r *http.Request) share.Caller {
 	return share.Caller{Address: address, Proven: proven}
 }
 
-// poolUse is how the pools stand.
+// poolUse returns a snapshot of each pool.
 func (a *App) poolUse() []share.Use {
 	var all []share.Use
 	for _, pool := range a.crowd.Value().all {

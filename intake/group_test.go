@@ -117,7 +117,7 @@ func (s *taking) half(t *testing.T, major int, from string) <-chan outcome {
 	if _, err := io.WriteString(rest, "some"); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "it to be taken in", func() bool {
+	wait(t, "the request to join the pool", func() bool {
 		use := s.group.Pool.Use()
 		return use.Unproven > before.Unproven || use.GivenUp > before.GivenUp
 	})

@@ -324,7 +324,7 @@ func TestPassOnLeavesTheBody(t *testing.T) {
 	read := func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(r.Body)
 		if err != nil || string(got) != text {
-			t.Errorf("got %d bytes and %v, want all %d", len(got), err, len(text))
+			t.Errorf("body: got %d bytes, error %v; want %d bytes, nil", len(got), err, len(text))
 		}
 		_, _ = io.WriteString(w, "read")
 	}

@@ -121,7 +121,7 @@ func (d *doctor) audience(s senderSubject) {
 		return
 	}
 	if of := caddymodule.EnvironmentOf(s.tokenURL); of != "" && of != s.environment {
-		d.add(check, s.kid, conditionFailed, fmt.Sprintf("%s is the %s environment's, and this sender's is %s", s.tokenURL, of, s.environment), "set token URL and environment together; leave token_url out for NHS England's")
+		d.add(check, s.kid, conditionFailed, fmt.Sprintf("%s belongs to the %s environment, but this sender is in %s", s.tokenURL, of, s.environment), "set token URL and environment together; leave token_url out for NHS England's")
 		return
 	}
 	d.ok(check, s.kid, "is the token URL, %s", s.tokenURL)

@@ -294,7 +294,7 @@ func TestDoctorAlone(t *testing.T) {
 		return senderSubject{environment: caddymodule.Integration, tokenURL: environment.TokenURL(), audience: environment.TokenURL()}
 	}
 	found("aud", "is the token URL", "", func(d *doctor) { d.audience(of(caddymodule.Integration)) })
-	found("aud", "is the prod environment's, and this sender's is int", "set token URL and environment together", func(d *doctor) { d.audience(of(caddymodule.Production)) })
+	found("aud", "belongs to the prod environment, but this sender is in int", "set token URL and environment together", func(d *doctor) { d.audience(of(caddymodule.Production)) })
 
 	between := httptest.NewUnstartedServer(http.NotFoundHandler())
 	between.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshake fails on purpose

@@ -103,10 +103,10 @@ func TestFileForADirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ options, want string }{
-		"the store":       {"\t\tstore badger " + file + "\n", "store badger " + file + " is a file, where a directory is meant; name another path, or move the file away"},
-		"above the store": {"\t\tstore badger " + file + "/store\n", "store badger " + file + "/store: a part of the path is a file, where a directory is meant; name another path"},
-		"the audit log":   {"\t\taudit {\n\t\t\tdir " + file + "\n\t\t}\n", "audit dir " + file + " is a file, where a directory is meant; name another path, or move the file away"},
-		"above the log":   {"\t\taudit {\n\t\t\tdir " + file + "/audit\n\t\t}\n", "audit dir " + file + "/audit: a part of the path is a file, where a directory is meant; name another path"},
+		"the store":       {"\t\tstore badger " + file + "\n", "store badger " + file + " is a file, want a directory: use another path, or move the file away"},
+		"above the store": {"\t\tstore badger " + file + "/store\n", "store badger " + file + "/store: a parent in the path is a file, want a directory: use another path"},
+		"the audit log":   {"\t\taudit {\n\t\t\tdir " + file + "\n\t\t}\n", "audit dir " + file + " is a file, want a directory: use another path, or move the file away"},
+		"above the log":   {"\t\taudit {\n\t\t\tdir " + file + "/audit\n\t\t}\n", "audit dir " + file + "/audit: a parent in the path is a file, want a directory: use another path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if said := refused(t, fmt.Sprintf(plain, c.options, "", "mock {\n\t\tallow_client "+gateway.Name+"\n\t}")); !strings.Contains(said, c.want) {
@@ -223,7 +223,7 @@ func TestHandleForHandlePath(t *testing.T) {
 		}
 	}
 	for service, count := range map[string]int{"apim_token": 2, "bars_proxy": 1, "signing_service": 0} {
-		if got := strings.Count(g.Output(), service+" gets requests with the path that it is mounted at still on"); got != count {
+		if got := strings.Count(g.Output(), service+" answers every request 404 because its path prefix is not stripped"); got != count {
 			t.Errorf("%s: got %d lines in the log, want %d\n%s", service, got, count, g.Output())
 		}
 	}
