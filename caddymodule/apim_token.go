@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -36,6 +37,11 @@ type TokenService struct {
 	// StatusKey is what /_status wants in the header apikey; without one nobody may read it. May be a placeholder
 	// such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
+
+	// RefreshRepeat is how long after its use a refresh token gets the same answer again, in case that was lost, such as
+	// by one of two tabs that refresh at once. 0: never, so that a used one always ends its sign-in. At most 1m. Default:
+	// 10s in production, else 0, as the real service does.
+	RefreshRepeat *caddy.Duration `json:"refresh_repeat,omitempty"`
 
 	// TellSID adds sid, the session at the OpenID provider, to the answer to an authorization code.
 	TellSID bool `json:"tell_sid,omitempty"`
@@ -83,12 +89,16 @@ func (t *TokenService) provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("status_key: %w", err)
 	}
+	repeat, err := t.refreshRepeat()
+	if err != nil {
+		return err
+	}
 	if t.PublicURL != "" && app.tokenURL == "" {
 		app.tokenURL = t.PublicURL + "/token"
 	}
 	t.service, err = oauth.New(oauth.Options{
 		BaseURL: func(r *http.Request) (string, error) { return tokenBase(t.PublicURL, r) },
-		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), TellSID: t.TellSID, ShorterLives: t.Environment != Production, Observer: app.oauthObserver, Hold: app.HoldRefusal,
+		Clients: app.holders, Keys: app.keys, Store: app.Store(), Providers: app.providers(), TellSID: t.TellSID, RefreshRepeat: repeat, ShorterLives: t.Environment != Production, Observer: app.oauthObserver, Hold: app.HoldRefusal,
 		Forms: app.Group(PoolForms), SignIns: app.Group(PoolSignIns),
 		Auditor: app.tokenAuditor(), AuditOptional: app.Audit.Optional,
 		Version: oauth.Version(Version()), StatusKey: statusKey, Now: app.now, Logger: ctx.Slogger(),
@@ -121,6 +131,7 @@ func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddy
 //		public_url  <url>
 //		environment sandbox|int|prod
 //		status_key  <key>
+//		refresh_repeat <duration>
 //		tell_sid
 //	}
 func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -129,7 +140,44 @@ func (t *TokenService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"environment": parse.One(&t.Environment),
 		"status_key":  parse.One(&t.StatusKey),
 		"tell_sid":    parse.Flag(&t.TellSID),
+
+		"refresh_repeat": t.parseRefreshRepeat,
 	}.Directive(d)
+}
+
+func (t *TokenService) parseRefreshRepeat(d *caddyfile.Dispenser) error {
+	var repeat caddy.Duration
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	if d.Val() != "0" {
+		d.Prev()
+		if err := parse.NextDuration(d, &repeat); err != nil {
+			return err
+		}
+	}
+	t.RefreshRepeat = &repeat
+	return parse.NoMore(d)
+}
+
+const (
+	defaultRefreshRepeat = 10 * time.Second
+	maxRefreshRepeat     = time.Minute
+)
+
+// refreshRepeat is the option, or its default.
+func (t *TokenService) refreshRepeat() (time.Duration, error) {
+	switch {
+	case t.RefreshRepeat == nil && t.Environment == Production:
+		return defaultRefreshRepeat, nil
+	case t.RefreshRepeat == nil:
+		return 0, nil
+	}
+	repeat := time.Duration(*t.RefreshRepeat)
+	if repeat < 0 || repeat > maxRefreshRepeat {
+		return 0, fmt.Errorf("refresh_repeat %s is not between 0 and %s", repeat, maxRefreshRepeat)
+	}
+	return repeat, nil
 }
 
 // Interface guards.

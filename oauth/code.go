@@ -131,11 +131,11 @@ func (s *Service) spendCode(ctx context.Context, c *call, found store.Record, ke
 	if err != nil {
 		return nil, err
 	}
-	spend := store.Batch{
+	spend := spending{how: AuditRecord{Grant: grantCode}, batch: store.Batch{
 		If:   []store.Check{{Key: found.Key, Version: found.Version}, {Key: familyKey(f.id), Version: f.version}},
 		Then: append(begun, store.Op{Put: &store.Record{Key: found.Key, Value: value, Expires: f.Ends.Add(reuseRemembered)}}),
-	}
-	answer, err := s.issueUser(ctx, c, f, AuditRecord{Grant: grantCode}, "", spend)
+	}}
+	answer, err := s.issueUser(ctx, c, f, spend)
 	if err != nil { // no typed nil may become an answer
 		return nil, err
 	}

@@ -29,13 +29,14 @@ func (s *Service) exchange(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, spend, err := s.beginFamily(ctx, c.id, flowSeparate, person)
+	f, begun, err := s.beginFamily(ctx, c.id, flowSeparate, person)
 	if err != nil {
 		return nil, endedSubject(err)
 	}
 	used := c.usedJTI()
-	spend.If, spend.Then = append(spend.If, store.Check{Key: used.Key}), append(spend.Then, store.Op{Put: used})
-	answer, err := s.issueUser(ctx, c, f, AuditRecord{Grant: grantExchange, KID: c.assertion.jws.Header.KID}, used.Key, spend)
+	begun.If, begun.Then = append(begun.If, store.Check{Key: used.Key}), append(begun.Then, store.Op{Put: used})
+	how := AuditRecord{Grant: grantExchange, KID: c.assertion.jws.Header.KID}
+	answer, err := s.issueUser(ctx, c, f, spending{batch: begun, how: how, jti: used.Key})
 	if err != nil {
 		return nil, endedSubject(endedMeanwhile(usedBefore(err, used.Key)))
 	}

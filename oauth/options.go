@@ -45,7 +45,7 @@ type Auditor interface {
 // AuditRecord says which token was issued, to whom, and on the strength of which key.
 type AuditRecord struct {
 	Client   string    `json:"client"`
-	Outcome  string    `json:"outcome,omitempty"` // empty: issued; not_kept after that, and then nobody was told the token
+	Outcome  string    `json:"outcome,omitempty"` // empty: issued; not_kept after that, and then nobody was told the token; repeated: told once more
 	KID      string    `json:"kid,omitempty"`     // empty: of a secret
 	Token    string    `json:"token"`             // the beginning of its hash, as in the log
 	Grant    string    `json:"grant,omitempty"`   // how it was got; empty: by client_credentials
@@ -74,6 +74,10 @@ type Options struct {
 
 	// ShorterLives lets a form ask for tokens that live shorter, for tests of clients (TOK-8.1).
 	ShorterLives bool
+
+	// RefreshRepeat is how long after its use a refresh token gets the same answer again, if that may have been lost: to
+	// the same client, and only until the next refresh token is used (TOK-8.17). 0: never.
+	RefreshRepeat time.Duration
 
 	// TellSID adds the provider's session to the answer to a code (TOK-5.12).
 	TellSID bool

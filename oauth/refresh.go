@@ -31,11 +31,14 @@ func (s *Service) refresh(ctx context.Context, c *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		kept, err := s.checkRefresh(ctx, c, found[0])
+		kept, err := s.checkRefresh(c, found[0])
 		if err != nil {
 			return nil, err
 		}
-		answer, err := s.spendRefresh(ctx, c, found[0], kept)
+		if kept.Used {
+			return s.usedRefresh(ctx, c, token, kept)
+		}
+		answer, err := s.spendRefresh(ctx, c, token, found[0], kept)
 		if !conflicted(err) {
 			return answer, err
 		}
@@ -57,8 +60,8 @@ func (s *Service) assertingClient(c *call) error {
 	return nil
 }
 
-// checkRefresh says what the refresh token stands for, or why it stands for nothing here.
-func (s *Service) checkRefresh(ctx context.Context, c *call, found store.Record) (refreshRecord, error) {
+// checkRefresh says what the refresh token stands for, or why it stands for nothing here. It may have been used.
+func (s *Service) checkRefresh(c *call, found store.Record) (refreshRecord, error) {
 	var kept refreshRecord
 	if found.Version == 0 {
 		return kept, refreshInvalid("the refresh token is not known")
@@ -69,17 +72,28 @@ func (s *Service) checkRefresh(ctx context.Context, c *call, found store.Record)
 	switch {
 	case kept.Client != c.id:
 		return kept, refreshInvalid("the refresh token is another client's")
-	case kept.Used:
-		s.Logger.LogAttrs(ctx, slog.LevelWarn, "a used refresh token came again; its family is revoked",
-			slog.String("client", kept.Client), slog.String("family", kept.Family))
-		if err := s.revoke(ctx, kept.Family); err != nil {
-			return kept, err
-		}
-		return kept, refreshInvalid("the refresh token was used before; its family is revoked")
-	case !s.Now().Before(kept.Ends):
+	case !kept.Used && !s.Now().Before(kept.Ends):
 		return kept, refreshOver()
 	}
 	return kept, nil
+}
+
+// usedRefresh answers a refresh token that was used: with the same as before, if that may have been lost, or with the end
+// of its family.
+func (s *Service) usedRefresh(ctx context.Context, c *call, token string, kept refreshRecord) (any, error) {
+	answer, err := s.repeated(ctx, c, token, kept)
+	if err != nil { // no typed nil may become an answer
+		return nil, err
+	}
+	if answer != nil {
+		return answer, nil
+	}
+	s.Logger.LogAttrs(ctx, slog.LevelWarn, "a used refresh token came again; its family is revoked",
+		slog.String("client", kept.Client), slog.String("family", kept.Family))
+	if err := s.revoke(ctx, kept.Family); err != nil {
+		return nil, err
+	}
+	return nil, refreshInvalid("the refresh token was used before; its family is revoked")
 }
 
 func refreshOver() error {
@@ -91,7 +105,7 @@ func refreshInvalid(why string) error {
 }
 
 // spendRefresh uses the refresh token up in the commit that makes the next.
-func (s *Service) spendRefresh(ctx context.Context, c *call, found store.Record, kept refreshRecord) (any, error) {
+func (s *Service) spendRefresh(ctx context.Context, c *call, token string, found store.Record, kept refreshRecord) (any, error) {
 	f, err := s.family(ctx, kept.Family)
 	if err != nil {
 		return nil, err
@@ -107,22 +121,23 @@ func (s *Service) spendRefresh(ctx context.Context, c *call, found store.Record,
 	if err != nil {
 		return nil, err
 	}
-	kept.Used = true
+	batch := store.Batch{If: []store.Check{{Key: found.Key, Version: found.Version}, {Key: renewed.Key, Version: f.version}}}
+	if kept.Repeat != "" { // the answer that told this token has arrived
+		batch.Then = append(batch.Then, store.Op{Delete: kept.Repeat})
+	}
+	kept.Used, kept.Repeat = true, ""
 	used, err := kept.keep(found.Key)
 	if err != nil {
 		return nil, err
 	}
-	spend := store.Batch{
-		If:   []store.Check{{Key: found.Key, Version: found.Version}, {Key: renewed.Key, Version: f.version}},
-		Then: []store.Op{{Put: used}, {Put: renewed}},
-	}
-	how, jti := AuditRecord{Grant: grantRefresh}, ""
+	batch.Then = append(batch.Then, store.Op{Put: used}, store.Op{Put: renewed})
+	spend := spending{batch: batch, how: AuditRecord{Grant: grantRefresh}, repeat: token}
 	if c.assertion != nil {
 		proof := c.usedJTI()
-		spend.If, spend.Then = append(spend.If, store.Check{Key: proof.Key}), append(spend.Then, store.Op{Put: proof})
-		how.KID, jti = c.assertion.jws.Header.KID, proof.Key
+		spend.batch.If, spend.batch.Then = append(batch.If, store.Check{Key: proof.Key}), append(batch.Then, store.Op{Put: proof})
+		spend.how.KID, spend.jti = c.assertion.jws.Header.KID, proof.Key
 	}
-	answer, err := s.issueUser(ctx, c, f, how, jti, spend)
+	answer, err := s.issueUser(ctx, c, f, spend)
 	if err != nil { // no typed nil may become an answer
 		return nil, err
 	}

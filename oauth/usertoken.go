@@ -36,6 +36,7 @@ type refreshRecord struct {
 	Family string    `json:"family"`
 	Ends   time.Time `json:"ends"` // the window
 	Used   bool      `json:"used,omitempty"`
+	Repeat string    `json:"repeat,omitempty"` // the key of the answer that told it, which ends with its use
 }
 
 func refreshKey(token string) string { return secretKey("refresh/", token) }
@@ -47,14 +48,22 @@ func (r refreshRecord) keep(key string) (*store.Record, error) {
 	return &store.Record{Key: key, Value: value, Expires: r.Ends.Add(reuseRemembered)}, err
 }
 
-// issueUser makes an access token and the next refresh token of a family, and commits them with what they spend, which
-// may be an assertion, whose key is jti then. A conflict is returned as it is.
-func (s *Service) issueUser(ctx context.Context, c *call, f *family, how AuditRecord, jti string, spend store.Batch) (*userIssued, error) {
+// spending is what a request for a user's tokens uses up, and how it proved itself.
+type spending struct {
+	batch  store.Batch
+	how    AuditRecord
+	jti    string // the key of the assertion's, or empty
+	repeat string // the refresh token whose answer may be told again, or empty
+}
+
+// issueUser makes an access token and the next refresh token of a family, and commits them with what they spend. A
+// conflict is returned as it is.
+func (s *Service) issueUser(ctx context.Context, c *call, f *family, spend spending) (*userIssued, error) {
 	now, life := s.Now(), s.livesOf(c.form)
 	grant := f.grant(c.client, now, life.access)
 	switch {
 	case len(grant.Scopes) > 0:
-	case how.Grant == grantExchange: // it begins with this level (TOK-7.3)
+	case spend.how.Grant == grantExchange: // it begins with this level (TOK-7.3)
 		return nil, withWhy(notConfigured(), fmt.Sprintf("%s, which is %d", errLevel, f.Level))
 	default: // it began with some, so that they were taken away since
 		return nil, noProduct(f.Client)
@@ -68,23 +77,34 @@ func (s *Service) issueUser(ctx context.Context, c *call, f *family, how AuditRe
 		return nil, err
 	}
 	ends := earliest(f.Ends, now.Add(life.refresh), f.begun().Add(life.window))
-	kept, err := refreshRecord{Client: f.Client, Family: f.id, Ends: ends}.keep(refreshKey(next))
+	answer := &userIssued{
+		AccessToken: token, ExpiresIn: expiresIn(life.access), TokenType: "Bearer",
+		RefreshToken: next, RefreshExpiresIn: expiresIn(ends.Sub(now) + time.Second - 1),
+		RefreshCount: strconv.Itoa(f.Count),
+	}
+	batch := store.Batch{If: spend.batch.If, Then: append(spend.batch.Then, store.Op{Put: grant.record(token)})}
+	kept := refreshRecord{Client: f.Client, Family: f.id, Ends: ends}
+	if spend.repeat != "" && s.RefreshRepeat > 0 {
+		again, err := s.keepAnswer(spend.repeat, f, answer)
+		if err != nil {
+			return nil, err
+		}
+		kept.Repeat, batch.Then = again.Key, append(batch.Then, store.Op{Put: again})
+	}
+	record, err := kept.keep(refreshKey(next))
 	if err != nil {
 		return nil, err
 	}
-	batch := store.Batch{If: spend.If, Then: append(spend.Then, store.Op{Put: grant.record(token)}, store.Op{Put: kept})}
+	batch.Then = append(batch.Then, store.Op{Put: record})
+	how := spend.how
 	how.Person, how.Level, how.Family = f.person(), grant.Level, f.id
-	if err := s.keep(ctx, grant, how, token, c.client.Rate, jti, batch); err != nil {
+	if err := s.keep(ctx, grant, how, token, c.client.Rate, spend.jti, batch); err != nil {
 		return nil, err
 	}
 	s.Logger.LogAttrs(ctx, slog.LevelInfo, "token issued",
 		slog.String("client", f.Client), slog.String("grant", how.Grant), slog.String("token", tokenName(token)),
 		slog.String("level", grant.Level), slog.String("family", f.id), slog.Int("refresh_count", f.Count))
-	return &userIssued{
-		AccessToken: token, ExpiresIn: expiresIn(life.access), TokenType: "Bearer",
-		RefreshToken: next, RefreshExpiresIn: expiresIn(ends.Sub(now) + time.Second - 1),
-		RefreshCount: strconv.Itoa(f.Count),
-	}, nil
+	return answer, nil
 }
 
 func earliest(first time.Time, others ...time.Time) time.Time {

@@ -13,7 +13,9 @@ import (
 func TestTwoNodes(t *testing.T) {
 	database := postgrestest.Start(t)
 	t.Setenv("OPENID_DATABASE_URL", database.DSN())
-	w := newWorld(t, func(w *world) { w.store = "postgres {env.OPENID_DATABASE_URL}" })
+	w := newWorld(t, func(w *world) {
+		w.store, w.tokenLines = "postgres {env.OPENID_DATABASE_URL}", "refresh_repeat 1m"
+	})
 	w.MustNotLog(postgrestest.Password)
 	_, there := w.second(t)
 	post := func(form url.Values) answer {
@@ -39,7 +41,14 @@ func TestTwoNodes(t *testing.T) {
 	if next.field("refresh_count") != "1" {
 		t.Fatalf("refreshed at the other node: %d %s", next.status, next.body)
 	}
-	mustTell(t, w.post(t, w.refreshing(first.field("refresh_token"))), 401, "invalid_grant", refreshInvalid)
+	// Its answer was lost, and the client asks the first node again (TOK-8.17).
+	if again := w.post(t, w.refreshing(first.field("refresh_token"))); again.status != http.StatusOK || again.body != next.body {
+		t.Errorf("asked again at the first node: got status %d, body %s; want the same as before: %s", again.status, again.body, next.body)
+	}
+	if third := w.post(t, w.refreshing(next.field("refresh_token"))); third.field("refresh_count") != "2" {
+		t.Fatalf("the next at the first node: got status %d, body %s", third.status, third.body)
+	}
+	mustTell(t, post(w.refreshing(first.field("refresh_token"))), 401, "invalid_grant", refreshInvalid)
 	if works(next.field("access_token")) {
 		t.Error("the other node does not know that the family is revoked")
 	}
