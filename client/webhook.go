@@ -52,7 +52,7 @@ type WebhookData struct {
 	Token  string         `json:"token"`
 	Status string         `json:"status"`           // signed, failed, cancelled or expired
 	Reason *WebhookReason `json:"reason,omitempty"` // why it was not signed
-	State  string         `json:"state,omitempty"`  // the caller's own, unmodified
+	State  string         `json:"state,omitempty"`  // the caller's own, as it is read at the callback: without percent-encoding
 	Client string         `json:"client"`
 
 	Audit *AuditEntry `json:"audit,omitempty"` // of a signed request: its record in the gateway's audit log

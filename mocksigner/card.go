@@ -92,12 +92,12 @@ func (ca *CA) issue(sub string, kind cardKind, key *rsa.PublicKey, crlURL string
 		card.NotBefore, card.NotAfter = now.Add(-2*cardBackdate), now.Add(-cardBackdate)
 	case revoked:
 		card.SerialNumber = ca.revokedSerial()
+		if crlURL != "" {
+			card.CRLDistributionPoints = []string{crlURL}
+		}
 	}
 	if card.NotAfter.After(ca.cert.NotAfter) {
 		card.NotAfter = ca.cert.NotAfter
-	}
-	if crlURL != "" {
-		card.CRLDistributionPoints = []string{crlURL}
 	}
 	return x509.CreateCertificate(random, card, ca.cert, key, ca.key)
 }

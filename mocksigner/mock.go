@@ -27,8 +27,9 @@ type Options struct {
 	// Delay is the wait before each item is signed. Default none.
 	Delay time.Duration
 
-	// CRLURL, if it is set, stands in every card as its CRL distribution point. It is for whoever configures the
-	// mock to serve CA.CRL there.
+	// CRLURL, if it is set, stands in every revoked card as its CRL distribution point. It is for whoever configures the
+	// mock to serve CA.CRL there, to those who are to find out. All other cards name none, so that whoever gets their
+	// certificates has nothing to fetch.
 	CRLURL string
 
 	// Now is the clock by which cards are issued. Default time.Now.

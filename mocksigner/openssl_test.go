@@ -111,11 +111,14 @@ func TestOpenSSLJudgesCards(t *testing.T) {
 			for _, want := range []string{
 				"CN = 5550866891", "_MOCK_CARD", "O = Countersign MOCK - not for clinical use", "Issuer: O = Countersign MOCK - not for clinical use, CN = Countersign mock CA ",
 				"X509v3 Key Usage: critical\n                Digital Signature, Non Repudiation\n", "CA:FALSE", "Public-Key: (2048 bit)",
-				"X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier", "URI:http://crl.example.org/mock.crl",
+				"X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier",
 			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("want %q in openssl's output\n%s", want, text)
 				}
+			}
+			if named := strings.Contains(text, "URI:http://crl.example.org/mock.crl"); named != (fault == mocksigner.RevokedCertificate) {
+				t.Errorf("the card names a list: %v\n%s", named, text)
 			}
 		})
 	}

@@ -21,6 +21,7 @@ type Error struct {
 	Code       string
 	Message    string
 	RetryAfter time.Duration // sent as Retry-After when not zero
+	Hint       string        // what else the caller can do, where the message is the real service's
 	Reason     *Reason       // what became of a session that ended without signatures
 	SignIn     string        // where the person signs in
 	wanted     *wantedSignIn // as whom, where somebody else has signed in before
@@ -87,6 +88,7 @@ type errorBody struct {
 	Message    string `json:"message"`
 	Code       string `json:"code"`
 	RequestID  string `json:"requestId"`
+	Hint       string `json:"hint,omitempty"`
 	SignIn     string `json:"signInUri,omitempty"`
 
 	Wanted *wantedSignIn         `json:"signIn,omitempty"`
@@ -101,7 +103,7 @@ func writeError(w http.ResponseWriter, e *Error) {
 	}
 	body := errorBody{
 		StatusCode: e.Status, Error: http.StatusText(e.Status), Message: e.Message, Code: e.Code,
-		RequestID: w.Header().Get(headerRequestID), SignIn: e.SignIn, Wanted: e.wanted,
+		RequestID: w.Header().Get(headerRequestID), Hint: e.Hint, SignIn: e.SignIn, Wanted: e.wanted,
 	}
 	if e.Reason != nil {
 		body.Reason = &client.WebhookReason{Code: e.Reason.Code, Text: e.Reason.Text, IDs: e.Reason.declined}

@@ -199,7 +199,7 @@ func (n notice) body(d *webhook.Delivery, token uuid.UUID) ([]byte, error) {
 		ID: d.ID, Type: d.Type, Timestamp: d.At.UTC(),
 		Data: client.WebhookData{
 			Token: token.String(), Status: string(n.Status), Reason: n.Reason,
-			State: strings.TrimPrefix(n.Carried, "state="), Client: d.Client, Audit: n.Audit,
+			State: readableState(n.Carried), Client: d.Client, Audit: n.Audit,
 		},
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -101,7 +102,7 @@ type ticket struct {
 func readJWS(body []byte) (*jwks.Token, *claims, error) {
 	jws, err := jwks.Parse(body)
 	if err != nil {
-		return nil, nil, asMalformed(err)
+		return nil, nil, asMalformed(err).ofBody(body)
 	}
 	read, err := readClaims(jws)
 	if err != nil {
@@ -125,6 +126,17 @@ func asMalformed(err error) *Error {
 	}
 	return badRequest("malformed", `Invalid request payload: "value" fails to match the required pattern: /%s/`, jwks.Pattern).
 		because("form of the body", "a JWS in compact form: three parts in base64url, joined by dots, and nothing else", "something else")
+}
+
+// ofBody says so where the body is the JWT as JSON, in quotes: many programs send texts like that. The message is the real
+// service's and stays.
+func (e *Error) ofBody(body []byte) *Error {
+	inside := bytes.TrimSpace(body)
+	if len(inside) < 2 || inside[0] != '"' || inside[len(inside)-1] != '"' {
+		return e
+	}
+	e.Hint = "The body is a JSON string: it begins and ends with a quotation mark. Send the JWT alone, as text, without JSON.stringify or the like"
+	return e.because("form of the body", "the JWT alone", "a JSON string, in quotation marks")
 }
 
 // checkHeader holds the JOSE header to what is allowed (SIG-1.22, SIG-1.23).
@@ -211,7 +223,8 @@ func (s *Service) authenticateClient(ctx context.Context, jws *jwks.Token, read 
 	}
 	if caller.User != "" && caller.User != read.sub {
 		return failure(http.StatusUnauthorized, "access_token",
-			`The access token belongs to another user than the JWT's "sub"`).
+			`The access token belongs to another user than the JWT's "sub"; a new token of the same user will not help: `+
+				`send the token of the user who is to sign, or make the JWT for the token's user`).
 			because("user of the access token", "the user who is to sign", "another user")
 	}
 	return nil

@@ -48,6 +48,7 @@ func TestRequestErrors(t *testing.T) {
 	}
 	rows := []row{
 		{"nothing", "", refused{400, "malformed", patternMessage}},
+		{"in quotes, as JSON", `"` + strings.Join(parts, ".") + `"`, refused{400, "malformed", patternMessage}},
 		{"no signature part", parts[0] + "." + parts[1], refused{400, "malformed", patternMessage}},
 		{"an empty part", parts[0] + "." + parts[1] + ".", refused{400, "malformed", patternMessage}},
 		{"a line break after it", strings.Join(parts, ".") + "\n", refused{400, "malformed", patternMessage}},
@@ -244,6 +245,9 @@ func TestAnotherCallersToken(t *testing.T) {
 		if c.status == 401 {
 			mustRefuse(t, got, refused{401, "access_token", ""})
 		}
+		if another := c.caller.User != "" && c.caller.User != person; strings.Contains(got.Body.String(), "a new token of the same user will not help") != another {
+			t.Errorf("%+v: got %s", c.caller, got.Body) // SIG-1.35
+		}
 	}
 }
 
@@ -344,5 +348,18 @@ func TestKeySizes(t *testing.T) {
 		}
 		ring[acme+"/"+kid] = key
 		t.Run(fmt.Sprint(bits), func(t *testing.T) { mustRefuse(t, w.post(w.Service, w.jwt(RS256, 1), ""), want) })
+	}
+}
+
+// Whoever sends the JWT as JSON is told so, beside the real service's words.
+func TestABodyInQuotes(t *testing.T) {
+	w := newWorld(t, nil)
+	jwt := w.jwt(RS256, 1)
+	for body, told := range map[string]bool{`"` + jwt + `"`: true, "\"" + jwt + "\"\n": true, `""`: true, `"`: false, jwt + `"`: false, "x": false} {
+		got := w.post(w.Service, body, "")
+		mustRefuse(t, got, refused{400, "malformed", patternMessage})
+		if hint := read[errorBody](t, got).Hint; strings.Contains(hint, "JSON string") != told {
+			t.Errorf("%.20q: got hint %q", body, hint)
+		}
 	}
 }

@@ -65,13 +65,27 @@ func (s *Service) getResponse(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// tokenOf reads a token from a caller. The wording is the real service's, whose tokens were base64 of a UUID.
+// tokenOf reads a token from a caller, also one in base64 (SIG-4.3, SIG-4.4): the wording is the real service's, whose
+// tokens were base64 of a UUID.
 func tokenOf(text string) (uuid.UUID, error) {
-	token, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
-		return uuid.UUID{}, badRequest("token", `Invalid request params: "token" must be a valid base64 string`)
+	if token, ok := uuidOf(text); ok {
+		return token, nil
 	}
-	return token, nil
+	if len(text) <= base64.StdEncoding.EncodedLen(uuidLength) {
+		unpadded := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+		decoded, err := base64.RawStdEncoding.DecodeString(unpadded)
+		if token, ok := uuidOf(string(decoded)); err == nil && ok {
+			return token, nil
+		}
+	}
+	return uuid.UUID{}, badRequest("token", `Invalid request params: "token" must be a valid base64 string`)
+}
+
+const uuidLength = 36 // in characters
+
+func uuidOf(text string) (uuid.UUID, bool) {
+	token, err := uuid.Parse(text)
+	return token, err == nil && len(text) == uuidLength
 }
 
 // errForeign is the answer about a session of another client or user: the same as about none.

@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,12 +23,18 @@ func TestResponseErrors(t *testing.T) {
 		"x":                              malformed,
 		ticket.Token + "/":               malformed,
 		"%7B" + ticket.Token[1:] + "%7D": malformed,
-		strings.ReplaceAll(ticket.Token, "-", ""): malformed,
-		"f523a772-24f2-45d6-a8da-59b48de0231g":    malformed,
-		"f523a772-24f2-45d6-a8da-59b48de0231a":    unknown,
-		sessionID([16]byte{}):                     malformed,
-		ticket.Token:                              {400, "not_opened", "Signature request has not been downloaded yet"},
-		strings.ToUpper(ticket.Token):             {400, "not_opened", "Signature request has not been downloaded yet"},
+		strings.ReplaceAll(ticket.Token, "-", ""):               malformed,
+		"f523a772-24f2-45d6-a8da-59b48de0231g":                  malformed,
+		"f523a772-24f2-45d6-a8da-59b48de0231a":                  unknown,
+		sessionID([16]byte{}):                                   malformed,
+		ticket.Token:                                            {400, "not_opened", "Signature request has not been downloaded yet"},
+		strings.ToUpper(ticket.Token):                           {400, "not_opened", "Signature request has not been downloaded yet"},
+		base64.StdEncoding.EncodeToString([]byte(ticket.Token)): {400, "not_opened", "Signature request has not been downloaded yet"},
+		base64.StdEncoding.EncodeToString([]byte("f523a772-24f2-45d6-a8da-59b48de0231a")):    unknown,
+		base64.RawURLEncoding.EncodeToString([]byte("f523a772-24f2-45d6-a8da-59b48de0231a")): unknown,
+		base64.StdEncoding.EncodeToString([]byte("f523a772-24f2-45d6-a8da-59b48de0231")):     malformed,
+		base64.StdEncoding.EncodeToString([]byte("f523a772-24f2-45d6-a8da-59b48de0231aa")):   malformed,
+		base64.StdEncoding.EncodeToString([]byte("no UUID, in thirty-six characters...")):    malformed,
 	} {
 		t.Run(token, func(t *testing.T) { mustRefuse(t, w.fetch(token), want) })
 	}

@@ -147,7 +147,7 @@ func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	anything := Client{Algorithms: []string{RS1, RS256, PS256}}
-	if err := read.checkClaims(base, anything, s.service.Now(), s.service.Durations.Skew, true); err != nil {
+	if err := read.checkClaims(base, anything, s.service.Now(), s.service.Durations.Skew, false); err != nil {
 		return err
 	}
 	if _, err := read.decodePayloads(); err != nil {

@@ -90,7 +90,8 @@ func TestSandboxTokens(t *testing.T) {
 		zeros + "401": {401, "access_token", ""},
 		zeros + "503": {503, "unavailable", ""},
 		zeros + "006": {404, "not_found", "No signature request for specified token"},
-		"x":           {400, "token", `Invalid request params: "token" must be a valid base64 string`},
+		base64.StdEncoding.EncodeToString([]byte(zeros + "006")): {404, "not_found", "No signature request for specified token"},
+		"x": {400, "token", `Invalid request params: "token" must be a valid base64 string`},
 	} {
 		t.Run(token, func(t *testing.T) { mustRefuse(t, answer(s, newFetch(token)), want) })
 	}
@@ -112,7 +113,8 @@ func TestSandboxRequests(t *testing.T) {
 	claims := with(w.claimsFor(RS256, 2), "iss", "anybody")
 	stranger := sign(t, strangerKey(), with(header(), "kid", "any"), claims)
 	unsigned := stranger[:strings.LastIndexByte(stranger, '.')] + ".AAAA"
-	for _, jwt := range []string{stranger, unsigned} {
+	named := sign(t, strangerKey(), header(), with(claims, "sub", "anybody at all")) // SIG-7.2
+	for _, jwt := range []string{stranger, unsigned, named} {
 		got := w.post(s, jwt, "?state=a+b=")
 		mustBe(t, got, 200)
 		if ticket := read[accepted](t, got); ticket.Token != SandboxToken || ticket.RedirectURI != baseURL+"/client?token="+SandboxToken+"&state=a+b=" {

@@ -1,6 +1,10 @@
 package signing
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
 
 // stateOf takes the caller's state out of a raw query, as "state=…", byte for byte: it is opaque, often base64
 // with a bare = or +, and goes into two addresses as it came (SIG-1.3, SIG-1.14). Only what could
@@ -14,6 +18,17 @@ func stateOf(rawQuery string) (string, error) {
 		return "", badRequest("state", "state has at most %d bytes", MaxState)
 	}
 	return "state=" + legalInQuery(raw), nil
+}
+
+// readableState is a "state=…" as whoever is called back reads it out of the query, without percent-encoding; a + stays
+// one. What is no text without it stays as it came.
+func readableState(carried string) string {
+	raw := strings.TrimPrefix(carried, "state=")
+	decoded, err := url.PathUnescape(raw)
+	if err != nil || !utf8.ValidString(decoded) {
+		return raw
+	}
+	return decoded
 }
 
 // rawParameter returns the first value of a name in a query, still encoded.

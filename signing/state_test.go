@@ -33,6 +33,18 @@ func TestStateOf(t *testing.T) {
 	}
 }
 
+// A webhook has it as whoever is called back reads it out of the address (SIG-3.6).
+func TestReadableState(t *testing.T) {
+	for carried, want := range map[string]string{
+		"": "", "state=": "", "state=e30=": "e30=", "state=e30%3D": "e30=", "state=a+b%2Bc%20d": "a+b+c d", "state=%7B%22a%22:%22b%22%7D": `{"a":"b"}`,
+		"state=%": "%", "state=50%25": "50%", "state=%zz%3D": "%zz%3D", "state=%FF%3D": "%FF%3D", "state=%C3%BC": "ü",
+	} {
+		if got := readableState(carried); got != want {
+			t.Errorf("%s: got %q, want %q", carried, got, want)
+		}
+	}
+}
+
 // It goes from the request into redirectUri, and from there to the callback, unchanged; what stands in the page's
 // own address counts where the client posted none.
 func TestStateAllTheWay(t *testing.T) {

@@ -50,6 +50,7 @@ func advices() []advice {
 		{"SEND_GONE", "The sender did not wait: the standard gives it 35 seconds."},
 		{"PROXY_SERVER_ERROR", "Detail says what the proxy lacks: its endpoint catalogue, or the store that holds tokens. /countersign/status shows their present state."},
 		{"access_token", "The client must get its own token from the token service, for the person it names, and send it as Authorization: Bearer."},
+		{"user of the access token", "The client showed one person's access token with a request for another person. It must show the token of the person in sub, or make the JWT for the token's person. A new token of the same person changes nothing."},
 		{"access_open", "access open serves only this machine. Set access bearer to serve others, or call it from this machine."},
 		{"too_large", "The client must split the items over more requests: at most 250 payloads and 2 MiB each."},
 		{"Content-Type", "The client must send Content-Type: text/plain."},
