@@ -134,7 +134,7 @@ func (s *Service) spendRefresh(ctx context.Context, c *call, token string, found
 	spend := spending{batch: batch, how: AuditRecord{Grant: grantRefresh}, repeat: token}
 	if c.assertion != nil {
 		proof := c.usedJTI()
-		spend.batch.If, spend.batch.Then = append(batch.If, store.Check{Key: proof.Key}), append(batch.Then, store.Op{Put: proof})
+		spend.batch.If, spend.batch.Then = append(spend.batch.If, store.Check{Key: proof.Key}), append(spend.batch.Then, store.Op{Put: proof})
 		spend.how.KID, spend.jti = c.assertion.jws.Header.KID, proof.Key
 	}
 	answer, err := s.issueUser(ctx, c, f, spend)

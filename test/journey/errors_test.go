@@ -54,6 +54,7 @@ func TestRequestErrors(t *testing.T) {
 		{"a space before", " " + good, refusal{400, "malformed", pattern}},
 		{"padded base64", parts[0] + "=." + parts[1] + "." + parts[2], refusal{400, "malformed", pattern}},
 		{"nothing", "", refusal{400, "malformed", pattern}},
+		{"in quotes, as JSON", `"` + good + `"`, refusal{400, "malformed", pattern}},
 		{"JSON", `{"jwt":"` + good + `"}`, refusal{400, "malformed", pattern}},
 
 		{"another alg", withHeader("alg", "RS256"), refusal{400, "alg", header + `"alg" must be [RS512]`}},
@@ -109,6 +110,9 @@ func TestRequestErrors(t *testing.T) {
 				if answer.Header.Get(name) == "" {
 					t.Errorf("%s is not echoed", name)
 				}
+			}
+			if told := strings.Contains(string(answer.Body), `"hint":"The body is a JSON string`); told != (r.name == "in quotes, as JSON") { // SIG-1.36
+				t.Errorf("the answer says that the body is a JSON string: %v: %s", told, answer.Body)
 			}
 			if id := answer.Failure(t).RequestID; id != "req-1" {
 				t.Errorf("requestId %q is not the caller's", id)
@@ -254,10 +258,14 @@ func TestResponseErrors(t *testing.T) {
 	}
 	t.Run("unknown", func(t *testing.T) {
 		mustRefuse(t, s.Response(t, "f523a772-24f2-45d6-a8da-59b48de0231a"), refusal{404, "", "No signature request for specified token"})
+		in64 := base64.StdEncoding.EncodeToString([]byte("f523a772-24f2-45d6-a8da-59b48de0231a"))
+		mustRefuse(t, s.Response(t, in64), refusal{404, "", "No signature request for specified token"})
 	})
 	accepted := w.request(t, s, "RS256", "", one...)
 	t.Run("not opened", func(t *testing.T) {
 		mustRefuse(t, s.Response(t, accepted.Token), refusal{400, "", "Signature request has not been downloaded yet"})
+		in64 := base64.StdEncoding.EncodeToString([]byte(accepted.Token))
+		mustRefuse(t, s.Response(t, in64), refusal{400, "", "Signature request has not been downloaded yet"})
 	})
 	browser := gateway.Visit(t, accepted.RedirectURI)
 	browser.Open()

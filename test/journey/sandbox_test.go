@@ -33,7 +33,7 @@ const exampleToken = "f523a772-24f2-45d6-a8da-59b48de0231a" // of the specificat
 // The sandbox answers from canned scenarios and keeps nothing (SIG-7.1 to SIG-7.3).
 func TestSandbox(t *testing.T) {
 	g := gateway.Start(t, sandboxCaddyfile)
-	s := gateway.System{Base: g.URL("GATEWAY", "/signing-service"), ID: "anybody", Kid: "any", Key: gateway.NewKey(t, 2048), Sub: person}
+	s := gateway.System{Base: g.URL("GATEWAY", "/signing-service"), ID: "anybody", Kid: "any", Key: gateway.NewKey(t, 2048), Sub: "anybody at all"}
 	var accepted gateway.Accepted
 	t.Run("any well-formed request gets the example's token", func(t *testing.T) {
 		accepted = s.Request(t, "RS1", "a+b=", gateway.Payloads("RS1", 3)...)

@@ -11,7 +11,7 @@ import (
 // The plain case: a session is signed, the client is told once, verifies that by itself, and fetches by the token.
 func TestSignedIsToldOnce(t *testing.T) {
 	w := newWorld(t, options{})
-	accepted := w.request("e30=")
+	accepted := w.request("e30%3D") // of which a callback is e30=
 	if view := gateway.Visit(t, accepted.RedirectURI).SignToEnd(); view.State != "signed" {
 		t.Fatalf("the session ended as %s", view.State)
 	}
