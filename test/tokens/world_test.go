@@ -67,14 +67,10 @@ type world struct {
 // clients are those of a world, with what is particular about each.
 func (w *world) clients() map[string]string {
 	return map[string]string{
-		"acme":      "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts signing\n\t\t\tcallback http://localhost:9/signed",
-		"beta":      "key beta-1 " + w.keys["beta"].Public + "\n\t\t\tproducts signing\n\t\t\tcallback http://localhost:9/signed",
-		"revoked":   "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts signing\n\t\t\tcallback http://localhost:9/signed\n\t\t\tstatus revoked",
-		"keyless":   "products booking",
-		"away":      "jwks http://localhost:9/jwks.json\n\t\t\tproducts booking",
-		"scopeless": "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts users",
-		"limited":   "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts booking\n\t\t\trate 2/m",
-		"turning":   "jwks " + w.set + "\n\t\t\tproducts booking",
+		"acme":    "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts signing\n\t\t\tcallback http://localhost:9/signed",
+		"beta":    "key beta-1 " + w.keys["beta"].Public + "\n\t\t\tproducts signing\n\t\t\tcallback http://localhost:9/signed",
+		"limited": "key acme-1 " + w.keys["acme"].Public + "\n\t\t\tproducts booking\n\t\t\trate 2/m",
+		"turning": "jwks " + w.set + "\n\t\t\tproducts booking",
 	}
 }
 
@@ -126,9 +122,6 @@ func (w *world) caddyfile(sites string) string {
 		}
 		product booking {
 			scopes urn:nhsd:apim:app:level3:booking-and-referral
-		}
-		product users {
-			scopes urn:nhsd:apim:user-nhs-cis2:aal3:something
 		}
 	}
 }
