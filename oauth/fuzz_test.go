@@ -2,11 +2,13 @@ package oauth
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Whatever a stranger posts, the answer is a row, and never a token.
@@ -42,9 +44,42 @@ func FuzzAssertion(f *testing.F) {
 			if seconds != seconds || !ok && seconds != 0 {
 				t.Errorf("exp of %q is %v", claims, seconds)
 			}
-			if a.jws == nil && a.alg != "none" {
-				t.Errorf("an unsigned JWT with alg %q", a.alg)
+			if key := keys()["acme-1"].Key(); a.jws.VerifyAlg(key, "RS256", "RS512") == nil {
+				t.Errorf("a JWT that nobody signed verifies: %q, %q", header, claims)
 			}
+		}
+	})
+}
+
+// Whatever the provider signs, a logout token that counts is for us, names a session, has no nonce and is in time.
+func FuzzLogoutToken(f *testing.F) {
+	now := newClock().Now()
+	f.Add(`{"iss":"https://op.example","aud":["gateway"],"sid":"s","exp":2000000000,"events":{"` + logoutEvent + `":{}}}`)
+	f.Add(`{"iss":"HTTPS://OP.EXAMPLE","aud":"gateway","sid":"s","iat":1e9,"events":{},"nonce":null}`)
+	f.Add(`{"aud":[],"exp":"1","iat":-1e999}`)
+	a := &Authorizer{Options: Options{Now: func() time.Time { return now }}}
+	a.Provider = &stub{key: keys()["stranger"].Key()}
+	f.Fuzz(func(t *testing.T, claims string) {
+		if !json.Valid([]byte(claims)) {
+			return
+		}
+		token, err := keys()["stranger"].Mint(json.RawMessage(claims))
+		if err != nil {
+			return
+		}
+		sid, err := a.loggedOut(t.Context(), []string{token})
+		if err != nil {
+			return
+		}
+		var said map[string]any
+		if err := json.Unmarshal([]byte(claims), &said); err != nil {
+			t.Fatal(err)
+		}
+		exp, hasExp := said["exp"].(float64)
+		iat, _ := said["iat"].(float64)
+		_, hasNonce := said["nonce"]
+		if said["sid"] != sid || sid == "" || hasNonce || hasExp && exp <= float64(now.Unix()) || !hasExp && iat < float64(now.Unix())-301 {
+			t.Errorf("%s ends the session %q", claims, sid)
 		}
 	})
 }
