@@ -17,7 +17,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// maxJudged is how many bytes of a receiver's 500 are read to find out whether it explains itself.
+// maxJudged is how many bytes of a receiver's 500 or 507 are read to find out whether it explains itself.
 const maxJudged = 1 << 20
 
 // judge returns the outcome that replaces a receiver's answer, or nil if the answer is passed on. It puts back what
@@ -25,14 +25,18 @@ const maxJudged = 1 << 20
 func judge(answer *http.Response) *Outcome {
 	switch answer.StatusCode {
 	case http.StatusForbidden:
-		return forbidden.With("the receiver answered 403")
+		return Forbidden.Saying("The receiver answered 403.")
 	case http.StatusServiceUnavailable:
-		return unavailable.With("the receiver answered 503")
+		return Unavailable.Saying("The receiver answered 503.")
 	case http.StatusGatewayTimeout:
-		return timedOut.With("the receiver answered 504")
+		return TimedOut.Saying("The receiver answered 504.")
+	case http.StatusInsufficientStorage:
+		if !saysWhy(answer) {
+			return NotStored.Saying("The receiver answered 507.")
+		}
 	case http.StatusInternalServerError:
 		if !saysWhy(answer) {
-			return serverError.With("the receiver answered 500 without an OperationOutcome")
+			return Failed.Saying("The receiver answered 500 without an OperationOutcome.")
 		}
 	}
 	return nil
@@ -89,34 +93,37 @@ func judgeError(ctx context.Context, err error) *Outcome {
 	dialling := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
 	case errors.Is(context.Cause(ctx), errTimeout):
-		return timedOut.With("no answer before the timeout")
+		return TimedOut.Saying("The receiver did not answer before the timeout.").With("no answer before the timeout")
 	case ctx.Err() != nil:
 		return senderGone.With("the sender closed the connection")
 	case errors.Is(err, outbound.ErrRefused):
-		outcome := unavailable.With("%v", err)
+		outcome := Unavailable.Saying("The proxy may not connect to the receiver's address.").With("%v", err)
 		outcome.Fault = FaultProxy
 		return outcome
 	case errors.As(err, &dns):
-		return network("cannot resolve the receiver's name: %v", err)
+		return network("cannot resolve the receiver's name", err)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // the receiver's machine is up
-		return unavailable.With("the receiver refused or reset the connection: %v", err)
+		return away(FaultReceiver, "the receiver refused or reset the connection", err)
 	case certificateFault(err) != "":
-		return unavailable.With("%s: %v", certificateFault(err), err)
+		return away(FaultReceiver, certificateFault(err), err)
 	case refusedByPeer(err):
-		return unavailable.With("the receiver refused the TLS handshake, most likely because it does not trust the proxy's certificate: %v", err)
+		return away(FaultReceiver, "the receiver refused the TLS handshake, most likely because it does not trust the proxy's certificate", err)
 	case dialling, errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return network("cannot connect to the receiver: %v", err)
+		return network("cannot connect to the receiver", err)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return timedOut.With("%v", err)
+		return TimedOut.With("%v", err)
 	}
-	return unavailable.With("the connection broke: %v", err)
+	return away(FaultReceiver, "the connection broke", err)
 }
 
-func network(format string, args ...any) *Outcome {
-	outcome := unavailable.With(format, args...)
-	outcome.Fault = FaultNetwork
+// away says that the receiver cannot be reached: what failed to the sender, and the error to the log.
+func away(fault Fault, what string, err error) *Outcome {
+	outcome := Unavailable.Saying("%s%s.", strings.ToUpper(what[:1]), what[1:]).With("%s: %v", what, err)
+	outcome.Fault = fault
 	return outcome
 }
+
+func network(what string, err error) *Outcome { return away(FaultNetwork, what, err) }
 
 // certificateFault says what is wrong with the certificate the receiver presented, or returns "".
 func certificateFault(err error) string {

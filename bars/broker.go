@@ -62,7 +62,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 		switch complete, broken := body.state(); {
 		case OutcomeOf(broken) == nil && broken != nil && !errors.Is(context.Cause(ctx), errTimeout):
 			outcome = senderGone.With("the request body broke off: %v", broken)
-		case outcome.Code == timedOut.Code && !complete:
+		case outcome.Code == TimedOut.Code && !complete:
 			outcome = slowSender
 		}
 		end()
@@ -86,6 +86,7 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 // answer makes an answer of the proxy's own.
 func (c *Call) answer(r *http.Request, outcome *Outcome) *http.Response {
 	intake.TakeBack(r)
+	outcome = outcome.Named()
 	c.Outcome = outcome
 	body := outcome.Body()
 	header := http.Header{

@@ -207,7 +207,8 @@ func TestRoute(t *testing.T) {
 		Quota: bars.NewQuota(bars.Limits{}, nil),
 	})
 	for path, status := range map[string]int{
-		"/Appointment/..": 404, "/Appointment/.": 404, "/Appointment/%2e%2e": 404, "/Appointment/a_b": 404, "/Appointment/" + strings.Repeat("a", 65): 404,
+		"/Appointment/..": 404, "/Appointment/.": 404, "/Appointment/%2e%2e": 404, "/a%2f%2e%2e%2fb": 404, "/..;x/b": 404, `/a\..\b`: 404,
+		"/Appointment/a_b": 500, "/Patient/1/$everything": 500, "/...": 500, "/": 500,
 		"/Appointment/A.b-1": 500, "/Slot": 500, "/_ping": 0, "/metadata": 0, "/_status": 401,
 	} {
 		call := p.Route(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))

@@ -15,7 +15,8 @@ import (
 
 // Rules are checked for each entry of a catalogue.
 type Rules struct {
-	// Loose admits plain http and address literals. Only the sandbox sets it.
+	// Loose admits plain http and address literals, and compares systems without regard to case (BAR-5.23). Only the
+	// sandbox sets it.
 	Loose bool
 	// Name reports what is unusual about a receiver's host name, which is a warning. nil accepts every name.
 	Name func(host string) error
@@ -25,6 +26,7 @@ type Rules struct {
 
 // Catalogue maps system and value to a receiver's URL. It is immutable.
 type Catalogue struct {
+	fold    bool // whether systems are compared without regard to case
 	places  map[Target]place
 	systems map[string]bool
 	faults  []string // of entries that were left out
@@ -52,12 +54,12 @@ func ParseCatalogue(data []byte, rules Rules) (*Catalogue, error) {
 	if len(read.Systems) == 0 {
 		return nil, errors.New("no system under NHSD-Target-Identifier")
 	}
-	c := newCatalogue()
+	c := newCatalogue(rules)
 	for system, values := range read.Systems {
-		c.systems[system] = true
+		c.systems[c.key(Target{system, ""}).System] = true
 		for value, address := range values {
 			if err := c.add(Target{system, value}, address, rules); err != nil {
-				c.places[Target{system, value}] = place{fault: err.Error()}
+				c.places[c.key(Target{system, value})] = place{fault: err.Error()}
 				c.faults = append(c.faults, fmt.Sprintf("%s %s: %v", system, value, err))
 			}
 		}
@@ -71,12 +73,12 @@ func ParseCatalogue(data []byte, rules Rules) (*Catalogue, error) {
 
 // NewCatalogue makes a catalogue of entries written by hand, all of which must be valid.
 func NewCatalogue(entries map[Target]string, rules Rules) (*Catalogue, error) {
-	c := newCatalogue()
+	c := newCatalogue(rules)
 	for target, address := range entries {
 		if target.System == "" || target.Value == "" {
 			return nil, errors.New("a target has no system or no value")
 		}
-		c.systems[target.System] = true
+		c.systems[c.key(target).System] = true
 		if err := c.add(target, address, rules); err != nil {
 			return nil, fmt.Errorf("target %s %s: %w", target.System, target.Value, err)
 		}
@@ -85,8 +87,16 @@ func NewCatalogue(entries map[Target]string, rules Rules) (*Catalogue, error) {
 	return c, nil
 }
 
-func newCatalogue() *Catalogue {
-	return &Catalogue{places: map[Target]place{}, systems: map[string]bool{}}
+func newCatalogue(rules Rules) *Catalogue {
+	return &Catalogue{fold: rules.Loose, places: map[Target]place{}, systems: map[string]bool{}}
+}
+
+// key returns a target as the catalogue compares it.
+func (c *Catalogue) key(target Target) Target {
+	if c.fold {
+		target.System = strings.ToLower(target.System)
+	}
+	return target
 }
 
 func (c *Catalogue) sort() {
@@ -115,7 +125,7 @@ func (c *Catalogue) add(target Target, address string, rules Rules) error {
 			c.strange = append(c.strange, fmt.Sprintf("%s %s: %v", target.System, target.Value, err))
 		}
 	}
-	c.places[target] = place{address: parsed}
+	c.places[c.key(target)] = place{address: parsed}
 	return nil
 }
 
@@ -152,6 +162,7 @@ func withoutSlash(u *url.URL) *url.URL {
 
 // Lookup returns a target's URL.
 func (c *Catalogue) Lookup(target Target) (*url.URL, *Outcome) {
+	target = c.key(target)
 	found, known := c.places[target]
 	switch {
 	case found.address != nil:

@@ -5,23 +5,22 @@ import (
 	"crypto/subtle"
 	"maps"
 	"net/http"
-	"slices"
-	"strings"
 )
 
 // object is a JSON object made here.
 type object = map[string]any
 
-// status answers with the proxy's health: to holders of the operator's key, and in the sandbox to everybody.
+// status answers with the proxy's health, to holders of the operator's key, in the sandbox too (BAR-5.23).
 func (p *Proxy) status(r *http.Request, call *Call) *Outcome {
-	if !p.Sandbox && !sameSecret(r.Header.Get("apikey"), p.StatusKey) {
+	if !sameSecret(r.Header.Get("apikey"), p.StatusKey) {
+		call.Answer = answerJSON(noStatusKey.Status, object{"error": "Access Denied", "error_description": noStatusKey.Text})
 		return noStatusKey
 	}
 	said := object{"status": "pass"}
 	if p.Health != nil {
 		maps.Copy(said, p.Health())
 	}
-	call.Answer = answerJSON(said)
+	call.Answer = answerJSON(http.StatusOK, said)
 	return nil
 }
 
@@ -39,30 +38,24 @@ func (p *Proxy) capabilities(w http.ResponseWriter, r *http.Request) {
 
 // capabilityStatement describes the API (BAR-1.2, BAR-1.3).
 func capabilityStatement(description string) object {
-	var resources []object
+	var listed []object
 	for _, name := range []string{"Appointment", "MessageDefinition", "ServiceRequest", "Slot"} {
-		_, methods := endpointOf("/" + name)
-		_, onOne := endpointOf("/" + name + "/1")
-		interactions := []object{}
-		for method, code := range map[string]string{http.MethodGet: "search-type", http.MethodPost: "create"} {
-			if slices.Contains(methods, method) {
-				interactions = append(interactions, object{"code": code})
-			}
+		codes := []string{"search-type"}
+		if name == "Appointment" || name == "ServiceRequest" {
+			codes = []string{"create", "delete", "patch", "read", "search-type", "update"}
 		}
-		for method, code := range map[string]string{http.MethodGet: "read", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete"} {
-			if slices.Contains(onOne, method) {
-				interactions = append(interactions, object{"code": code})
-			}
+		interactions := make([]object, len(codes))
+		for i, code := range codes {
+			interactions[i] = object{"code": code}
 		}
-		slices.SortFunc(interactions, func(a, b object) int { return strings.Compare(a["code"].(string), b["code"].(string)) })
-		resources = append(resources, object{"type": name, "interaction": interactions})
+		listed = append(listed, object{"type": name, "interaction": interactions})
 	}
 	return object{
 		"resourceType": "CapabilityStatement", "status": "active", "date": "2026-11-22", "kind": "instance",
 		"fhirVersion": "4.0.1", "format": []string{"application/fhir+json", "application/fhir+xml"},
 		"software": object{"name": "Countersign"}, "implementation": object{"description": description},
 		"rest": []object{{
-			"mode": "server", "resource": resources,
+			"mode": "server", "resource": listed,
 			"operation": []object{{"name": "process-message", "definition": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message"}},
 		}},
 	}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
 )
 
 // Fault says who has to fix a failure.
@@ -22,16 +24,15 @@ const (
 	FaultNetwork  Fault = "network"
 )
 
-// CodeSystem is the system of the detail codes.
-const CodeSystem = "https://fhir.nhs.uk/CodeSystem/http-error-codes"
-
-// Outcome is why a request failed. The sender gets it as a FHIR OperationOutcome with one issue (BAR-1.10).
+// Outcome is why a request failed. The sender gets it as a FHIR OperationOutcome with one issue (BAR-1.10, BAR-5.1).
 type Outcome struct {
 	Status int    // of the answer
 	Issue  string // issue[0].code: FHIR's issue type
 	Code   string // issue[0].details.coding[0].code: the BaRS code, such as REC_TIMEOUT
-	Text   string // issue[0].diagnostics: what happened and what to do, for people
+	Text   string // the beginning of issue[0].diagnostics, to the letter where the standard has a text
+	More   string // what else the sender is told: what happened and what to do
 
+	ID     string // of the resource; empty: a fresh one for each answer
 	Fault  Fault  // whose fault it is
 	Detail string // what exactly was found, for the log only; nothing secret or personal
 }
@@ -39,9 +40,35 @@ type Outcome struct {
 // Error returns the text and the detail.
 func (o *Outcome) Error() string {
 	if o.Detail == "" {
-		return o.Code + ": " + o.Text
+		return o.Code + ": " + o.Diagnostics()
 	}
-	return o.Code + ": " + o.Text + " (" + o.Detail + ")"
+	return o.Code + ": " + o.Diagnostics() + " (" + o.Detail + ")"
+}
+
+// Diagnostics returns what people are told: the standard's words, then ours (BAR-5.2).
+func (o *Outcome) Diagnostics() string {
+	if o.More == "" {
+		return o.Text
+	}
+	return o.Text + " " + o.More
+}
+
+// Named returns the outcome with an id, fresh unless it has one, so that the answer and the log name the same resource
+// (BAR-5.1).
+func (o *Outcome) Named() *Outcome {
+	if o.ID != "" {
+		return o
+	}
+	named := *o
+	named.ID = uuid.NewString()
+	return &named
+}
+
+// Saying returns a copy of the outcome that tells the sender more.
+func (o *Outcome) Saying(format string, args ...any) *Outcome {
+	told := *o
+	told.More = fmt.Sprintf(format, args...)
+	return &told
 }
 
 // With returns a copy of the outcome with a detail for the log.
@@ -63,14 +90,20 @@ const ContentType = "application/fhir+json"
 // resource is an Outcome in FHIR's JSON.
 type resource struct {
 	ResourceType string  `json:"resourceType"`
+	ID           string  `json:"id"`
+	Meta         meta    `json:"meta"`
 	Issue        []issue `json:"issue"`
+}
+
+type meta struct {
+	Profile []string `json:"profile"`
 }
 
 type issue struct {
 	Severity    string  `json:"severity"`
 	Code        string  `json:"code"`
 	Details     details `json:"details"`
-	Diagnostics string  `json:"diagnostics,omitempty"`
+	Diagnostics string  `json:"diagnostics"`
 }
 
 type details struct {
@@ -84,10 +117,12 @@ type coding struct {
 
 // Body returns the OperationOutcome in JSON.
 func (o *Outcome) Body() []byte {
-	body, err := json.Marshal(resource{ResourceType: "OperationOutcome", Issue: []issue{{
-		Severity: "error", Code: o.Issue, Details: details{[]coding{{CodeSystem, o.Code}}}, Diagnostics: o.Text,
+	o = o.Named()
+	profile, system := form(o.Code)
+	body, err := json.Marshal(resource{ResourceType: "OperationOutcome", ID: o.ID, Meta: meta{[]string{profile}}, Issue: []issue{{
+		Severity: "error", Code: o.Issue, Details: details{[]coding{{system, o.Code}}}, Diagnostics: strings.ToValidUTF8(o.Diagnostics(), "\uFFFD"),
 	}}})
-	if err != nil { // invalid UTF-8 in the text, which is a programming error
+	if err != nil { // only our own texts come here
 		return []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"exception"}]}`)
 	}
 	return body

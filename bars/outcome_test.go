@@ -15,7 +15,7 @@ func TestOutcomeIsWritten(t *testing.T) {
 	r.Header.Set("X-Request-Id", "id-1")
 	r.Header.Set("X-Correlation-Id", "id-2")
 	w := httptest.NewRecorder()
-	outcome := &bars.Outcome{Status: 408, Issue: "timeout", Code: "REC_TIMEOUT", Text: "The receiver took too long.", Fault: bars.FaultReceiver}
+	outcome := &bars.Outcome{Status: 408, Issue: "timeout", Code: "REC_TIMEOUT", Text: "The receiver took too long.", More: "It is slow.", ID: "id-3", Fault: bars.FaultReceiver}
 	outcome.With("after %d s", 32).Write(w, r)
 
 	if w.Code != 408 || w.Header().Get("Content-Type") != "application/fhir+json" ||
@@ -26,9 +26,11 @@ func TestOutcomeIsWritten(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"timeout",
-		"details":{"coding":[{"system":"https://fhir.nhs.uk/CodeSystem/http-error-codes","code":"REC_TIMEOUT"}]},
-		"diagnostics":"The receiver took too long."}]}`), &want); err != nil {
+	if err := json.Unmarshal([]byte(`{"resourceType":"OperationOutcome","id":"id-3",
+		"meta":{"profile":["https://simplifier.net/guide/UKCoreDevelopment2/ProfileUKCore-OperationOutcome"]},
+		"issue":[{"severity":"error","code":"timeout",
+		"details":{"coding":[{"system":"https://fhir.nhs.uk/Codesystem/http-error-codes","code":"REC_TIMEOUT"}]},
+		"diagnostics":"The receiver took too long. It is slow."}]}`), &want); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(said) != fmt.Sprint(want) {

@@ -4,9 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars/openapi"
 	"github.com/seed-dd2befc3/countersign/description"
 	"github.com/seed-dd2befc3/countersign/intake"
+	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
 // Scope is the scope a sender's access token must have.
@@ -51,7 +51,7 @@ type Options struct {
 	Quota *Quota
 	// Version is the JSON answer of /_ping.
 	Version any
-	// StatusKey must be sent to /_status in the header apikey, except in the sandbox. Empty: nobody may read it.
+	// StatusKey must be sent to /_status in the header apikey. Empty: nobody may read it.
 	StatusKey string
 	// Health returns the answer of /_status: the version, a status (pass, warn or fail) and checks.
 	Health func() map[string]any
@@ -64,23 +64,23 @@ type Options struct {
 
 // Proxy is the standard's proxy without the transport. A request is checked in this order:
 //
-//	path ─▶ method ─▶ access token ─▶ rates ─▶ both ids ─▶ target ─▶ receiver
+//	access token ─▶ rates ─▶ both ids ─▶ version ─▶ target ─▶ receiver
 //
-// and the first check that refuses answers. /_ping, /_status, /openapi.json, and /metadata without a target, are
-// answered directly.
+// and the first check that refuses answers. Paths and methods are the receiver's business (BAR-5.17). /_ping, /_status,
+// /openapi.json, preflights, and /metadata without a target, are answered directly.
 type Proxy struct {
 	Options
 }
 
 // Call is one request and what became of it.
 type Call struct {
-	Endpoint string // such as /Appointment/{id}; empty for an unknown path
+	Endpoint string // such as /Appointment/{id}; "other" for a path that no version of the standard has; empty: the path is refused
 	App      string // the sending application, if known
 	Target   Target // if known
 	Address  *url.URL
 	Outcome  *Outcome // why it failed, or nil
 
-	Answer http.Handler // answers the request here; nil: the request goes to Address
+	Answer http.Handler // answers the request here; nil: Outcome answers, or the request goes to Address
 }
 
 // NewProxy makes a Proxy.
@@ -96,37 +96,35 @@ func NewProxy(options Options) *Proxy {
 // Outcome.
 func (p *Proxy) Route(w http.ResponseWriter, r *http.Request) *Call {
 	call := &Call{}
-	call.Outcome = p.route(w, r, call)
+	if outcome := p.route(w, r, call); outcome != nil {
+		call.Outcome = outcome.Named()
+	}
 	return call
 }
 
 func (p *Proxy) route(w http.ResponseWriter, r *http.Request, call *Call) *Outcome {
-	var methods []string
-	if call.Endpoint, methods = endpointOf(r.URL.Path); call.Endpoint == "" {
-		return noPath
-	}
-	if !slices.Contains(methods, r.Method) {
-		w.Header().Set("Allow", strings.Join(methods, ", "))
-		return noMethod.With("%s", r.Method)
-	}
-	switch {
-	case call.Endpoint == "/_ping":
-		w.Header().Set("Link", description.Link)
-		call.Answer = answerJSON(p.Version)
-		return nil
-	case call.Endpoint == description.Path:
-		call.Answer = http.HandlerFunc(describe)
-		return nil
-	case call.Endpoint == "/_status":
-		return p.status(r, call)
-	case call.Endpoint == "/metadata" && len(r.Header.Values(HeaderTarget)) == 0:
-		call.Answer = http.HandlerFunc(p.capabilities)
+	if isPreflight(r) {
+		call.Endpoint, call.Answer = "preflight", http.HandlerFunc(preflight)
 		return nil
 	}
-	if !p.Sandbox {
-		if outcome := p.admit(w, r, call); outcome != nil {
-			return outcome
+	if climbs(r.URL.Path) {
+		return NoPath.With("the path has dot segments")
+	}
+	call.Endpoint = endpointOf(r.URL.Path)
+	switch call.Endpoint {
+	case "/_ping", "/_status", description.Path:
+		return p.own(w, r, call)
+	case "/metadata":
+		if reads(r) && len(r.Header.Values(HeaderTarget)) == 0 {
+			call.Answer = http.HandlerFunc(p.capabilities)
+			return nil
 		}
+	}
+	if outcome := p.admit(w, r, call); outcome != nil {
+		return outcome
+	}
+	if outcome := checkVersion(r); outcome != nil {
+		return outcome
 	}
 	var outcome *Outcome
 	if call.Target, outcome = ParseTarget(r.Header); outcome != nil {
@@ -144,8 +142,29 @@ func (p *Proxy) route(w http.ResponseWriter, r *http.Request, call *Call) *Outco
 	return nil
 }
 
-// admit checks the token, the rates and the ids.
+// own answers the proxy's own endpoints, which are for reading.
+func (p *Proxy) own(w http.ResponseWriter, r *http.Request, call *Call) *Outcome {
+	if !reads(r) {
+		w.Header().Set("Allow", "GET, HEAD")
+		return noMethod.With("%s", r.Method)
+	}
+	switch call.Endpoint {
+	case "/_status":
+		return p.status(r, call)
+	case "/_ping":
+		w.Header().Set("Link", description.Link)
+		call.Answer = answerJSON(http.StatusOK, p.Version)
+	default:
+		call.Answer = http.HandlerFunc(describe)
+	}
+	return nil
+}
+
+// admit checks the token, the rates and the ids. In the sandbox only the rates count, by the sender's address.
 func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, call *Call) *Outcome {
+	if p.Sandbox {
+		return p.countAddress(w, r)
+	}
 	var err error
 	if call.App, err = p.Access(r); err != nil {
 		if outcome := OutcomeOf(err); outcome != nil {
@@ -153,19 +172,48 @@ func (p *Proxy) admit(w http.ResponseWriter, r *http.Request, call *Call) *Outco
 		}
 		return Defect(err)
 	}
-	if wait, ok := p.Quota.Take(call.App); !ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-		return tooMany
+	if outcome := p.count(w, call.App); outcome != nil {
+		return outcome
 	}
 	for _, name := range []string{HeaderRequestID, HeaderCorrelationID} {
 		switch {
 		case r.Header.Get(name) == "":
-			return noID.With("no %s", name)
+			return noID.Saying("%s is missing.", name).With("no %s", name)
 		case forOneHop(r.Header, name):
-			return noID.With("the header Connection names %s, so it would not be forwarded", name)
+			return noID.Saying("The header Connection names %s, so it would not be forwarded.", name)
 		}
 	}
 	return nil
+}
+
+// count takes a request of an application from the rates.
+func (p *Proxy) count(w http.ResponseWriter, app string) *Outcome {
+	wait, ok := p.Quota.Take(app)
+	return waitFor(w, wait, ok)
+}
+
+// countAddress takes a request to the sandbox, where nobody proves anything, from the share of its address.
+func (p *Proxy) countAddress(w http.ResponseWriter, r *http.Request) *Outcome {
+	caller := p.Bodies.Caller
+	if caller == nil {
+		caller = connected
+	}
+	from := caller(r)
+	wait, ok := p.Quota.TakeShare(share.Network(from.Address), from.Proven)
+	return waitFor(w, wait, ok)
+}
+
+func connected(r *http.Request) share.Caller {
+	address, _ := netip.ParseAddrPort(r.RemoteAddr) // whoever cannot be read shares one
+	return share.Caller{Address: address.Addr()}
+}
+
+func waitFor(w http.ResponseWriter, wait time.Duration, ok bool) *Outcome {
+	if ok {
+		return nil
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	return tooMany
 }
 
 // forOneHop reports whether Connection declares a header hop-by-hop (RFC 9110 §7.6.1). Such a header is not
@@ -190,29 +238,6 @@ func at(base, request *url.URL) *url.URL {
 	return &u
 }
 
-// fhirID matches a valid id in a path (FHIR R4, datatype id). It keeps paths from escaping the API.
-var fhirID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
-
-// endpointOf matches a path to an endpoint of the API (BAR-1.2) and returns the methods it accepts.
-func endpointOf(path string) (endpoint string, methods []string) {
-	switch path {
-	case "/_ping", "/_status", description.Path:
-		return path, []string{http.MethodGet, http.MethodHead}
-	case "/metadata", "/MessageDefinition", "/Slot":
-		return path, []string{http.MethodGet}
-	case "/$process-message":
-		return path, []string{http.MethodPost}
-	case "/Appointment", "/ServiceRequest":
-		return path, []string{http.MethodGet, http.MethodPost}
-	}
-	for _, of := range []string{"/Appointment/", "/ServiceRequest/"} {
-		if id, found := strings.CutPrefix(path, of); found && fhirID.MatchString(id) && strings.Trim(id, ".") != "" {
-			return of + "{id}", []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
-		}
-	}
-	return "", nil
-}
-
 // describe answers with the API's OpenAPI description.
 func describe(w http.ResponseWriter, r *http.Request) {
 	Echo(w.Header(), r)
@@ -220,9 +245,9 @@ func describe(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerJSON answers with a value of our own as JSON.
-func answerJSON(value any) http.Handler {
+func answerJSON(status int, value any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writeResource(w, r, http.StatusOK, "application/json", value)
+		writeResource(w, r, status, "application/json", value)
 	})
 }
 

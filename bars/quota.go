@@ -1,6 +1,7 @@
 package bars
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -19,6 +20,8 @@ type Quota struct {
 	mu   sync.Mutex
 	all  window
 	apps map[string]*window // bounded by the number of applications that hold a token
+
+	shares map[netip.Prefix]int // requests of each address in the present second; bounded by Overall
 }
 
 // window is a period in which requests are counted.
@@ -32,7 +35,7 @@ func NewQuota(limits Limits, now func() time.Time) *Quota {
 	if now == nil {
 		now = time.Now
 	}
-	return &Quota{limits: limits, now: now, apps: map[string]*window{}}
+	return &Quota{limits: limits, now: now, apps: map[string]*window{}, shares: map[netip.Prefix]int{}}
 }
 
 // Take counts a request of an application, or returns how long it has to wait.
@@ -52,6 +55,30 @@ func (q *Quota) Take(app string) (wait time.Duration, ok bool) {
 		return wait, false
 	}
 	own.count++
+	q.all.count++
+	return 0, true
+}
+
+// TakeShare counts a request of an address that has proven nothing, or returns how long it has to wait. One address has
+// at most half of the overall rate, so that no stranger uses it up alone. A trusted one may stand for many and has no
+// share.
+func (q *Quota) TakeShare(address netip.Prefix, trusted bool) (wait time.Duration, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	if !now.Before(q.all.ends) {
+		clear(q.shares)
+	}
+	wait, ok = q.all.fits(now, time.Second, q.limits.Overall)
+	if !ok {
+		return wait, false
+	}
+	if q.limits.Overall > 0 && !trusted {
+		if q.shares[address] >= (q.limits.Overall+1)/2 {
+			return q.all.ends.Sub(now), false
+		}
+		q.shares[address]++
+	}
 	q.all.count++
 	return 0, true
 }

@@ -1,6 +1,7 @@
 package bars_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -40,5 +41,26 @@ func TestQuota(t *testing.T) {
 		if _, ok := unlimited.Take("a"); !ok {
 			t.Fatal("a request was refused without a limit")
 		}
+	}
+}
+
+// A stranger at one address cannot use up what all addresses may send.
+func TestShares(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	q := bars.NewQuota(bars.Limits{PerApp: 1, Overall: 5}, func() time.Time { return now })
+	take := func(address string, trusted bool) (let int) {
+		for range 10 {
+			if _, ok := q.TakeShare(netip.MustParsePrefix(address), trusted); ok {
+				let++
+			}
+		}
+		return let
+	}
+	if a, b, c := take("192.0.2.1/32", false), take("192.0.2.2/32", false), take("192.0.2.3/32", true); a != 3 || b != 2 || c != 0 {
+		t.Errorf("got %d, %d and %d requests, want 3, 2 and 0", a, b, c)
+	}
+	now = now.Add(time.Second)
+	if a, c := take("192.0.2.1/32", false), take("192.0.2.3/32", true); a != 3 || c != 2 {
+		t.Errorf("the next second: got %d and %d requests, want 3 and 2", a, c)
 	}
 }

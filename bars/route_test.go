@@ -32,19 +32,19 @@ func TestOrderOfChecks(t *testing.T) {
 		},
 		Quota: bars.NewQuota(bars.Limits{}, nil),
 	})
-	r := httptest.NewRequest(http.MethodPut, "/Patient?a=b", nil)
+	r := httptest.NewRequest(http.MethodPut, "/Patient/../x?a=b", nil)
 	for _, c := range []struct {
 		mend   func()
 		status int
 		code   string
 	}{
-		{func() {}, 404, "PROXY_NOT_FOUND"},
-		{func() { r.URL.Path = "/Slot" }, 405, "PROXY_METHOD_NOT_ALLOWED"},
-		{func() { r.Method = http.MethodGet }, 401, "SEND_UNAUTHORIZED"},
+		{func() {}, 404, "NOT_FOUND"},
+		{func() { r.URL.Path = "/DocumentReference" }, 401, "SEND_UNAUTHORIZED"},
 		{func() { r.Header.Set("Authorization", "Bearer x") }, 400, "BAD_REQUEST"},
 		{func() { r.Header.Set("X-Correlation-Id", "c") }, 400, "BAD_REQUEST"},
 		{func() { r.Header.Set("X-Request-Id", "r"); r.Header.Del("X-Correlation-Id") }, 400, "BAD_REQUEST"},
-		{func() { r.Header.Set("X-Correlation-Id", "c") }, 400, "PROXY_BAD_REQUEST"},
+		{func() { r.Header.Set("X-Correlation-Id", "c") }, 406, "SEND_NOT_ACCEPTABLE"},
+		{func() { r.Header.Set("Accept", "application/fhir+json; version=1.1.0") }, 400, "PROXY_BAD_REQUEST"},
 		{func() { r.Header.Set(bars.HeaderTarget, bars.Target{System: "s", Value: "v"}.Header()) }, 404, "PROXY_NOT_FOUND"},
 	} {
 		c.mend()
@@ -54,7 +54,7 @@ func TestOrderOfChecks(t *testing.T) {
 		}
 	}
 	r.Header.Set(bars.HeaderTarget, bars.Target{System: "s", Value: "known"}.Header())
-	if call := p.Route(httptest.NewRecorder(), r); call.Outcome != nil || call.App != "app" || call.Address.String() != "https://receiver.nhs.uk/r/Slot?a=b" {
+	if call := p.Route(httptest.NewRecorder(), r); call.Outcome != nil || call.App != "app" || call.Address.String() != "https://receiver.nhs.uk/r/DocumentReference?a=b" {
 		t.Errorf("a correct request was refused: %+v", call)
 	}
 }
@@ -66,7 +66,7 @@ func TestBuiltInReceiver(t *testing.T) {
 		{System: dosService, Value: "2000"}:                                    true,
 		{System: dosService, Value: "1200072489"}:                              false,
 		{System: dosService, Value: "200"}:                                     false,
-		{System: "https://fhir.nhs.uk/id/dos-service-id", Value: "2000072489"}: false,
+		{System: "https://FHIR.nhs.uk/id/dos-service-id", Value: "2000072489"}: true,
 		{System: "tests", Value: "NHS0001"}:                                    true,
 		{System: "tests", Value: "nhs0001"}:                                    false,
 		{System: "tests", Value: "2000072489"}:                                 false,
@@ -113,7 +113,7 @@ func TestRates(t *testing.T) {
 		r.Header.Set("X-Correlation-Id", "c")
 		r.Header.Set(bars.HeaderTarget, bars.Target{System: "s", Value: "v"}.Header())
 		outcome := cmp.Or(p.Route(w, r).Outcome, &bars.Outcome{})
-		if outcome.Status != c.status || c.status == 429 && (outcome.Issue != "throttled" || outcome.Code != "PROXY_TOO_MANY_REQUESTS" || w.Header().Get("Retry-After") != "60") {
+		if outcome.Status != c.status || c.status == 429 && (outcome.Issue != "429" || outcome.Code != "PROXY_TOO_MANY_REQUESTS" || w.Header().Get("Retry-After") != "60") {
 			t.Errorf("app %q: got outcome %+v, headers %v", c.app, outcome, w.Header())
 		}
 		now = now.Add(200 * time.Millisecond)

@@ -1,6 +1,8 @@
 package bars
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,10 +15,11 @@ import (
 	"github.com/seed-dd2befc3/countersign/intake/share"
 )
 
-// builtIn reports whether the sandbox's built-in receiver answers a target (BAR-1.27).
+// builtIn reports whether the sandbox's built-in receiver answers a target (BAR-1.27), whose system is compared without
+// regard to case (BAR-5.23).
 func builtIn(target Target) bool {
-	return target.System == "https://fhir.nhs.uk/Id/dos-service-id" && strings.HasPrefix(target.Value, "2000") ||
-		target.System == "tests" && strings.HasPrefix(target.Value, "NHS")
+	return strings.EqualFold(target.System, "https://fhir.nhs.uk/Id/dos-service-id") && strings.HasPrefix(target.Value, "2000") ||
+		strings.EqualFold(target.System, "tests") && strings.HasPrefix(target.Value, "NHS")
 }
 
 // sandboxID is the id of the built-in receiver's only appointment and only referral.
@@ -28,16 +31,23 @@ var (
 		Text: "The sandbox has no resource with this id; its one appointment and its one referral have " + sandboxID + "."}
 	notUnderstood = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "REC_BAD_REQUEST", Fault: FaultSender,
 		Text: "The sandbox cannot read this body."}
+	notMessage = notUnderstood.Saying("A message is a Bundle of the type message whose first entry is a MessageHeader.")
+	notOffered = &Outcome{Status: http.StatusNotFound, Issue: "not-supported", Code: "REC_NOT_FOUND", Fault: FaultSender,
+		Text: "The sandbox's own receiver does not have this path or method."}
 )
 
 // receive answers like a receiver that accepts every booking and referral and keeps none of them.
 func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
-	name, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if id != "" && id != sandboxID {
+	name, id, one := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if !offers(name, one, r.Method) {
+		notOffered.Write(w, r)
+		return
+	}
+	if one && id != sandboxID {
 		notThere.Write(w, r)
 		return
 	}
-	body, outcome := p.bodyOf(w, r)
+	body, outcome := p.bodyOf(w, r, name == messages)
 	if outcome != nil {
 		outcome.Write(w, r)
 		return
@@ -46,7 +56,7 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case name == "metadata":
 		answer = capabilityStatement("The receiver that is built into the sandbox")
-	case name == "$process-message":
+	case name == messages:
 		answer, outcome = respond(body)
 	case name == "MessageDefinition":
 		answer = bundle("searchset", messageDefinition("servicerequest-request"), messageDefinition("booking-request"))
@@ -62,7 +72,7 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 		Echo(w.Header(), r)
 		w.WriteHeader(http.StatusNoContent)
 		return
-	case id == "":
+	case !one:
 		answer = bundle("searchset", p.example(name))
 	default: // GET and PATCH of the only resource
 		answer = p.example(name)
@@ -74,8 +84,27 @@ func (p *Proxy) receive(w http.ResponseWriter, r *http.Request) {
 	writeResource(w, r, status, ContentType, answer)
 }
 
-// bodyOf parses the body of a request that has one.
-func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome) {
+// messages is the operation that takes messages.
+const messages = "$process-message"
+
+// offers reports whether the built-in receiver has an endpoint (BAR-1.2): a type, or one resource of it.
+func offers(name string, one bool, method string) bool {
+	switch {
+	case name == messages:
+		return !one && method == http.MethodPost
+	case name == "metadata", name == "MessageDefinition", name == "Slot":
+		return !one && method == http.MethodGet
+	case name != "Appointment" && name != "ServiceRequest":
+		return false
+	case one:
+		return method == http.MethodGet || method == http.MethodPut || method == http.MethodPatch || method == http.MethodDelete
+	}
+	return method == http.MethodGet || method == http.MethodPost
+}
+
+// bodyOf parses the body of a request that has one. A message may be XML, or empty like some of the public examples
+// (BAR-5.23).
+func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request, message bool) (object, *Outcome) {
 	if r.Method != http.MethodPost && r.Method != http.MethodPut {
 		return nil, nil
 	}
@@ -91,8 +120,17 @@ func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome
 		return nil, tooMany.With("%v", err)
 	case errors.Is(err, intake.ErrTooLarge):
 		return nil, tooLarge.With("%v", err)
+	case errors.Is(err, intake.ErrSlow):
+		return nil, slowSender.With("%v", err)
 	case err != nil:
 		return nil, notUnderstood.With("it did not arrive whole: %v", err)
+	}
+	text = bytes.TrimLeft(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), " \t\r\n")
+	if message && len(text) == 0 {
+		return emptyMessage(), nil
+	}
+	if bytes.HasPrefix(text, []byte("<")) {
+		return xmlResource(text)
 	}
 	var body object
 	if err := json.Unmarshal(text, &body); err != nil || body == nil {
@@ -103,9 +141,7 @@ func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request) (object, *Outcome
 
 func checkType(body object, want string) *Outcome {
 	if body["resourceType"] != want {
-		wrong := *notUnderstood
-		wrong.Text = "The body's resourceType is not " + want + "."
-		return &wrong
+		return notUnderstood.Saying("Its resourceType is not %s.", want)
 	}
 	return nil
 }
@@ -115,24 +151,25 @@ func withID(body object) object {
 	return body
 }
 
-// respond answers a message: a Bundle of type message that begins with a MessageHeader.
+// respond answers a message: a Bundle of type message that begins with a MessageHeader, whose id is optional.
 func respond(message object) (object, *Outcome) {
-	wrong := *notUnderstood
-	wrong.Text = "A message is a Bundle of the type message whose first entry is a MessageHeader with an id."
 	entries, _ := message["entry"].([]any)
 	if message["resourceType"] != "Bundle" || message["type"] != "message" || len(entries) == 0 {
-		return nil, &wrong
+		return nil, notMessage
 	}
 	first, _ := entries[0].(object)
 	header, _ := first["resource"].(object)
+	if header["resourceType"] != "MessageHeader" {
+		return nil, notMessage
+	}
 	id, _ := header["id"].(string)
-	if header["resourceType"] != "MessageHeader" || id == "" {
-		return nil, &wrong
+	if id == "" {
+		id, _ = message["id"].(string)
 	}
 	return bundle("message", object{
 		"resourceType": "MessageHeader", "id": uuid.NewString(), "eventCoding": header["eventCoding"],
 		"source":   object{"name": "Countersign sandbox", "endpoint": "https://sandbox.example.nhs.uk"},
-		"response": object{"identifier": id, "code": "ok"},
+		"response": object{"identifier": cmp.Or(id, uuid.NewString()), "code": "ok"},
 	}), nil
 }
 

@@ -128,16 +128,15 @@ func OutcomeOf(err error) *bars.Outcome { return outcomeOf(asRefusal(err)) }
 
 // outcomeOf is a refusal as an OperationOutcome.
 func outcomeOf(f refusal) *bars.Outcome {
-	outcome := &bars.Outcome{Status: f.status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: f.message, Fault: bars.FaultSender, Detail: f.detail}
 	switch f.reason {
 	case oauth.BearerMissing:
-		outcome.Issue, outcome.Text = "unknown", "No Access token was provided."
+		return bars.NoToken.With("%s", f.detail)
 	case reasonInsufficient:
-		outcome.Issue, outcome.Code = "forbidden", "SEND_FORBIDDEN"
+		return bars.NotEnabled.Saying("%s", f.message).With("%s", f.detail)
 	case reasonUnavailable:
-		outcome.Issue, outcome.Code, outcome.Fault = "transient", "PROXY_SERVER_ERROR", bars.FaultProxy
+		return &bars.Outcome{Status: f.status, Issue: "transient", Code: "PROXY_SERVER_ERROR", Text: f.message, Fault: bars.FaultProxy, Detail: f.detail}
 	}
-	return outcome
+	return bars.BadToken.Saying("%s", f.message).With("%s", f.detail)
 }
 
 // signingError is the Signing Service's shape.

@@ -44,6 +44,9 @@ func loopbackBase(r *http.Request) (base string, ok bool) {
 	return scheme + r.Host + mountedAt(r), true
 }
 
+// MountedAt returns the path that handle_path, or the like, has taken off a request's; empty: none.
+func MountedAt(r *http.Request) string { return mountedAt(r) }
+
 // mountedAt returns the path prefix that was stripped before the request reached the handler.
 func mountedAt(r *http.Request) string {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)

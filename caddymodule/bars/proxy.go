@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,13 +22,18 @@ func init() {
 	caddy.RegisterModule(&Proxy{})
 }
 
-// Proxy is the Booking and Referral Standard's proxy at the path it is mounted at (with handle_path, or with the path
-// stripped in another way). It applies the standard's checks, finds the receiver in the endpoint catalogue, and
+// Proxy is the Booking and Referral Standard's proxy, for a whole site or at the path it is mounted at with handle_path.
+// It applies the standard's checks, finds the receiver in the endpoint catalogue, and
 // forwards the request over mutual TLS with Caddy's own reverse proxy (BAR-1).
 type Proxy struct {
 	// Environment overrides the global environment for this site. The sandbox requires no token and admits any
 	// address.
 	Environment caddymodule.Environment `json:"environment,omitempty"`
+
+	// Base is the path at which the proxy takes requests where it is given a site as a whole, without handle_path around
+	// it: requests with other paths are answered 404 with an OperationOutcome. Default:
+	// /booking-and-referral/FHIR/R4. A / means the whole site.
+	Base string `json:"base,omitempty"`
 
 	// Catalogue is the endpoint catalogue: a JSON file, or an https URL.
 	Catalogue string `json:"catalogue,omitempty"`
@@ -57,8 +63,8 @@ type Proxy struct {
 	// MaxBody is the largest request body in bytes. Default: 10 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// StatusKey must be sent to /_status in the header apikey. Without one, only the sandbox answers. It may be a
-	// placeholder such as {env.STATUS_KEY}.
+	// StatusKey must be sent to /_status in the header apikey. Without one, nobody may read it. It may be a placeholder
+	// such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
 
 	// Transport is Caddy's http transport. Outside the sandbox two settings are mandatory: the proxy's own
@@ -73,7 +79,6 @@ type Proxy struct {
 	proxy    *bars.Proxy
 	upstream *reverseproxy.Handler
 	expiry   *expiryWatch
-	mount    *caddymodule.Mount
 }
 
 // Target is an entry of the endpoint catalogue: a receiver's identifier and its URL.
@@ -121,27 +126,47 @@ func (b *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	began := time.Now()
 	b.expiry.remind(r.Context())
-	b.mount.Look(r)
-	call := b.proxy.Route(w, r)
+	r, below := b.below(r)
+	call := &bars.Call{Outcome: bars.NoPath.Named()}
+	if below {
+		call = b.proxy.Route(w, r)
+	}
 	defer func() { b.tell(r, call, time.Since(began)) }() // deferred: an answer that breaks off panics
+	if o := call.Outcome; o != nil && o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
+		b.app.HoldRefusal(w, r)
+	}
 	switch {
-	case call.Outcome != nil:
-		if o := call.Outcome; o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
-			b.app.HoldRefusal(w, r)
-		}
-		call.Outcome.Write(w, r)
 	case call.Answer != nil:
 		call.Answer.ServeHTTP(w, r)
+	case call.Outcome != nil:
+		call.Outcome.Write(w, r)
 	default:
 		r = r.WithContext(bars.WithCall(r.Context(), call))
 		intake.PassOn(r)
 		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker turns every other failure into an answer
 			intake.TakeBack(r)
-			call.Outcome = bars.Defect(err)
+			call.Outcome = bars.Defect(err).Named()
 			call.Outcome.Write(w, r)
 		}
 	}
 	return nil
+}
+
+// below returns a request with its path relative to the API's base, unless it is elsewhere.
+func (b *Proxy) below(r *http.Request) (*http.Request, bool) {
+	if b.Base == "" || caddymodule.MountedAt(r) != "" { // handle_path has taken the path off
+		return r, true
+	}
+	path, found := strings.CutPrefix(r.URL.Path, b.Base)
+	raw, rawFound := strings.CutPrefix(r.URL.RawPath, b.Base)
+	if !found || path != "" && path[0] != '/' || r.URL.RawPath != "" && !rawFound {
+		return r, false
+	}
+	r = r.WithContext(r.Context()) // a copy, so that the access log keeps the path
+	u := *r.URL
+	u.Path, u.RawPath = path, raw
+	r.URL = &u
+	return r, true
 }
 
 // GetUpstreams tells Caddy's reverse proxy the request's destination, for its counts and placeholders.

@@ -20,6 +20,7 @@ func init() {
 //
 //	bars_proxy {
 //		environment  sandbox|int|prod
+//		base         <path>
 //		catalogue    <file or url> [<how often it is looked at>]
 //		target       <system> <value> <url>
 //		resolve      <host> <ip address>
@@ -39,6 +40,7 @@ func (b *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	b.Transport = &reverseproxy.HTTPTransport{}
 	transport, err := parse.Split(d, "http", parse.Options{
 		"environment":  parse.One(&b.Environment),
+		"base":         parse.One(&b.Base),
 		"catalogue":    b.parseCatalogue,
 		"target":       b.parseTarget,
 		"resolve":      b.parseResolve,

@@ -38,7 +38,6 @@ func (b *Proxy) provision(ctx caddy.Context) error {
 	if b.Environment == "" {
 		b.Environment = b.app.Environment
 	}
-	b.mount = caddymodule.NewMount("bars_proxy", "/booking-and-referral/FHIR/R4", b.logger)
 	if err := b.check(); err != nil {
 		return err
 	}
@@ -115,6 +114,10 @@ func (b *Proxy) check() error {
 			return fmt.Errorf("resolve %s: %q is not an IP address", host, address)
 		}
 	}
+	if b.Base = cmp.Or(b.Base, "/booking-and-referral/FHIR/R4"); !strings.HasPrefix(b.Base, "/") {
+		return fmt.Errorf("base %q is not a path: it must begin with /", b.Base)
+	}
+	b.Base = strings.TrimSuffix(b.Base, "/")
 	defaults := bars.DefaultLimits(b.Environment == caddymodule.Production)
 	b.Rate, b.RateOverall = cmp.Or(b.Rate, defaults.PerApp), cmp.Or(b.RateOverall, defaults.Overall)
 	b.Timeout = cmp.Or(b.Timeout, caddy.Duration(bars.Timeout))

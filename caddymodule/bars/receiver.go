@@ -178,10 +178,10 @@ func (rc *Receiver) checkAddress(r *http.Request) error {
 // refuse answers a caller that is not the proxy. The reason is only logged.
 func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string, fault bars.Fault, why error) error {
 	rc.metrics.Received(check)
+	outcome := bars.Forbidden.Named()
 	rc.logger.LogAttrs(r.Context(), slog.LevelWarn, "caller refused: not the proxy of this environment",
 		slog.String("check", check), slog.String("fault", string(fault)), slog.String("peer", r.RemoteAddr),
-		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", why))
-	outcome := &bars.Outcome{Status: http.StatusForbidden, Issue: "forbidden", Code: "REC_FORBIDDEN", Text: "TLS-MA failure.", Fault: fault}
+		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.String("outcome_id", outcome.ID), slog.Any("error", why))
 	outcome.Write(w, r)
 	return nil
 }
@@ -189,11 +189,11 @@ func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string,
 // fail answers a request that the system behind did not answer.
 func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
 	intake.TakeBack(r)
-	outcome := failureOf(err, late, time.Duration(rc.Timeout))
+	outcome := failureOf(err, late, time.Duration(rc.Timeout)).Named()
 	rc.metrics.Received(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_")))
 	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the receiver's system did not answer",
 		slog.String("fault", string(outcome.Fault)), slog.String("outcome", outcome.Code), slog.Int("status", outcome.Status),
-		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.Any("error", err))
+		slog.String("request_id", r.Header.Get(bars.HeaderRequestID)), slog.String("outcome_id", outcome.ID), slog.Any("error", err))
 	outcome.Write(w, r)
 	return nil
 }
@@ -204,22 +204,18 @@ func failureOf(err error, late bool, timeout time.Duration) *bars.Outcome {
 	if handled, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 		status = handled.StatusCode
 	}
-	outcome := &bars.Outcome{Fault: bars.FaultReceiver}
 	switch {
 	case late || status == http.StatusGatewayTimeout:
-		outcome.Status, outcome.Issue, outcome.Code = http.StatusRequestTimeout, "timeout", "REC_TIMEOUT"
-		outcome.Text = fmt.Sprintf("The receiver's system did not answer within %s.", timeout)
+		return bars.TimedOut.Saying("The receiver's system did not answer within %s.", timeout)
 	case status == http.StatusBadGateway || status == http.StatusServiceUnavailable:
-		outcome.Status, outcome.Issue, outcome.Code = http.StatusServiceUnavailable, "transient", "REC_SERVICE_UNAVAILABLE"
-		outcome.Text = "The receiver's system cannot be reached at the moment. Try again later."
+		return bars.Unavailable.Saying("The receiver's system cannot be reached at the moment. Try again later.")
+	case status == http.StatusInsufficientStorage:
+		return bars.NotStored
 	case status >= 400 && status < 500 && status != http.StatusForbidden:
-		outcome.Status, outcome.Issue, outcome.Code = status, "invalid", "REC_BAD_REQUEST"
-		outcome.Text, outcome.Fault = "The receiver does not take this request: "+http.StatusText(status)+".", bars.FaultSender
-	default:
-		outcome.Status, outcome.Issue, outcome.Code = http.StatusInternalServerError, "exception", "REC_SERVER_ERROR"
-		outcome.Text = "The receiver has failed."
+		return &bars.Outcome{Status: status, Issue: "invalid", Code: "REC_BAD_REQUEST", Fault: bars.FaultSender,
+			Text: "The receiver does not take this request: " + http.StatusText(status) + "."}
 	}
-	return outcome
+	return bars.Failed
 }
 
 // Interface guards.

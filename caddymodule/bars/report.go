@@ -30,7 +30,7 @@ func (b *Proxy) tell(r *http.Request, call *bars.Call, took time.Duration) {
 	}
 	b.logger.LogAttrs(r.Context(), level, FailedMessage,
 		slog.String("fault", report.Fault), slog.Int("status", report.Status), slog.String("code", report.Code),
-		slog.String("answer", report.Answer), slog.String("detail", report.Detail),
+		slog.String("answer", report.Answer), slog.String("outcome_id", call.Outcome.ID), slog.String("detail", report.Detail),
 		slog.String("endpoint", report.Endpoint), slog.String("client", report.Client),
 		slog.String("request_id", report.RequestID), slog.String("correlation_id", report.CorrelationID),
 		slog.String("target", report.Target), slog.Duration("took", took))
@@ -40,7 +40,7 @@ func barsReport(r *http.Request, call *bars.Call) adminapi.Refusal {
 	report := adminapi.Refusal{
 		RequestID: clip(r.Header.Get(bars.HeaderRequestID)), CorrelationID: clip(r.Header.Get(bars.HeaderCorrelationID)),
 		Endpoint: call.Endpoint, Client: call.App, Status: call.Outcome.Status, Code: call.Outcome.Code,
-		Fault: string(call.Outcome.Fault), Answer: call.Outcome.Text, Detail: clip(call.Outcome.Detail),
+		Fault: string(call.Outcome.Fault), Answer: call.Outcome.Diagnostics(), Detail: clip(call.Outcome.Detail),
 	}
 	if call.Target != (bars.Target{}) {
 		report.Target = clip(call.Target.System + " " + call.Target.Value)

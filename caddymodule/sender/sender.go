@@ -219,7 +219,8 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	s.logger.LogAttrs(r.Context(), slog.LevelWarn, "request not forwarded: the sender or its token service failed",
 		slog.String("request_id", r.Header.Get("X-Request-Id")), slog.Any("error", err))
 	if s.Bars != nil {
-		outcome := &bars.Outcome{Status: status, Issue: "security", Code: "SEND_UNAUTHORIZED", Text: err.Error(), Fault: bars.FaultSender}
+		outcome := bars.BadToken.Saying("%v", err)
+		outcome.Status = status
 		outcome.Write(w, r)
 		return nil
 	}

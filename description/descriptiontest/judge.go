@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -51,8 +52,16 @@ func (a Answer) passedOn() bool {
 	return a.Header.Get("Via") != "" && a.Header.Get("Cache-Control") != "no-store"
 }
 
-// elsewhere judges an answer to a request that is not described.
+// elsewhere judges an answer to a request that is not described. A description of a proxy that takes any path and method
+// says in x-elsewhere as which reusable response each of its own statuses is described.
 func (d *Document) elsewhere(why *routers.RouteError, request *http.Request, answer Answer) error {
+	if names, is := d.doc.Extensions["x-elsewhere"].(map[string]any); is {
+		if answer.passedOn() {
+			return nil
+		}
+		name, _ := names[strconv.Itoa(answer.Status)].(string)
+		return d.Response(name, request, answer)
+	}
 	status, name := http.StatusNotFound, noEndpoint
 	if errors.Is(why, routers.ErrMethodNotAllowed) {
 		status, name = http.StatusMethodNotAllowed, noMethod

@@ -121,6 +121,7 @@ func TestOutcomes(t *testing.T) {
 		{name: "plain HTTP", to: "plain", status: 503, codes: "transient / REC_SERVICE_UNAVAILABLE", fault: "receiver"},
 		{name: "receiver refuses the proxy's certificate", to: "picky", status: 503, codes: "transient / REC_SERVICE_UNAVAILABLE", fault: "receiver"},
 		{name: "receiver's 403", answer: say(403, "application/fhir+json", theirs), status: 403, codes: "forbidden / REC_FORBIDDEN", words: "TLS-MA failure.", fault: "receiver"},
+		{name: "bare 507", answer: say(507, "text/html", "full"), status: 500, codes: "no-store / REC_SERVER_ERROR", fault: "receiver"},
 		{name: "bare 500", answer: say(500, "text/html", "<h1>oops</h1>"), status: 500, codes: "exception / REC_SERVER_ERROR", fault: "receiver"},
 		{name: "empty 500", answer: say(500, "application/fhir+json", ""), status: 500, codes: "exception / REC_SERVER_ERROR", fault: "receiver"},
 		{name: "packed 500 with an outcome", answer: packed, status: 500, fault: "receiver", code: "PASSED_ON"},
@@ -156,6 +157,9 @@ func TestOutcomes(t *testing.T) {
 				_, c.code, _ = strings.Cut(c.codes, " / ")
 			}
 			line := w.line("BaRS request failed", request.Header.Get("X-Request-Id"))
+			if c.codes != "" {
+				mustKeepForm(t, a.body, line)
+			}
 			if line["fault"] != c.fault || line["code"] != c.code || (c.status < 404 && id == "") {
 				t.Errorf("got log line %v", line)
 			}

@@ -235,6 +235,7 @@ http://localhost:{$PORT_SANDBOX} {
 	handle_path %s/* {
 		bars_proxy {
 			environment sandbox
+			status_key s3cret
 			target %s 1 %s/x/
 		}
 	}
@@ -255,12 +256,20 @@ http://localhost:{$PORT_SANDBOX} {
 		status                    int
 		says                      string
 	}{
-		{"GET", "/_status", "", "", 200, `"status":"pass"`},
+		{"GET", "/_status", "", "", 401, `"Access Denied"`},
 		{"GET", "/metadata", "", "", 200, "proxy"},
 		{"GET", "/metadata", "2000072489", "", 200, "built into"},
 		{"GET", "/MessageDefinition", "2000", "", 200, "servicerequest-request"},
 		{"GET", "/Slot", "2000", "", 200, `"status":"free"`},
 		{"POST", "/$process-message", "2000", `{"resourceType":"Bundle","type":"message","entry":[{"resource":{"resourceType":"MessageHeader","id":"m1"}}]}`, 200, `"identifier":"m1"`},
+		{"POST", "/$process-message", "2000", `{"resourceType":"Bundle","id":"b1","type":"message","entry":[{"resource":{"resourceType":"MessageHeader"}}]}`, 200, `"identifier":"b1"`},
+		{"POST", "/$process-message", "2000", "", 200, `"code":"ok"`},
+		{"POST", "/$process-message", "2000", "\xef\xbb\xbf<?xml version=\"1.0\"?><Bundle xmlns=\"http://hl7.org/fhir\"><type value=\"message\"/><entry><resource><MessageHeader><id value=\"x1\"/></MessageHeader></resource></entry></Bundle>", 200, `"identifier":"x1"`},
+		{"POST", "/$process-message", "2000", "<Bundle><type value=\"message\"/>", 400, "REC_BAD_REQUEST"},
+		{"POST", "/$process-message", "2000", "<Bundle><type value=\"message\"/><entry><resource><Slot/></resource></entry></Bundle>", 400, "REC_BAD_REQUEST"},
+		{"POST", "/Appointment", "2000", "<Appointment xmlns=\"http://hl7.org/fhir\"/>", 201, known},
+		{"DELETE", "/Slot", "2000", "", 404, "REC_NOT_FOUND"},
+		{"GET", "/Patient", "2000", "", 404, "REC_NOT_FOUND"},
 		{"POST", "/$process-message", "2000", `{"resourceType":"Bundle"}`, 400, "REC_BAD_REQUEST"},
 		{"POST", "/$process-message", "2000", `null`, 400, "REC_BAD_REQUEST"},
 		{"POST", "/Appointment", "2000", `{"resourceType":"Appointment"}`, 201, known},
@@ -277,6 +286,20 @@ http://localhost:{$PORT_SANDBOX} {
 	} {
 		if a := call(c.method, c.path, c.value, c.body); a.status != c.status || !contains(a.body, c.says) {
 			t.Errorf("%s %s to %s: got status %d, body %s", c.method, c.path, c.value, a.status, a.body)
+		}
+	}
+	status := must(http.NewRequest("GET", w.URL("SANDBOX", base+"/_status"), nil))
+	status.Header.Set("apikey", "s3cret")
+	if a := send(t, status); a.status != 200 || !contains(a.body, `"status":"pass"`) {
+		t.Errorf("/_status with its key: got status %d, body %s", a.status, a.body)
+	}
+	for _, anyCase := range []string{strings.ToUpper(system), "https://fhir.nhs.uk/id/DOS-service-ID"} {
+		for _, value := range []string{"2000072489", "1"} {
+			request := must(http.NewRequest("GET", w.URL("SANDBOX", base+"/Slot"), nil))
+			request.Header.Set("NHSD-Target-Identifier", base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"system":%q,"value":%q}`, anyCase, value)))
+			if a := send(t, request); a.status != 200 {
+				t.Errorf("system %s, value %s: got status %d, body %s", anyCase, value, a.status, a.body)
+			}
 		}
 	}
 	request := must(http.NewRequest("GET", w.URL("SANDBOX", base+"/Slot"), nil))

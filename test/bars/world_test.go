@@ -157,15 +157,18 @@ http://localhost:{$PORT_GATEWAY} {
 
 // proxy returns the site's bars_proxy with more lines.
 func (w *world) proxy(lines ...string) string {
+	return fmt.Sprintf("handle_path %s/* {\n\t\t%s\n\t}", base, w.whole(lines...))
+}
+
+// whole returns a bars_proxy that has its site to itself, with more lines.
+func (w *world) whole(lines ...string) string {
 	lines = append(append(lines, w.resolve...), w.options, "rate_overall 1000/s") // tests do not wait for the next second
-	return fmt.Sprintf(`handle_path %s/* {
-		bars_proxy {
+	return fmt.Sprintf(`bars_proxy {
 			catalogue %s 100ms
 			tls_client_auth %s %s
 			tls_trust_pool file %s
 			%s
-		}
-	}`, base, w.file("catalogue.json"), w.file("proxy.pem"), w.file("proxy.key"), w.file("chain.pem"), strings.Join(lines, "\n\t\t\t"))
+		}`, w.file("catalogue.json"), w.file("proxy.pem"), w.file("proxy.key"), w.file("chain.pem"), strings.Join(lines, "\n\t\t\t"))
 }
 
 // impatient adds a site, IMPATIENT, whose proxy has a short timeout.
