@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // Rules are checked for each entry of a catalogue.
@@ -47,8 +49,12 @@ type document struct {
 // ParseCatalogue reads a catalogue: {"NHSD-Target-Identifier":{"<system>":{"<value>":"https://…"}}}. An entry that
 // breaks the rules is left out; the others are used.
 func ParseCatalogue(data []byte, rules Rules) (*Catalogue, error) {
+	text, err := textfile.UTF8(data)
+	if err != nil {
+		return nil, fmt.Errorf("not a catalogue: %w", err)
+	}
 	var read document
-	if err := json.Unmarshal(data, &read); err != nil {
+	if err := json.Unmarshal(text, &read); err != nil {
 		return nil, fmt.Errorf("not a catalogue in JSON, such as {\"NHSD-Target-Identifier\":{\"<system>\":{\"<value>\":\"https://…\"}}}: %w", err)
 	}
 	if len(read.Systems) == 0 {

@@ -112,3 +112,20 @@ func TestBadCatalogues(t *testing.T) {
 		}
 	}
 }
+
+// TestCatalogueEncodings reads a catalogue as editors of Windows save it.
+func TestCatalogueEncodings(t *testing.T) {
+	const text = `{"NHSD-Target-Identifier":{"s":{"v":"https://a.nhs.uk"}}}`
+	utf16 := []byte{0xff, 0xfe}
+	for _, c := range []byte(text) {
+		utf16 = append(utf16, c, 0)
+	}
+	for name, data := range map[string][]byte{"mark": []byte("\xef\xbb\xbf" + text), "CRLF": []byte(text + "\r\n"), "UTF-16": utf16} {
+		if _, err := bars.ParseCatalogue(data, bars.Rules{}); err != nil {
+			t.Errorf("%s: got error %v, want a catalogue", name, err)
+		}
+	}
+	if _, err := bars.ParseCatalogue(utf16[2:], bars.Rules{}); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+		t.Errorf("UTF-16 without a mark: got error %v, want one that names it", err)
+	}
+}

@@ -2,15 +2,17 @@ package bars
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
-// ReadCertificates reads the certificates of PEM files in order. A file without a certificate is an error.
+// ReadCertificates reads the certificates of PEM files in order. A file without a certificate is an error,
+// and so is one with a block that cannot be read or is of another kind, other than a private key.
 func ReadCertificates(paths ...string) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for _, path := range paths {
@@ -18,10 +20,17 @@ func ReadCertificates(paths ...string) ([]*x509.Certificate, error) {
 		if err != nil {
 			return nil, err
 		}
+		blocks, err := textfile.Blocks(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 		before := len(all)
-		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-			if block.Type != "CERTIFICATE" {
-				continue
+		for _, block := range blocks {
+			switch {
+			case strings.HasSuffix(block.Type, "PRIVATE KEY"), strings.HasSuffix(block.Type, "PARAMETERS"):
+				continue // a certificate and its key in one file, as tls takes them
+			case block.Type != "CERTIFICATE":
+				return nil, fmt.Errorf("%s: PEM block is %.40q, want CERTIFICATE", path, block.Type)
 			}
 			certificate, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {

@@ -3,22 +3,23 @@ package bars
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/crl"
 )
 
 // crlLook is how often the files are checked for a change.
 const crlLook = time.Minute
 
-// maxCRL is the largest revocation list read, in bytes.
+// maxCRL is the largest revocation list read, in bytes, also after decompression.
 const maxCRL = 32 << 20
 
-// Revocations are certificate revocation lists in PEM or DER files. A changed file is read again within a minute; if
+// Revocations are files with a certificate revocation list each, in any form that package crl reads. A changed file is read again within a minute; if
 // that fails, the last good list stays in use.
 type Revocations struct {
 	files  []string
@@ -71,10 +72,11 @@ func (r *Revocations) read(now time.Time) error {
 
 // add adds the revocations of one list to a map and returns when the next list is due.
 func (r *Revocations) add(to map[string]time.Time, text []byte, now time.Time) (time.Time, error) {
-	if block, _ := pem.Decode(text); block != nil {
-		text = block.Bytes
+	der, err := crl.DER(text, maxCRL)
+	if err != nil {
+		return time.Time{}, err
 	}
-	list, err := x509.ParseRevocationList(text)
+	list, err := crl.Parse(der)
 	if err != nil {
 		return time.Time{}, err
 	}

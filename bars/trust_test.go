@@ -176,7 +176,7 @@ func TestRevocations(t *testing.T) {
 	if err := check(); err == nil || !strings.Contains(err.Error(), "was revoked") {
 		t.Errorf("a new list: got error %v, want a revoked certificate", err)
 	}
-	if block, _ := pem.Decode([]byte(readFile(t, path))); block == nil || os.WriteFile(path, block.Bytes, 0o600) != nil {
+	if block, _ := pem.Decode([]byte(readFile(t, path))); block == nil || os.WriteFile(path, append(block.Bytes, '\n'), 0o600) != nil {
 		t.Fatal("cannot write the list in DER")
 	}
 	if _, err := read(); err != nil {

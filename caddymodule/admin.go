@@ -44,6 +44,7 @@ const readyTimeout = 2 * time.Second
 //	POST /countersign/webhooks/send          sends a made-up event to a receiver; ?url=&type=&client=&forged=
 //	GET /countersign/refusals                the latest refused requests, newest first; ?limit=
 //	GET /countersign/refusals/{request id}   the refusals with this request id or correlation id
+//	POST /countersign/keysets/{client}/refresh reads a client's key sets now
 //	GET /countersign/audit                   the audit log's head, and the positions of all nodes kept in the store
 //	POST /countersign/audit/{node}/retire    records that a node's log will not come back
 //	POST /countersign/audit/handed           records that a head is kept outside; ?head=&to=
@@ -82,6 +83,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "POST /countersign/webhooks/send", Handler: ofApp((*App).adminTrial)},
 		{Pattern: "GET /countersign/refusals", Handler: ofApp((*App).adminRefusals)},
 		{Pattern: "GET /countersign/refusals/{id}", Handler: ofApp((*App).adminRefusal)},
+		{Pattern: "POST /countersign/keysets/{client}/refresh", Handler: ofApp((*App).adminRefreshKeys)},
 		{Pattern: "GET /countersign/audit", Handler: ofApp((*App).adminAudit)},
 		{Pattern: "POST /countersign/audit/{node}/retire", Handler: ofApp(adminAudits(auditRetire))},
 		{Pattern: "POST /countersign/audit/handed", Handler: ofApp(adminAudits(auditHanded))},

@@ -89,7 +89,7 @@ func CheckMutualTLS(transport *reverseproxy.HTTPTransport, to string) error {
 	case strings.Contains(tls.ServerName, "{"):
 		return errors.New("tls_server_name cannot be a placeholder here")
 	}
-	return nil
+	return CheckPoolFiles(tls.CARaw)
 }
 
 // IsSystemPool reports whether a trust pool is the system's, which trusts every public CA.

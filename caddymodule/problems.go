@@ -92,6 +92,8 @@ func (l *problemList) unread(status gatewayStatus) {
 	for _, client := range status.Clients {
 		for _, set := range client.KeySets {
 			switch {
+			case client.Status != statusRevoked && set.Error == "" && len(set.Keys) == 0 && len(set.Skipped) > 0:
+				l.add(strings.Join(set.Skipped, "; "), "No key in the key set of client %s can be used", client.ID)
 			case set.Error == "" || client.Status == statusRevoked:
 			case set.Read.IsZero():
 				l.add(set.Error, "There never was a key set of client %s; its requests are refused", client.ID)

@@ -36,6 +36,7 @@ func TestProblems(t *testing.T) {
 		Clients: []clientStatus{
 			client("well", jwks.SourceStatus{Read: now}), client("never", jwks.SourceStatus{Error: "no such host"}),
 			client("late", jwks.SourceStatus{Read: now, Error: "refused"}),
+			client("weak", jwks.SourceStatus{Read: now, Skipped: []string{"key 1 left out"}}), client("mixed", jwks.SourceStatus{Read: now, Keys: []jwks.KeyStatus{{KID: "k"}}, Skipped: []string{"key 1"}}),
 		},
 		OpenID:      []openid.Status{{Issuer: "https://well"}, {Issuer: "https://care", Keys: []jwks.SourceStatus{{Error: "timeout"}}}},
 		Proxies:     []ProxyStatus{{}, {Catalogue: &bars.SourceStatus{Source: "catalogue.json", Error: "not JSON"}}},
@@ -63,6 +64,7 @@ func TestProblems(t *testing.T) {
 		{What: "Smartcard agent https://cards fails", Detail: "agent_unreachable"},
 		{What: "There never was a key set of client never; its requests are refused", Detail: "no such host"},
 		{What: "The key set of client late cannot be read", Detail: "refused"},
+		{What: "No key in the key set of client weak can be used", Detail: "key 1 left out"},
 		{What: "OpenID provider https://care cannot be read", Detail: "timeout"},
 		{What: "Endpoint catalogue catalogue.json could not be read", Detail: "not JSON"},
 		{What: "Revocation lists are missing or should have been renewed", Detail: "1 missing, 0 expired"},

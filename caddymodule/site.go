@@ -98,6 +98,9 @@ func checkClientAuth(server *caddyhttp.Server) error {
 			continue
 		}
 		if verifies(policy.ClientAuthentication) {
+			if err := CheckPoolFiles(policy.ClientAuthentication.CARaw); err != nil {
+				return err
+			}
 			asked = true
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/seed-dd2befc3/countersign/crl"
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
@@ -35,6 +36,9 @@ func (r *Revocations) fetch(h *held) <-chan struct{} {
 		}
 		der, said, err := r.download(h.url, known)
 		var l *list
+		if err == nil {
+			der, err = crl.DER(der, r.MaxBytes)
+		}
 		if err == nil {
 			l, err = readList(der, h.signer, r.MaxEntries, r.Now())
 		}

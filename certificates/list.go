@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	wire "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/seed-dd2befc3/countersign/crl"
 )
 
 // Revocation reasons (RFC 5280 §5.3.1) with rules of their own.
@@ -74,9 +76,9 @@ func readList(der []byte, signer *x509.Certificate, maxEntries int, now time.Tim
 	if err := countEntries(der, maxEntries); err != nil {
 		return nil, err
 	}
-	read, err := x509.ParseRevocationList(der)
+	read, err := crl.Parse(der)
 	if err != nil {
-		return nil, errors.New("not a revocation list in DER")
+		return nil, err
 	}
 	l := &list{
 		signer: signer, sha1: isSHA1(read.SignatureAlgorithm), number: read.Number,

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/crl"
 )
 
 // Offline checks certificates with what is at hand: issuers, and revocation lists read before. It fetches nothing. It
@@ -21,19 +21,17 @@ type Offline struct {
 // NewOffline returns an Offline that trusts certificates signed by one of the issuers.
 func NewOffline(issuers []*x509.Certificate) *Offline { return &Offline{issuers: issuers} }
 
-// AddList adds a revocation list, in DER or PEM, that one of the issuers signed. An old list is accepted: what it lists is
+// AddList adds a revocation list, in any form that package crl reads, that one of the issuers signed. An old list is accepted: what it lists is
 // revoked, and nothing follows from what it does not list.
 func (o *Offline) AddList(data []byte, now time.Time) error {
-	if block, _ := pem.Decode(data); block != nil {
-		if block.Type != "X509 CRL" {
-			return fmt.Errorf("PEM block is %.40q, want X509 CRL", block.Type)
-		}
-		data = block.Bytes
+	der, err := crl.DER(data, defaultMaxBytes)
+	if err != nil {
+		return err
 	}
-	err := errors.New("no issuer is configured")
+	err = errors.New("no issuer is configured")
 	for _, issuer := range o.issuers {
 		var l *list
-		if l, err = readList(data, issuer, defaultMaxEntries, now); err == nil {
+		if l, err = readList(der, issuer, defaultMaxEntries, now); err == nil {
 			o.lists = append(o.lists, l)
 			return nil
 		}

@@ -16,8 +16,11 @@ import (
 // DefaultHosts returns the hosts used if Options names none: those with the lists of NHS smartcards.
 func DefaultHosts() []string { return []string{"crl.nhs.uk"} }
 
-// defaultMaxEntries is the default for the entries of one list.
-const defaultMaxEntries = 500_000
+// The defaults for the size of one list.
+const (
+	defaultMaxEntries = 500_000
+	defaultMaxBytes   = 32 << 20
+)
 
 // Options configures where revocations are looked up, and how much is cached. The zero value selects the defaults.
 type Options struct {
@@ -36,7 +39,7 @@ type Options struct {
 	Outbound outbound.Options
 
 	Dir        string        // where lists are stored across restarts; empty: nowhere
-	MaxBytes   int64         // of one list; default 32 MiB
+	MaxBytes   int64         // of one list, also after decompression; default 32 MiB
 	MaxEntries int           // of one list; default 500,000
 	Refresh    time.Duration // age at which a list is fetched again; default 1 hour, and at most half a list's life
 	Stale      time.Duration // how long after its nextUpdate a list still counts as current; default 0
@@ -75,7 +78,7 @@ func (o *Options) complete() error {
 		o.Outbound.PlainHTTP = append(slices.Clip(o.Outbound.PlainHTTP), to.Hostname())
 	}
 	setDefault(&o.Outbound.Timeout, 20*time.Second)
-	setDefault(&o.MaxBytes, 32<<20)
+	setDefault(&o.MaxBytes, defaultMaxBytes)
 	setDefault(&o.MaxEntries, defaultMaxEntries)
 	setDefault(&o.Refresh, time.Hour)
 	if o.Now == nil {

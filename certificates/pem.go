@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/seed-dd2befc3/countersign/roca"
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // ReadPEM reads the certificates of PEM files in order, such as those of issuers. A file without certificates, with other
@@ -30,10 +30,14 @@ func ReadPEM(paths ...string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// ParsePEM is ReadPEM for text in memory.
+// ParsePEM is ReadPEM for text in memory. It reads what textfile.Blocks reads, and like it skips no block.
 func ParsePEM(text []byte) ([]*x509.Certificate, error) {
+	blocks, err := textfile.Blocks(text)
+	if err != nil {
+		return nil, err
+	}
 	var found []*x509.Certificate
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+	for _, block := range blocks {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("PEM block is %s, want only CERTIFICATE", block.Type)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -196,7 +197,7 @@ func (c *Cache) refresh(r *remote, client string) {
 		c.failed(r, started, err, logger)
 		return
 	}
-	if r.set == nil || r.failures > 0 || kidList(r.set) != kidList(set) {
+	if r.set == nil || r.failures > 0 || kidList(r.set) != kidList(set) || !slices.Equal(r.set.skipped, set.skipped) {
 		set.log(logger)("key set fetched", "kids", kidList(set), "left_out", set.skipped)
 	}
 	r.set, r.read, r.err, r.failures = set, started, nil, 0

@@ -335,3 +335,42 @@ func TestFetchLogNamesClientAndURL(t *testing.T) {
 
 // pass advances the fake clock of the test's bubble.
 func pass(d time.Duration) { <-time.After(d) }
+
+// TestRefresh fetches a set that was fetched a moment ago, once a call.
+func TestRefresh(t *testing.T) {
+	withCache(t, func(t *testing.T, o *origin, _ *Cache, registry *Registry) {
+		o.answer(publicSet(t, testSigner(t, "k0")))
+		expectKey(t, registry, "k0", nil)
+		o.answer(publicSet(t, testSigner(t, "k1")))
+		expectKey(t, registry, "k1", ErrUnknownKID)
+		expectFetches(t, o, 1)
+		states, err := registry.Refresh(t.Context(), "epr")
+		if err != nil || len(states) != 1 || states[0].Error != "" || len(states[0].Keys) != 1 || states[0].Keys[0].KID != "k1" {
+			t.Errorf("got %+v, %v, want the key k1", states, err)
+		}
+		expectKey(t, registry, "k1", nil)
+		expectFetches(t, o, 2)
+		o.fail()
+		if states, err = registry.Refresh(t.Context(), "epr"); err != nil || states[0].Error == "" || len(states[0].Keys) != 1 {
+			t.Errorf("unreachable: got %+v, %v, want an error and the key read before", states, err)
+		}
+		expectFetches(t, o, 3)
+		o.delay = 5 * time.Second // a fetch in flight does not count: it began before the call
+		o.answer(publicSet(t, testSigner(t, "k2")))
+		pass(time.Minute)
+		go func() { _, _ = registry.Key(t.Context(), "epr", "other") }()
+		synctest.Wait()
+		if _, err = registry.Refresh(t.Context(), "epr"); err != nil {
+			t.Error(err)
+		}
+		expectFetches(t, o, 5)
+		if _, err = registry.Refresh(t.Context(), "nobody"); !errors.Is(err, ErrUnknownClient) {
+			t.Errorf("unknown client: got %v, want ErrUnknownClient", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err = registry.Refresh(ctx, "epr"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("slow: got %v, want the deadline", err)
+		}
+	})
+}

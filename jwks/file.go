@@ -25,6 +25,7 @@ type file struct {
 	checked time.Time   // when the file was last checked
 	seen    os.FileInfo // file info at that check; nil if the file was missing
 	err     error       // error of the last load, if it failed
+	again   bool        // load it at the next check, even if it looks unchanged
 }
 
 // pemFile returns a file whose set is one PEM public key.
@@ -68,7 +69,7 @@ func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 		return f.set // still missing, and already logged
 	case err != nil:
 		f.seen, f.err = nil, withoutPath(err)
-	case f.seen != nil && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size():
+	case f.seen != nil && !f.again && os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size():
 		return f.set
 	default:
 		f.load(info, now)
@@ -84,7 +85,7 @@ func (f *file) current(now time.Time, client string, logger *slog.Logger) *Set {
 
 // load reads the file, whose state is info.
 func (f *file) load(info os.FileInfo, now time.Time) {
-	f.seen = info
+	f.seen, f.again = info, false
 	set, err := f.parseFile(info)
 	f.err = err
 	if err == nil {

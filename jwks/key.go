@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -14,6 +13,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 
 	"github.com/seed-dd2befc3/countersign/roca"
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // The limits of a key. Callers that need larger keys check ModulusBytes; the Signing Service requires 512.
@@ -104,15 +104,18 @@ func (k *Key) WithCryptoRSA() *Key {
 	return &other
 }
 
-// ParsePublicPEM parses the first PEM block of data: a PKIX or PKCS #1 public key, or a certificate, of which
-// only the key is used. PEM has no kid, so the caller gives it.
+// ParsePublicPEM parses the first PEM block of data, which textfile.Blocks reads: a PKIX or PKCS #1 public key, or a
+// certificate, of which only the key is used. PEM has no kid, so the caller gives it.
 func ParsePublicPEM(kid string, data []byte) (*Key, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
+	blocks, err := textfile.Blocks(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(blocks) == 0 {
 		return nil, errors.New("no PEM block found, want -----BEGIN PUBLIC KEY-----")
 	}
+	block := blocks[0]
 	var public any
-	var err error
 	switch block.Type {
 	case "PUBLIC KEY":
 		public, err = x509.ParsePKIXPublicKey(block.Bytes)

@@ -14,6 +14,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // GenerateRSA generates a private key; the services require 4096 bits of a client. A nil random means
@@ -52,21 +54,24 @@ func NewSigner(kid string, key *rsa.PrivateKey) (*Signer, error) {
 	return &Signer{public: public, private: key, pkcs8: pkcs8}, nil
 }
 
-// ParseSigner parses an RSA private key, PKCS #8 or PKCS #1, from the first PEM block of data.
+// ParseSigner parses an RSA private key, PKCS #8 or PKCS #1, from the first PEM block of data, which textfile.Blocks reads.
 func ParseSigner(kid string, data []byte) (*Signer, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
+	blocks, err := textfile.Blocks(data)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	if len(blocks) == 0 {
 		return nil, errors.New("signing key has no PEM block, want -----BEGIN PRIVATE KEY-----")
 	}
+	block := blocks[0]
 	var private any
-	var err error
-	switch block.Type {
-	case "PRIVATE KEY":
-		private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "ENCRYPTED PRIVATE KEY":
+	switch {
+	case textfile.Encrypted(block):
 		return nil, errors.New("signing key is encrypted: decrypt it first (openssl pkey -in … -out …)")
+	case block.Type == "PRIVATE KEY":
+		private, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case block.Type == "RSA PRIVATE KEY":
+		private, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	default:
 		return nil, fmt.Errorf("signing key has a PEM block %q, want PRIVATE KEY", block.Type)
 	}

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/seed-dd2befc3/countersign/roca"
 )
 
 // The reasons why Registry.Key returns no key. Its errors wrap one of these.
@@ -143,8 +141,11 @@ func (r *Registry) Key(ctx context.Context, client, kid string) (*Key, error) {
 		if key, ok := set.Key(kid); ok {
 			return r.finish(key), nil
 		}
-		if why := set.without(kid); errors.Is(why, roca.ErrWeak) {
-			without = why
+		switch why := set.leftOut[kid]; {
+		case errors.Is(why, errTwoKeys):
+			return nil, set.without(kid)
+		case why != nil:
+			without = set.without(kid)
 		}
 	}
 	if sources.url == "" {
@@ -229,9 +230,9 @@ func (s SourceStatus) fill(set *Set) SourceStatus {
 	return s
 }
 
-// log returns the log function for a message about the set: Warn if it has a weak key, which has to be replaced.
+// log returns the log function for a message about the set: Warn if its owner has to correct or replace a key.
 func (s *Set) log(to *slog.Logger) func(message string, args ...any) {
-	if len(s.weak) > 0 {
+	if s.faulty {
 		return to.Warn
 	}
 	return to.Info

@@ -82,6 +82,9 @@ func (s receiverSite) checkPolicy(policy *caddytls.ConnectionPolicy) error {
 	case !s.verifies(policy):
 		return errors.New("has no verifier bars with this receiver's environment and chain: a site has one environment")
 	}
+	if err := caddymodule.CheckPoolFiles(auth.CARaw); err != nil {
+		return err
+	}
 	for _, suite := range policy.CipherSuites {
 		if !bars.ForwardSecret(suite) {
 			return fmt.Errorf("allows the cipher suite %s; TLS-MA uses ECDHE suites only", suite)

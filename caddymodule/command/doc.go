@@ -2,7 +2,7 @@
 // command, and beside it what only that command needs.
 //
 //	for clients   keygen     makes an RSA key pair and its key set                   keys.go
-//	              jwks       prints the key set of PEM keys                          keys.go
+//	              jwks       prints the key set of PEM keys, or refreshes one        keys.go, keysets.go
 //	              sign       has files signed by a person with a smartcard           sign.go, service.go, progress.go
 //	              verify     checks saved signatures again, without the service      verify.go
 //	              token      gets an access token, or explains why there is none     token.go

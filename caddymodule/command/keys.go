@@ -19,6 +19,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/bars"
 	"github.com/seed-dd2befc3/countersign/durable"
 	"github.com/seed-dd2befc3/countersign/jwks"
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // recommendedBits is what the services ask of a client's key; registered keys of 4095 bits exist.
@@ -70,6 +71,9 @@ func publicHalf(kid, path string) (*jwks.Key, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if text, err = textfile.UTF8(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if strings.Contains(string(text), "PRIVATE KEY-----") {
 		signer, err := jwks.ParseSigner(kid, text)
@@ -209,7 +213,7 @@ func jwksCommand() *cobra.Command {
 		Long: `
 Prints the public halves of keys as a key set (JWKS) with kid, alg and use, to publish. A file holds a private key, a
 public key or a certificate. Name the old and the new key during a rotation: publish both, and wait an hour before
-the new one is used.`,
+the new one is used. The command refresh has a running gateway read a client's keys now.`,
 		Example: `  caddy countersign jwks MySupplier-INT-1 MySupplier-INT-1.pem > jwks.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 || len(args)%2 != 0 {
@@ -218,6 +222,7 @@ the new one is used.`,
 			return nil
 		},
 	}
+	cmd.AddCommand(jwksRefreshCommand())
 	return newCommand(cmd, func(_ context.Context, out output, args []string) error {
 		var set publicSet
 		for i := 0; i < len(args); i += 2 {

@@ -33,6 +33,8 @@ type Metrics struct {
 	storeCalls  *prometheus.HistogramVec // verb, outcome
 	keySetAge   *prometheus.GaugeVec     // client, source
 	keySetFails *prometheus.GaugeVec     // client, source
+	keySetKeys  *prometheus.GaugeVec     // client, source
+	keySetOut   *prometheus.GaugeVec     // client, source
 	received    *prometheus.CounterVec   // outcome
 	held        *prometheus.CounterVec   // outcome
 	displays    *prometheus.CounterVec   // outcome
@@ -85,6 +87,8 @@ func New(running func() Standing) *Metrics {
 		storeCalls:  histogram("store_seconds", "Calls of the session store, by verb and outcome (ok, conflict, error).", "verb", "outcome"),
 		keySetAge:   gauge("key_set_age_seconds", "Age of a client's key set; -1 while there is none.", "client", "source"),
 		keySetFails: gauge("key_set_failing", "1 while the last attempt to read a client's key set failed.", "client", "source"),
+		keySetKeys:  gauge("key_set_keys", "Keys of a client's key set that can be used.", "client", "source"),
+		keySetOut:   gauge("key_set_left_out", "Keys of a client's key set that cannot be used and were left out.", "client", "source"),
 		received:    counter("bars_received_total", "Requests at a BaRS receiver, by outcome: answered, or why not.", "outcome"),
 		held:        counter("refusals_held_total", "Refusals to addresses that were refused too often: answered later (waited), or later and the connection closed (closed).", "outcome"),
 		displays:    counter("displays_total", "Prescriptions that were prepared through the directive eps, by what became of their displays.", "outcome"),
@@ -163,6 +167,8 @@ type keyCollector struct{ *Metrics }
 func (k keyCollector) Describe(to chan<- *prometheus.Desc) {
 	k.keySetAge.Describe(to)
 	k.keySetFails.Describe(to)
+	k.keySetKeys.Describe(to)
+	k.keySetOut.Describe(to)
 }
 
 // Collect implements prometheus.Collector.
@@ -171,6 +177,8 @@ func (k keyCollector) Collect(to chan<- prometheus.Metric) {
 	defer k.mu.Unlock()
 	k.keySetAge.Reset()
 	k.keySetFails.Reset()
+	k.keySetKeys.Reset()
+	k.keySetOut.Reset()
 	for _, status := range ask(k.Metrics, Standing.KeySets) {
 		age, failing := -1.0, 0.0
 		if !status.Read.IsZero() {
@@ -181,7 +189,11 @@ func (k keyCollector) Collect(to chan<- prometheus.Metric) {
 		}
 		k.keySetAge.WithLabelValues(status.Client, status.Source).Set(age)
 		k.keySetFails.WithLabelValues(status.Client, status.Source).Set(failing)
+		k.keySetKeys.WithLabelValues(status.Client, status.Source).Set(float64(len(status.Keys)))
+		k.keySetOut.WithLabelValues(status.Client, status.Source).Set(float64(len(status.Skipped)))
 	}
 	k.keySetAge.Collect(to)
 	k.keySetFails.Collect(to)
+	k.keySetKeys.Collect(to)
+	k.keySetOut.Collect(to)
 }

@@ -50,6 +50,12 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	if said, err := gateway.Run(nil, gateway.Binary(t), "countersign", "status", "--address", "127.0.0.1:"+g.Port("ADMIN")); err == nil || !strings.Contains(string(said), problem) {
 		t.Errorf("the command status says %s (%v)", said, err)
 	}
+	for client, want := range map[string]string{"acme": "can be used", "away": "could not be read", "nobody": "no client of that id"} {
+		said, err := gateway.Run(nil, gateway.Binary(t), "countersign", "jwks", "refresh", client, "--address", "127.0.0.1:"+g.Port("ADMIN"))
+		if (err == nil) != (client == "acme") || !strings.Contains(string(said), want) {
+			t.Errorf("jwks refresh %s says %s (%v), want %q", client, said, err, want)
+		}
+	}
 	for _, list := range []string{"/sessions", "/deliveries", "/refusals"} {
 		get(list+"?limit=1", http.StatusOK)
 		get(list+"?limit=0", http.StatusBadRequest)
@@ -84,6 +90,9 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	post("/deliveries/replay?client=acme", http.StatusOK)
 	var log struct{ Node string }
 	get("/audit", http.StatusOK).JSON(t, &log)
+	post("/keysets/acme/refresh", http.StatusOK)
+	post("/keysets/away/refresh", http.StatusOK)
+	post("/keysets/nobody/refresh", http.StatusNotFound)
 	post("/audit/nobody/retire", http.StatusNotFound)
 	post("/audit/hold", http.StatusBadRequest)
 	post("/audit/hold?reason=claim", http.StatusOK)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
 // File reads the PIN from a file that only its owner can read. It does not offer a PIN the card has refused again
@@ -73,15 +75,40 @@ func (f *File) Ask(context.Context, Prompt) ([]byte, error) {
 	if f.last == f.refused {
 		return nil, errors.New("PIN file: the card refused this PIN: it is not tried again until the file changes, so that the card does not lock")
 	}
-	buffer := make([]byte, Max+2)
+	buffer := make([]byte, 2*Max+8) // a PIN in UTF-16 with its mark and line end
 	n, err := io.ReadFull(file, buffer)
 	if err == nil || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		clear(buffer)
 		return nil, errors.Join(errors.New("PIN file: holds more than a PIN, or cannot be read"), err)
 	}
-	line, _, _ := bytes.Cut(buffer[:n], []byte("\n"))
-	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
-		return nil, errors.New("PIN file: empty")
+	secret, err := firstLine(buffer[:n])
+	if err != nil {
+		clear(buffer)
+		return nil, fmt.Errorf("PIN file: %w", err)
+	}
+	return secret, nil
+}
+
+// firstLine returns the first line of a text. A byte order mark, which would cost a try of the card, is no part of it.
+func firstLine(buffer []byte) ([]byte, error) {
+	text, err := textfile.UTF8(buffer)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > 0 && len(buffer) > 0 && &text[len(text)-1] != &buffer[len(buffer)-1] {
+		clear(buffer) // text is a copy
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	switch {
+	case len(line) == 0:
+		return nil, errors.New("empty")
+	case len(line) > Max:
+		clear(text)
+		return nil, errors.New("holds more than a PIN")
+	case bytes.IndexByte(line, 0) >= 0:
+		clear(text)
+		return nil, errors.New("holds a NUL byte: save it as UTF-8")
 	}
 	return line, nil
 }

@@ -22,7 +22,9 @@ func TestFile(t *testing.T) {
 	}
 	for _, c := range []struct {
 		text, want string
-	}{{"1234", "1234"}, {"1234\n", "1234"}, {"12 34\r\nmore", "12 34"}, {"", ""}, {"\n1234", ""}, {strings.Repeat("1", 300), ""}} {
+	}{{"1234", "1234"}, {"1234\n", "1234"}, {"12 34\r\nmore", "12 34"}, {"", ""}, {"\n1234", ""}, {strings.Repeat("1", 300), ""},
+		{"\xef\xbb\xbf1234\r\n", "1234"}, {"\xff\xfe1\x002\x003\x004\x00\r\x00\n\x00", "1234"}, {"\xfe\xff\x001\x002", "12"}, // as editors of Windows save it
+		{"1\x002\x00", ""}, {"12\x0034", ""}, {strings.Repeat("1", pin.Max), strings.Repeat("1", pin.Max)}, {strings.Repeat("1", 600), ""}} {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
