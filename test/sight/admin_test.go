@@ -52,7 +52,7 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	}
 	for client, want := range map[string]string{"acme": "can be used", "away": "could not be read", "nobody": "no client of that id"} {
 		said, err := gateway.Run(nil, gateway.Binary(t), "countersign", "jwks", "refresh", client, "--address", "127.0.0.1:"+g.Port("ADMIN"))
-		if (err == nil) != (client == "acme") || !strings.Contains(string(said), want) {
+		if (err == nil) != (client == "acme") || !strings.Contains(fmt.Sprint(string(said), err), want) {
 			t.Errorf("jwks refresh %s says %s (%v), want %q", client, said, err, want)
 		}
 	}
