@@ -129,7 +129,7 @@ func asMalformed(err error) *Error {
 }
 
 // ofBody says so where the body is the JWT as JSON, in quotes: many programs send texts like that. The message is the real
-// service's and stays.
+// service's and stays (SIG-1.36).
 func (e *Error) ofBody(body []byte) *Error {
 	inside := bytes.TrimSpace(body)
 	if len(inside) < 2 || inside[0] != '"' || inside[len(inside)-1] != '"' {
@@ -221,7 +221,7 @@ func (s *Service) authenticateClient(ctx context.Context, jws *jwks.Token, read 
 			`The access token belongs to another client than the JWT's "iss"`).
 			because("client of the access token", read.iss, caller.Client)
 	}
-	if caller.User != "" && caller.User != read.sub {
+	if caller.User != "" && caller.User != read.sub { // SIG-1.35
 		return failure(http.StatusUnauthorized, "access_token",
 			`The access token belongs to another user than the JWT's "sub"; a new token of the same user will not help: `+
 				`send the token of the user who is to sign, or make the JWT for the token's user`).

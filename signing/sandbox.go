@@ -123,7 +123,7 @@ func (s *Sandbox) endpoint(path string) (handle handler, methods string) {
 	return nil, ""
 }
 
-// postRequest holds a request to everything but its signature and its client.
+// postRequest holds a request to everything but its signature, its client and its sub (SIG-7.2).
 func (s *Sandbox) postRequest(w http.ResponseWriter, r *http.Request) error {
 	base, err := s.BaseURL(r)
 	if err != nil {

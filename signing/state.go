@@ -21,7 +21,7 @@ func stateOf(rawQuery string) (string, error) {
 }
 
 // readableState is a "state=…" as whoever is called back reads it out of the query, without percent-encoding; a + stays
-// one. What is no text without it stays as it came.
+// one (SIG-3.6). What is no text without it stays as it came.
 func readableState(carried string) string {
 	raw := strings.TrimPrefix(carried, "state=")
 	decoded, err := url.PathUnescape(raw)
