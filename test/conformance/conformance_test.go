@@ -70,7 +70,7 @@ var seeds = []seed{
 	{id: "TOK-2.16", old: "Non-unique 'jti'", new: "Used 'jti'"},
 	{id: "TOK-2.17", old: "more than 5 minutes in future", new: "too far in the future"},
 	{id: "TOK-2.20", old: "please contact support to configure", new: "please register one"},
-	{id: "TOK-2.27", old: "Not Found", new: "not found"},
+	{id: "TOK-2.27", old: `"error_description":"Not Found"`, new: `"error_description":"not found"`},
 	{id: "TOK-5.6", old: "authorization_code is missing", new: "code is missing"},
 	{id: "TOK-5.23", old: "Invalid state parameter.", new: "Invalid state parameter"},
 	{id: "TOK-6.4", old: "Missing subject_token", new: "No subject_token"},
