@@ -134,7 +134,7 @@ func textOf(back client.Return) string {
 	case "request_expired":
 		return "The request was not signed in time. Nothing was signed."
 	case "server_error":
-		return "The signatures could not be made, or did not pass the Signing Service's checks. Nothing was released."
+		return "The signatures could not be made, or did not pass the Signing Service's checks. Nothing was handed over."
 	}
 	return "The Signing Service could not complete the request. Nothing was signed."
 }

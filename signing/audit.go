@@ -63,7 +63,7 @@ const (
 func auditRecord(of *session, outcome, reason string) AuditRecord {
 	return AuditRecord{
 		Session: of.ID, Client: of.Client, Sub: of.Sub, Algorithm: of.Algorithm, Outcome: outcome, Reason: reason,
-		Mock: of.Mock, Try: of.Tries, Display: of.Display, Requested: of.Created.UTC(),
+		Mock: of.Mock, Try: of.Runs, Display: of.Display, Requested: of.Created.UTC(),
 	}
 }
 

@@ -80,11 +80,9 @@ func (s *Service) begin(ctx context.Context, id string, way int, mine func(*sess
 			current.Way = route.Name
 		}
 		s.renew(current)
+		current.Runs++
 		current.Tries++
 		current.Marks = pendingMarks(current.Total)
-		if current.tellable() && current.Tries >= s.Tries { // should this run die, the clock ends the session
-			return oneOp(s.sessions.announce(current))
-		}
 		return nil, nil
 	})
 	if errors.Is(err, errUnchanged) {
@@ -102,7 +100,6 @@ func (s *Service) begin(ctx context.Context, id string, way int, mine func(*sess
 			if current.Job != run {
 				return nil, errLost
 			}
-			current.Tries--
 			current.giveBack("", s.Tries)
 			return nil, nil
 		})
@@ -227,14 +224,14 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 	for unsure := false; ; unsure = true {
 		_, err := s.sessions.change(ctx, j.session.ID, func(current *session) ([]store.Op, error) {
 			switch {
-			case unsure && refused == nil && current.State == StateSigned && current.Tries == j.session.Tries:
+			case unsure && refused == nil && current.State == StateSigned && current.Runs == j.session.Runs:
 				return nil, errUnchanged // by the attempt before, whose answer was lost
 			case !j.holds(current):
 				return nil, errLost
 			case refused == nil:
 				current.Audit = j.audited
 				return s.release(current, chunks), nil
-			case refused.final:
+			case refused.final && !j.mayChangeCard(refused):
 				current.end(StateFailed, refused.code, current.Gone)
 			default:
 				current.giveBack(refused.code, s.Tries)
@@ -253,6 +250,12 @@ func (j *job) conclude(ctx context.Context, released []item, refused *refusal) e
 		case <-time.After(s.Durations.Heartbeat):
 		}
 	}
+}
+
+// mayChangeCard says that a refusal which is final elsewhere is not on the person's own machine: there a colleague's card
+// stays in the reader every day, and the person puts in their own (decision 0003).
+func (j *job) mayChangeCard(refused *refusal) bool {
+	return refused.code == reasonCertUser && j.session.Way != ""
 }
 
 // release moves a session to signed, with the records of its signatures.
@@ -285,7 +288,7 @@ func (j *job) ended(ctx context.Context, began time.Time, err error) {
 	j.service.Observer.RunEnded(ctx, Run{Agent: j.route.Name, Outcome: outcome, Items: of.Total, Took: took})
 	j.service.Logger.LogAttrs(ctx, level, "signing run ended",
 		slog.String("session", of.ID), slog.String("job", of.Job), slog.String("agent", j.route.Name),
-		slog.String("client", of.Client), slog.Int("items", of.Total), slog.Int("try", of.Tries),
+		slog.String("client", of.Client), slog.Int("items", of.Total), slog.Int("try", of.Runs),
 		slog.String("outcome", outcome), slog.Duration("duration", took), slog.String("detail", detail))
 }
 

@@ -25,7 +25,7 @@ func TestShutdownGivesSessionsBack(t *testing.T) {
 		t.Fatalf("it is %+v", seen)
 	}
 	mustRefuse(t, b.sign(), refused{503, "unavailable", ""})
-	if seen := b.watch(); seen.State != StateOpened || seen.Tries != 1 {
+	if seen := b.watch(); seen.State != StateOpened || seen.Tries != 0 {
 		t.Errorf("refused a run, it is %+v", seen)
 	}
 	w.jobs = NewJobs(1)

@@ -18,7 +18,8 @@ import (
 //	page ── /client/keep ──▶ the lease is renewed, again and again while the agent is at work
 //	page ── /client/answer ─▶ what the agent returned is verified as any other agent's, or why it did not is told
 //
-// A page that is closed renews nothing: the lease runs out, and the person can try again.
+// A page that is closed or loaded again gives its run up (page_closed). If it cannot say so, it renews nothing: the lease
+// runs out, and the person can try again.
 
 // order is what the page hands to the agent.
 type order struct {
@@ -31,7 +32,7 @@ type order struct {
 // localFailures are what the page may say went wrong at an agent that it has begun to ask. All can be tried again.
 var localFailures = map[string]bool{
 	smartcard.CodeNoCard: true, smartcard.CodeWrongPIN: true, smartcard.CodeCancelled: true, smartcard.CodeUnreachable: true,
-	smartcard.CodeRefused: true, smartcard.CodeTimeout: true, smartcard.CodeGarbage: true,
+	smartcard.CodeRefused: true, smartcard.CodeTimeout: true, smartcard.CodeGarbage: true, reasonClosed: true,
 }
 
 // orderFor returns the order of a run that the page has to carry out, or nil.

@@ -13,7 +13,14 @@ import (
 // newLocalWorld is a service whose people have their agent on their own machine, and the card of one of them.
 func newLocalWorld(t *testing.T, change func(*Options)) (w *world, card []byte) {
 	t.Helper()
-	issuer := newAuthority(t, "Level 1D")
+	w, issuer := newLocalWorldOf(t, change)
+	return w, issuer.issue(t, cardKey().Public(), nil)
+}
+
+// newLocalWorldOf is newLocalWorld with the issuer of its cards.
+func newLocalWorldOf(t *testing.T, change func(*Options)) (w *world, issuer *authority) {
+	t.Helper()
+	issuer = newAuthority(t, "Level 1D")
 	w = newWorld(t, func(o *Options) {
 		o.Mock, o.Agents = nil, []Route{{Name: "credential management"}}
 		o.Trust = Trust{Policy: certificates.Policy{Issuers: []*x509.Certificate{issuer.cert}}}
@@ -21,7 +28,7 @@ func newLocalWorld(t *testing.T, change func(*Options)) (w *world, card []byte) 
 			change(o)
 		}
 	})
-	return w, issuer.issue(t, cardKey().Public(), nil)
+	return w, issuer
 }
 
 // signed are the signatures of a card over an order.
@@ -68,7 +75,9 @@ func TestLocal(t *testing.T) {
 
 // What the page brings is trusted no more than any agent's answer.
 func TestLocalRefused(t *testing.T) {
-	w, card := newLocalWorld(t, nil)
+	w, ours := newLocalWorldOf(t, nil)
+	card := ours.issue(t, cardKey().Public(), nil)
+	colleague := ours.issue(t, cardKey().Public(), func(c *x509.Certificate) { c.Subject.CommonName = "555086689107_COLLEAGUE" })
 	stranger := newAuthority(t, "Level 1D").issue(t, cardKey().Public(), nil)
 	for name, c := range map[string]struct {
 		change func(answer map[string]any, signatures []map[string]any)
@@ -84,6 +93,8 @@ func TestLocalRefused(t *testing.T) {
 		"two are swapped":   {func(_ map[string]any, s []map[string]any) { s[0]["id"], s[1]["id"] = s[1]["id"], s[0]["id"] }, StateFailed, reasonSignature},
 		"the PIN was wrong": {func(a map[string]any, _ []map[string]any) { a["failure"] = smartcard.CodeWrongPIN }, StateOpened, smartcard.CodeWrongPIN},
 		"no card":           {func(a map[string]any, _ []map[string]any) { a["failure"] = smartcard.CodeNoCard }, StateOpened, smartcard.CodeNoCard},
+		"the page closed":   {func(a map[string]any, _ []map[string]any) { a["failure"] = reasonClosed }, StateOpened, reasonClosed},
+		"a colleague's":     {func(a map[string]any, _ []map[string]any) { a["certificate"] = colleague }, StateOpened, reasonCertUser},
 		"of another run":    {func(a map[string]any, _ []map[string]any) { a["job"] = "11111111-1111-4111-8111-111111111111" }, StateSigning, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +107,9 @@ func TestLocalRefused(t *testing.T) {
 			mustBe(t, b.call("/client/answer", answer), 200)
 			if b.view.State != c.state || (c.reason != "" && (b.view.Reason == nil || b.view.Reason.Code != c.reason)) {
 				t.Errorf("it is %s, %+v; want %s", b.view.State, b.view.Reason, c.reason)
+			}
+			if c.state == StateOpened && (!b.view.Reason.Retry || b.view.Local) {
+				t.Errorf("the page cannot try again: %+v", b.view)
 			}
 			if got := w.fetch(ticket.Token); got.Code == 200 {
 				t.Error("signatures were released")

@@ -108,9 +108,9 @@ func (s *sessions) tell(of *session) (store.Op, error) {
 		happened = of.Deadline
 	}
 	said := notice{Sealed: of.Webhook, Carried: of.Carried, Status: of.State, Audit: of.Audit, Tries: s.tries}
-	said.Reason = wordsOf(of.Reason)
-	if said.Reason != nil {
-		said.Reason.IDs = of.Declined
+	if of.Reason != "" {
+		reason := reasonOf(of)
+		said.Reason = &client.WebhookReason{Code: reason.Code, Text: reason.Text, IDs: of.Declined}
 	}
 	return tell(of.ID, of.Client, said, happened, now, of.Gone)
 }

@@ -125,7 +125,7 @@ func TestWebhookOfAFailedSession(t *testing.T) {
 // What can be tried again is not told; the last try is.
 func TestWebhookOfTheLastTry(t *testing.T) {
 	w := newOutboxWorld(t, func(o *Options) { o.Tries = 2 })
-	w.agent.fails(&smartcard.Error{Code: smartcard.CodeNoCard})
+	w.agent.fails(&smartcard.Error{Code: smartcard.CodeWrongPIN})
 	b, ticket := w.opened(RS256, 1, "")
 	b.sign()
 	b.settled()
@@ -203,7 +203,7 @@ func TestWebhookWaitsForARunUnderWay(t *testing.T) {
 	}
 }
 
-// A last try whose node died ends the session by its lease, and the client is told then.
+// A last try whose node died is none: the session goes on, and its end is told when the clock ends it.
 func TestWebhookOfALastTryWhoseNodeDied(t *testing.T) {
 	w := newOutboxWorld(t, func(o *Options) { o.Tries, o.Durations.Heartbeat = 1, 5*time.Second })
 	began, release := w.agent.waits()
@@ -212,9 +212,12 @@ func TestWebhookOfALastTryWhoseNodeDied(t *testing.T) {
 	<-began
 	defer close(release)
 	w.clock.advance(31 * time.Second)
+	if seen := b.watch(); seen.State != StateOpened || seen.TriesLeft != 1 {
+		t.Errorf("it is %+v", seen)
+	}
+	w.clock.advance(30 * time.Minute)
 	w.ripen(ticket)
-	event := w.event(ticket)
-	if event.Type != client.WebhookFailed || event.Data.Reason.Code != reasonTooManyTries {
+	if event := w.event(ticket); event.Type != client.WebhookExpired {
 		t.Errorf("%+v", event)
 	}
 }

@@ -21,6 +21,7 @@ type Reason struct {
 const (
 	reasonInterrupted      = "interrupted"
 	reasonCancelled        = "cancelled_by_person"
+	reasonClosed           = "page_closed"
 	reasonDeclined         = client.ReasonDeclined
 	reasonExpired          = "expired"
 	reasonWrongUser        = client.ReasonWrongUser
@@ -63,38 +64,40 @@ var reasons = map[string]Reason{
 		Text: "The person was asked to sign in, and did not want to. Nothing was signed."},
 	reasonSignInFailed: {Title: "The sign-in did not work", Retry: true,
 		Text: "What came back from the sign-in could not be used, so nobody is signed in. Nothing was signed."},
+	reasonClosed: {Title: "The page was closed", Retry: true,
+		Text: "It was closed or loaded again while your smartcard was to sign, so nothing was kept of it. If a window still asks for your PIN, close it, then try again."},
 	reasonTooManyTries: {Title: "Signing did not work",
 		Text: "It was tried too often without success. Nothing was signed. Start again from the system that sent you here, and ask your service desk if it goes wrong again."},
 	reasonNoAgent: {Title: "No smartcard service is set up for you",
 		Text: "This site has no smartcard service for your user. Nothing was signed. Ask your service desk to add you."},
 	reasonAudit: {Title: "Signing could not be recorded", Retry: true,
-		Text: "The service must keep a record of what is signed, and cannot at the moment. Nothing was released. Wait a minute and try again; if it stays like this, tell your service desk."},
+		Text: "The service must keep a record of what is signed, and cannot at the moment. Nothing was handed over. Wait a minute and try again; if it stays like this, tell your service desk."},
 	reasonSignature: {Title: "A signature was not right",
-		Text: "The smartcard service returned a signature that does not fit what was to be signed. Nothing was released. Tell your service desk before you try again."},
+		Text: "The smartcard service returned a signature that does not fit what was to be signed. Nothing was handed over. Tell your service desk before you try again."},
 	reasonCertUnreadable: {Title: "The card's certificate cannot be read",
-		Text: "The smartcard service returned something that is not a certificate. Nothing was released. Tell your service desk."},
+		Text: "The smartcard service returned something that is not a certificate. Nothing was handed over. Tell your service desk."},
 	reasonCertUntrusted: {Title: "The card is not from an accepted issuer",
-		Text: "The certificate on the card was not issued by an authority that this service accepts. Nothing was released. Use your NHS smartcard, or ask your service desk."},
+		Text: "The certificate on the card was not issued by an authority that this service accepts. Nothing was handed over. Use your NHS smartcard, or ask your service desk."},
 	reasonCertExpired: {Title: "The card's certificate has expired",
-		Text: "Nothing was released. Renew the certificate on your smartcard, then start again from the system that sent you here."},
+		Text: "Nothing was handed over. Renew the certificate on your smartcard, then start again from the system that sent you here."},
 	reasonCertNotYet: {Title: "The card's certificate is not valid yet",
-		Text: "Nothing was released. Check with your service desk when your smartcard becomes valid, and that the clock of this computer is right."},
+		Text: "Nothing was handed over. Check with your service desk when your smartcard becomes valid, and that the clock of this computer is right."},
 	reasonCertNotForSigner: {Title: "The card's certificate is not for signing",
-		Text: "The certificate may not be used for signatures. Nothing was released. Ask your service desk for a smartcard with a signing certificate."},
+		Text: "The certificate may not be used for signatures. Nothing was handed over. Ask your service desk for a smartcard with a signing certificate."},
 	reasonCertKey: {Title: "The card's key is not accepted",
-		Text: "The key on the card is of a kind or size that this service does not accept. Nothing was released. Ask your service desk for a newer smartcard."},
+		Text: "The key on the card is of a kind or size that this service does not accept. Nothing was handed over. Ask your service desk for a newer smartcard."},
 	reasonCertUser: {Title: "This is someone else's card",
-		Text: "The request is for another user than the one the card belongs to. Nothing was released. Sign with your own card: start again from the system that sent you here."},
+		Text: "The request is for another user than the one the card belongs to. Nothing was handed over. Sign with your own card: start again from the system that sent you here."},
 	reasonCertSHA1: {Title: "The card's certificate is signed in an outdated way",
-		Text: "It is signed with SHA-1, which this service does not accept. Nothing was released. Ask your service desk for a newer smartcard."},
+		Text: "It is signed with SHA-1, which this service does not accept. Nothing was handed over. Ask your service desk for a newer smartcard."},
 	reasonCertIssuerTime: {Title: "The authority behind this card has expired",
-		Text: "The certificate of the authority that issued your card is not valid at this time. Nothing was released. Tell your service desk; a newer smartcard may be needed."},
+		Text: "The certificate of the authority that issued your card is not valid at this time. Nothing was handed over. Tell your service desk; a newer smartcard may be needed."},
 	reasonCertRevoked: {Title: "The card's certificate has been revoked",
-		Text: "Your card may not be used to sign any more. Nothing was released. Ask your service desk for a new smartcard, and tell them if you did not expect this."},
+		Text: "Your card may not be used to sign any more. Nothing was handed over. Ask your service desk for a new smartcard, and tell them if you did not expect this."},
 	reasonCertIssuerGone: {Title: "The authority behind this card has been revoked",
-		Text: "Nothing that it issued is accepted any more, your card included. Nothing was released. Tell your service desk."},
+		Text: "Nothing that it issued is accepted any more, your card included. Nothing was handed over. Tell your service desk."},
 	reasonCertUnchecked: {Title: "Your card could not be checked", Retry: true,
-		Text: "The service could not find out whether your card has been revoked. Nothing was released. Wait a minute and try again; if it stays like this, tell your service desk."},
+		Text: "The service could not find out whether your card has been revoked. Nothing was handed over. Wait a minute and try again; if it stays like this, tell your service desk."},
 
 	smartcard.CodeNoCard: {Title: "No smartcard found", Retry: true,
 		Text: "Put your smartcard into the reader, wait until its light is steady, and try again."},
@@ -123,7 +126,21 @@ var reasons = map[string]Reason{
 	smartcard.CodeGarbage: {Title: "The smartcard service broke off", Retry: true,
 		Text: "Its answer was incomplete or made no sense, so nothing was kept of it. Try again; if it happens twice, tell your service desk."},
 	smartcard.CodeMismatch: {Title: "The smartcard service signed something else",
-		Text: "Its answer does not fit what was to be signed. Nothing was released. Tell your service desk before you try again."},
+		Text: "Its answer does not fit what was to be signed. Nothing was handed over. Tell your service desk before you try again."},
+}
+
+// reasonOf are the sentences of why a session is not signed, or not yet.
+func reasonOf(of *session) *Reason {
+	reason := reasonFor(of.Reason)
+	reason.declined = of.Declined
+	switch {
+	case of.Cause != "":
+		reason.Text = "The last time: " + reasonFor(of.Cause).Title + ". " + reason.Text
+	case of.Reason == reasonCertUser && !of.State.Over():
+		reason.Retry = true
+		reason.Text = "The card in the reader belongs to another user than the one who is to sign. Nothing was handed over. Put your own card into the reader and try again."
+	}
+	return reason
 }
 
 // reasonFor returns the sentences of a code. A code that the table does not know is a defect of ours and is

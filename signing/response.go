@@ -108,8 +108,7 @@ func notReleased(of *session) error {
 	case StateOpened, StateSigning:
 		return of.notYet(failure(http.StatusNotFound, "not_signed", "Could not find the specified signature response"))
 	case StateFailed, StateCancelled, StateExpired:
-		reason := reasonFor(of.Reason)
-		reason.declined = of.Declined
+		reason := reasonOf(of)
 		e := failure(http.StatusGone, string(of.State), "The signature request has %s: %s", wordFor(of.State), reason.Title)
 		e.Reason = reason
 		return e

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed-dd2befc3/countersign/client"
+	"github.com/seed-dd2befc3/countersign/smartcard"
 )
 
 // State is where a session stands; package documentation shows the ways between states.
@@ -61,9 +62,11 @@ type session struct {
 	Job    string    `json:"job,omitempty"` // the run that holds the lease
 	Way    string    `json:"way,omitempty"` // the name of that run's way, where the page drives the agent
 	Lease  time.Time `json:"lease,omitzero"`
-	Tries  int       `json:"tries,omitempty"`
+	Runs   int       `json:"runs,omitempty"`  // all that have begun
+	Tries  int       `json:"tries,omitempty"` // those that count, and the one that is under way
 	Marks  string    `json:"marks,omitempty"` // one character an item: signed or pending
 	Reason string    `json:"reason,omitempty"`
+	Cause  string    `json:"cause,omitempty"` // what went wrong the last time, where Reason is that it did so too often
 
 	Declined []string `json:"declined,omitempty"` // the ids of the items that the person found something wrong with
 
@@ -79,8 +82,8 @@ const (
 	markSigned  = 's'
 )
 
-// settle applies what time alone has changed, so that a record reads the same on every node. A run whose lease
-// ran out was a try like any other.
+// settle applies what time alone has changed, so that a record reads the same on every node. A run whose lease ran out is
+// no try: nobody has got anything wrong.
 func (s *session) settle(now time.Time, tries int) {
 	if s.State == StateSigning && !now.Before(s.Lease) {
 		s.giveBack(reasonInterrupted, tries)
@@ -107,9 +110,22 @@ func (s *session) end(state State, reason string, until time.Time) {
 	}
 }
 
+// tried are the reasons that count as a try: what a person or a card got wrong, which must not go on until the card is
+// locked. Whoever waits for an agent that is away, or for a module that has crashed, has got nothing wrong.
+var tried = map[string]bool{
+	smartcard.CodeWrongPIN: true, smartcard.CodeCancelled: true, smartcard.CodeRefused: true, reasonCertUser: true,
+}
+
+// runsPerTry bounds the runs of a session that nobody is to blame for, since each leaves records.
+const runsPerTry = 20
+
 // giveBack returns the session to where the person can try again, or, after the last try, ends it.
 func (s *session) giveBack(reason string, tries int) {
-	if s.Tries >= tries {
+	if !tried[reason] {
+		s.Tries = max(s.Tries-1, 0)
+	}
+	if s.Tries >= tries || s.Runs >= runsPerTry*tries {
+		s.Cause = reason
 		s.end(StateFailed, reasonTooManyTries, s.Gone)
 		return
 	}

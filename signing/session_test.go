@@ -23,7 +23,7 @@ func TestSettle(t *testing.T) {
 		{"opened, at the deadline", StateOpened, 1, at(30), StateExpired, reasonExpired},
 		{"signing under its lease", StateSigning, 1, at(9.99), StateSigning, ""},
 		{"signing, at the end of its lease", StateSigning, 1, at(10), StateOpened, reasonInterrupted},
-		{"signing, its last try", StateSigning, 5, at(10), StateFailed, reasonTooManyTries},
+		{"signing, its last try", StateSigning, 5, at(10), StateOpened, reasonInterrupted},
 		{"signing, lease and deadline gone", StateSigning, 1, at(31), StateExpired, reasonExpired},
 		{"signed", StateSigned, 1, at(59), StateSigned, ""},
 		{"failed", StateFailed, 1, at(59), StateFailed, ""},

@@ -30,6 +30,7 @@ type view struct {
 	Ways        []wayView  `json:"ways,omitempty"`
 	Order       *order     `json:"order,omitempty"` // what the page hands to an agent on the person's machine
 	Reason      *Reason    `json:"reason,omitempty"`
+	Local       bool       `json:"local,omitzero"`        // while it is signing: a page drives the agent on the person's machine
 	Declined    int        `json:"declined,omitzero"`     // items that the person found something wrong with
 	SignedOut   bool       `json:"signedOut,omitzero"`    // nobody has signed in here as Sub, or not since: the page shows no items
 	RedirectURI string     `json:"redirectUri,omitempty"` // once it is over
@@ -55,6 +56,7 @@ func (s *Service) viewOf(of *session, held claim) view {
 		Total: of.Total, Signed: of.signedItems(), Marks: of.Marks,
 		Expires: of.Deadline.UTC(), Tries: of.Tries, TriesLeft: max(s.Tries-of.Tries, 0),
 		Name: held.openName(of), Declined: len(of.Declined),
+		Local: of.State == StateSigning && of.Way != "",
 	}
 	if !over {
 		seen.Display = s.displayMode()
@@ -65,12 +67,13 @@ func (s *Service) viewOf(of *session, held claim) view {
 	if seen.Marks == "" {
 		seen.Marks = pendingMarks(of.Total)
 	}
-	code := of.Reason
-	if of.State == StateExpired { // to the person that is what counts, whoever signed in before
-		code = reasonExpired
+	switch {
+	case of.State == StateExpired: // to the person that is what counts, whoever signed in before
+		seen.Reason = reasonFor(reasonExpired)
+	case of.Reason != "":
+		seen.Reason = reasonOf(of)
 	}
-	if code != "" {
-		seen.Reason = reasonFor(code)
+	if seen.Reason != nil {
 		seen.Reason.Retry = seen.Reason.Retry && !over
 	}
 	if over {

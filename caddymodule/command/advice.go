@@ -23,6 +23,8 @@ func advise(r adminapi.Refusal) string {
 		}
 	}
 	switch {
+	case r.Status == 0:
+		return "Detail says what the agent or a check of the gateway found. docs/signing-page.md says what the person was told to do."
 	case r.Status == http.StatusInternalServerError:
 		return "This is a defect of the gateway, or of the system below it. Report it with the log lines around it."
 	case r.Status > http.StatusInternalServerError:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
@@ -33,7 +34,9 @@ type logLine struct {
 	Detail      string          `json:"detail"`
 	Target      string          `json:"target"`
 	Fault       string          `json:"fault"`
-	Session     string          `json:"session"` // of a request that was accepted
+	Session     string          `json:"session"` // of a request that was accepted, and of a run
+	Agent       string          `json:"agent"`   // of a run, with its outcome
+	Outcome     string          `json:"outcome"`
 
 	// of the token service, and of the check of access tokens
 	MessageID   string `json:"message_id"`
@@ -48,6 +51,7 @@ func findInLog(log io.Reader, id string) (found []adminapi.Refusal, accepted str
 	if err != nil {
 		return nil, "", err
 	}
+	quoted = quoted[:len(quoted)-1] // the page shows the first characters of a session's id
 	reader := bufio.NewReaderSize(log, maxLine)
 	for {
 		line, err := reader.ReadSlice('\n')
@@ -61,8 +65,10 @@ func findInLog(log io.Reader, id string) (found []adminapi.Refusal, accepted str
 			return nil, "", err
 		}
 		var read logLine
-		if bytes.Contains(line, quoted) && json.Unmarshal(line, &read) == nil && read.names(id) {
+		if bytes.Contains(line, quoted) && json.Unmarshal(line, &read) == nil && (read.names(id) || read.failedRunOf(id)) {
 			switch read.Message {
+			case runEnded:
+				found = append(found, read.reportRun())
 			case "request refused", "token request refused", "access token refused", caddybars.FailedMessage:
 				found = append(found, read.report())
 			case "signing request accepted":
@@ -77,6 +83,23 @@ func findInLog(log io.Reader, id string) (found []adminapi.Refusal, accepted str
 
 func (l logLine) names(id string) bool {
 	return id != "" && (l.RequestID == id || l.Correlation == id || l.MessageID == id)
+}
+
+const (
+	runEnded     = "signing run ended"
+	minReference = 12 // characters of a session's id, which the page shows
+)
+
+// failedRunOf reports whether the line is about a run of a session, named by its id or the beginning of it, that did not
+// sign.
+func (l logLine) failedRunOf(id string) bool {
+	return l.Message == runEnded && len(id) >= minReference && strings.HasPrefix(l.Session, id) && l.Outcome != "signed"
+}
+
+func (l logLine) reportRun() adminapi.Refusal {
+	return adminapi.Refusal{
+		Time: l.time(), RequestID: l.Session, Endpoint: "run of agent " + l.Agent, Client: l.Client, Code: l.Outcome, Check: l.Outcome, Detail: l.Detail,
+	}
 }
 
 func (l logLine) report() adminapi.Refusal {

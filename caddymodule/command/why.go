@@ -19,10 +19,11 @@ func whyCommand() *cobra.Command {
 		Short: "Tells which check refused a request, what it expected and what it got",
 		Long: `
 Finds a refused request by its id (x-request-id, which every answer has), by its correlation id, or in a log by the
-message_id of a token service's answer, and tells which check refused it, what that expected and what it got. It asks
+message_id of a token service's answer or the reference that the signing page shows. It tells which check refused it,
+what that expected and what it got. It asks
 a running gateway, which remembers the last ` + strconv.Itoa(adminapi.MaxRefusals) + ` refusals, or with --log reads a log file of Caddy's. Neither holds
 tokens, persons or what was to be signed. The exit status is 1 if the request is not found.`,
-		Example: "  caddy countersign why 0e7a8f0c-8a4a-4a5b-9c7e-6d2f6f3c1b2a\n  caddy countersign why --log /var/log/caddy/caddy.log req-1",
+		Example: "  caddy countersign why 0e7a8f0c-8a4a-4a5b-9c7e-6d2f6f3c1b2a\n  caddy countersign why --log /var/log/caddy/caddy.log req-1\n  caddy countersign why --log /var/log/caddy/caddy.log 0b9d7e609f4e",
 		Args:    cobra.ExactArgs(1),
 	}
 	address := addressFlag(cmd)
@@ -71,6 +72,14 @@ func searchLog(stdin io.Reader, path, id string) ([]adminapi.Refusal, error) {
 	return nil, fmt.Errorf("%s has no refused request with this id; is it the log of the right gateway and time, in JSON, and at level INFO?", path)
 }
 
+// answered is what the caller was told; a run of an agent answers nobody.
+func answered(r adminapi.Refusal) string {
+	if r.Status == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Answer)
+}
+
 func explainRefusal(w io.Writer, r adminapi.Refusal) {
 	table := newTable(w)
 	table.row("Request", r.RequestID)
@@ -79,7 +88,7 @@ func explainRefusal(w io.Writer, r adminapi.Refusal) {
 	}
 	for _, line := range [][2]string{
 		{"Endpoint", r.Endpoint}, {"Client", r.Client}, {"Target", r.Target}, {"Fault", r.Fault}, {"Check", r.Check}, {"Expected", r.Expected}, {"Got", r.Got}, {"Detail", r.Detail},
-		{"Answer", fmt.Sprintf("%d %s: %s", r.Status, r.Code, r.Answer)},
+		{"Answer", answered(r)},
 	} {
 		if line[1] != "" {
 			table.row(line[0], line[1])

@@ -15,6 +15,8 @@ const aLog = `2026/11/22 10:00:00.000	INFO	using config from file
 {"level":"info","ts":1795341600.25,"logger":"http.handlers.signing_service","msg":"request refused","endpoint":"/signaturerequest","client":"acme","code":"claims","status":400,"check":"claim aud","expected":"https://a","got":"https://b","answer":"JWT payload is not valid. \"aud\" must be [https://a]","detail":"","request_id":"req-1","correlation_id":"corr-1"}
 {"level":"info","ts":"2026-11-22T10:00:01.5Z","logger":"http.handlers.signing_service","msg":"request refused","endpoint":"/signaturerequest","client":"","code":"kid","status":401,"check":"claim iss","expected":"the id of a client","got":"nobody","answer":"No key","detail":"","request_id":"req-2","correlation_id":"corr-1"}
 {"level":"info","msg":"signing request accepted","session":"0123abcd","request_id":"req-3"}
+{"level":"warn","ts":1795341603,"msg":"signing run ended","session":"0123abcd456789ef0123abcd456789ef","job":"j","agent":"cards","client":"acme","items":3,"try":1,"outcome":"wrong_pin","detail":"the agent says wrong_pin"}
+{"level":"info","ts":1795341604,"msg":"signing run ended","session":"0123abcd456789ef0123abcd456789ef","agent":"cards","client":"acme","outcome":"signed"}
 {"level":"info","msg":"signatures fetched","session":"0123abcd","request_id":"req-4"}
 {"level":"info","ts":1795341602,"msg":"token request refused","status":400,"error":"public_key error","description":"kid is unknown","detail":"client acme","message_id":"m-1"}
 {"msg":"request refused","request_id":"req-5","status":"broken
@@ -27,11 +29,12 @@ func TestWhyFromALog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[string][]string{
-		"req-1":  {"Refused", "2026-11-22 10:00:00 UTC", "acme", "claim aud", "https://a", "https://b", "400 claims: JWT payload", "public_url"},
-		"req-2":  {"claim iss", "2026-11-22 10:00:01 UTC", "nobody", "add client <id>"},
-		"corr-1": {"req-1", "req-2"},
-		"m-1":    {"m-1", "400 public_key error: kid is unknown", "client acme", "must correct what its answer says"},
-		"last":   {"500 internal", "a defect of the gateway"},
+		"req-1":        {"Refused", "2026-11-22 10:00:00 UTC", "acme", "claim aud", "https://a", "https://b", "400 claims: JWT payload", "public_url"},
+		"req-2":        {"claim iss", "2026-11-22 10:00:01 UTC", "nobody", "add client <id>"},
+		"corr-1":       {"req-1", "req-2"},
+		"m-1":          {"m-1", "400 public_key error: kid is unknown", "client acme", "must correct what its answer says"},
+		"0123abcd4567": {"0123abcd456789ef", "agent cards", "wrong_pin", "the agent says wrong_pin", "Detail says what the agent"},
+		"last":         {"500 internal", "a defect of the gateway"},
 	} {
 		said := execute(t, whyCommand(), "--log", path, id)
 		if said.err != nil {
@@ -40,7 +43,7 @@ func TestWhyFromALog(t *testing.T) {
 		mustSay(t, said.stdout, want...)
 	}
 	for id, want := range map[string]string{
-		"req-3": "it was accepted as session 0123abcd", "req-4": "has no refused request", "req-5": "has no refused request", "": "has no refused request",
+		"req-3": "it was accepted as session 0123abcd", "req-4": "has no refused request", "req-5": "has no refused request", "0123abcd45": "has no refused request", "": "has no refused request",
 	} {
 		said := execute(t, whyCommand(), "--log", path, id)
 		if said.err == nil || !strings.Contains(said.stderr, want) {

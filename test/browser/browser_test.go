@@ -230,6 +230,18 @@ func (b *tab) forcedColours() {
 	})
 }
 
+// dark shows the page to a person who has their screen dark, or not any more.
+func (b *tab) dark(on bool) {
+	b.t.Helper()
+	value := map[bool]string{true: "dark", false: "light"}[on]
+	b.do(func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}}, //nolint:misspell // CSS's own spelling
+		})
+		return chromedp.Void{}, err
+	})
+}
+
 // print shows the page as it is on paper.
 func (b *tab) print() {
 	b.t.Helper()

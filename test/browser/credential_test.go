@@ -249,6 +249,6 @@ func TestCredentialManagementFallsBack(t *testing.T) {
 	b = d.open(t, 2, browser.PermissionSettingDenied)
 	b.press("Sign 2 items for Acme EPR")
 	b.waitHeading("Your browser does not let this page reach your smartcard")
-	b.press("Sign in another way")
+	b.press("Use another way to sign")
 	b.waitHeading("Back at Acme EPR")
 }

@@ -46,6 +46,7 @@ type view struct {
 	TriesLeft   int     `json:"triesLeft"`
 	Reason      *reason `json:"reason,omitempty"`
 	SignedOut   bool    `json:"signedOut,omitempty"`
+	Local       bool    `json:"local,omitempty"`
 	Declined    int     `json:"declined,omitempty"`
 	Name        string  `json:"name,omitempty"`
 	RedirectURI string  `json:"redirectUri,omitempty"`
@@ -137,7 +138,13 @@ func newFake(t *testing.T, total int) *fake {
 	}))
 	mux.HandleFunc("POST /base/path/client/keep", f.answer(func() {}))
 	mux.HandleFunc("POST /base/path/client/answer", f.answer(func() {
-		if f.view.State == "signing" {
+		code, failed := f.calls[len(f.calls)-1].Body["failure"].(string)
+		switch {
+		case f.view.State != "signing":
+		case failed:
+			f.view.State, f.view.Local = "opened", false
+			f.view.Reason = &reason{Code: code, Title: "Not signed: " + code, Text: "Nothing was signed.", Retry: true}
+		default:
 			f.end("signed")
 		}
 	}))

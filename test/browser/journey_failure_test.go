@@ -49,11 +49,17 @@ func TestFailurePages(t *testing.T) {
 			b.fits()
 			b.shot("fault-" + f.fault)
 			if f.retry {
-				if !b.shows("You can try again 4 times more.") {
-					t.Error("how often it can be tried again is not said")
+				counts := f.fault == "wrong_pin" || f.fault == "cancelled" // what nobody got wrong is no try
+				if counts != b.shows("You can try again 4 times more.") {
+					t.Errorf("that it can be tried 4 times more is said: %v, want %v", !counts, counts)
+				}
+				if !b.shows("Reference for support: ") {
+					t.Error("there is no reference")
 				}
 				b.press("Try again")
-				b.waitText("You can try again 3 times more.")
+				if counts {
+					b.waitText("You can try again 3 times more.")
+				}
 				b.waitHeading(f.heading)
 				return
 			}
@@ -67,13 +73,14 @@ func TestFailurePages(t *testing.T) {
 
 	t.Run("five tries are the end", func(t *testing.T) {
 		b := newBrowser(t)
-		b.goTo(w.link(t, "no_card", 1, ""))
+		b.goTo(w.link(t, "wrong_pin", 1, ""))
 		b.press("Sign 1 item for Acme EPR")
 		for _, left := range []string{"4 times", "3 times", "2 times", "once"} {
 			b.waitText("You can try again " + left + " more.")
 			b.press("Try again")
 		}
 		b.waitHeading("Signing did not work")
+		b.waitText("The last time: The PIN was not right.")
 		b.accessible()
 		b.press("Return to Acme EPR without signing")
 		b.waitHeading("Back at Acme EPR")

@@ -37,7 +37,7 @@ http://localhost:{$PORT_GATEWAY} {
 	t.Run("with a press", func(t *testing.T) {
 		b := newBrowser(t)
 		b.goTo(link)
-		b.waitText("asks you to sign 1 item")
+		b.waitText("Sign 1 item for")
 		if !b.shows("This is the sandbox environment.") {
 			t.Error("the sandbox is not called one")
 		}

@@ -61,7 +61,7 @@ func TestSkipLink(t *testing.T) {
 	_, b := opened(t, 5)
 	eval[bool](b, "document.activeElement.blur() ?? true")
 	b.do(chromedp.Reload())
-	b.waitText("asks you to sign")
+	b.waitText("Have your smartcard in the reader.")
 	b.keys(kb.Tab, chromedp.KeyModifiers(chromedp.ModifierShift))
 	b.waitFor("focus on the skip link", `document.activeElement.className === "skip"`)
 	b.accessible()

@@ -69,6 +69,9 @@ func scenes() []scene {
 			f.goDown(true)
 			b.waitText("Connection lost, trying again…")
 		}, heading: "Signing 25 items for Demo EPR"},
+		{name: "signing-elsewhere", total: 25, arrange: func(f *fake) {
+			f.now(func(v *view) { v.State, v.Local = "signing", true })
+		}, heading: "Signing 25 items for Demo EPR"},
 		{name: "signed", total: 25, arrange: func(f *fake) {
 			f.sign(25)
 			f.now(func(v *view) { v.State, v.RedirectURI = "signed", "about:blank#nowhere" })
@@ -119,6 +122,13 @@ func TestEveryLookIsAccessible(t *testing.T) {
 			b.accessible()
 			b.fits()
 			b.shot(s.name + "-1200")
+			b.dark(true)
+			b.accessible()
+			if ground := eval[string](b, "getComputedStyle(document.documentElement).backgroundColor"); ground != "rgb(17, 23, 27)" {
+				t.Errorf("in the dark, the page's ground is %s", ground)
+			}
+			b.shot(s.name + "-dark")
+			b.dark(false)
 			b.viewport(320, 800)
 			b.fits()
 			b.accessible()

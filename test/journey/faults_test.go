@@ -58,7 +58,7 @@ func TestHostileAgent(t *testing.T) {
 		}
 	}
 	t.Run("five tries are the end", func(t *testing.T) {
-		s := w.system("no_card")
+		s := w.system("wrong_pin")
 		accepted := w.request(t, s, "RS256", "", gateway.Payloads("RS256", 1)...)
 		browser := gateway.Visit(t, accepted.RedirectURI)
 		view := browser.Open()

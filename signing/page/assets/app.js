@@ -159,7 +159,7 @@ function arrived(answer) {
   view = { ...answer, items: shown ? (answer.items ?? view?.items) : null, here: Boolean(answer.order) || here.busy };
   view.late = view.state !== "signed" ? "" : cancelling ? "sent" : screen.asksToCancel ? "asked" : "";
   if (view.state !== "opened") here.stopLooking();
-  if (view.state !== "signing") here.stop();
+  if (view.state !== "signing") here.stopRun(); // a look for the agent goes on: nothing is signed before it has ended
   screen.draw(view);
   screen.conceal(document.hidden);
   over = ended.includes(view.state);
@@ -285,6 +285,7 @@ tabs.addEventListener("message", (event) => event.data === view?.id && look());
 
 // The browser may keep a page that is left, and show it again as it was.
 addEventListener("pagehide", () => {
+  here.leave();
   if (view) view.items = null;
   screen.drop();
 });

@@ -34,10 +34,8 @@ export async function find(asking, abort) {
   const before = await unlessAborted(permission());
   if (before === "denied") throw new Trouble("permission_denied");
   if (before === "prompt") asking();
-  const limit = before === "prompt" ? patience.ask : patience.look;
-  const looked = await unlessAborted(Promise.all(ports.map((port) => look(port, limit, abort))));
-  const found = looked.find((at) => at !== null);
-  if (found !== undefined) return found;
+  const found = await unlessAborted(first(before === "prompt" ? patience.ask : patience.look, abort));
+  if (found !== null) return found;
   const after = await unlessAborted(permission());
   if (after === "denied") throw new Trouble("permission_denied");
   if (after === "prompt") throw new Trouble("permission_open");
@@ -55,6 +53,29 @@ async function permission() {
     }
   }
   return "";
+}
+
+// first asks all ports at once, and returns the first agent that answers, or null. While the browser asks the person, no
+// port answers; so once any of them is settled, the person has decided, and the others have no more than the usual time.
+async function first(limit, abort) {
+  const over = new AbortController();
+  const signal = AbortSignal.any([abort, over.signal]);
+  let last = 0;
+  const settled = () => (last ||= setTimeout(() => over.abort(), patience.look));
+  const looks = ports.map(async (port) => {
+    const at = await look(port, limit, signal);
+    settled();
+    if (at === null) throw new Trouble("missing");
+    return at;
+  });
+  try {
+    return await Promise.any(looks);
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(last);
+    over.abort();
+  }
 }
 
 async function look(port, limit, signal) {

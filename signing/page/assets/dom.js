@@ -33,8 +33,19 @@ export function icon(name) {
 // digits shows a long number in groups of four. The gaps are drawn by the stylesheet, so what a screen reader
 // says and what is copied stays exact.
 export function digits(text) {
-  if (!/^\d{6,}$/.test(text)) return el("span", {}, text);
+  if (!/^\d{6,}$/.test(text)) return el("bdi", {}, ...visible(text));
   return el("span", { class: "digits" }, ...text.match(/.{1,4}/g).map((group) => el("span", {}, group)));
+}
+
+// unseen are characters that have no shape of their own, or that of a plain space without being one.
+const unseen = /([\p{C}\p{Zl}\p{Zp}\u00a0\u034f\u115f\u1160\u1680\u2000-\u200a\u202f\u205f\u3000\u3164\uffa0])/u;
+
+// visible parts a text so that nothing in it stays unseen or moves its neighbours: such a character is shown by its number.
+export function visible(text) {
+  return String(text ?? "").split(unseen).filter(Boolean).map((part) => {
+    if (!unseen.test(part)) return part;
+    return el("span", { class: "rx-hidden" }, `[U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
+  });
 }
 
 // webAddress gives an address back if it is one that a browser may be sent to, else null.

@@ -10,6 +10,7 @@ export class Here {
   constructor() {
     this.search = null; // under way, to be aborted
     this.run = null; // likewise
+    this.order = null; // of the run, with the session's id
   }
 
   // find looks for the agent, before anything is begun.
@@ -33,6 +34,7 @@ export class Here {
   async carryOut(hub, id, order) {
     const run = new AbortController();
     this.run = run;
+    this.order = { id, job: order.job };
     const late = AbortSignal.timeout(order.timeout);
     const keeping = setInterval(() => wire.keep(id, order.job).catch(() => {}), keepEvery);
     let result;
@@ -55,9 +57,21 @@ export class Here {
     this.search?.abort();
   }
 
+  // leave gives up what is under way, since the page goes, and says so to the service: else it would wait.
+  leave() {
+    const { order } = this;
+    const busy = this.busy;
+    this.stop();
+    if (busy) wire.giveUp(order.id, order.job);
+  }
+
   // stop gives up whatever is under way.
   stop() {
     this.stopLooking();
+    this.stopRun();
+  }
+
+  stopRun() {
     this.run?.abort();
   }
 }

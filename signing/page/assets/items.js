@@ -1,7 +1,7 @@
 // The list of what is signed: each item with its id, its digest and how far it is, in words. It is made once,
 // closed, and only its marks change after that, so it stays open and where it was scrolled to.
 
-import { el, icon } from "./dom.js";
+import { el, icon, visible } from "./dom.js";
 import * as words from "./words.js";
 
 export class Items {
@@ -11,7 +11,7 @@ export class Items {
     const rows = view.items.map((item, i) =>
       el("li", { class: "item" }, el("div", { class: "row" },
         el("div", {},
-          el("div", {}, el("span", { class: "unseen" }, "Id "), el("code", {}, item.id)),
+          el("div", {}, el("span", { class: "unseen" }, "Id "), el("code", { class: "id" }, el("bdi", { dir: "ltr" }, ...visible(item.id)))),
           el("div", { class: "digest" }, "Digest ", el("code", {}, item.digest))),
         this.statuses[i])));
     this.element = el("details", { class: "details" },

@@ -2,7 +2,7 @@
 // progress, summary, items, actions, small print. A region is made anew only when its state changes, and within
 // a state only numbers move, so nothing that a person reads, opens or has focused is pulled away.
 
-import { digits, el, icon, webAddress } from "./dom.js";
+import { digits, el, icon, visible, webAddress } from "./dom.js";
 import { Items } from "./items.js";
 import { Prescriptions } from "./prescriptions.js";
 import * as prescriptionWords from "./prescriptionwords.js";
@@ -18,6 +18,7 @@ export class Screen {
     this.on = handlers;
     this.at = Object.fromEntries(regions.map((id) => [id, document.getElementById(id)]));
     this.drawn = "";
+    this.troubled = null; // the tab's title while the agent on this machine is not reached
     this.announced = -1;
     this.question = null; // whether to cancel, while it is open
     this.presses = [];
@@ -29,19 +30,20 @@ export class Screen {
 
   // draw shows a view; the first one must have its items.
   draw(view) {
-    const key = [view.state, view.reason?.code, view.tries, view.here, view.late, view.signedOut, Boolean(view.items)].join(" ");
+    const key = [view.state, view.reason?.code, view.tries, view.here, view.local, view.late, view.signedOut, Boolean(view.items)].join(" ");
     if (key !== this.drawn) {
       this.drawn = key;
       this.stage(view);
     }
-    document.title = words.title(view);
+    document.title = this.troubled ?? words.title(view);
     this.items?.mark(view.marks);
     if (view.state === "signing") this.count(view);
   }
 
   // stage sets the scene for a state that has just been entered.
   stage(view) {
-    const story = words.story(view);
+    this.troubled = null;
+    const story = { ...words.story(view), reference: words.reference(view) };
     const wrong = view.late || (view.signedOut && view.state === "opened") || view.state === "failed" || view.state === "expired" || (view.state === "opened" && Boolean(view.reason));
     this.head(story.heading, wrong ? "bang" : view.state === "signed" ? "tick" : null);
     this.at.main.dataset.state = view.state;
@@ -95,9 +97,8 @@ export class Screen {
   summarise(view) {
     const until = new Date(view.expires);
     const rows = [
-      ["Asked by", view.client],
-      ["Signing as", view.name ? el("div", {}, el("div", { class: "holder" }, view.name), digits(view.sub)) : digits(view.sub)],
-      ["Items", String(view.total)],
+      ended.includes(view.state) && ["Asked by", el("bdi", {}, ...visible(view.client))],
+      ["Signing as", view.name ? el("div", {}, el("bdi", { class: "holder" }, ...visible(view.name)), el("br"), digits(view.sub)) : digits(view.sub)],
       !ended.includes(view.state) && !Number.isNaN(until.getTime()) && ["Sign before", el("time", { datetime: view.expires }, words.time(until))],
     ];
     this.list(rows);
@@ -110,7 +111,7 @@ export class Screen {
 
   // meter shows progress: item by item, or, where one answer comes for all, only that it goes on.
   meter(view) {
-    if (view.here) {
+    if (view.here || view.local) {
       this.bar = null;
       this.at.progress.replaceChildren(el("progress", { "aria-labelledby": "heading" }));
       this.announce("Signing has started.");
@@ -218,7 +219,7 @@ export class Screen {
     this.list([
       ["Asked by", away.client],
       away.sub && [away.reason === "wrong_user" ? "Asked to sign" : "Signing as", digits(away.sub)],
-      away.reason === "wrong_user" && away.user && ["Signed in", el("div", {}, away.name ? el("div", {}, away.name) : null, digits(away.user))],
+      away.reason === "wrong_user" && away.user && ["Signed in", el("div", {}, away.name ? el("div", {}, el("bdi", {}, ...visible(away.name))) : null, digits(away.user))],
       away.reason === "insufficient_level" && away.least && ["Sign-in", words.strength(away)],
     ]);
     const row = el("div", { class: "buttons" }, this.press(told.again, "button", () => this.on.signIn()));
@@ -234,12 +235,13 @@ export class Screen {
 
   // trouble says why the agent on this machine was not reached, what to do, and which ways are left.
   trouble(view, kind, way) {
-    const told = words.trouble(kind);
+    const told = { ...words.trouble(kind), reference: words.short(view.id) };
+    this.troubled = document.title = words.failedTitle(told);
     this.head(told.heading, "bang");
     this.at.notice.replaceChildren(notice(told, "notice-error"));
     const row = this.actions({ ...view, reason: { retry: true } });
     if (way + 1 < view.ways.length) {
-      const other = this.press("Sign in another way", "button button-secondary", () => this.on.sign(way + 1));
+      const other = this.press("Use another way to sign", "button button-secondary", () => this.on.sign(way + 1));
       row[0].lastElementChild.before(other);
     }
     this.offer(view, row);
@@ -334,6 +336,7 @@ export class Screen {
     this.at.summary.hidden = true;
     this.at.notice.replaceChildren(notice(told, "notice-error"));
     if (told.reload) this.at.actions.append(el("button", { type: "button", class: "button", onclick: () => this.on.reload() }, told.reload));
+    else if (history.length > 1) this.at.actions.append(el("button", { type: "button", class: "button", onclick: () => history.back() }, "Go back"));
     this.at.heading.focus();
   }
 

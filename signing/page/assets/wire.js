@@ -46,6 +46,12 @@ export const decline = (id, declined) => post(about("decline", id), { id, declin
 export const cancel = (id) => post("client/cancel", { id });
 export const poll = (id) => call(about("session", id), {});
 
+// giveUp tells that the page goes while its run is under way. It is sent to its end without the page, and nobody waits.
+export function giveUp(id, job) {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+  fetch(about("answer", id), { method: "POST", headers, keepalive: true, body: JSON.stringify({ id, job, failure: "page_closed" }) }).catch(() => {});
+}
+
 // parameter reads one value of a raw query. A plus stays a plus.
 function parameter(query, name) {
   for (const pair of query.split("&")) {

@@ -14,12 +14,19 @@ export function story(view) {
     if (view.here) {
       return { heading: `Signing ${count} for ${view.client}`, text: ["Your smartcard is signing. A window on this computer may ask for your PIN; it may be behind this one."] };
     }
+    if (view.local) {
+      return {
+        heading: `Signing ${count} for ${view.client}`,
+        text: ["Your smartcard is signing for another tab or window of this browser. Go on there."],
+        next: "If you closed it or loaded the page again, wait: in half a minute you can try again here.",
+      };
+    }
     return { heading: `Signing ${count} for ${view.client}`, text: [view.mock ? "A simulated smartcard is signing." : "Keep your smartcard in the reader until every item is signed."] };
   }
   if (view.late) {
     return {
       heading: view.late === "sent" ? "It was too late to cancel" : "It is too late to cancel",
-      text: [`${view.total === 1 ? "The item was" : `All ${count} were`} signed and released to ${view.client} before ${view.late === "sent" ? "your cancel reached the service" : "you confirmed"}.`],
+      text: [`${view.total === 1 ? "The item was" : `All ${count} were`} signed and handed to ${view.client} before ${view.late === "sent" ? "your cancel reached the service" : "you confirmed"}.`],
       next: `${view.client} can use ${view.total === 1 ? "the signature" : "the signatures"}. If it must not, stop it there.`,
     };
   }
@@ -34,7 +41,7 @@ export function story(view) {
     };
   }
   if (view.state === "opened" && !view.reason) {
-    return { heading: `Sign ${count} for ${view.client}`, text: [`${view.client} asks you to sign ${count}${view.mock ? " with a simulated smartcard" : " with your smartcard. Have it in the reader"}.`] };
+    return { heading: `Sign ${count} for ${view.client}`, text: [view.mock ? "A simulated smartcard will sign." : "Have your smartcard in the reader."] };
   }
   if (view.reason?.code === "declined") {
     return { heading: view.reason.title, text: [view.reason.text], next: `You marked ${view.declined} of ${items(view.total)}.` };
@@ -44,7 +51,7 @@ export function story(view) {
 }
 
 function again(view) {
-  if (!view.reason.retry || view.triesLeft === undefined) return null;
+  if (!view.reason.retry || !view.tries) return null; // what nobody got wrong costs nothing
   return `You can try again ${view.triesLeft === 1 ? "once" : `${view.triesLeft} times`} more.`;
 }
 
@@ -77,7 +84,7 @@ export function turnedAway(away) {
   return {
     heading: "The sign-in did not work",
     text: ["What came back from the sign-in could not be used, so nobody is signed in. Nothing was signed."],
-    next: `Try again. If it happens again, tell your IT support. ${waits}`,
+    next: `Try again. If it happens again, tell your service desk. ${waits}`,
     again: "Sign in again",
     reference: away.requestId,
   };
@@ -92,7 +99,7 @@ export function strength(away) {
 // uncancellable says, before a cancel is confirmed, what it will not undo.
 export function uncancellable(view) {
   if (view.state !== "signing") return [];
-  const told = [`${view.total === 1 ? "What your smartcard signs now is" : "The items that are signed already are"} thrown away. Once ${view.total === 1 ? "the item is" : "all items are"} signed, they are released to ${view.client} and can no longer be cancelled.`];
+  const told = [`${view.total === 1 ? "What your smartcard signs now is" : "The items that are signed already are"} thrown away. Once ${view.total === 1 ? "the item is" : "all items are"} signed, they are handed to ${view.client} and can no longer be cancelled.`];
   if (view.here) told.push("If a window asks for your PIN, close it yourself: this page cannot.");
   return told;
 }
@@ -124,23 +131,23 @@ const troubles = {
   missing: {
     heading: "The smartcard software is not running",
     text: ["NHS Credential Management was not found on this computer. Nothing was signed."],
-    next: "Start it (its icon belongs beside the clock), put your smartcard into the reader and try again. If it is not installed, ask your IT support.",
+    next: "Start it (its icon belongs beside the clock), put your smartcard into the reader and try again. If it is not installed, ask your service desk.",
   },
   permission_denied: {
     heading: "Your browser does not let this page reach your smartcard",
     text: ["It was told not to let this site reach apps on this device, and your smartcard is read by such an app. Nothing was signed."],
     next: "Click the symbol left of the address, allow “Apps on device” (or “Local network access”) for this site, and try again. "
-      + "If you cannot, your IT support can allow it for everybody by the policy LoopbackNetworkAllowedForUrls (LocalNetworkAccessAllowedForUrls before version 146).",
+      + "If you cannot, your service desk can allow it for everybody by the policy LoopbackNetworkAllowedForUrls (LocalNetworkAccessAllowedForUrls before version 146).",
   },
   permission_open: {
     heading: "Your browser waits for an answer",
     text: ["It asks whether this site may reach apps on this device, and your smartcard is read by such an app. Nothing was signed."],
-    next: "Try again, and choose Allow when it asks. If it does not ask, your IT support can allow it by the policy LoopbackNetworkAllowedForUrls.",
+    next: "Try again, and choose Allow when it asks. If it does not ask, your service desk can allow it by the policy LoopbackNetworkAllowedForUrls.",
   },
   origin_refused: {
     heading: "The smartcard software does not accept this page",
     text: ["It is running on this computer, and does not answer pages of this site. Nothing was signed."],
-    next: "Tell your IT support: this site’s address has to be added to the list of sites that the smartcard software accepts.",
+    next: "Tell your service desk: this site’s address has to be added to the list of sites that the smartcard software accepts.",
   },
 };
 
@@ -149,9 +156,21 @@ export const trouble = (kind) => troubles[kind] ?? troubles.missing;
 
 // title is the tab's: what matters first, since a tab shows little of it.
 export function title(view) {
-  if (view.state === "signing") return `${view.here ? "Signing" : progressed(view)} – Signing Service`;
+  if (view.state === "signing") return `${view.here || view.local ? "Signing" : progressed(view)} – Signing Service`;
   const { heading } = story(view);
   return `${view.reason && view.state === "opened" && !view.signedOut ? "Not signed: " : ""}${heading} – Signing Service`;
+}
+
+// failedTitle is the tab's where the agent on this machine is not reached.
+export const failedTitle = (told) => `Not signed: ${told.heading} – Signing Service`;
+
+// short is what a session is called on the telephone. The gateway's log and caddy countersign why find it by that.
+export const short = (id) => String(id).replaceAll("-", "").slice(0, 12);
+
+// reference is what the person tells the service desk, where something went wrong.
+export function reference(view) {
+  const wrong = view.state === "failed" || view.state === "expired" || (view.state === "opened" && view.reason && !view.signedOut);
+  return wrong ? short(view.id) : null;
 }
 
 const startAgain = "Go back to the system that sent you here and start again.";
@@ -165,7 +184,7 @@ const refusals = {
   opened_elsewhere: {
     heading: "This request is open in another browser",
     text: ["A request can be signed in one browser only, and this one was opened somewhere else first."],
-    next: "Carry on there. If it was not you who opened it, do not sign: go back to the system that sent you here, start again, and tell your IT support.",
+    next: "Carry on there. If it was not you who opened it, do not sign: go back to the system that sent you here, start again, and tell your service desk.",
   },
   expired: {
     heading: "The time to sign has run out",
@@ -203,7 +222,7 @@ export function refusal(error) {
   const told = known ?? {
     heading: "Something went wrong",
     text: [error.message || "The service answered in a way that this page does not understand."],
-    next: "Go back to the system that sent you here and try again. If it happens again, tell your IT support.",
+    next: "Go back to the system that sent you here and try again. If it happens again, tell your service desk.",
   };
   return { ...told, reference: error.requestId };
 }
