@@ -26,6 +26,7 @@ type Error struct {
 	SignIn     string        // where the person signs in
 	wanted     *wantedSignIn // as whom, where somebody else has signed in before
 	to         string        // where the browser goes instead of being told
+	back       string        // where a person goes on
 	finding    Finding       // for the operator alone
 }
 
@@ -70,6 +71,13 @@ func asError(err error) *Error {
 	}
 }
 
+// leadsBack adds where a person goes on after an error.
+func leadsBack(err error, address string) error {
+	e := asError(err)
+	e.back = address
+	return e
+}
+
 // strange says whether strangers may be answered so. Who asks too early for signatures, or at a page that is over, or has
 // signed in as somebody, is none; and what the service cannot do is nobody's fault.
 func (e *Error) strange() bool {
@@ -108,13 +116,17 @@ func writeError(w http.ResponseWriter, e *Error) {
 	if e.Reason != nil {
 		body.Reason = &client.WebhookReason{Code: e.Reason.Code, Text: e.Reason.Text, IDs: e.Reason.declined}
 	}
+	setErrorHeaders(w, e)
+	writeJSON(w, e.Status, body)
+}
+
+func setErrorHeaders(w http.ResponseWriter, e *Error) {
 	if e.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="signing-service"`)
 	}
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
-	writeJSON(w, e.Status, body)
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -129,7 +129,11 @@ func (o *Options) serve(w http.ResponseWriter, r *http.Request, handle handler, 
 		if o.Hold != nil && refused.strange() {
 			o.Hold(w, r)
 		}
-		writeError(w, refused)
+		if refused.to == "" && wantsPage(r) {
+			o.writeProblem(w, r, refused)
+		} else {
+			writeError(w, refused)
+		}
 	}
 	o.Observer.Answered(r.Context(), told)
 }

@@ -217,12 +217,12 @@ func (s *Service) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	place, err := s.SignIns.Take(w, r)
 	if err != nil {
-		return unavailable("people who come back from the OpenID provider are as many as may be")
+		return leadsBack(unavailable("people who come back from the OpenID provider are as many as may be"), base.String()+"/client?"+kept.Query)
 	}
 	defer place.Release()
 	came, err := s.SignIn.Finish(place.Context(), base.String()+signInPath, state, kept.Secret, found.Sub, query) //nolint:contextcheck // a place's context is the request's, and ends when the place is given up
 	if err != nil && !errors.Is(err, ErrSignIn) {
-		return unavailable("the OpenID provider: " + err.Error())
+		return leadsBack(unavailable("the OpenID provider: "+err.Error()), base.String()+"/client?"+kept.Query)
 	}
 	if reason := whyRefused(found, came, err); reason != "" {
 		return s.refuseSignIn(w, r, base, found, refusal{code: reason, detail: detailOf(err)}, cameInstead{kept.Query, came})

@@ -98,6 +98,18 @@ func TestFailurePages(t *testing.T) {
 		}
 	})
 
+	t.Run("an address that has nothing for people", func(t *testing.T) {
+		b := newBrowser(t)
+		b.expectFault("the server responded with a status of 400")
+		b.goTo(w.URL("GATEWAY", "/main/client/signed-in?state=used&code=used"))
+		b.waitHeading("This sign-in is over")
+		b.accessible()
+		b.fits()
+		b.shot("problem")
+		b.dark(true)
+		b.accessible()
+	})
+
 	t.Run("no mock here", func(t *testing.T) {
 		b := newBrowser(t)
 		b.goTo(w.link(t, "cards", 1, "") + "&mock=true")
