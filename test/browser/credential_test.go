@@ -222,10 +222,10 @@ func TestCredentialManagementTroubles(t *testing.T) {
 		"no permission":   {desktop{}, browser.PermissionSettingDenied, "Your browser does not let this page reach your smartcard", "LoopbackNetworkAllowedForUrls"},
 		"undecided":       {desktop{}, browser.PermissionSettingPrompt, "Your browser waits for an answer", "choose Allow"},
 		"no agent":        {desktop{none: true}, browser.PermissionSettingGranted, notRunning, "Start it"},
-		"another origin":  {desktop{origin: "https://sign.example.nhs.uk"}, browser.PermissionSettingGranted, notAccepting, "Tell your IT support"},
+		"another origin":  {desktop{origin: "https://sign.example.nhs.uk"}, browser.PermissionSettingGranted, notAccepting, "Tell your service desk"},
 		"no card":         {desktop{agent: "fault no_card"}, browser.PermissionSettingGranted, "No smartcard found", "Put your smartcard into the reader"},
 		"a wrong PIN":     {desktop{agent: "fault wrong_pin"}, browser.PermissionSettingGranted, "The PIN was not right", "the card locks itself"},
-		"wrong signature": {desktop{agent: "fault wrong_signature"}, browser.PermissionSettingGranted, "A signature was not right", "Nothing was released"},
+		"wrong signature": {desktop{agent: "fault wrong_signature"}, browser.PermissionSettingGranted, "A signature was not right", "Nothing was handed over"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.Reload(d.standing(c.desktop))

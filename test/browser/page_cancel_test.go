@@ -195,7 +195,7 @@ func TestACancelThatIsTooLate(t *testing.T) {
 		b.press("Sign 3 items for Demo EPR")
 		b.waitHeading("Signing 3 items for Demo EPR")
 		b.press("Cancel")
-		b.waitText("Once all items are signed, they are released to Demo EPR and can no longer be cancelled.")
+		b.waitText("Once all items are signed, they are handed to Demo EPR and can no longer be cancelled.")
 		b.accessible()
 		b.shot("cancel-question")
 		f.now(func(*view) { f.end("signed") })
