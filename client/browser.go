@@ -109,7 +109,7 @@ func (b *browser) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Accept", "text/html")
+	req.Header.Set("Accept", "text/html, application/json") // a refusal comes as JSON
 	got, err := exchange(b.http, req, maxPage)
 	if err != nil {
 		return err

@@ -11,7 +11,8 @@ import (
 // wantsPage says whether a person's browser asks, which shows what it gets. Programs get JSON, and so does the page's
 // script.
 func wantsPage(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	accept := r.Header.Get("Accept")
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(accept, "text/html") && !strings.Contains(accept, "application/json")
 }
 
 // problems are what a person is told instead of an error's message, by its code.

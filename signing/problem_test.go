@@ -57,8 +57,10 @@ func TestPeopleGetPages(t *testing.T) {
 			t.Errorf("%s: the way back is not %q\n%s", c.name, c.link, text)
 		}
 		if c.path != back {
-			if got := ask(c.path, "*/*"); got.Code != c.status || got.Header().Get("Content-Type") != "application/json" {
-				t.Errorf("%s: a program got %d %s", c.name, got.Code, got.Header().Get("Content-Type"))
+			for _, accept := range []string{"*/*", "", "application/json", "text/html, application/json"} {
+				if got := ask(c.path, accept); got.Code != c.status || got.Header().Get("Content-Type") != "application/json" {
+					t.Errorf("%s: a program that accepts %q got %d %s", c.name, accept, got.Code, got.Header().Get("Content-Type"))
+				}
 			}
 		}
 	}
