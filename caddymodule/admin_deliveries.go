@@ -151,9 +151,9 @@ func (a *App) adminTrial(r *http.Request) (int, any) {
 	settings := a.webhookSettings()
 	trial := adminapi.Trial{ID: id, Type: query.Get("type"), Forged: query.Get("forged") == "true", Body: string(body), KeySets: a.webhookKeySets()}
 	if trial.Forged {
-		settings.Sign = forge(settings.Sign)
+		settings.Sign, settings.Secrets = forge(settings.Sign), forgeSecrets(settings.Secrets)
 	}
-	trial.Attempt = settings.Trial(r.Context(), query.Get("url"), id, body, a.now)
+	trial.Attempt = settings.Trial(r.Context(), query.Get("url"), query.Get("client"), id, body, a.now)
 	a.logger.LogAttrs(r.Context(), slog.LevelInfo, "test webhook sent", slog.String("delivery", id), slog.String("type", trial.Type),
 		slog.Bool("forged", trial.Forged), slog.String("outcome", trial.Attempt.Outcome), slog.Int("status", trial.Attempt.Status))
 	return http.StatusOK, trial
@@ -175,4 +175,15 @@ func forge(sign func(context.Context, []byte) ([]jwks.RingSignature, error)) fun
 	return func(ctx context.Context, content []byte) ([]jwks.RingSignature, error) {
 		return sign(ctx, append([]byte("forged "), content...))
 	}
+}
+
+// forgeSecrets makes secrets under which no signature holds.
+func forgeSecrets(all map[string][]webhook.Secret) map[string][]webhook.Secret {
+	forged := make(map[string][]webhook.Secret, len(all))
+	for client, secrets := range all {
+		for _, secret := range secrets {
+			forged[client] = append(forged[client], secret.Forging())
+		}
+	}
+	return forged
 }

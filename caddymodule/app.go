@@ -18,6 +18,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/limiter"
 	"github.com/seed-dd2befc3/countersign/oauth"
 	"github.com/seed-dd2befc3/countersign/signing"
+	"github.com/seed-dd2befc3/countersign/signing/webhook"
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
@@ -104,6 +105,8 @@ type App struct {
 	tokenURL string                    // of the first apim_token
 	prod     production                // the production rules, applied to this configuration
 	mounted  map[string][]mounted      // the services at each public URL
+
+	hookSecrets map[string][]webhook.Secret // that receivers of webhooks share, by client
 }
 
 // OwnKeys configures the rotation of the gateway's own signing keys (Ed25519). They are in Caddy's storage, so the nodes

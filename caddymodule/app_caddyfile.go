@@ -47,7 +47,9 @@ func init() {
 //			jwks       <url or file>
 //			key        <kid> <pem file>
 //			callback   <url>
-//			webhook    <url>
+//			webhook    <url> {
+//				secret <secret>
+//			}
 //			algorithms RS1|RS256|PS256...
 //			products   <name...>
 //			rate       <number>/m
@@ -140,7 +142,7 @@ func (c *Client) options() parse.Options {
 		"jwks":         c.parseJWKS,
 		"key":          c.parseKey,
 		"callback":     parse.One(&c.Callback),
-		"webhook":      parse.One(&c.Webhook),
+		"webhook":      c.parseWebhook,
 		"algorithms":   parse.List(&c.Algorithms),
 		"products":     parse.List(&c.Products),
 		"rate":         parse.PerMinute(&c.Rate),
@@ -150,6 +152,24 @@ func (c *Client) options() parse.Options {
 		"redirect_uri": parse.List(&c.RedirectURIs),
 		"audience":     parse.List(&c.Audiences),
 	}
+}
+
+// parseWebhook reads the address of a webhook, and in a block the secrets that its receiver shares.
+func (c *Client) parseWebhook(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) != 1:
+		return d.Err("webhook takes one URL")
+	case c.Webhook != "":
+		return d.Err("webhook is given twice")
+	}
+	c.Webhook = args[0]
+	return parse.Options{"secret": func(d *caddyfile.Dispenser) error {
+		var secret string
+		err := parse.One(&secret)(d)
+		c.WebhookSecrets = append(c.WebhookSecrets, secret)
+		return err
+	}}.Block(d, "webhook")
 }
 
 func (c *Client) parseJWKS(d *caddyfile.Dispenser) error {

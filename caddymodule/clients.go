@@ -31,6 +31,11 @@ type Client struct {
 	// no webhook is sent.
 	Webhook string `json:"webhook,omitempty"`
 
+	// WebhookSecrets are shared with the webhook's receiver, for libraries that verify no Ed25519 signatures: whsec_ and
+	// base64 of 24 to 64 bytes. May be placeholders such as {file./run/secrets/acme-webhook}. Each adds a signature; two
+	// are for a change.
+	WebhookSecrets []string `json:"webhook_secrets,omitempty"`
+
 	// Algorithms of payload signatures: RS1, RS256, PS256. Default: RS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
@@ -64,6 +69,9 @@ type ClientKey struct {
 	KID  string `json:"kid"`
 	Path string `json:"path"`
 }
+
+// maxWebhookSecrets is how many secrets a webhook can have, so that one can be changed.
+const maxWebhookSecrets = 2
 
 const (
 	statusApproved = "approved"
@@ -121,6 +129,10 @@ func (c *Client) checkUnused() error {
 	switch {
 	case len(c.RedirectURIs) > 0 && c.Secret == "":
 		return errors.New("has a redirect_uri but no secret, so it could never redeem a code: add secret {file./path}")
+	case len(c.WebhookSecrets) > 0 && c.Webhook == "":
+		return errors.New("has a secret for webhooks and no webhook; add webhook, or take webhook_secrets out")
+	case len(c.WebhookSecrets) > maxWebhookSecrets:
+		return fmt.Errorf("webhook has %d secrets, want at most %d: the present one and its successor", len(c.WebhookSecrets), maxWebhookSecrets)
 	case c.Secret != "" && len(c.RedirectURIs) == 0:
 		return errors.New("has a secret but no redirect_uri, so the secret has no use: add redirect_uri, or remove secret")
 	case c.Callback == "" && len(c.Products) > 0 && (c.Webhook != "" || len(c.Algorithms) > 0 || c.MaxSessions != 0):

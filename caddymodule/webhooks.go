@@ -75,8 +75,30 @@ func (a *App) provisionWebhooks() error {
 			return fmt.Errorf("client %s: webhook: %w", id, err)
 		}
 	}
+	if err := a.readWebhookSecrets(); err != nil {
+		return err
+	}
 	a.callHTTP = outbound.New(options)
 	a.sealed = jwks.NewSecret(a.vault, webhookSecretName, nil)
+	return nil
+}
+
+// readWebhookSecrets reads the secrets that receivers share.
+func (a *App) readWebhookSecrets() error {
+	a.hookSecrets = map[string][]webhook.Secret{}
+	for id, client := range a.Clients {
+		for _, text := range client.WebhookSecrets {
+			plain, err := secretOf(text)
+			if err != nil {
+				return fmt.Errorf("client %s: webhook: secret: %w", id, err)
+			}
+			secret, err := webhook.ParseSecret(plain)
+			if err != nil {
+				return fmt.Errorf("client %s: webhook: %w", id, err)
+			}
+			a.hookSecrets[id] = append(a.hookSecrets[id], secret)
+		}
+	}
 	return nil
 }
 
@@ -110,7 +132,7 @@ func (a *App) webhookSettings() webhook.Settings {
 	}
 	w := a.Webhooks
 	return webhook.Settings{
-		Addresses: addresses, HTTP: a.callHTTP, Sign: a.ring.SignAll,
+		Addresses: addresses, Secrets: a.hookSecrets, HTTP: a.callHTTP, Sign: a.ring.SignAll,
 		Source: signing.NewOutbox(lazyStore{a}, a.webhooks(), a.now), Delivered: a.handOutside,
 		Timeout: time.Duration(w.Timeout), FirstWait: time.Duration(w.FirstWait), LongestWait: time.Duration(w.LongestWait),
 		GiveUp: time.Duration(w.GiveUp), KeepDead: time.Duration(w.KeepDead), Poll: time.Duration(w.Poll), PerClient: w.Concurrency,

@@ -17,13 +17,17 @@ import (
 const (
 	HeaderWebhookID        = "Webhook-Id"        // of the message, the same for every attempt; also in Idempotency-Key
 	HeaderWebhookTimestamp = "Webhook-Timestamp" // of the attempt, in seconds since 1970
-	HeaderWebhookSignature = "Webhook-Signature" // "v1a," and base64 of an Ed25519 signature; several are separated by spaces
-	HeaderWebhookKeys      = "Webhook-Key-Id"    // kids of the signing keys, in the same order
+	HeaderWebhookSignature = "Webhook-Signature" // "v1a," and base64 of an Ed25519 signature, or "v1," and of an HMAC; several are separated by spaces
+	HeaderWebhookKeys      = "Webhook-Key-Id"    // kids of the Ed25519 keys, in the order of their signatures
 	HeaderIdempotencyKey   = "Idempotency-Key"
 )
 
-// WebhookSignaturePrefix precedes each signature by an Ed25519 key.
-const WebhookSignaturePrefix = "v1a,"
+// WebhookSignaturePrefix precedes each signature by an Ed25519 key, and WebhookHMACPrefix each HMAC-SHA256 under a secret that
+// the receiver shares with the service.
+const (
+	WebhookSignaturePrefix = "v1a,"
+	WebhookHMACPrefix      = "v1,"
+)
 
 // The types of a WebhookEvent. All but the first mean that there are no signatures.
 const (

@@ -53,7 +53,8 @@ func (s *Settings) request(ctx context.Context, address string, d *Delivery, now
 		return nil, fmt.Errorf("the event cannot be made: %w", err)
 	}
 	stamp := strconv.FormatInt(now.Unix(), 10)
-	signatures, err := s.Sign(ctx, client.WebhookContent(d.ID, stamp, body))
+	content := client.WebhookContent(d.ID, stamp, body)
+	signatures, err := s.Sign(ctx, content)
 	if err != nil {
 		return nil, fmt.Errorf("the event cannot be signed: %w", err)
 	}
@@ -61,6 +62,9 @@ func (s *Settings) request(ctx context.Context, address string, d *Delivery, now
 	for _, signature := range signatures {
 		kids = append(kids, signature.KID)
 		values = append(values, client.WebhookSignaturePrefix+base64.StdEncoding.EncodeToString(signature.Value))
+	}
+	for _, secret := range s.Secrets[d.Client] {
+		values = append(values, client.WebhookHMACPrefix+base64.StdEncoding.EncodeToString(secret.sign(content)))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {

@@ -22,6 +22,8 @@ const (
 type Settings struct {
 	// Addresses are the clients' webhooks. What is queued for a client without one becomes a dead letter.
 	Addresses map[string]string
+	// Secrets are those that clients' receivers share, by client: each adds a signature v1. Two are for a change.
+	Secrets map[string][]Secret
 	// HTTP sends. It must follow no redirect of a POST: one of package outbound.
 	HTTP *http.Client
 	// Sign signs with the gateway's keys, the one that signs now first. jwks.Ring's SignAll is one.

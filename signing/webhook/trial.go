@@ -6,10 +6,10 @@ import (
 )
 
 // Trial makes one POST as a Dispatcher does, outside any queue, and returns how it went. Nothing of it is kept. The
-// settings' Source is not asked: the body is the caller's.
-func (s Settings) Trial(ctx context.Context, address, id string, body []byte, now func() time.Time) Attempt {
+// settings' Source is not asked: the body is the caller's. The secrets of the client, which may be none, sign it.
+func (s Settings) Trial(ctx context.Context, address, client, id string, body []byte, now func() time.Time) Attempt {
 	s.Source = fixedBody(body)
-	attempt, _ := s.complete().send(ctx, address, &Delivery{ID: id}, now)
+	attempt, _ := s.complete().send(ctx, address, &Delivery{ID: id, Client: client}, now)
 	return attempt
 }
 

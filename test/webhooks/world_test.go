@@ -81,6 +81,7 @@ https://localhost:{$PORT_AGENT} {
 type options struct {
 	client, service, agent string
 	webhooks               string // in place of answerWithin
+	secret                 string // of the client's webhook; empty: none
 }
 
 // answerWithin is how long a receiver may take. It is much more than one of these tests takes by itself, since one that
@@ -108,6 +109,9 @@ func newWorld(t *testing.T, o options) *world {
 func (w *world) text(o options) string {
 	if o.client == "" {
 		o.client = "webhook " + w.receiver.url("/hook")
+	}
+	if o.secret != "" {
+		o.client += " {\n secret " + o.secret + "\n}"
 	}
 	if o.webhooks == "" {
 		o.webhooks = answerWithin
