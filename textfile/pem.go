@@ -9,7 +9,7 @@ import (
 )
 
 // edge finds what is meant as the first or last line of a PEM block, whatever happened to its dashes.
-var edge = regexp.MustCompile(`(?i)[-‐-―−]{2,}[ \t]*(BEGIN|END)[ \t]`)
+var edge = regexp.MustCompile(`(?i)[-\x{2010}-\x{2015}\x{2212}]{2,}[ \t]*(BEGIN|END)[ \t]`)
 
 // Blocks returns the PEM blocks of a text, which UTF8 reads, in their order. Explanatory text between blocks is ignored (RFC
 // 7468 §5.2). A block that begins but cannot be read is an error with its line: encoding/pem would skip it, and a bundle would
