@@ -87,6 +87,9 @@ func judgeError(ctx context.Context, err error) *Outcome {
 	if outcome := OutcomeOf(err); outcome != nil {
 		return outcome
 	}
+	if outcome := notSendable(err); outcome != nil {
+		return outcome
+	}
 	var dial *net.OpError
 	var dns *net.DNSError
 	var timeout net.Error
@@ -114,6 +117,19 @@ func judgeError(ctx context.Context, err error) *Outcome {
 		return TimedOut.With("%v", err)
 	}
 	return away(FaultReceiver, "the connection broke", err)
+}
+
+// notSendable returns the outcome of a request that Go's transport refused before it sent anything, or nil. Its errors
+// have no types.
+func notSendable(err error) *Outcome {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "http2: request header list larger than peer's advertised limit"):
+		return headerTooLong.With("%v", err)
+	case strings.Contains(text, "net/http: invalid "), strings.Contains(text, "http2: invalid "), strings.Contains(text, "http: invalid Trailer"):
+		return badHeader.With("%v", err)
+	}
+	return nil
 }
 
 // away says that the receiver cannot be reached: what failed to the sender, and the error to the log.

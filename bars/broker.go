@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/seed-dd2befc3/countersign/intake"
@@ -17,7 +16,7 @@ import (
 // answer (BAR-1.20 to BAR-1.25); it returns an error only if the sender has gone. It never sends a request twice.
 type Broker struct {
 	Transport http.RoundTripper // presents the proxy's certificate and trusts the receivers' chain
-	Timeout   time.Duration     // until the answer begins, and again from there until it ends
+	Timeout   time.Duration     // until the answer has begun (its first 64 KiB), and again from there until it ends
 	MaxBody   int64             // of a request, in bytes
 }
 
@@ -51,36 +50,71 @@ func (b *Broker) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := r.WithContext(ctx)
 	out.URL, out.Host = call.Address, call.Address.Host
 	out.Header.Del("Authorization") // the token is for the proxy only
-	var body *sending
-	if r.Body != nil && r.Body != http.NoBody {
-		body = &sending{ReadCloser: r.Body, left: b.MaxBody}
-		out.Body = body
-	}
+	SendOnce(out)
+	body := WatchBody(out, b.MaxBody)
 	answer, err := b.Transport.RoundTrip(out)
 	if err != nil {
 		outcome := judgeError(ctx, err)
-		switch complete, broken := body.state(); {
+		switch broken := body.Broken(); {
 		case OutcomeOf(broken) == nil && broken != nil && !errors.Is(context.Cause(ctx), errTimeout):
 			outcome = senderGone.With("the request body broke off: %v", broken)
-		case outcome.Code == TimedOut.Code && !complete:
-			outcome = slowSender
+		case outcome.Code == TimedOut.Code && body.Awaited():
+			outcome = SlowSender
 		}
 		end()
-		if outcome.Code == senderGone.Code {
-			call.Outcome = outcome
-			return nil, context.Canceled
-		}
-		return call.answer(r, outcome), nil
+		return b.failed(r, call, outcome)
 	}
-	if outcome := judge(answer); outcome != nil {
+	outcome := judge(answer)
+	if outcome == nil {
+		outcome = readAhead(ctx, answer)
+	}
+	if outcome != nil {
 		_ = answer.Body.Close() // replaced, so not passed on
 		end()
+		if outcome.Code == senderGone.Code {
+			return b.failed(r, call, outcome)
+		}
 		return call.instead(r, answer, outcome), nil
 	}
 	timer.Reset(b.Timeout)
 	call.Outcome = passedOn(answer.StatusCode)
+	answer.Header.Set(HeaderAnsweredBy, ByReceiver)
 	answer.Body = &receiving{ReadCloser: answer.Body, call: call, ctx: ctx, end: end}
 	return answer, nil
+}
+
+// failed answers a request to which no answer came, unless the sender has gone.
+func (*Broker) failed(r *http.Request, call *Call, outcome *Outcome) (*http.Response, error) {
+	if outcome.Code == senderGone.Code {
+		call.Outcome = outcome.Named()
+		return nil, context.Canceled
+	}
+	return call.answer(r, outcome), nil
+}
+
+// maxAhead is how many bytes of an answer are read before any are passed on.
+const maxAhead = 64 << 10
+
+// readAhead reads the beginning of an answer, so that one that breaks off or stalls there can still be replaced. It puts
+// back what it reads.
+func readAhead(ctx context.Context, answer *http.Response) *Outcome {
+	if answer.StatusCode == http.StatusSwitchingProtocols {
+		return away(FaultReceiver, "the receiver changed the protocol, which nobody asked for", errors.New("got status 101"))
+	}
+	read, err := io.ReadAll(io.LimitReader(answer.Body, maxAhead))
+	switch {
+	case err == nil:
+		answer.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(read), answer.Body), answer.Body}
+		return nil
+	case errors.Is(context.Cause(ctx), errTimeout):
+		return TimedOut.Saying("The receiver's answer did not arrive whole before the timeout.").With("%d bytes of the answer came", len(read))
+	case ctx.Err() != nil:
+		return senderGone.With("the sender closed the connection")
+	}
+	return away(FaultReceiver, "the receiver's answer broke off", err)
 }
 
 // answer makes an answer of the proxy's own.
@@ -91,6 +125,7 @@ func (c *Call) answer(r *http.Request, outcome *Outcome) *http.Response {
 	body := outcome.Body()
 	header := http.Header{
 		"Content-Type": {ContentType}, "Content-Length": {strconv.Itoa(len(body))}, "Cache-Control": {"no-store"},
+		HeaderAnsweredBy: {ByProxy},
 	}
 	Echo(header, r)
 	answer := &http.Response{
@@ -113,48 +148,11 @@ func (c *Call) instead(r *http.Request, theirs *http.Response, outcome *Outcome)
 	return answer
 }
 
-// sending is a request's body on its way to the receiver.
-type sending struct {
-	io.ReadCloser
-	left int64
-
-	mu  sync.Mutex
-	end error // io.EOF after the whole body, or why it broke off
-}
-
-// Read implements io.Reader.
-func (s *sending) Read(into []byte) (int, error) {
-	n, err := s.ReadCloser.Read(into)
-	if s.left -= int64(n); s.left < 0 {
-		n, err = 0, tooLarge.With("the body is larger than allowed and had no Content-Length")
-	}
-	if err != nil {
-		s.mu.Lock()
-		s.end = err
-		s.mu.Unlock()
-	}
-	return n, err
-}
-
-// state reports whether the sender has sent its whole body, so that any waiting is for the receiver, and otherwise
-// why the body broke off, if it did.
-func (s *sending) state() (complete bool, broken error) {
-	if s == nil {
-		return true, nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if errors.Is(s.end, io.EOF) {
-		return true, nil
-	}
-	return false, s.end
-}
-
 // receiving is a receiver's answer on its way to the sender. It records why it broke off.
 type receiving struct {
 	io.ReadCloser
 	call *Call
-	ctx  context.Context //nolint:containedctx // //nolint:containedctx // the exchange's own, which ends with this body
+	ctx  context.Context //nolint:containedctx // the exchange's own, which ends with this body
 	end  func()
 }
 

@@ -49,6 +49,8 @@ func TestBrokerErrors(t *testing.T) {
 		"no TLS":              {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, 503, code, bars.FaultReceiver, "does not speak TLS"},
 		"our certificate":     {&net.OpError{Op: "remote error", Err: tls.AlertError(42)}, 503, code, bars.FaultReceiver, "does not trust the proxy's certificate"},
 		"broken off":          {io.ErrUnexpectedEOF, 503, code, bars.FaultReceiver, "the connection broke"},
+		"too long a header":   {errors.New("http2: request header list larger than peer's advertised limit"), 431, "PROXY_BAD_REQUEST", bars.FaultSender, "header list"},
+		"forbidden trailer":   {errors.New(`http2: invalid Trailer key "Content-Length"`), 400, "PROXY_BAD_REQUEST", bars.FaultSender, "Trailer"},
 		"refused on the way":  {&bars.Outcome{Status: 413, Code: "PROXY_BAD_REQUEST", Fault: bars.FaultSender}, 413, "PROXY_BAD_REQUEST", bars.FaultSender, ""},
 	} {
 		call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "x"}}
@@ -173,24 +175,72 @@ func TestBrokerTime(t *testing.T) {
 		if call, _, err := send(ctx); !errors.Is(err, context.Canceled) || call.Outcome.Fault != bars.FaultSender {
 			t.Errorf("got error %v, outcome %+v", err, call.Outcome)
 		}
-		b.Transport = transport(func(r *http.Request) (*http.Response, error) { // begins and never ends
-			answer := answering(200, "")
-			answer.Body = io.NopCloser(readerFunc(func([]byte) (int, error) {
-				<-r.Context().Done()
-				return 0, r.Context().Err()
-			}))
-			return answer, nil
-		})
-		began = time.Now()
-		call, answer, err := send(t.Context())
-		if err != nil {
-			t.Fatal(err)
+		for begun, want := range map[string]string{"half": "REC_TIMEOUT", strings.Repeat("x", 64<<10): "REC_BROKEN_OFF"} { // begins and never ends
+			b.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				answer := answering(200, "")
+				answer.Body = io.NopCloser(io.MultiReader(strings.NewReader(begun), readerFunc(func([]byte) (int, error) {
+					<-r.Context().Done()
+					return 0, r.Context().Err()
+				})))
+				return answer, nil
+			})
+			began := time.Now()
+			call, answer, err := send(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.ReadAll(answer.Body)
+			if (err == nil) != (want == "REC_TIMEOUT") || call.Outcome.Code != want || time.Since(began) != 32*time.Second {
+				t.Errorf("got error %v, outcome %+v after %s, want %s", err, call.Outcome, time.Since(began), want)
+			}
+			answer.Body.Close()
 		}
-		if _, err := io.ReadAll(answer.Body); err == nil || call.Outcome.Code != "REC_BROKEN_OFF" || time.Since(began) != 32*time.Second {
-			t.Errorf("got error %v, outcome %+v after %s", err, call.Outcome, time.Since(began))
-		}
-		answer.Body.Close()
 	})
+}
+
+// Who is waited for when the time is up: a sender that stalls or drips, or a receiver that does not take what came.
+func TestBrokerBlame(t *testing.T) {
+	for name, c := range map[string]struct {
+		body  func(ctx context.Context) io.Reader
+		takes bool // whether the receiver reads
+		code  string
+	}{
+		"sender stalls": {func(ctx context.Context) io.Reader {
+			return readerFunc(func([]byte) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+		}, true, "PROXY_BAD_REQUEST"},
+		"sender drips": {func(context.Context) io.Reader {
+			return readerFunc(func(into []byte) (int, error) { <-time.After(time.Second); into[0] = 'x'; return 1, nil })
+		}, true, "PROXY_BAD_REQUEST"},
+		"receiver is mute": {func(context.Context) io.Reader { return strings.NewReader("body") }, false, "REC_TIMEOUT"},
+		"receiver is slow": {func(context.Context) io.Reader { return strings.NewReader("body") }, true, "REC_TIMEOUT"},
+		"receiver is stuck": {func(context.Context) io.Reader {
+			return readerFunc(func(into []byte) (int, error) { return len(into), nil })
+		}, false, "REC_TIMEOUT"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			call := &bars.Call{Address: &url.URL{Scheme: "https", Host: "x"}}
+			b := &bars.Broker{Timeout: bars.Timeout, MaxBody: 1 << 40, Transport: transport(func(r *http.Request) (*http.Response, error) {
+				part := make([]byte, 100)
+				if _, err := r.Body.Read(part); err == nil && c.takes {
+					for r.Context().Err() == nil && err == nil {
+						_, err = r.Body.Read(part)
+					}
+				}
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*bars.Timeout)
+			defer cancel()
+			stalled, release := context.WithTimeout(ctx, bars.Timeout+time.Millisecond)
+			defer release()
+			r := httptest.NewRequest(http.MethodPost, "/$process-message", c.body(stalled))
+			r.ContentLength = -1
+			answer, err := b.RoundTrip(r.WithContext(bars.WithCall(ctx, call)))
+			if err != nil || answer.StatusCode != http.StatusRequestTimeout || call.Outcome.Code != c.code {
+				t.Errorf("%s: got error %v, outcome %+v, want code %s", name, err, call.Outcome, c.code)
+			}
+		})
+	}
 }
 
 type readerFunc func([]byte) (int, error)

@@ -71,8 +71,16 @@ var (
 		Text: "The path does not take this method; the header Allow names those that it takes."}
 	tooLarge = &Outcome{Status: http.StatusRequestEntityTooLarge, Issue: "too-long", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
 		Text: "The request's body is too large."}
-	slowSender = &Outcome{Status: http.StatusRequestTimeout, Issue: "timeout", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
+	BadBody = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
+		Text: "The request's body did not arrive whole."}
+	Crowded = &Outcome{Status: http.StatusServiceUnavailable, Issue: "transient", Code: "PROXY_SERVICE_UNAVAILABLE", Fault: FaultSender,
+		Text: "The sender's gateway holds as many requests as it can; try again after the time in Retry-After."}
+	SlowSender = &Outcome{Status: http.StatusRequestTimeout, Issue: "timeout", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
 		Text: "The request's body did not arrive in time."}
+	headerTooLong = &Outcome{Status: http.StatusRequestHeaderFieldsTooLarge, Issue: "too-long", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
+		Text: "The request's header is longer than the receiver takes."}
+	badHeader = &Outcome{Status: http.StatusBadRequest, Issue: "invalid", Code: "PROXY_BAD_REQUEST", Fault: FaultSender,
+		Text: "The request's header or trailer cannot be forwarded."}
 	noStatusKey = &Outcome{Status: http.StatusUnauthorized, Issue: "security", Code: "SEND_UNAUTHORIZED", Fault: FaultSender,
 		Text: "Invalid api key for _status monitoring endpoint"} // answered in the token service's form, not FHIR's
 	noCatalogue = &Outcome{Status: http.StatusServiceUnavailable, Issue: "transient", Code: "PROXY_SERVER_ERROR", Fault: FaultProxy,

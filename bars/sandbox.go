@@ -121,7 +121,7 @@ func (p *Proxy) bodyOf(w http.ResponseWriter, r *http.Request, message bool) (ob
 	case errors.Is(err, intake.ErrTooLarge):
 		return nil, tooLarge.With("%v", err)
 	case errors.Is(err, intake.ErrSlow):
-		return nil, slowSender.With("%v", err)
+		return nil, SlowSender.With("%v", err)
 	case err != nil:
 		return nil, notUnderstood.With("it did not arrive whole: %v", err)
 	}

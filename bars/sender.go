@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,7 +23,7 @@ const (
 )
 
 // Sender sends an application's requests to a BaRS proxy, as an http.RoundTripper under a reverse proxy. It repeats a
-// GET, with the same ids, after 408, 503 or no answer. It repeats a message only if configured, because a receiver
+// GET, with the same ids, after 408, 429, 503, 504 or no answer (BAR-5.27). It repeats a message only if configured, because a receiver
 // may already have taken it. If no answer comes, it makes one.
 type Sender struct {
 	Transport http.RoundTripper
@@ -96,10 +97,17 @@ func (s *Sender) once(r *http.Request, try int) (*http.Response, error) {
 		}
 		out.Body = body
 	}
+	SendOnce(out)
+	body := WatchBody(out, math.MaxInt64)
 	answer, err := s.Transport.RoundTrip(out)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errTimeout) {
+		switch timeout := errors.Is(context.Cause(ctx), errTimeout); {
+		case timeout && body.Awaited():
+			err = SlowSender
+		case timeout:
 			err = errTimeout
+		case body.Broken() != nil:
+			err = BadBody.With("%v", body.Broken())
 		}
 		end()
 		return nil, err
@@ -128,7 +136,9 @@ func pauseAfter(answer *http.Response, err error, try int) (pause time.Duration,
 	if err != nil {
 		return pause, true
 	}
-	if !slices.Contains([]int{http.StatusRequestTimeout, http.StatusServiceUnavailable}, answer.StatusCode) {
+	if !slices.Contains([]int{
+		http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	}, answer.StatusCode) {
 		return 0, false
 	}
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds >= 0 {
@@ -152,6 +162,12 @@ func (s *Sender) wait(ctx context.Context, pause time.Duration) error {
 
 // notSent returns what the application is told when the proxy does not answer.
 func notSent(err error) *Outcome {
+	if outcome := OutcomeOf(err); outcome != nil {
+		return outcome
+	}
+	if outcome := notSendable(err); outcome != nil {
+		return outcome
+	}
 	if errors.Is(err, errTimeout) {
 		return (&Outcome{Status: http.StatusGatewayTimeout, Issue: "timeout", Code: "PROXY_TIMEOUT", Fault: FaultProxy,
 			Text: "The BaRS proxy did not answer in time."}).With("%v", err)

@@ -101,7 +101,7 @@ func TestSenderRepeats(t *testing.T) {
 		asked        int
 	}{
 		{"GET", "/Slot", 503, false, 3}, {"GET", "/Slot", 408, false, 3}, {"GET", "/Slot", 0, false, 3},
-		{"GET", "/Slot", 500, false, 1}, {"GET", "/Slot", 504, false, 1}, {"GET", "/Slot", 429, false, 1}, {"GET", "/Slot", 401, false, 1}, {"GET", "/Slot", 404, false, 1},
+		{"GET", "/Slot", 500, false, 1}, {"GET", "/Slot", 504, false, 3}, {"GET", "/Slot", 429, false, 3}, {"GET", "/Slot", 401, false, 1}, {"GET", "/Slot", 404, false, 1},
 		{"POST", "/$process-message", 503, false, 1}, {"POST", "/$process-message", 0, false, 1},
 		{"POST", "/$process-message", 503, true, 3}, {"POST", "/$process-message", 0, true, 3}, {"POST", "/$process-message", 500, true, 1},
 		{"POST", "/Appointment", 503, true, 1}, {"PUT", "/Appointment/1", 503, true, 1}, {"PATCH", "/Appointment/1", 0, true, 1}, {"DELETE", "/ServiceRequest/1", 503, true, 1},

@@ -60,6 +60,10 @@ type Proxy struct {
 	// Timeout is how long a receiver has to begin its answer, and again to complete it. Default: 32 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// ReuseWithin is how long a connection to a receiver may have been idle to be used for a request that changes
+	// something, which is never sent twice. Keep it below the receivers' own limit. Default: 4 seconds.
+	ReuseWithin caddy.Duration `json:"reuse_within,omitempty"`
+
 	// MaxBody is the largest request body in bytes. Default: 10 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
@@ -78,6 +82,7 @@ type Proxy struct {
 	quota    pool.Share[*sharedQuota]
 	proxy    *bars.Proxy
 	upstream *reverseproxy.Handler
+	once     *reverseproxy.HTTPTransport // for requests that change something
 	expiry   *expiryWatch
 }
 
@@ -107,8 +112,10 @@ func (b *Proxy) Cleanup() error {
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
 	}
-	if b.Transport != nil {
-		_ = b.Transport.Cleanup() // closes idle connections and never fails
+	for _, transport := range []*reverseproxy.HTTPTransport{b.Transport, b.once} {
+		if transport != nil {
+			_ = transport.Cleanup() // closes idle connections and never fails
+		}
 	}
 	for _, release := range []func() error{b.source.Release, b.quota.Release} {
 		if failed := release(); err == nil {
@@ -135,6 +142,9 @@ func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	if o := call.Outcome; o != nil && o.Fault == bars.FaultSender && o.Status != http.StatusTooManyRequests {
 		b.app.HoldRefusal(w, r)
 	}
+	if call.Answer != nil || call.Outcome != nil {
+		w.Header().Set(bars.HeaderAnsweredBy, bars.ByProxy)
+	}
 	switch {
 	case call.Answer != nil:
 		call.Answer.ServeHTTP(w, r)
@@ -142,9 +152,11 @@ func (b *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		call.Outcome.Write(w, r)
 	default:
 		r = r.WithContext(bars.WithCall(r.Context(), call))
+		bars.DropHop(r.Header)
 		intake.PassOn(r)
 		if err := b.upstream.ServeHTTP(w, r, next); err != nil { // the broker turns every other failure into an answer
 			intake.TakeBack(r)
+			w.Header().Set(bars.HeaderAnsweredBy, bars.ByProxy)
 			call.Outcome = bars.Defect(err).Named()
 			call.Outcome.Write(w, r)
 		}

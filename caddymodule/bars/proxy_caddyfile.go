@@ -28,6 +28,7 @@ func init() {
 //		rate         <number>/m
 //		rate_overall <number>/s
 //		timeout      <duration>
+//		reuse_within <duration>
 //		max_body     <size>
 //		status_key   <key>
 //		<sub-directives of Caddy's http transport; outside the sandbox tls_client_auth and tls_trust_pool are mandatory>
@@ -48,6 +49,7 @@ func (b *Proxy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"rate":         parse.PerMinute(&b.Rate),
 		"rate_overall": parse.PerSecond(&b.RateOverall),
 		"timeout":      parse.Duration(&b.Timeout),
+		"reuse_within": parse.Duration(&b.ReuseWithin),
 		"max_body":     parse.Size(&b.MaxBody),
 		"status_key":   parse.One(&b.StatusKey),
 	})

@@ -97,7 +97,10 @@ func (b *Proxy) check() error {
 			return fmt.Errorf("%s must not be negative", what)
 		}
 	}
-	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "timeout", Value: b.Timeout, Most: bars.SendTimeout, Why: "no sender waits longer"}); err != nil {
+	if err := caddymodule.CheckLimits(
+		caddymodule.Limit{Name: "timeout", Value: b.Timeout, Most: bars.SendTimeout, Why: "no sender waits longer"},
+		caddymodule.Limit{Name: "reuse_within", Value: b.ReuseWithin, Most: 2 * time.Minute, Why: "servers close idle connections sooner"},
+	); err != nil {
 		return err
 	}
 	if b.CatalogueEvery != 0 && b.Catalogue == "" { // possible only in JSON
@@ -122,6 +125,7 @@ func (b *Proxy) check() error {
 	b.Rate, b.RateOverall = cmp.Or(b.Rate, defaults.PerApp), cmp.Or(b.RateOverall, defaults.Overall)
 	b.Timeout = cmp.Or(b.Timeout, caddy.Duration(bars.Timeout))
 	b.MaxBody = cmp.Or(b.MaxBody, bars.MaxBody)
+	b.ReuseWithin = cmp.Or(b.ReuseWithin, caddymodule.ReuseWithin)
 	if b.Environment == caddymodule.Sandbox {
 		return nil
 	}
@@ -165,17 +169,23 @@ func (b *Proxy) provisionUpstream(ctx caddy.Context, rules outbound.Options) err
 	}
 	asItIs := false
 	b.Transport.NetworkProxyRaw, b.Transport.Compression = json.RawMessage(`{"from":"none"}`), &asItIs
-	if err := b.Transport.Provision(ctx); err != nil {
+	if b.once, err = caddymodule.OnceTransport(b.Transport, b.ReuseWithin); err != nil {
 		return err
 	}
+	dial := b.dialer(rules)
+	for _, transport := range []*reverseproxy.HTTPTransport{b.Transport, b.once} {
+		if err := transport.Provision(ctx); err != nil {
+			return err
+		}
+		transport.Transport.DialContext = dial
+	}
 	transport := b.Transport.Transport
-	transport.DialContext = b.dialer(rules)
 	own := b.app.Expiries().WatchTransport("bars_proxy", transport.TLSClientConfig)
 	b.app.Expiries().Watch("bars_proxy_chain", chain...)
 	b.expiry = &expiryWatch{certificates: slices.Concat(chain, own), logger: b.logger, now: b.app.Now}
 	b.app.OnStart(b.expiry.remind)
 	b.upstream = &reverseproxy.Handler{
-		Transport:        &bars.Broker{Transport: b.Transport, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
+		Transport:        &bars.Broker{Transport: bars.Transports{Repeatable: b.Transport, Once: b.once}, Timeout: time.Duration(b.Timeout), MaxBody: b.MaxBody},
 		DynamicUpstreams: b,
 	}
 	return b.upstream.Provision(ctx)

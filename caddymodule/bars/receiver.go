@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -97,8 +98,12 @@ func (rc *Receiver) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(rc.Timeout))
 	defer cancel()
 	answer := &receiverAnswer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, request: r}
+	bars.DropHop(r.Header)
+	bars.SendOnce(r)
+	passed := r.WithContext(ctx)
+	body := bars.WatchBody(passed, math.MaxInt64)
 	intake.PassOn(r)
-	err := next.ServeHTTP(answer, r.WithContext(ctx))
+	err := next.ServeHTTP(answer, passed)
 	switch {
 	case r.Context().Err() != nil:
 		rc.metrics.Received("gone")
@@ -114,7 +119,14 @@ func (rc *Receiver) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 		rc.metrics.Received("cut")
 		return err // the answer has begun, so no other can be sent
 	}
-	return rc.fail(w, r, err, ctx.Err() != nil)
+	late := ctx.Err() != nil
+	switch {
+	case late && body.Awaited():
+		return rc.fail(w, r, err, bars.SlowSender)
+	case !late && body.Broken() != nil:
+		return rc.fail(w, r, fmt.Errorf("reading the body: %w", body.Broken()), bars.BadBody)
+	}
+	return rc.fail(w, r, err, failureOf(err, late, time.Duration(rc.Timeout)))
 }
 
 // answersProbe answers the health path and the description under it.
@@ -187,9 +199,9 @@ func (rc *Receiver) refuse(w http.ResponseWriter, r *http.Request, check string,
 }
 
 // fail answers a request that the system behind did not answer.
-func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, late bool) error {
+func (rc *Receiver) fail(w http.ResponseWriter, r *http.Request, err error, outcome *bars.Outcome) error {
 	intake.TakeBack(r)
-	outcome := failureOf(err, late, time.Duration(rc.Timeout)).Named()
+	outcome = outcome.Named()
 	rc.metrics.Received(strings.ToLower(strings.TrimPrefix(outcome.Code, "REC_")))
 	rc.logger.LogAttrs(r.Context(), slog.LevelError, "the receiver's system did not answer",
 		slog.String("fault", string(outcome.Fault)), slog.String("outcome", outcome.Code), slog.Int("status", outcome.Status),

@@ -83,6 +83,13 @@ var claims = []struct {
 	{"client", []string{"clientdn", "clientsdn", "clientidn", "clientcn", "clientsan", "clientserial", "clientfingerprint", "clientthumbprint",
 		"clientverify", "clientsubject", "clientissuer", "sslclient", "tlsclient"}},
 	{"ssl", []string{"sslsubject", "sslissuer", "ssldn", "sslsdn", "sslidn", "sslcn", "sslserial", "sslfingerprint", "sslverif"}},
+	{"subject", []string{""}},
+	{"peer", []string{""}},
+	{"x509", []string{""}},
+	{"spiffe", []string{""}},
+	{"dn", []string{"issuerdn", "certdn", "userdn", "callerdn", "forwardeddn"}},
+	{"user", []string{"remoteuser", "forwardeduser", "authenticateduser", "authuser"}},
+	{"identity", []string{"remoteidentity", "calleridentity", "clientidentity", "forwardedidentity"}},
 	{"tls", []string{"mtls", "tlssubject", "tlsissuer", "tlsdn", "tlscn", "tlsserial", "tlsfingerprint", "tlsverif"}},
 }
 

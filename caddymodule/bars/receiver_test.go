@@ -92,6 +92,7 @@ func TestForgedHeaders(t *testing.T) {
 		"X-Client-Verify", "X-ARR-ClientCert", "X-Amzn-Mtls-Clientcert-Subject", "X-TLS-Client-Subject", "x-client-certificate", "X-Client-DN", "X.Client.Cert",
 		"X-SSL-Cert", "SSL-Certificate", "X-SSL-Subject", "X-SSL-Issuer-DN", "X-SSL-CN", "X-TLS-Cert-Hash", "X-TLS-Verified", "X-Client-CN", "X-Client-SAN",
 		"X-Client-Serial", "X-Client-Fingerprint", "X-Cert-Subject", "X-Certificate-Thumbprint", "X-Peer-Certificate", "X-Auth-Cert", "X-MTLS-Verified", "XFCC",
+		"X-Subject-DN", "X-Peer-Subject", "X-Peer-DN", "Peer-Identity", "X-Subject", "X-Issuer-DN", "X-Spiffe-Id", "X-Remote-User", "X-X509-Name",
 	} {
 		header[http.CanonicalHeaderKey(name)] = []string{"forged"}
 		header[name] = []string{"forged"}

@@ -35,8 +35,12 @@ type Bars struct {
 	// Timeout bounds each attempt. Default: 35 seconds.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// Tries is the number of attempts for a GET answered 408, 503 or not at all. Default: 3.
+	// Tries is the number of attempts for a GET answered 408, 429, 503, 504 or not at all. Default: 3.
 	Tries int `json:"tries,omitempty"`
+
+	// ReuseWithin is how long a connection to the API may have been idle to be used for a request that changes something.
+	// Default: 4 seconds.
+	ReuseWithin caddy.Duration `json:"reuse_within,omitempty"`
 
 	// RetryMessages also repeats messages ($process-message). The receiver may then get one twice.
 	RetryMessages bool `json:"retry_messages,omitempty"`
@@ -45,6 +49,7 @@ type Bars struct {
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
 	upstream *reverseproxy.Handler
+	once     *reverseproxy.HTTPTransport // for requests that change something
 	base     *url.URL
 }
 
@@ -73,7 +78,10 @@ func (b *Bars) check(s *Sender) error {
 	if s.Environment != caddymodule.Sandbox && (caddymodule.EnvironmentOf(b.BaseURL) == "") != (caddymodule.EnvironmentOf(s.TokenURL) == "") {
 		return fmt.Errorf("base_url %s and token_url %s do not belong together: only one is NHS England's, and neither accepts the other's tokens", b.BaseURL, s.TokenURL)
 	}
-	if err := caddymodule.CheckLimits(caddymodule.Limit{Name: "bars: timeout", Value: b.Timeout, Most: 5 * time.Minute, Why: "the proxy gives up after 32s"}); err != nil {
+	if err := caddymodule.CheckLimits(
+		caddymodule.Limit{Name: "bars: timeout", Value: b.Timeout, Most: 5 * time.Minute, Why: "the proxy gives up after 32s"},
+		caddymodule.Limit{Name: "bars: reuse_within", Value: b.ReuseWithin, Most: 2 * time.Minute, Why: "servers close idle connections sooner"},
+	); err != nil {
 		return err
 	}
 	if err := caddymodule.CheckCount("bars: tries", int64(b.Tries), 20); err != nil {
@@ -89,6 +97,7 @@ func (b *Bars) check(s *Sender) error {
 		s.Accept = bars.ContentType + "; version=" + b.Version
 	}
 	b.Timeout, b.Tries = cmp.Or(b.Timeout, caddy.Duration(bars.SendTimeout)), cmp.Or(b.Tries, bars.SendTries)
+	b.ReuseWithin = cmp.Or(b.ReuseWithin, caddymodule.ReuseWithin)
 	return nil
 }
 
@@ -105,14 +114,21 @@ func (b *Bars) provision(ctx caddy.Context, rules outbound.Options, logger *slog
 	}
 	asItIs := false
 	b.Transport.NetworkProxyRaw, b.Transport.Compression = json.RawMessage(`{"from":"none"}`), &asItIs
-	if err := b.Transport.Provision(ctx); err != nil {
+	var err error
+	if b.once, err = caddymodule.OnceTransport(b.Transport, b.ReuseWithin); err != nil {
 		return err
 	}
 	rules.Timeout = dialTimeout
-	b.Transport.Transport.DialContext = outbound.NewDialer(rules)
+	dial := outbound.NewDialer(rules)
+	for _, transport := range []*reverseproxy.HTTPTransport{b.Transport, b.once} {
+		if err := transport.Provision(ctx); err != nil {
+			return err
+		}
+		transport.Transport.DialContext = dial
+	}
 	b.upstream = &reverseproxy.Handler{
 		Transport: &bars.Sender{
-			Transport: b.Transport, Base: b.base, Timeout: time.Duration(b.Timeout), Tries: b.Tries, Messages: b.RetryMessages, Logger: logger,
+			Transport: bars.Transports{Repeatable: b.Transport, Once: b.once}, Base: b.base, Timeout: time.Duration(b.Timeout), Tries: b.Tries, Messages: b.RetryMessages, Logger: logger,
 		},
 		Upstreams: reverseproxy.UpstreamPool{{Dial: outbound.HostPort(b.base)}},
 	}
@@ -130,8 +146,10 @@ func (b *Bars) cleanup() error {
 	if b.upstream != nil {
 		err = b.upstream.Cleanup()
 	}
-	if b.Transport != nil {
-		_ = b.Transport.Cleanup() // closes idle connections and never fails
+	for _, transport := range []*reverseproxy.HTTPTransport{b.Transport, b.once} {
+		if transport != nil {
+			_ = transport.Cleanup() // closes idle connections and never fails
+		}
 	}
 	return err
 }
@@ -143,6 +161,7 @@ func (b *Bars) cleanup() error {
 //		version        1.x.y
 //		timeout        <duration>
 //		tries          <number>
+//		reuse_within   <duration>
 //		retry_messages
 //		<sub-directives of Caddy's http transport>
 //	}
@@ -160,6 +179,7 @@ func (s *Sender) parseBars(d *caddyfile.Dispenser) error {
 		"version":        parse.One(&b.Version),
 		"timeout":        parse.Duration(&b.Timeout),
 		"tries":          parse.Count(&b.Tries),
+		"reuse_within":   parse.Duration(&b.ReuseWithin),
 		"retry_messages": parse.Flag(&b.RetryMessages),
 	})
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 // maxHeldAnswer is how many bytes of a 401 are held back for inspection.
 const maxHeldAnswer = 64 << 10
 
-// readTimeout is how long an application may take to send what is kept of a request.
-const readTimeout = time.Minute
+// readTimeout is how long an application may take to send what is kept of a request: no longer than the proxy waits.
+const readTimeout = 30 * time.Second
 
 // keptBody is a request body kept so that it can be sent twice.
 type keptBody struct {
@@ -92,7 +92,13 @@ func begins(method string, body *keptBody) bool {
 			} `json:"resource"`
 		} `json:"entry"`
 	}
-	if !body.whole || json.Unmarshal(body.data, &message) != nil {
+	if !body.whole {
+		return false
+	}
+	if text := bytes.TrimLeft(bytes.TrimPrefix(body.data, []byte("\xef\xbb\xbf")), " \t\r\n"); bytes.HasPrefix(text, []byte("<")) {
+		return beginsXML(text)
+	}
+	if json.Unmarshal(body.data, &message) != nil {
 		return false
 	}
 	if message.ResourceType != "Bundle" {
@@ -111,6 +117,18 @@ func begins(method string, body *keptBody) bool {
 		}
 	}
 	return isNew
+}
+
+// beginsXML is begins for a POST of XML.
+func beginsXML(text []byte) bool {
+	read, err := bars.ReadXML(text)
+	if err != nil {
+		return false
+	}
+	if read.Root != "Bundle" {
+		return true
+	}
+	return len(read.Reasons) > 0 && !slices.ContainsFunc(read.Reasons, func(code string) bool { return code != "new" })
 }
 
 // heldAnswer passes on every answer except a 401, which it holds back for inspection.
@@ -206,9 +224,9 @@ func (h *heldAnswer) release() error {
 }
 
 // refusesToken reports whether the answer is the proxy's refusal of the token rather than a receiver's own 401
-// (BAR-1.11, BAR-1.12, TOK-4.3).
+// (BAR-1.11, BAR-1.12, BAR-5.26, TOK-4.3). A proxy of ours says whose the answer is; another one's is known by its form.
 func (h *heldAnswer) refusesToken() bool {
-	if h.passed || h.status != http.StatusUnauthorized {
+	if h.passed || h.status != http.StatusUnauthorized || h.header.Get(bars.HeaderAnsweredBy) == bars.ByReceiver {
 		return false
 	}
 	var body io.Reader = bytes.NewReader(h.body.Bytes())

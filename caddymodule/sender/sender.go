@@ -136,18 +136,20 @@ func (s *Sender) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	place, err := s.bodies.Take(w, r)
 	if err != nil {
-		return crowded(w, err)
+		return s.crowded(w, r, err)
 	}
 	defer place.Release()
 	body, err := keepBody(place, r, int64(s.Replay))
 	switch {
 	case errors.Is(err, share.ErrGivenUp), errors.Is(err, share.ErrFull):
-		return crowded(w, err)
+		return s.crowded(w, r, err)
 	case errors.Is(err, intake.ErrSlow):
-		return caddyhttp.Error(http.StatusRequestTimeout, err)
+		return s.refuse(w, r, bars.SlowSender, err)
 	case err != nil:
-		return caddyhttp.Error(http.StatusBadRequest, err)
+		return s.refuse(w, r, bars.BadBody, err)
 	}
+	bars.DropHop(r.Header)
+	bars.SendOnce(r)
 	s.setHeaders(r, body)
 	if s.Bars != nil {
 		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return s.Bars.ServeHTTP(w, r) })
@@ -184,9 +186,20 @@ func (s *Sender) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 }
 
 // crowded answers an application where more send than there is room for.
-func crowded(w http.ResponseWriter, err error) error {
+func (s *Sender) crowded(w http.ResponseWriter, r *http.Request, err error) error {
 	w.Header().Set("Retry-After", "1")
-	return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	return s.refuse(w, r, bars.Crowded, err)
+}
+
+// refuse answers an application whose request was not sent: with an OperationOutcome on the way to a BaRS proxy.
+func (s *Sender) refuse(w http.ResponseWriter, r *http.Request, outcome *bars.Outcome, err error) error {
+	if s.Bars == nil {
+		return caddyhttp.Error(outcome.Status, err)
+	}
+	s.logger.LogAttrs(r.Context(), slog.LevelInfo, "request not forwarded", slog.String("fault", string(outcome.Fault)),
+		slog.String("request_id", r.Header.Get("X-Request-Id")), slog.Any("error", err))
+	outcome.Write(w, r)
+	return nil
 }
 
 // sourceFor returns the source of the request's token.
@@ -234,7 +247,8 @@ func (s *Sender) fail(w http.ResponseWriter, r *http.Request, err error) error {
 	return nil
 }
 
-// setHeaders adds the headers API Management requires besides the token (BAR-2.4 to BAR-2.6).
+// setHeaders adds the headers API Management requires besides the token (BAR-2.4 to BAR-2.6). What the application sets
+// itself stays (BAR-5.21); an Accept of */*, which HTTP clients add by themselves, says nothing.
 func (s *Sender) setHeaders(r *http.Request, body *keptBody) {
 	if r.Header.Get("X-Request-Id") == "" {
 		r.Header.Set("X-Request-Id", uuid.NewString())
@@ -243,7 +257,9 @@ func (s *Sender) setHeaders(r *http.Request, body *keptBody) {
 		r.Header.Set("X-Correlation-Id", uuid.NewString())
 	}
 	for name, value := range s.headers {
-		r.Header.Set(name, value)
+		if own := r.Header.Get(name); own == "" || name == "Accept" && own == "*/*" {
+			r.Header.Set(name, value)
+		}
 	}
 }
 

@@ -216,12 +216,15 @@ func (s *stage) mustPass(t *testing.T, method, body string, headers ...string) *
 
 func TestSenderGivesWhatIsWanted(t *testing.T) {
 	s := newStage(t)
-	got := s.mustPass(t, "GET", "", "Authorization", "Bearer mine", "Accept", "text/html")
+	got := s.mustPass(t, "GET", "", "Authorization", "Bearer mine", "Accept", "*/*")
 	if !strings.HasPrefix(got.Header.Get("Authorization"), "Bearer ") || got.Header.Get("Authorization") == "Bearer mine" {
 		t.Errorf("got Authorization %q", got.Header.Get("Authorization"))
 	}
 	if got.Header.Get("Accept") != "application/fhir+json; version=1.2.0" || len(got.Header.Get("X-Request-Id")) != 36 || len(got.Header.Get("X-Correlation-Id")) != 36 {
 		t.Errorf("got headers %v", got.Header)
+	}
+	if got = s.mustPass(t, "GET", "", "Accept", "application/fhir+xml"); got.Header.Get("Accept") != "application/fhir+xml" {
+		t.Errorf("got Accept %q, want the application's own", got.Header.Get("Accept"))
 	}
 	got = s.mustPass(t, "POST", "x", "X-Request-Id", "r-1", "X-Correlation-Id", "c-1")
 	if got.Header.Get("X-Request-Id") != "r-1" || got.Header.Get("X-Correlation-Id") != "c-1" {
@@ -245,19 +248,22 @@ func TestSenderInventsNoCorrelationForAnUpdate(t *testing.T) {
 		method, body string
 		want         bool
 	}{
-		"a search":          {"GET", "", true},
-		"a resource":        {"POST", `{"resourceType":"Appointment"}`, true},
-		"a new message":     {"POST", message("new"), true},
-		"an update":         {"POST", message("update"), false},
-		"two reasons":       {"POST", message("new", "update"), false},
-		"no reason":         {"POST", message(), false},
-		"nothing we read":   {"POST", "<xml/>", false},
-		"a large body":      {"POST", `{"resourceType":"Appointment","x":"` + strings.Repeat("x", 1000) + `"}`, false},
-		"a change":          {"PUT", `{"resourceType":"Appointment"}`, false},
-		"part of a change":  {"PATCH", `{"resourceType":"Appointment"}`, false},
-		"a deletion":        {"DELETE", "", false},
-		"no header at all":  {"POST", `{"resourceType":"Bundle"}`, false},
-		"an empty document": {"POST", "", false},
+		"a search":             {"GET", "", true},
+		"a resource":           {"POST", `{"resourceType":"Appointment"}`, true},
+		"a new message":        {"POST", message("new"), true},
+		"an update":            {"POST", message("update"), false},
+		"two reasons":          {"POST", message("new", "update"), false},
+		"no reason":            {"POST", message(), false},
+		"nothing we read":      {"POST", "<xml", false},
+		"a resource in XML":    {"POST", `<Appointment xmlns="http://hl7.org/fhir"/>`, true},
+		"a new message in XML": {"POST", `<Bundle><entry><resource><MessageHeader><reason><coding><code value="new"/></coding></reason></MessageHeader></resource></entry></Bundle>`, true},
+		"an update in XML":     {"POST", `<Bundle><entry><resource><MessageHeader><reason><coding><code value="update"/></coding></reason></MessageHeader></resource></entry></Bundle>`, false},
+		"a large body":         {"POST", `{"resourceType":"Appointment","x":"` + strings.Repeat("x", 1000) + `"}`, false},
+		"a change":             {"PUT", `{"resourceType":"Appointment"}`, false},
+		"part of a change":     {"PATCH", `{"resourceType":"Appointment"}`, false},
+		"a deletion":           {"DELETE", "", false},
+		"no header at all":     {"POST", `{"resourceType":"Bundle"}`, false},
+		"an empty document":    {"POST", "", false},
 	} {
 		s := newStage(t)
 		if got := s.mustPass(t, c.method, c.body); (got.Header.Get("X-Correlation-Id") != "") != c.want {
@@ -467,8 +473,8 @@ func TestSenderConfiguration(t *testing.T) {
 	}{
 		"int":                 {Sender{Environment: caddymodule.Integration, Keys: good}, ""},
 		"sandbox needs none":  {Sender{Environment: caddymodule.Sandbox}, ""},
-		"another environment": {Sender{Environment: caddymodule.Integration, Keys: good, TokenURL: "https://api.service.nhs.uk/oauth2/token"}, "never mixed"},
-		"another audience":    {Sender{Environment: caddymodule.Production, Keys: good, Audience: "https://INT.api.service.nhs.uk/oauth2/token"}, "never mixed"},
+		"another environment": {Sender{Environment: caddymodule.Integration, Keys: good, TokenURL: "https://api.service.nhs.uk/oauth2/token"}, "use an address of the same environment"},
+		"another audience":    {Sender{Environment: caddymodule.Production, Keys: good, Audience: "https://INT.api.service.nhs.uk/oauth2/token"}, "use an address of the same environment"},
 		"plain http":          {Sender{Environment: caddymodule.Production, Keys: good, TokenURL: "http://localhost/token"}, "is refused in production: tokens and signatures can be read"},
 		"no client":           {Sender{Environment: caddymodule.Integration, Keys: Keys{Key: key}}, "add client"},
 		"providers, no word":  {Sender{Environment: caddymodule.Integration, Providers: map[string]*Keys{"a": &good}}, "add provider_by"},

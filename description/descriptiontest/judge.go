@@ -121,9 +121,10 @@ func strict(asked *openapi3filter.RequestValidationInput, answer Answer) error {
 	return nil
 }
 
-// everywhere lists the header fields that any HTTP server may send, and those that make browsers and caches careful.
+// everywhere lists the header fields that any HTTP server may send, those that make browsers and caches careful, and the
+// one by which our own gateways tell each other who answers.
 var everywhere = strings.Fields(`
-	Accept-Ranges Alt-Svc Cache-Control Connection Content-Encoding Content-Length Content-Type Date Last-Modified
+	Accept-Ranges Alt-Svc Cache-Control Connection Content-Encoding Content-Length Content-Type Countersign-Answered-By Date Last-Modified
 	Referrer-Policy Server Transfer-Encoding Vary Via X-Content-Type-Options`)
 
 // Has reports whether the description has the path and the method of the request.
