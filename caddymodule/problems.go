@@ -16,15 +16,14 @@ import (
 )
 
 const (
-	expiresSoon = 30 * 24 * time.Hour // before a certificate expires
-	hookIsLate  = 30 * time.Minute    // of a webhook that waits
-	crowdIsOver = 5 * time.Minute     // after a caller was last given up for others
-	passing     = "pass"              // a check of a service
-	agentCheck  = "agent:"            // and the agent's address, the name of a check
+	expiresSoon = 30 * 24 * time.Hour // remaining validity at which a certificate is reported
+	hookIsLate  = 30 * time.Minute    // age at which a waiting webhook is reported
+	crowdIsOver = 5 * time.Minute     // how long a full pool is reported after its last hold was given up
+	passing     = "pass"              // outcome of a service's check
+	agentCheck  = "agent:"            // prefix of a check's name, before the agent's address
 )
 
-// problems are what is wrong at this moment, the store's first; none where all is well. Unlike the alert rules they do
-// not wait for how long it lasts.
+// problems lists what is wrong now, the store first. Unlike the alert rules, it does not wait until a problem has lasted.
 func problems(status gatewayStatus, hooks webhook.Stats, expiries []metrics.Expiry, now time.Time) []adminapi.Problem {
 	found := problemList{}
 	if err := cmp.Or(status.Store.Error, status.Store.WriteError); err != "" {
@@ -57,7 +56,7 @@ func (l *problemList) add(detail, what string, args ...any) {
 	*l = append(*l, adminapi.Problem{What: fmt.Sprintf(what, args...), Detail: detail})
 }
 
-// audited adds what is wrong with the audit log, and with those that the store remembers.
+// audited adds the problems of the audit log and of the logs of other nodes kept in the store.
 func (l *problemList) audited(log *adminapi.Audit) {
 	if log == nil {
 		return
@@ -69,12 +68,12 @@ func (l *problemList) audited(log *adminapi.Audit) {
 		l.add(log.HeadError, "The audit log's head cannot be signed")
 	}
 	for _, m := range log.Missing {
-		l.add(fmt.Sprintf("the last head that is remembered is %d:%s of %s", m.Head.Number, m.Head.Hash, m.Head.Time.UTC().Format(time.RFC3339)),
-			"The audit log of node %s is not as it is remembered: %s", m.Node, m.What)
+		l.add(fmt.Sprintf("last known head: %d:%s of %s", m.Head.Number, m.Head.Hash, m.Head.Time.UTC().Format(time.RFC3339)),
+			"The audit log of node %s does not match its last known head: %s", m.Node, m.What)
 	}
 }
 
-// kept adds what keeps files of the audit log from being removed, but for a hold, which somebody wants.
+// kept adds what prevents files of the audit log from being removed, except a hold, which is intended.
 func (l *problemList) kept(log *adminapi.Audit) {
 	if log == nil {
 		return
@@ -87,7 +86,7 @@ func (l *problemList) kept(log *adminapi.Audit) {
 	}
 }
 
-// unread adds what others publish and could not be read: key sets, providers, catalogues, revocation lists.
+// unread adds outside documents that could not be read: key sets, providers, catalogues, revocation lists.
 func (l *problemList) unread(status gatewayStatus) {
 	for _, client := range status.Clients {
 		for _, set := range client.KeySets {
@@ -96,7 +95,7 @@ func (l *problemList) unread(status gatewayStatus) {
 				l.add(strings.Join(set.Skipped, "; "), "No key in the key set of client %s can be used", client.ID)
 			case set.Error == "" || client.Status == statusRevoked:
 			case set.Read.IsZero():
-				l.add(set.Error, "There never was a key set of client %s; its requests are refused", client.ID)
+				l.add(set.Error, "The key set of client %s was never read, so its requests are refused", client.ID)
 			default:
 				l.add(set.Error, "The key set of client %s cannot be read", client.ID)
 			}
@@ -117,8 +116,8 @@ func (l *problemList) unread(status gatewayStatus) {
 	}
 }
 
-// expiring adds certificates, the first to expire first. Caddy renews those that it manages, some of which live for
-// hours, when a third of their life is left.
+// expiring adds certificates that expire soon, earliest first. Certificates that Caddy manages may live only for hours;
+// Caddy renews them at a third of their lifetime, so they are reported below a quarter.
 func (l *problemList) expiring(expiries []metrics.Expiry, now time.Time) {
 	slices.SortFunc(expiries, func(a, b metrics.Expiry) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Subject, b.Subject)) })
 	for _, of := range expiries {
@@ -128,11 +127,11 @@ func (l *problemList) expiring(expiries []metrics.Expiry, now time.Time) {
 	}
 }
 
-// undelivered adds webhooks that nobody takes.
+// undelivered adds webhooks that cannot be delivered.
 func (l *problemList) undelivered(hooks webhook.Stats, now time.Time) {
 	for _, client := range slices.Sorted(maps.Keys(hooks)) {
 		if oldest := hooks[client].Oldest; !oldest.IsZero() && now.Sub(oldest) > hookIsLate {
-			l.add(fmt.Sprintf("%d wait", hooks[client].Pending), "Client %s has not taken a webhook for half an hour", client)
+			l.add(fmt.Sprintf("%d wait", hooks[client].Pending), "Client %s has not accepted a webhook for half an hour", client)
 		}
 		if dead := hooks[client].Dead; dead > 0 {
 			l.add(fmt.Sprintf("%d of them", dead), "Webhooks of client %s are dead letters", client)
@@ -140,21 +139,21 @@ func (l *problemList) undelivered(hooks webhook.Stats, now time.Time) {
 	}
 }
 
-// crowded adds pools that were full of what strangers hold a moment ago, and who holds most.
+// crowded adds pools that unproven callers filled recently, with the largest holder.
 func (l *problemList) crowded(pools []share.Use, now time.Time) {
 	for _, pool := range pools {
 		if !pool.Last.IsZero() && now.Sub(pool.Last) < crowdIsOver {
-			who := "callers whose address is not known"
+			who := "callers with an unknown address"
 			if pool.LastFrom.IsValid() {
 				who = pool.LastFrom.String()
 			}
 			l.add(fmt.Sprintf("%s held %d of %d when it last gave one up; %d were given up since the start", who, pool.LastHeld, pool.Size, pool.GivenUp),
-				"Callers who have proven nothing fill the pool %s", pool.Name)
+				"Unauthenticated callers fill the pool %s", pool.Name)
 		}
 	}
 }
 
-// providerError is why what a provider publishes could not be read at the last attempt, its keys included.
+// providerError returns why the last read of a provider's metadata or keys failed.
 func providerError(provider openid.Status) string {
 	err := provider.Error
 	for _, keys := range provider.Keys {

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Rule names something that production refuses. Where an operator can take it all the same by accept, it is that word.
+// Rule names something that production refuses. If accept can waive the rule, this is the word to use.
 type Rule string
 
 // The rules of production. ProductionRules says what each is about.
@@ -32,17 +32,17 @@ const (
 	RuleSecretsLog      Rule = "secrets_log"
 )
 
-// ProductionRule is a line of the table of what production refuses.
+// ProductionRule is a row of the table of production rules.
 type ProductionRule struct {
 	Name    Rule
-	Refuses string // in the words of a configuration
+	Refuses string // what is refused, in Caddyfile terms
 	Why     string // what could happen
 	Instead string // what to do
-	Word    string // what takes it all the same, where the operator knows; empty: nothing does
+	Word    string // the option that waives the rule; empty: it cannot be waived
 }
 
-// ProductionRules is all that production refuses and that the other environments take. A configuration is judged by it in
-// whichever form it was written. docs/operators.md has the same table.
+// ProductionRules lists everything that production refuses and other environments accept. It applies to Caddyfiles and
+// JSON alike. docs/operators.md has the same table.
 func ProductionRules() []ProductionRule {
 	return []ProductionRule{
 		{RuleStandIn, "mock, trust mock, smartcard_agent mock, openid_mock, countersign_demo; openid with the issuer of an openid_mock",
@@ -84,24 +84,24 @@ const acceptOption = "accept"
 
 func acceptWord(rule Rule) string { return acceptOption + " " + string(rule) }
 
-// Risk is something in a configuration that a rule of production is about.
+// Risk is a part of a configuration that a production rule covers.
 type Risk struct {
 	Rule Rule
-	What string // as it stands in the configuration: store memory
+	What string // as written in the configuration, such as: store memory
 }
 
-// refused is the error that production has for it.
+// refused is the error for this risk in production.
 func (r Risk) refused() error {
 	rules := ProductionRules()
 	rule := rules[slices.IndexFunc(rules, func(one ProductionRule) bool { return one.Name == r.Rule })]
 	text := fmt.Sprintf("%s is refused in production: %s; %s", r.What, rule.Why, rule.Instead)
 	if rule.Word != "" {
-		text += ", or write " + rule.Word + " if you know that and want it"
+		text += ", or add " + rule.Word + " to accept the risk"
 	}
 	return fmt.Errorf("%s", text)
 }
 
-// Forbid refuses a risk of a site alone where the site is in production, unless accept takes it.
+// Forbid refuses a risk of one site if the site is in production, unless accept waives the rule.
 func (e Environment) Forbid(accept []string, risk Risk) error {
 	if e != Production || slices.Contains(accept, string(risk.Rule)) {
 		return nil
@@ -109,8 +109,8 @@ func (e Environment) Forbid(accept []string, risk Risk) error {
 	return risk.refused()
 }
 
-// Forbid refuses a risk for the whole gateway where that is in production, unless the app's accept takes it. Elsewhere it is
-// remembered: a site that comes later may be in production, and shares store, clients, tokens and providers.
+// Forbid refuses a risk of the whole gateway if the gateway is in production, unless the app's accept waives the rule.
+// Otherwise it records the risk, because a later site may be in production and shares store, clients, tokens and providers.
 func (a *App) Forbid(risk Risk) error {
 	if slices.Contains(a.Accept, string(risk.Rule)) {
 		a.prod.accepted = append(a.prod.accepted, risk)
@@ -128,17 +128,17 @@ func (a *App) Forbid(risk Risk) error {
 	return nil
 }
 
-// production is what an app knows of what production refuses in it.
+// production records the risks of an app and its production sites.
 type production struct {
-	sites    []prodSite // that are in production where the app is not
-	risks    []Risk     // that production would refuse of what the sites share
-	accepted []Risk     // that accept takes
+	sites    []prodSite // production sites in an app that is not in production
+	risks    []Risk     // risks in what the sites share
+	accepted []Risk     // risks waived by accept
 }
 
-// prodSite is a site that is in production in a gateway that is not.
+// prodSite is a production site in a gateway that is not in production.
 type prodSite struct {
 	name  string
-	rules []Rule // about what it shares with the other sites; none: all of it
+	rules []Rule // the rules for what it shares with other sites; none: all rules
 }
 
 func (s prodSite) judge(risk Risk) error {
@@ -148,8 +148,8 @@ func (s prodSite) judge(risk Risk) error {
 	return fmt.Errorf("%w (%s is in production, and so is all that it shares)", risk.refused(), s.name)
 }
 
-// JoinSite tells the app which environment a site is in that uses what the sites of a gateway share. One in production makes
-// all of that production's, or, where it uses a part of it, what these rules are about. Its server is judged as well.
+// JoinSite tells the app the environment of a site that uses the shared parts of the gateway. A production site subjects
+// those parts to the given rules, or to all rules if none are given. It also checks the site's server.
 func (a *App) JoinSite(ctx caddy.Context, e Environment, name string, rules ...Rule) error {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		if err := e.JudgeServer(server); err != nil {
@@ -169,16 +169,16 @@ func (a *App) JoinSite(ctx caddy.Context, e Environment, name string, rules ...R
 	return nil
 }
 
-// warnOfAccept names the words of accept that take nothing: who reads them believes in a risk that is not there.
+// warnOfAccept warns of words of accept that waive nothing, because they suggest a risk that does not exist.
 func (a *App) warnOfAccept() {
 	for _, word := range a.Accept {
 		if !slices.ContainsFunc(a.prod.accepted, func(risk Risk) bool { return risk.Rule == Rule(word) }) {
-			a.logger.Warn("accept has a word that takes nothing in this configuration; take it out", "word", word)
+			a.logger.Warn("accept waives a rule that this configuration does not break: remove the word", "word", word)
 		}
 	}
 }
 
-// JudgeServer refuses, for a site in production, a server that writes down the secrets of connections.
+// JudgeServer refuses a server that logs TLS secrets, for a production site.
 func (e Environment) JudgeServer(server *caddyhttp.Server) error {
 	for _, policy := range server.TLSConnPolicies {
 		if file := policy.InsecureSecretsLog; file != "" {
@@ -188,14 +188,14 @@ func (e Environment) JudgeServer(server *caddyhttp.Server) error {
 	return nil
 }
 
-// checkAccept refuses words that take nothing. These are of the rules that are told of.
+// checkAccept refuses words that no rule knows, and duplicates.
 func checkAccept(words []string, known ...Rule) error {
 	for i, word := range words {
 		switch {
 		case !slices.Contains(known, Rule(word)):
-			return fmt.Errorf("accept %q takes nothing here; it can be: %s", word, joinRules(known))
+			return fmt.Errorf("unknown accept word %q: use one of %s", word, joinRules(known))
 		case slices.Contains(words[:i], word):
-			return fmt.Errorf("accept %s is there twice", word)
+			return fmt.Errorf("accept %s is a duplicate: remove one", word)
 		}
 	}
 	return nil
@@ -209,7 +209,7 @@ func joinRules(rules []Rule) string {
 	return strings.Join(words, ", ")
 }
 
-// appAccepts are the words of accept in countersign, siteAccepts those in signing_service.
+// appAccepts are the words of accept in countersign; siteAccepts are those in signing_service.
 func appAccepts() []Rule {
 	return []Rule{RuleStoreMemory, RuleStoreUnverified, RuleAuditOff, RuleAuditKeep, RuleNetworks}
 }

@@ -2,14 +2,14 @@ package caddymodule
 
 import "github.com/seed-dd2befc3/countersign/bars"
 
-// ProxyStatus is a bars_proxy as the admin endpoint tells of it.
+// ProxyStatus is the state of a bars_proxy for the admin endpoint.
 type ProxyStatus struct {
 	Environment Environment        `json:"environment"`
 	Targets     int                `json:"targets"` // of the Caddyfile
 	Catalogue   *bars.SourceStatus `json:"catalogue,omitempty"`
 }
 
-// ReportProxy has the admin endpoint and the metrics tell of a bars_proxy, which calls it in Provision.
+// ReportProxy adds a bars_proxy to the admin endpoint and the metrics. bars_proxy calls it in Provision.
 func (a *App) ReportProxy(status func() ProxyStatus) {
 	a.proxies = append(a.proxies, status)
 }
@@ -22,7 +22,7 @@ func (a *App) proxyStatus() []ProxyStatus {
 	return all
 }
 
-// catalogues tells how the endpoint catalogues of this configuration are.
+// catalogues returns the state of this configuration's endpoint catalogues.
 func (a *App) catalogues() []bars.SourceStatus {
 	var all []bars.SourceStatus
 	for _, proxy := range a.proxyStatus() {

@@ -11,23 +11,23 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// maxEarly is how many are remembered of those who asked for signatures before they were made, which is no fault. Of
-// all others it is adminapi.MaxRefusals.
+// maxEarly bounds the record of requests for signatures that were not ready, which are no fault of the client. All other
+// refusals are bounded by adminapi.MaxRefusals.
 const maxEarly = 100
 
-// refusals remembers the last requests that were refused. It is one for the process.
+// refusals records the latest refused requests of the process.
 type refusals struct {
 	mu    sync.Mutex
-	all   []adminapi.Refusal // a ring each: the oldest is overwritten
+	all   []adminapi.Refusal // ring buffers
 	next  int
 	early []adminapi.Refusal
 	turn  int
 }
 
-// Destruct ends with the process.
+// Destruct does nothing: the record lives as long as the process.
 func (*refusals) Destruct() error { return nil }
 
-// keep remembers an answer that was a refusal.
+// keep records an answer that refused a request.
 func (r *refusals) keep(answer signing.Answer) {
 	if answer.Status == 0 {
 		return
@@ -46,7 +46,7 @@ func (r *refusals) keep(answer signing.Answer) {
 	}
 }
 
-// remember keeps a refusal of another service than the Signing Service.
+// remember records a refusal of a service other than the Signing Service.
 func (r *refusals) remember(report adminapi.Refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,7 +62,7 @@ func remember(ring *[]adminapi.Refusal, next *int, most int, report adminapi.Ref
 	*next = (*next + 1) % most
 }
 
-// latest returns those that fit, the latest first.
+// latest returns the matching refusals, newest first.
 func (r *refusals) latest(fits func(adminapi.Refusal) bool) []adminapi.Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +78,7 @@ func (r *refusals) latest(fits func(adminapi.Refusal) bool) []adminapi.Refusal {
 	return found
 }
 
-// observer is told by the services what happens: it counts, and remembers what was refused.
+// observer counts the answers of the services and records their refusals.
 type observer struct {
 	*metrics.Metrics
 	refused *refusals
@@ -90,19 +90,19 @@ func (o observer) Answered(ctx context.Context, answer signing.Answer) {
 	o.refused.keep(answer)
 }
 
-// provisionRefusals finds the process's memory of refusals.
+// provisionRefusals finds the process's record of refusals.
 func (a *App) provisionRefusals() error {
 	_, err := a.refused.Acquire("refusals", func() (*refusals, error) { return &refusals{}, nil })
 	return err
 }
 
-// Remember has the admin endpoint, and the command why, tell of a request that a handler refused.
+// Remember records a request that a handler refused, for the admin endpoint and the command why.
 func (a *App) Remember(refused adminapi.Refusal) { a.refused.Value().remember(refused) }
 
-// observer is what this configuration's services tell what happens.
+// observer returns the observer for this configuration's services.
 func (a *App) observer() signing.Observer { return observer{a.metrics.Value(), a.refused.Value()} }
 
-// oauthObserver is what its token services tell of each answer.
+// oauthObserver returns the observer for its token services.
 func (a *App) oauthObserver(_ context.Context, answer oauth.Answer) {
 	a.metrics.Value().TokenAnswered(answer)
 	if answer.Status == 0 {

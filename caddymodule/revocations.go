@@ -10,17 +10,17 @@ import (
 	"github.com/seed-dd2befc3/countersign/certificates"
 )
 
-// revocations is what is known of revocations, in the pool.
+// revocations is a revocation checker in the pool.
 type revocations struct{ *certificates.Revocations }
 
-// Destruct ends fetches that are under way.
+// Destruct ends running fetches.
 func (r *revocations) Destruct() error {
 	r.Close()
 	return nil
 }
 
-// acquireRevocations finds what the configurations with the same rules know, or begins to learn it: that is no I/O,
-// so it happens in Provision. What is on disk is read, and fetches begin, when the configuration starts.
+// acquireRevocations returns the checker shared by configurations with the same options, or makes one. It does no I/O, so
+// it runs in Provision. When the configuration starts, the checker reads its lists from disk and begins to fetch.
 func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, error) {
 	options, err := a.revocationOptions(c)
 	if err != nil {
@@ -43,7 +43,7 @@ func (a *App) acquireRevocations(c *Certificates) (*certificates.Revocations, er
 		return nil, err
 	}
 	a.lists = append(a.lists, held)
-	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives what starts it
+	a.OnStart(func(context.Context) { r.Start() }) //nolint:contextcheck // it outlives the context that starts it
 	return r.Revocations, nil
 }
 
@@ -55,7 +55,7 @@ func (a *App) releaseRevocations() error {
 	return err
 }
 
-// revocations are what the sites of this configuration know of revocations, each once.
+// revocations returns the checkers of this configuration's sites, each once.
 func (a *App) revocations() []*certificates.Revocations {
 	var all []*certificates.Revocations
 	for _, held := range a.lists {
@@ -66,13 +66,13 @@ func (a *App) revocations() []*certificates.Revocations {
 	return all
 }
 
-// revocationStatus is how the revocation lists are, in /countersign/status.
+// revocationStatus is the state of the revocation lists in /countersign/status.
 type revocationStatus struct {
-	Current int                       `json:"current"` // lists that prove something
-	Expired int                       `json:"expired"` // lists that should have been renewed
-	Missing int                       `json:"missing"` // lists that were never had
-	Failing int                       `json:"failing"` // lists, of all these, whose last fetch failed
-	Lists   []certificates.ListStatus `json:"lists"`   // those that need a look first, and a hundred at most
+	Current int                       `json:"current"` // valid lists
+	Expired int                       `json:"expired"` // lists past their nextUpdate
+	Missing int                       `json:"missing"` // lists never fetched
+	Failing int                       `json:"failing"` // lists whose last fetch failed, of any of these
+	Lists   []certificates.ListStatus `json:"lists"`   // at most 100, failing ones first
 }
 
 func (a *App) revocationStatus() revocationStatus {

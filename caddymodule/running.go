@@ -13,9 +13,9 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
-// running are the apps that have started and not ended, the latest last: one, and during a reload two. The admin
-// endpoint looks here for the one that it tells of. Caddy's own way there would not do: its admin server runs before
-// the apps of its configuration are there, and after a failed reload it belongs to the configuration that failed.
+// running holds the started apps, latest last: one, or two during a reload. The admin endpoint finds its app here. It
+// cannot use its own Caddy context: Caddy's admin server runs before the apps of its configuration exist, and after a
+// failed reload it belongs to the failed configuration.
 var running apps
 
 type apps struct {
@@ -29,14 +29,14 @@ func (l *apps) add(a *App) {
 	l.all = append(l.all, a)
 }
 
-// remove takes an app out, if it is there.
+// remove removes an app, if present.
 func (l *apps) remove(a *App) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = slices.DeleteFunc(l.all, func(other *App) bool { return other == a })
 }
 
-// latest is the app that was started last, or nil.
+// latest returns the app that was started last, or nil.
 func (l *apps) latest() *App {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,7 +46,7 @@ func (l *apps) latest() *App {
 	return l.all[len(l.all)-1]
 }
 
-// standing tells the metrics how things are in the latest app.
+// standing reports the state of the latest app to the metrics.
 func (l *apps) standing() metrics.Standing {
 	if app := l.latest(); app != nil {
 		return standing{app}

@@ -18,15 +18,14 @@ func init() {
 	caddy.RegisterModule(SigningService{})
 }
 
-// SigningService is a Signing Service at the path it is mounted at (by handle_path, or with that path stripped in
-// another way).
+// SigningService is a Signing Service. Mount it with handle_path, or strip its path in another way.
 type SigningService struct {
-	// PublicURL is the service's public address: the audience of signing requests, the base of redirects, and the
-	// origin of the page. It may be left out only where every listener is loopback.
+	// PublicURL is the service's public address: the audience of signing requests, the base of redirects, and the origin
+	// of the page. It may be omitted only if every listener is on loopback.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// Access is "bearer": callers show an access token of this installation. "open" is for the sandbox and for
-	// loopback listeners alone.
+	// Access is "bearer" if callers must show an access token of this gateway. "open" is only for the sandbox and for
+	// loopback listeners.
 	Access string `json:"access,omitempty"`
 
 	// Environment overrides the global one for this site.
@@ -34,20 +33,20 @@ type SigningService struct {
 
 	SigningUser
 
-	// Agents are the ways to real smartcards; the first that serves the user is asked.
+	// Agents are the smartcard agents. The first one that serves the user is asked.
 	Agents []*AgentClient `json:"agents,omitempty"`
 
-	// Mock is the mock smartcard agent, for mock=true and where there are no Agents. Refused in production.
+	// Mock is the mock smartcard agent, used for mock=true and if there are no Agents. Refused in production.
 	Mock *AgentClient `json:"mock,omitempty"`
 
-	// Certificates says whose certificates may stand behind a signature.
+	// Certificates configures which certificates a signature may use.
 	Certificates Certificates `json:"certificates,omitzero"`
 
-	// Display says whether the page shows the prescriptions behind what is signed.
+	// Display configures whether the page shows the prescriptions to be signed.
 	Display Display `json:"display,omitzero"`
 
-	// StatusKey is what /_status wants in the header apikey; without one nobody may read it. May be a placeholder
-	// such as {env.STATUS_KEY}.
+	// StatusKey is the value of the header apikey that /_status requires. Without a key, /_status is closed. It may be a
+	// placeholder such as {env.STATUS_KEY}.
 	StatusKey string `json:"status_key,omitempty"`
 
 	SignWithin caddy.Duration `json:"sign_within,omitempty"` // from request to signature; default 30m
@@ -55,9 +54,9 @@ type SigningService struct {
 	Lease      caddy.Duration `json:"lease,omitempty"`       // how long a dead node holds a session in signing; default 30s
 	ClockSkew  caddy.Duration `json:"clock_skew,omitempty"`  // tolerated clock difference; default 1m
 	Tries      int            `json:"tries,omitempty"`       // runs of an agent before a session fails; default 5
-	Once       bool           `json:"once,omitempty"`        // signatures can be fetched once only
+	Once       bool           `json:"once,omitempty"`        // signatures can be fetched only once
 
-	// Accept are the names of rules of production that hold for this site all the same: clock_skew.
+	// Accept names the production rules to waive for this site: clock_skew.
 	Accept []string `json:"accept,omitempty"`
 
 	app     *App
@@ -76,7 +75,7 @@ func (SigningService) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.signing_service", New: func() caddy.Module { return new(SigningService) }}
 }
 
-// Provision makes the service. It opens and connects nothing.
+// Provision makes the service. It opens no store and no connection.
 func (s *SigningService) Provision(ctx caddy.Context) error {
 	var err error
 	if s.app, err = app(ctx); err != nil {
@@ -164,7 +163,7 @@ func (s *SigningService) options(ctx caddy.Context, statusKey string) (signing.O
 	return options, nil
 }
 
-// access is the check of every caller.
+// access is the authorizer for callers.
 func (s *SigningService) access() func(*http.Request) (signing.Caller, error) {
 	if s.Access == "bearer" {
 		return s.signingDoor()
@@ -172,16 +171,16 @@ func (s *SigningService) access() func(*http.Request) (signing.Caller, error) {
 	return loopbackAlone
 }
 
-// loopbackAlone lets everybody in who comes from this machine.
+// loopbackAlone admits every caller on this machine.
 func loopbackAlone(r *http.Request) (signing.Caller, error) {
 	if !loopback(r) {
 		return signing.Caller{}, &signing.Error{Status: http.StatusForbidden, Code: "access_open",
-			Message: "This service has access open, which holds for loopback listeners alone; its operator must write access bearer to serve others"}
+			Message: "This service has access open, which serves only loopback listeners: its operator must set access bearer to serve others"}
 	}
 	return signing.Caller{}, nil
 }
 
-// baseURL is the public URL, or, for a service on loopback without one, what the request came to.
+// baseURL returns the public URL or, for a service on loopback without one, the address of the request.
 func (s *SigningService) baseURL(r *http.Request) (string, error) {
 	if s.PublicURL != "" {
 		return s.PublicURL, nil
@@ -200,8 +199,7 @@ func (s *SigningService) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	return intake.Serve(w, r, s.service)
 }
 
-// Cleanup lets go of the connections to agents that a configuration has kept. A job that is under way has its own until
-// it ends.
+// Cleanup closes the configuration's idle connections to agents. A running job keeps its own connection until it ends.
 func (s *SigningService) Cleanup() error {
 	var err error
 	for _, agent := range append([]*AgentClient{s.Mock}, s.Agents...) {

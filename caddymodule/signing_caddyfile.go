@@ -78,7 +78,7 @@ func (s *SigningService) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}.Directive(d)
 }
 
-// parseAgents reads one of the ways to a card, in their order.
+// parseAgents reads one agent option and keeps their order.
 func (s *SigningService) parseAgents(read func(*caddyfile.Dispenser) (*AgentClient, error)) parse.Option {
 	return func(d *caddyfile.Dispenser) error {
 		agent, err := read(d)
@@ -89,14 +89,14 @@ func (s *SigningService) parseAgents(read func(*caddyfile.Dispenser) (*AgentClie
 
 func (s *SigningService) parseMock(d *caddyfile.Dispenser) error {
 	if s.Mock != nil {
-		return d.Err("mock is given twice")
+		return d.Err("mock is configured twice: remove one")
 	}
 	var err error
 	s.Mock, err = parseAgent(d)
 	return err
 }
 
-// parseAgent reads an agent's address and block. What it does not know itself is Caddy's http transport's.
+// parseAgent reads an agent's address and block. Options that it does not know go to Caddy's http transport.
 func parseAgent(d *caddyfile.Dispenser) (*AgentClient, error) {
 	a := &AgentClient{Transport: &reverseproxy.HTTPTransport{}}
 	if err := parse.One(&a.URL)(d); err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// check refuses what the environment does not allow, and what cannot be meant.
+// check refuses what the environment does not allow, and invalid options.
 func (s *SigningService) check() error {
 	if err := s.Environment.Check(); err != nil {
 		return err
@@ -22,7 +22,7 @@ func (s *SigningService) check() error {
 		return err
 	}
 	if s.Access != "open" && s.Access != "bearer" {
-		return fmt.Errorf("access %q is not known; write access bearer, or access open for loopback and the sandbox", s.Access)
+		return fmt.Errorf("unknown access %q: use access bearer, or access open for loopback and the sandbox", s.Access)
 	}
 	if s.Environment == Sandbox {
 		s.warnOfSandbox()
@@ -32,10 +32,10 @@ func (s *SigningService) check() error {
 		return err
 	}
 	if s.Mock == nil && len(s.Agents) == 0 {
-		return errors.New("has no way to a smartcard; add agent with the address of one, or outside production mock")
+		return errors.New("no smartcard agent configured: add agent <url>, or outside production mock <url>")
 	}
 	if !s.Certificates.TrustMock && len(s.Certificates.Issuers) == 0 {
-		return errors.New("trusts no issuer, so no signature could be released; add certificates { trust mock } or { trust_pool file <pem file> }")
+		return errors.New("no issuer is trusted, so no signature could be released: add certificates { trust mock } or { trust_pool file <pem file> }")
 	}
 	if err := s.Certificates.check(); err != nil {
 		return fmt.Errorf("certificates: %w", err)
@@ -52,7 +52,7 @@ func (s *SigningService) check() error {
 	return s.checkUser()
 }
 
-// judge has production's rules judge the site: what it shares with others by all of them, the rest by its own.
+// judge applies the production rules to the site: all rules to what it shares with other sites, its own to the rest.
 func (s *SigningService) judge() error {
 	if s.Mock != nil {
 		if err := s.app.Forbid(Risk{RuleStandIn, "mock " + s.Mock.URL}); err != nil {
@@ -73,15 +73,15 @@ func (s *SigningService) judge() error {
 		return s.Environment.Forbid(s.Accept, Risk{RuleClockSkew, fmt.Sprintf("clock_skew %s", skew)})
 	}
 	if len(s.Accept) > 0 {
-		s.app.logger.Warn("accept has a word that takes nothing in this configuration; take it out", "word", RuleClockSkew, "site", s.PublicURL)
+		s.app.logger.Warn("accept waives a rule that this configuration does not break: remove the word", "word", RuleClockSkew, "site", s.PublicURL)
 	}
 	return nil
 }
 
-// skewMost is the largest clock_skew that production takes without a word.
+// skewMost is the largest clock_skew in production without a waiver.
 const skewMost = 5 * time.Minute
 
-// The most that the times of a session can be meant to be.
+// The maximum durations of a session.
 const (
 	signMost    = 7 * 24 * time.Hour
 	resultMost  = 30 * 24 * time.Hour
@@ -94,13 +94,13 @@ const (
 	jobDefault  = 5 * time.Minute  // of an agent's timeout
 )
 
-// checkTimes refuses times of a session that contradict each other, or that nobody can mean.
+// checkTimes refuses durations of a session that contradict each other or are out of range.
 func (s *SigningService) checkTimes() error {
 	if err := CheckLimits(
-		Limit{"sign_within", s.SignWithin, signMost, "a person is waited for, and what is to be signed is kept all the while"},
+		Limit{"sign_within", s.SignWithin, signMost, "the payloads are kept while the session waits for the person"},
 		Limit{"keep_result", s.KeepResult, resultMost, "a session is no archive"},
-		Limit{"lease", s.Lease, leaseMost, "so long nobody goes on with a session whose node died"},
-		Limit{"clock_skew", s.ClockSkew, skewEver, "no clock is so wrong"},
+		Limit{"lease", s.Lease, leaseMost, "no other node takes over a dead node's session before then"},
+		Limit{"clock_skew", s.ClockSkew, skewEver, "no clock is that wrong"},
 	); err != nil {
 		return err
 	}
@@ -109,16 +109,16 @@ func (s *SigningService) checkTimes() error {
 		sign = signDefault
 	}
 	if lease := time.Duration(s.Lease); lease > sign {
-		return fmt.Errorf("lease %s is longer than sign_within %s, so a session whose node died would expire before another goes on with it; make lease shorter, such as 30s", lease, sign)
+		return fmt.Errorf("lease %s is longer than sign_within %s, so the session of a dead node would expire before another node takes it over: make lease shorter, such as 30s", lease, sign)
 	}
 	return CheckCount("tries", int64(s.Tries), triesMost)
 }
 
-// checkAgents refuses ways to a card that contradict themselves or are there twice.
+// checkAgents refuses agents with contradictory options, and duplicates.
 func (s *SigningService) checkAgents() error {
 	for i, agent := range append(slices.Clone(s.Agents), s.Mock) {
 		if agent == nil && i < len(s.Agents) {
-			return errors.New("agents has one without an address; write its url")
+			return errors.New("an agent has no address: add its url")
 		}
 		if agent == nil {
 			continue
@@ -128,20 +128,20 @@ func (s *SigningService) checkAgents() error {
 		}
 		same := func(other *AgentClient) bool { return other.URL == agent.URL && slices.Equal(other.Users, agent.Users) }
 		if i < len(s.Agents) && slices.ContainsFunc(s.Agents[:i], same) {
-			return fmt.Errorf("agent %s is there twice for the same users; take one out", agent.URL)
+			return fmt.Errorf("agent %s is configured twice for the same users: remove one", agent.URL)
 		}
 	}
 	return nil
 }
 
-// checkOptions refuses options of an agent that no user, or no time, can be meant by.
+// checkOptions refuses an agent's invalid users and durations.
 func (a *AgentClient) checkOptions() error {
 	if err := CheckUsers("users", a.Users); err != nil {
 		return err
 	}
 	if err := CheckLimits(
 		Limit{"timeout", a.Timeout, timeoutMost, "a person waits for the job"},
-		Limit{"idle", a.Idle, idleMost, "a person waits for an agent that says nothing"},
+		Limit{"idle", a.Idle, idleMost, "a person waits while the agent is silent"},
 	); err != nil {
 		return err
 	}
@@ -150,15 +150,15 @@ func (a *AgentClient) checkOptions() error {
 		timeout = jobDefault
 	}
 	if idle := time.Duration(a.Idle); idle > timeout {
-		return fmt.Errorf("idle %s is longer than timeout %s, which ends the job before; make idle shorter, or timeout longer", idle, timeout)
+		return fmt.Errorf("idle %s is longer than timeout %s, which ends the job first: make idle shorter or timeout longer", idle, timeout)
 	}
 	if a.ownMachine() && (a.Idle != 0 || a.Transport != nil) {
-		return errors.New("idle and transport have no effect on an agent that the page drives; take them out")
+		return errors.New("idle and transport have no effect on an agent that the page drives: remove them")
 	}
 	return nil
 }
 
-// warnOfSandbox names what has no effect in the sandbox, which answers from canned scenarios.
+// warnOfSandbox logs the options that have no effect in the sandbox, which answers from canned scenarios.
 func (s *SigningService) warnOfSandbox() {
 	var idle []string
 	for _, option := range []struct {

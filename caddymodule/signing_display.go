@@ -11,15 +11,15 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// Display says whether the page shows the prescriptions behind what is signed, which directives eps have kept.
+// Display configures whether the page shows the prescriptions to be signed. The eps directives keep their displays.
 type Display struct {
-	// Mode is "optional": it shows what it can; "required": it signs nothing that it has not shown; or "off". Default:
-	// optional, if the configuration has a directive eps, else off.
+	// Mode is "optional": the page shows what it can; "required": it signs only what it has shown; or "off". Default:
+	// optional if the configuration has an eps directive, else off.
 	Mode string `json:"mode,omitempty"`
-	// Otherwise is what becomes of prescriptions that cannot be shown where Mode is required: "refuse" (the default), or
-	// "fallback": they are signed by ids and digests, which the page and the audit log say.
+	// Otherwise says what to do with prescriptions that cannot be shown when Mode is required: "refuse" (the default), or
+	// "fallback": sign them by ids and digests, as the page and the audit log then say.
 	Otherwise string `json:"otherwise,omitempty"`
-	// Print lets the page be printed with patients. Without, a print has the numbers and the batch code.
+	// Print lets the page be printed with patient details. Otherwise a print has only the numbers and the batch code.
 	Print bool `json:"print,omitempty"`
 }
 
@@ -28,24 +28,24 @@ const (
 	displayOff      = "off"
 )
 
-// check refuses what cannot be meant.
+// check refuses invalid options.
 func (d Display) check(s *SigningService) error {
 	if !slices.Contains([]string{"", "optional", displayRequired, displayOff}, d.Mode) {
-		return fmt.Errorf("display %q is not known; write required, optional or off", d.Mode)
+		return fmt.Errorf("unknown display %q: use required, optional or off", d.Mode)
 	}
 	if !slices.Contains([]string{"", refuse, "fallback"}, d.Otherwise) {
-		return fmt.Errorf("display otherwise %q is not known; write refuse or fallback", d.Otherwise)
+		return fmt.Errorf("unknown display otherwise %q: use refuse or fallback", d.Otherwise)
 	}
 	if d.Otherwise != "" && d.Mode != displayRequired {
-		return errors.New("display otherwise is for display required; take it out, or write display required")
+		return errors.New("display otherwise has no effect without display required: remove it, or set display required")
 	}
 	if d.Mode == displayRequired && s.Environment == Production && !s.SignIn {
-		return errors.New("display required shows patients, so in production the page must know who is at it; add sign_in, and openid <issuer> { client_id … } to countersign")
+		return errors.New("display required shows patient details, so in production people must sign in: add sign_in, and openid <issuer> { client_id … } to countersign")
 	}
 	return nil
 }
 
-// source is where displays are found; nil: nowhere.
+// source returns the source of displays, or nil if there is none.
 func (d Display) source(a *App) signing.Displays {
 	if d.Mode == displayOff {
 		return nil
@@ -53,7 +53,7 @@ func (d Display) source(a *App) signing.Displays {
 	return siteDisplays{a.displays, d.Mode != ""}
 }
 
-// siteDisplays are those of a site.
+// siteDisplays are the displays of a site.
 type siteDisplays struct {
 	*displays
 	asked bool // the site's operator has said that there are some
@@ -74,7 +74,7 @@ func (d Display) rules() signing.DisplayRules {
 //	}
 func (d *Display) parse(from *caddyfile.Dispenser) error {
 	if d.Mode != "" {
-		return from.Err("display is given twice")
+		return from.Err("display is configured twice: remove one")
 	}
 	if !from.NextArg() {
 		return from.ArgErr()

@@ -17,41 +17,40 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing"
 )
 
-// SigningUser says what a Signing Service wants to know of the person who signs. A token that has a user is that
-// user's alone in any case: it is held to the sub of each request and session.
+// SigningUser configures what a Signing Service must know of the person who signs. A token with a user is always bound to
+// that user: it must match the sub of each request and session.
 type SigningUser struct {
-	// User is "required": tokens without a user are refused; or "optional". Default: required in production, else
-	// optional. It has a meaning with access bearer alone.
+	// User is "required" to refuse tokens without a user, or "optional". Default: required in production, else optional.
+	// It applies only with access bearer.
 	User string `json:"user,omitempty"`
 
-	// Level is the least level of authentication assurance that a user's sign-in must have: aal1, aal2 or aal3 (the
-	// default).
+	// Level is the minimum authentication assurance level of a user's sign-in: aal1, aal2 or aal3 (the default).
 	Level string `json:"level,omitempty"`
 
-	// SignIn has the person sign in at an OpenID provider before the page opens, as the one who is to sign.
-	// Production demands it where an agent signs with real cards.
+	// SignIn requires the signer to sign in at an OpenID provider before the page opens. It is mandatory in production if
+	// an agent signs with real cards.
 	SignIn bool `json:"sign_in,omitempty"`
 
 	// Provider is the issuer of the provider for SignIn. Default: the first of the countersign app's.
 	Provider string `json:"provider,omitempty"`
 }
 
-// checkUser refuses what cannot be meant, and fills in the defaults.
+// checkUser refuses invalid options and fills in the defaults.
 func (s *SigningService) checkUser() error {
 	if s.Level != "" && s.Access == "open" && !s.SignIn {
-		return fmt.Errorf("level %s has no effect: access open asks for no token, and without sign_in nobody signs in; add sign_in, or take level out", s.Level)
+		return fmt.Errorf("level %s has no effect: with access open there is no token, and without sign_in nobody signs in; add sign_in, or remove level", s.Level)
 	}
-	if s.Provider != "" && !s.SignIn { // which only JSON can say
-		return fmt.Errorf("provider %s has no effect without sign_in; add it, or take provider out", s.Provider)
+	if s.Provider != "" && !s.SignIn { // possible only in JSON
+		return fmt.Errorf("provider %s has no effect without sign_in: add sign_in, or remove provider", s.Provider)
 	}
 	if s.Level == "" {
 		s.Level = oauth.LevelOf(3)
 	}
 	if s.leastLevel() == 0 {
-		return fmt.Errorf("level %q is not known; use aal1, aal2 or aal3", s.Level)
+		return fmt.Errorf("unknown level %q: use aal1, aal2 or aal3", s.Level)
 	}
 	if !slices.Contains([]string{"", "required", "optional"}, s.User) {
-		return fmt.Errorf("user %q is not known; use required or optional", s.User)
+		return fmt.Errorf("unknown user %q: use required or optional", s.User)
 	}
 	if err := s.checkUserOfTokens(); err != nil {
 		return err
@@ -61,7 +60,7 @@ func (s *SigningService) checkUser() error {
 			return fmt.Errorf("sign_in: %w", err)
 		}
 	}
-	// At an agent on the person's own machine they show themselves by their PIN, at their own card.
+	// With an agent on their own machine, people prove themselves with their PIN and their own card.
 	behind := slices.ContainsFunc(s.Agents, func(a *AgentClient) bool { return !a.ownMachine() })
 	if behind && !s.SignIn {
 		return s.Environment.Forbid(nil, Risk{RuleStranger, "agent without sign_in"})
@@ -69,15 +68,15 @@ func (s *SigningService) checkUser() error {
 	return nil
 }
 
-// checkUserOfTokens judges whether callers' tokens can and must have a user, which production demands by default.
+// checkUserOfTokens checks whether callers' tokens can and must have a user, as production requires by default.
 func (s *SigningService) checkUserOfTokens() error {
 	nowhere := s.Access == "bearer" && len(s.app.OpenID) == 0
 	switch {
 	case s.User == "required" && s.Access == "open":
-		return errors.New("user required has no effect beside access open, which asks nobody for a token; take it out, or write access bearer")
+		return errors.New("user required has no effect with access open, which needs no token: remove it, or set access bearer")
 	case s.User == "required" && nowhere:
-		return errors.New("demands tokens with a user, and people have nowhere to sign in; add openid <issuer> { client_id … } to countersign " +
-			"and apim_authorize beside apim_token, or write user optional")
+		return errors.New("user required needs an OpenID provider for sign-in, and none is configured: add openid <issuer> { client_id … } to countersign " +
+			"and apim_authorize next to apim_token, or set user optional")
 	case s.User == "" && s.Environment == Production:
 		s.User = "required"
 		if nowhere {
@@ -87,7 +86,7 @@ func (s *SigningService) checkUserOfTokens() error {
 	return nil
 }
 
-// leastLevel is the level as a number, or 0 where it is none.
+// leastLevel returns the level as a number, or 0 if it is unknown.
 func (s *SigningService) leastLevel() int {
 	for level := 1; level <= 3; level++ {
 		if s.Level == oauth.LevelOf(level) {
@@ -97,8 +96,8 @@ func (s *SigningService) leastLevel() int {
 	return 0
 }
 
-// signingDoor is the Signing Service's check of its callers: a token with the service's scope, and with a user of
-// enough assurance where it has one, or must have. Whose sessions the caller may ask about is for the service to say.
+// signingDoor is the Signing Service's authorizer. It requires a token with the service's scope and, if the token has or
+// must have a user, a sufficient level. The service itself decides which sessions the caller may see.
 func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, error) {
 	d := &Door{Demands: Demands{User: s.User == "required"}, checker: s.app.checker()}
 	return func(r *http.Request) (signing.Caller, error) {
@@ -120,26 +119,26 @@ func (s *SigningService) signingDoor() func(*http.Request) (signing.Caller, erro
 	}
 }
 
-// levelOf is the number of a user's level.
+// levelOf returns the number of a user's level.
 func levelOf(level string) int {
 	if len(level) != len("aal3") || level[:3] != "aal" {
 		return 0
 	}
-	n, _ := strconv.Atoi(level[3:]) // 0 where it is none
+	n, _ := strconv.Atoi(level[3:]) // 0 if it is not a number
 	return n
 }
 
-// pageSignIn has people sign in at a provider before the page opens.
+// pageSignIn makes people sign in at a provider before the page opens.
 type pageSignIn struct {
 	provider oauth.Provider
 	presence *oauth.Presence
 	level    int
 }
 
-// signIn is what the page demands, or nil.
+// signIn returns the sign-in that the page requires, or nil.
 func (s *SigningService) signIn() (signing.SignIn, error) {
 	if !s.SignIn {
-		return nil, nil //nolint:nilnil // no demand is no error
+		return nil, nil //nolint:nilnil // no sign-in required
 	}
 	provider, err := s.app.openID(s.Provider)
 	return pageSignIn{provider, oauth.NewPresence(s.app.Store(), s.app.now), s.leastLevel()}, err
@@ -168,7 +167,7 @@ func (p pageSignIn) Finish(ctx context.Context, redirect, state, secret, user st
 	return came, nil
 }
 
-// nameIn is the person's name in what a provider says of them, if it says one (OpenID Connect Core §5.1).
+// nameIn returns the person's name from a provider's claims, if present (OpenID Connect Core §5.1).
 func nameIn(info []byte) string {
 	var said struct {
 		Name string `json:"name"`

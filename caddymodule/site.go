@@ -21,7 +21,7 @@ type mounted struct {
 	written   []byte // its configuration
 }
 
-// ServerOf is the HTTP server that a handler is provisioned for; nil where there is none.
+// ServerOf returns the HTTP server that a handler is provisioned for, or nil.
 func ServerOf(ctx caddy.Context) *caddyhttp.Server {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return server
@@ -45,7 +45,7 @@ func (a *App) ClaimURL(ctx caddy.Context, directive, address string, config any)
 		case slices.Contains(pairs(directive), other.directive):
 		case other.directive == directive && other.server != this.server && bytes.Equal(other.written, written):
 		default:
-			return fmt.Errorf("public_url %s is there twice, of %s and of %s, so that one would get the other's requests; give each its own",
+			return fmt.Errorf("public_url %s is used by both %s and %s, so one would get the other's requests: give each its own",
 				address, other.directive, directive)
 		}
 	}
@@ -56,7 +56,7 @@ func (a *App) ClaimURL(ctx caddy.Context, directive, address string, config any)
 	return nil
 }
 
-// oneSpelling is an address in one spelling of several that mean the same.
+// oneSpelling returns the normal form of an address.
 func oneSpelling(address string) string {
 	u, err := url.Parse(strings.TrimSuffix(address, "/"))
 	if err != nil {
@@ -69,7 +69,7 @@ func oneSpelling(address string) string {
 	return u.String()
 }
 
-// pairs are the directives that may have the public URL of one.
+// pairs lists the directives that may share one public URL.
 func pairs(directive string) []string {
 	switch directive {
 	case "apim_token":
@@ -80,14 +80,15 @@ func pairs(directive string) []string {
 	return nil
 }
 
-// checkClientAuth refuses an agent in a site that asks callers for no certificate: it would refuse every one of them.
+// checkClientAuth refuses an agent in a site that does not request client certificates, because the agent would refuse
+// every caller.
 func checkClientAuth(server *caddyhttp.Server) error {
 	if server == nil {
 		return nil // in no HTTP server, as in tests of other parts
 	}
-	const fix = "; add tls { client_auth { mode require_and_verify; trust_pool … } } to its site"
+	const fix = ": add tls { client_auth { mode require_and_verify; trust_pool … } } to its site"
 	if len(server.TLSConnPolicies) == 0 {
-		return errors.New("its site asks callers for no certificate, so it would refuse all of them" + fix)
+		return errors.New("the site does not request client certificates, so the agent would refuse every caller" + fix)
 	}
 	hosts := hostsOf(server, "smartcard_agent")
 	asked := false
@@ -104,17 +105,17 @@ func checkClientAuth(server *caddyhttp.Server) error {
 			asked = true
 			continue
 		}
-		if len(hosts) > 0 && names != nil { // the policy is the site's own
-			return fmt.Errorf("its site %s asks callers for no certificate that it verifies, so it would refuse all of them%s", strings.Join(hosts, ", "), fix)
+		if len(hosts) > 0 && names != nil { // the site has its own policy
+			return fmt.Errorf("site %s does not verify client certificates, so the agent would refuse every caller%s", strings.Join(hosts, ", "), fix)
 		}
 	}
 	if !asked {
-		return errors.New("its site asks callers for no certificate that it verifies, so it would refuse all of them" + fix)
+		return errors.New("the site does not verify client certificates, so the agent would refuse every caller" + fix)
 	}
 	return nil
 }
 
-// verifies tells whether a caller's certificate is asked for and verified.
+// verifies reports whether client certificates are requested and verified.
 func verifies(auth *caddytls.ClientAuthentication) bool {
 	if auth == nil || !auth.Active() {
 		return false
@@ -126,7 +127,7 @@ func verifies(auth *caddytls.ClientAuthentication) bool {
 	return false
 }
 
-// policyNames are the names that a policy is for; nil: any.
+// policyNames returns the names that a policy applies to; nil means any.
 func policyNames(policy *caddytls.ConnectionPolicy) []string {
 	var names []string
 	if raw, ok := policy.MatchersRaw["sni"]; ok && json.Unmarshal(raw, &names) == nil {
@@ -135,8 +136,8 @@ func policyNames(policy *caddytls.ConnectionPolicy) []string {
 	return nil
 }
 
-// hostsOf are the host names of the server's routes that have a handler, as far as they are still written down: Caddy
-// lets go of a route's text when it has provisioned it, and that of the one at work is there.
+// hostsOf returns the host names of the server's routes that contain a handler. Caddy drops a route's JSON once it is
+// provisioned, but the JSON of the route being provisioned is still there.
 func hostsOf(server *caddyhttp.Server, handler string) []string {
 	var hosts []string
 	for _, route := range server.Routes {
@@ -155,12 +156,12 @@ func hostsOf(server *caddyhttp.Server, handler string) []string {
 	return hosts
 }
 
-// listensOn says whether a server listens on one of the ports.
+// listensOn reports whether a server listens on one of the ports.
 func listensOn(server *caddyhttp.Server, ports []int) bool {
 	for _, listen := range server.Listen {
 		address, err := caddy.ParseNetworkAddress(listen)
 		if err != nil {
-			continue // which Caddy refuses itself
+			continue // Caddy refuses it itself
 		}
 		if slices.ContainsFunc(ports, func(port int) bool { return port >= int(address.StartPort) && port <= int(address.EndPort) }) {
 			return true

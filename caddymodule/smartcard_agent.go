@@ -26,22 +26,22 @@ func init() {
 	})
 }
 
-// SmartcardAgent is a smartcard agent: behind mutual TLS, for gateways (AGT-A), or on a
-// person's own machine, for signing pages (way B). Behind mutual TLS its site must demand client certificates; it then
-// says which of them may ask, since others of the same CA may have one too.
+// SmartcardAgent is a smartcard agent: behind mutual TLS for gateways (AGT-A, way A), or on a person's own machine for
+// signing pages (way B). Behind mutual TLS, its site must require client certificates. The agent then restricts them to
+// AllowClients, because the same CA may have issued certificates to others.
 type SmartcardAgent struct {
-	// AllowClients are the subject alternative names of the gateways' client certificates. Mandatory, but with
+	// AllowClients are the subject alternative names of the gateways' client certificates. Mandatory, except with
 	// CredentialManagement.
 	AllowClients []string `json:"allow_clients,omitempty"`
 
-	// CredentialManagement has the agent speak Credential Management's wire to signing pages instead. Its site must
-	// listen on loopback, on one of the ports that pages look at: 43487, 44213, 45031, 46478 or 48853.
+	// CredentialManagement makes the agent speak the Credential Management protocol to signing pages instead. Its site
+	// must listen on loopback, on one of the ports that pages try: 43487, 44213, 45031, 46478 or 48853.
 	CredentialManagement *CredentialManagement `json:"credential_management,omitempty"`
 
-	// Users are the users whose cards it serves, as patterns such as 5550*. Default: every user.
+	// Users are the users whose cards the agent serves, as patterns such as 5550*. Default: every user.
 	Users []string `json:"users,omitempty"`
 
-	// Signer is what holds the cards: a module of the namespace countersign.agents.
+	// Signer holds the cards. It is a module of the namespace countersign.agents.
 	SignerRaw json.RawMessage `json:"signer,omitempty" caddy:"namespace=countersign.agents inline_key=kind"`
 
 	server http.Handler
@@ -55,7 +55,7 @@ func (SmartcardAgent) CaddyModule() caddy.ModuleInfo {
 // Provision makes the agent's server.
 func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 	if a.SignerRaw == nil {
-		return errors.New("smartcard_agent: has no signer; name a kind, as in smartcard_agent mock")
+		return errors.New("smartcard_agent: no signer configured: name a kind, such as smartcard_agent mock")
 	}
 	loaded, err := ctx.LoadModule(a, "SignerRaw")
 	if err != nil {
@@ -63,20 +63,20 @@ func (a *SmartcardAgent) Provision(ctx caddy.Context) error {
 	}
 	signer, ok := loaded.(smartcard.Signer)
 	if !ok {
-		return errors.New("smartcard_agent: the module does not sign")
+		return errors.New("smartcard_agent: the signer module is not a smartcard signer")
 	}
 	if err := CheckUsers("users", a.Users); err != nil {
 		return fmt.Errorf("smartcard_agent: %w", err)
 	}
 	if a.CredentialManagement != nil {
 		if len(a.AllowClients) > 0 {
-			return errors.New("smartcard_agent: allow_client is for gateways, credential_management for pages: a site serves one of them")
+			return errors.New("smartcard_agent: allow_client (for gateways) and credential_management (for pages) exclude each other: use two sites")
 		}
 		if err := a.CredentialManagement.check(a.Users); err != nil {
 			return fmt.Errorf("smartcard_agent: credential_management: %w", err)
 		}
 		if server := ServerOf(ctx); server != nil && !listensOn(server, credential.Ports) {
-			ctx.Slogger().Warn("the site of a smartcard_agent with credential_management listens on no port that pages look at", "listen", server.Listen, "ports", credential.Ports)
+			ctx.Slogger().Warn("the site of a smartcard_agent with credential_management listens on none of the ports that pages try", "listen", server.Listen, "ports", credential.Ports)
 		}
 		if a.server, err = a.CredentialManagement.server(signer, a.Users, ctx.Slogger()); err != nil {
 			return fmt.Errorf("smartcard_agent: %w", err)
@@ -122,7 +122,7 @@ func (a *SmartcardAgent) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"users":        parse.List(&a.Users),
 		"credential_management": func(d *caddyfile.Dispenser) error {
 			if a.CredentialManagement != nil {
-				return d.Err("credential_management is given twice")
+				return d.Err("credential_management is configured twice: remove one")
 			}
 			a.CredentialManagement = &CredentialManagement{}
 			return a.CredentialManagement.parse(d)

@@ -22,9 +22,9 @@ func init() {
 	caddy.RegisterModule(Memory{})
 }
 
-// Engine is what a module of the namespace countersign.stores offers. Identity says which store it is: two
-// configurations with the same identity share one open store, whatever else differs. One that several gateways can use at
-// once also has a method Shared() bool, which says so.
+// Engine is the interface of modules in the namespace countersign.stores. Two configurations with the same Identity share
+// one open store, whatever else differs. An engine that several gateways can use at once also has a method Shared() bool
+// that returns true.
 type Engine interface {
 	Identity() string
 	Open(ctx context.Context) (store.Store, error)
@@ -32,7 +32,7 @@ type Engine interface {
 
 const engines = "countersign.stores" // the namespace
 
-// knownEngine refuses an engine that this build does not have, and names those that it has.
+// knownEngine refuses an engine that is not in this build, and names the ones that are.
 func knownEngine(d *caddyfile.Dispenser, engine string) error {
 	var known []string
 	for _, info := range caddy.GetModules(engines) {
@@ -44,16 +44,16 @@ func knownEngine(d *caddyfile.Dispenser, engine string) error {
 	return d.Err(noEngine(engine, known))
 }
 
-// noEngine says what a build has, and how to get what it could have.
+// noEngine returns the error for an unknown engine: what the build has, and how to add what it lacks.
 func noEngine(asked string, known []string) string {
-	said := fmt.Sprintf("there is no store %s in this build, which has %s", asked, strings.Join(known, ", "))
+	said := fmt.Sprintf("this build has no store %s: it has %s", asked, strings.Join(known, ", "))
 	if slices.Contains(known, "postgres") {
 		return said
 	}
-	return said + "; postgres is a package of its own: build with --with github.com/seed-dd2befc3/countersign/caddymodule/postgres"
+	return said + "; to add postgres, build with --with github.com/seed-dd2befc3/countersign/caddymodule/postgres"
 }
 
-// Badger is the embedded store, in a directory of its own that one process at a time can open.
+// Badger is the embedded store. It has its own directory, which one process at a time can open.
 type Badger struct {
 	// Path is the store's directory. Default: countersign/store under Caddy's data directory.
 	Path string `json:"path,omitempty"`
@@ -66,7 +66,7 @@ func (Badger) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "countersign.stores.badger", New: func() caddy.Module { return new(Badger) }}
 }
 
-// Provision finds the directory; it does not touch it.
+// Provision resolves the directory without touching it.
 func (b *Badger) Provision(ctx caddy.Context) error {
 	b.logger = ctx.Slogger()
 	path, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
@@ -80,7 +80,7 @@ func (b *Badger) Provision(ctx caddy.Context) error {
 	return err
 }
 
-// Identity is the directory alone, since it can be opened once only.
+// Identity is the directory, because it can be opened only once.
 func (b *Badger) Identity() string { return "badger " + filepath.Clean(b.Path) }
 
 // Open opens the directory.
@@ -102,7 +102,7 @@ func (b *Badger) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parse.NoMore(d)
 }
 
-// Memory is a store that forgets everything when the process ends: for tests and trials.
+// Memory is a store for tests and trials. It loses everything when the process ends.
 type Memory struct{}
 
 // CaddyModule returns the module's name for Caddy.
@@ -113,7 +113,7 @@ func (Memory) CaddyModule() caddy.ModuleInfo {
 // Risks says that production refuses it.
 func (*Memory) Risks() []Risk { return []Risk{{RuleStoreMemory, "store memory"}} }
 
-// Identity is the same for all: a process has one.
+// Identity is constant, because a process has one memory store.
 func (*Memory) Identity() string { return "memory" }
 
 // Open makes an empty store.

@@ -11,26 +11,26 @@ import (
 	"github.com/seed-dd2befc3/countersign/store"
 )
 
-// timedStore measures each call of a store, and remembers why the last write failed, if it did.
+// timedStore measures each call of a store and keeps the error of the last write.
 type timedStore struct {
 	store.Store
 	metrics *metrics.Metrics
-	failed  *atomic.Value // string: empty after a write that succeeded
+	failed  *atomic.Value // string: empty after a successful write
 }
 
 func newTimedStore(s store.Store, m *metrics.Metrics) timedStore {
 	return timedStore{Store: s, metrics: m, failed: &atomic.Value{}}
 }
 
-// writeError is why the last write failed; empty if it did not. A store may be read and still take no writes, as where
-// its disk is full.
+// writeError returns the error of the last write, or "". A store may answer reads but refuse writes, for example when its
+// disk is full.
 func (t timedStore) writeError() string {
 	why, _ := t.failed.Load().(string)
 	return why
 }
 
-// wrote remembers how a write ended. A conflict is found before anything is written, and a caller who went away says
-// nothing of the store.
+// wrote records the result of a write. It ignores conflicts, which are found before anything is written, and cancelled
+// calls, which say nothing about the store.
 func (t timedStore) wrote(err error) {
 	switch {
 	case err == nil:
@@ -41,7 +41,7 @@ func (t timedStore) wrote(err error) {
 	}
 }
 
-// begin starts the clock and a span for one call, and returns how to end both.
+// begin starts the timer and a span for one call and returns the function that ends both.
 func (t timedStore) begin(ctx context.Context, verb string) (context.Context, func(error)) {
 	began := time.Now()
 	ctx, end := span(ctx, "countersign store "+verb)
@@ -92,11 +92,11 @@ func (t timedStore) List(ctx context.Context, index, after string, limit int) ([
 	return found, err
 }
 
-// Dump implements store.Dumper. How long it takes says nothing about the store, since it waits for whoever reads.
+// Dump implements store.Dumper. It is not timed, because its duration depends on the reader.
 func (t timedStore) Dump(ctx context.Context, each func(store.Record) error) error {
 	dumper, is := t.Store.(store.Dumper)
 	if !is {
-		return fmt.Errorf("%w: this engine cannot be read out as a whole", store.ErrUnavailable)
+		return fmt.Errorf("%w: this engine does not support backups", store.ErrUnavailable)
 	}
 	return dumper.Dump(ctx, each)
 }

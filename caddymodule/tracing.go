@@ -18,8 +18,8 @@ import (
 	"github.com/seed-dd2befc3/countersign/redact"
 )
 
-// span begins a span below the one that Caddy's tracing directive put into the context. Without that directive the
-// provider is one that does nothing. An error is marked, not quoted: its text may say more than a trace should keep.
+// span starts a span below the one that Caddy's tracing directive put into the context. Without that directive it does
+// nothing. An error only sets the span's status, because its text may hold more than a trace should keep.
 func span(ctx context.Context, name string) (context.Context, func(error)) {
 	ctx, begun := trace.SpanFromContext(ctx).TracerProvider().Tracer(modulePath).Start(ctx, name)
 	return ctx, func(err error) {
@@ -30,13 +30,13 @@ func span(ctx context.Context, name string) (context.Context, func(error)) {
 	}
 }
 
-// spanProcessors is the part of a provider that spans can be cleaned at.
+// spanProcessors is the part of a tracer provider where a processor can be registered.
 type spanProcessors interface {
 	RegisterSpanProcessor(sdk.SpanProcessor)
 	UnregisterSpanProcessor(sdk.SpanProcessor)
 }
 
-// cleanSpans has no secret in the spans of this configuration, until the function returned is called.
+// cleanSpans keeps secrets out of this configuration's spans until the returned function is called.
 func (a *App) cleanSpans() (end func(), err error) {
 	app, err := a.config.AppIfConfigured("http")
 	if errors.Is(err, caddy.ErrNotConfigured) {
@@ -48,8 +48,8 @@ func (a *App) cleanSpans() (end func(), err error) {
 	return cleanSpans(app.(*caddyhttp.App)), nil
 }
 
-// cleanSpans has the spans of Caddy's tracing directive, whose addresses hold tokens, begin without them, wherever in a
-// configuration it stands. What it returns ends that.
+// cleanSpans removes the tokens in addresses from the spans of Caddy's tracing directive, wherever it is configured. The
+// returned function ends that.
 func cleanSpans(app *caddyhttp.App) (end func()) {
 	provider, ok := tracerProvider(app).(spanProcessors)
 	if !ok {
@@ -60,8 +60,8 @@ func cleanSpans(app *caddyhttp.App) (end func()) {
 	return func() { provider.UnregisterSpanProcessor(cleaner) }
 }
 
-// tracerProvider is the provider that all tracing directives share, or nil where there is none. Caddy keeps it to itself,
-// but each span knows its provider: so one is begun that its trace says is not to be recorded.
+// tracerProvider returns the provider that all tracing directives share, or nil. Caddy does not export it, but each span
+// knows its provider, so this starts a span that is not sampled.
 func tracerProvider(app *caddyhttp.App) (found trace.TracerProvider) {
 	handler := tracingHandler(app)
 	if handler == nil {
@@ -81,7 +81,7 @@ func tracerProvider(app *caddyhttp.App) (found trace.TracerProvider) {
 	return found
 }
 
-// tracingHandler finds any tracing directive of a configuration.
+// tracingHandler finds a tracing directive in a configuration.
 func tracingHandler(app *caddyhttp.App) *tracing.Tracing {
 	for _, server := range app.Servers {
 		routes := slices.Concat(server.Routes, errorRoutes(server.Errors))
@@ -118,14 +118,15 @@ func errorRoutes(of *caddyhttp.HTTPErrorConfig) caddyhttp.RouteList {
 	return of.Routes
 }
 
-// nowhere takes an answer that nobody gets.
+// nowhere discards an answer.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header            { return http.Header{} }
 func (nowhere) Write(data []byte) (int, error) { return len(data), nil }
 func (nowhere) WriteHeader(int)                {}
 
-// spanCleaner takes secrets out of spans as they begin. It is registered by its address, so it is not empty.
+// spanCleaner removes secrets from spans as they start. It must not be an empty struct, because it is registered by its
+// address.
 type spanCleaner struct{ _ byte }
 
 // OnStart implements sdk.SpanProcessor.
@@ -145,7 +146,7 @@ func (*spanCleaner) OnStart(_ context.Context, span sdk.ReadWriteSpan) {
 	span.SetAttributes(changed...)
 }
 
-// cleanAttribute knows the names of OpenTelemetry's conventions, old and new.
+// cleanAttribute handles the attribute names of the old and the new OpenTelemetry conventions.
 func cleanAttribute(key, value string) string {
 	switch key {
 	case "url.path":
@@ -158,7 +159,7 @@ func cleanAttribute(key, value string) string {
 	return redact.Text(value)
 }
 
-// cleanWords cleans a name that may be made of a method and an address.
+// cleanWords cleans a span name, which may consist of a method and an address.
 func cleanWords(name string) string {
 	words := strings.Split(name, " ")
 	for i, word := range words {

@@ -9,8 +9,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// Vault is where keys are kept: Caddy's storage, which a cluster shares. Load gives fs.ErrNotExist for what is not
-// there.
+// Vault stores keys in Caddy's storage, which a cluster shares. Load returns fs.ErrNotExist for a missing key.
 type Vault interface {
 	Load(ctx context.Context, name string) ([]byte, error)
 	Save(ctx context.Context, name string, data []byte) error
@@ -21,8 +20,8 @@ type Vault interface {
 // MockCACertificate is where the mock smartcard agent keeps its CA's certificate, and where `trust mock` finds it.
 const MockCACertificate = "countersign/mock/ca.crt"
 
-// Where the mock smartcard agent publishes the revocation list of its CA: in Caddy's storage, and under the address
-// that stands in its cards, which nobody has to serve.
+// The mock smartcard agent publishes its CA's revocation list in Caddy's storage. Its cards name MockCRLAddress, which
+// need not be served.
 const (
 	MockCRL        = "countersign/mock/ca.crl"
 	MockCRLAddress = "http://crl.mock.invalid/ca.crl"
@@ -40,8 +39,7 @@ func (v vault) Load(ctx context.Context, name string) ([]byte, error) {
 	return v.storage.Load(ctx, name)
 }
 
-// Save returns when the data is durable: what a request is sealed with must not be younger than the request, after a
-// power cut.
+// Save returns when the data is durable. Otherwise a power cut could keep a sealed request and lose its key.
 func (v vault) Save(ctx context.Context, name string, data []byte) error {
 	if err := v.storage.Store(ctx, name, data); err != nil {
 		return err
@@ -53,8 +51,8 @@ func (v vault) Save(ctx context.Context, name string, data []byte) error {
 	return syncDirs(filepath.Dir(files.Filename(name)), files.Path)
 }
 
-// syncDirs makes the names in a directory durable, and in those above it up to a root. The file storage syncs a file,
-// but not the directory that it renames it in.
+// syncDirs syncs a directory and its parents up to a root. Caddy's file storage syncs a file, but not the directory in
+// which it renames it.
 func syncDirs(dir, root string) error {
 	for {
 		if err := durable.SyncDir(dir); err != nil {

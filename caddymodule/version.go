@@ -9,7 +9,7 @@ import (
 
 const modulePath = "github.com/seed-dd2befc3/countersign"
 
-// Version is what /_ping tells: the version of this module in the build, and the commit where the build knows it.
+// Version returns what /_ping reports: the version of this module in the build, and the commit if the build knows it.
 func Version() signing.Version { return readVersion() }
 
 var readVersion = sync.OnceValue(func() signing.Version {

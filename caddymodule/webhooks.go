@@ -14,30 +14,30 @@ import (
 	"github.com/seed-dd2befc3/countersign/signing/webhook"
 )
 
-// Webhooks says how clients' webhooks are delivered: at least once, with longer and longer waits between attempts, until
-// the receiver takes them or they are given up and become dead letters.
+// Webhooks configures the delivery of clients' webhooks: at least once, with growing waits between attempts, until the
+// receiver accepts a webhook or it is given up and becomes a dead letter.
 type Webhooks struct {
 	Timeout     caddy.Duration `json:"timeout,omitempty"`      // of one attempt; default 15s, at most 5m
 	FirstWait   caddy.Duration `json:"first_wait,omitempty"`   // after the first failed attempt, doubled with each; default 1s
 	LongestWait caddy.Duration `json:"longest_wait,omitempty"` // between two attempts; default 15m
 	GiveUp      caddy.Duration `json:"give_up,omitempty"`      // from the event to the last attempt; default 72h
 	KeepDead    caddy.Duration `json:"keep_dead,omitempty"`    // how long a dead letter can be replayed; default 30d
-	Poll        caddy.Duration `json:"poll,omitempty"`         // how often the store is asked for what other nodes have queued; default 5s
-	Concurrency int            `json:"concurrency,omitempty"`  // attempts at one time to one client; default 8
+	Poll        caddy.Duration `json:"poll,omitempty"`         // how often the store is polled for deliveries queued by other nodes; default 5s
+	Concurrency int            `json:"concurrency,omitempty"`  // concurrent attempts per client; default 8
 }
 
-// webhookSecretName is where the secret is kept that seals tokens in the outbox.
+// webhookSecretName is the storage name of the secret that seals tokens in the outbox.
 const webhookSecretName = "countersign/keys/webhooks"
 
-// check says what cannot be meant.
+// check refuses durations and counts out of range.
 func (w *Webhooks) check() error {
 	if err := CheckLimits(
-		Limit{"webhooks: timeout", w.Timeout, 5 * time.Minute, "a receiver answers first and works afterwards"},
-		Limit{"webhooks: first wait of backoff", w.FirstWait, 24 * time.Hour, "a client hears of its signature by asking long before"},
-		Limit{"webhooks: longest wait of backoff", w.LongestWait, 24 * time.Hour, "a receiver that is back would not be noticed for a day"},
-		Limit{"webhooks: give_up", w.GiveUp, 30 * 24 * time.Hour, "what is told was kept no longer"},
+		Limit{"webhooks: timeout", w.Timeout, 5 * time.Minute, "a receiver must answer before it does its work"},
+		Limit{"webhooks: first wait of backoff", w.FirstWait, 24 * time.Hour, "a client that polls learns of its signature much earlier"},
+		Limit{"webhooks: longest wait of backoff", w.LongestWait, 24 * time.Hour, "a recovered receiver would wait for a day or longer"},
+		Limit{"webhooks: give_up", w.GiveUp, 30 * 24 * time.Hour, "the session it reports is gone by then"},
 		Limit{"webhooks: keep_dead", w.KeepDead, 365 * 24 * time.Hour, "a dead letter holds a session's token"},
-		Limit{"webhooks: poll", w.Poll, time.Hour, "what another node has left would wait so long"},
+		Limit{"webhooks: poll", w.Poll, time.Hour, "deliveries left by another node would wait that long"},
 	); err != nil {
 		return fmt.Errorf("countersign: %w", err)
 	}
@@ -49,12 +49,12 @@ func (w *Webhooks) check() error {
 	case longest < first:
 		return fmt.Errorf("countersign: webhooks: the longest wait of backoff, %s, is shorter than the first, %s", longest, first)
 	case giveUp < first:
-		return fmt.Errorf("countersign: webhooks: give_up %s is shorter than the first wait of backoff, %s, so nothing would be tried twice", giveUp, first)
+		return fmt.Errorf("countersign: webhooks: give_up %s is shorter than the first wait of backoff, %s, so nothing would be retried", giveUp, first)
 	}
 	return nil
 }
 
-// provisionWebhooks holds clients' webhooks to the rules for outgoing requests. It sends nothing.
+// provisionWebhooks checks clients' webhooks against the rules for outbound requests. It sends nothing.
 func (a *App) provisionWebhooks() error {
 	if err := a.Webhooks.check(); err != nil {
 		return err
@@ -108,12 +108,12 @@ func checkWebhook(address string, options outbound.Options) error {
 		return fmt.Errorf("%q is not an absolute URL", address)
 	}
 	if u.Fragment != "" {
-		return fmt.Errorf("%q may have no fragment", address)
+		return fmt.Errorf("%q must not have a fragment", address)
 	}
 	return options.CheckURL(u)
 }
 
-// webhooks is what services queue webhooks with.
+// webhooks returns the queue that services use to send webhooks.
 func (a *App) webhooks() signing.Webhooks {
 	return signing.Webhooks{Seal: a.sealed.Bytes, Queued: func(client string) {
 		if open, held := a.store.Held(); held {
@@ -122,7 +122,7 @@ func (a *App) webhooks() signing.Webhooks {
 	}}
 }
 
-// webhookSettings are what the dispatcher goes by while this configuration is the present one.
+// webhookSettings returns the dispatcher's settings while this configuration is current.
 func (a *App) webhookSettings() webhook.Settings {
 	addresses := map[string]string{}
 	for id, client := range a.approved {
@@ -140,7 +140,7 @@ func (a *App) webhookSettings() webhook.Settings {
 	}
 }
 
-// dropWebhooks takes this configuration's settings away from the dispatcher, if it has given it any.
+// dropWebhooks withdraws this configuration's settings from the dispatcher.
 func (a *App) dropWebhooks() {
 	if open, held := a.store.Held(); held {
 		open.webhooks.Drop(a)
@@ -150,7 +150,7 @@ func (a *App) dropWebhooks() {
 	}
 }
 
-// webhookStats are how many deliveries stand, of every client that has a webhook or had one.
+// webhookStats counts the open deliveries of every client that has or had a webhook.
 func (a *App) webhookStats() webhook.Stats {
 	stats := webhook.Stats{}
 	if open, held := a.store.Held(); held {

@@ -139,7 +139,7 @@ func tellAuditStatus(w io.Writer, s adminapi.Audit) {
 	}
 	rows.end()
 	for _, m := range s.Missing {
-		fmt.Fprintf(w, "The audit log of node %s is not as it is remembered: %s. It had %s of %s.\n",
+		fmt.Fprintf(w, "The audit log of node %s does not match its last known head: %s. It had %s of %s.\n",
 			shown(m.Node), m.What, auditPosition(m.Node, m.Head), second(m.Head.Time))
 	}
 }

@@ -38,7 +38,7 @@ func TestTheStoreRemembers(t *testing.T) {
 		t.Helper()
 		problem := ""
 		if what != "" {
-			problem = "The audit log of node gw-1 is not as it is remembered: " + what
+			problem = "The audit log of node gw-1 does not match its last known head: " + what
 		}
 		w.awaitProblem(problem)
 		if what == "" {
@@ -50,7 +50,7 @@ func TestTheStoreRemembers(t *testing.T) {
 		if said := w.LastOutput(); !strings.Contains(said, `"level":"error"`) || !strings.Contains(said, "the audit log is not as the store remembers it") {
 			t.Error("the log does not say so at level error")
 		}
-		if out, err := w.run("status"); err == nil || !strings.Contains(err.Error(), "gw-1 is not as it is remembered: "+what) {
+		if out, err := w.run("status"); err == nil || !strings.Contains(err.Error(), "gw-1 does not match its last known head: "+what) {
 			t.Errorf("audit status says %s (%v)", out, err)
 		}
 	}
