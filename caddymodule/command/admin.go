@@ -25,20 +25,20 @@ func addressFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("address", "", "`address` of Caddy's admin endpoint; default: CADDY_ADMIN, or else localhost:2019")
 }
 
-// errNotThere is an answer of 404: what was asked for is not there.
+// errNotThere means that the admin endpoint answered 404.
 type errNotThere struct{ error }
 
-// adminGet asks the admin endpoint of a running gateway.
+// adminGet sends a GET to the admin endpoint of a running gateway.
 func adminGet(ctx context.Context, address, path string, query url.Values, into any) error {
 	return adminJSON(ctx, address, http.MethodGet, path, query, into)
 }
 
-// adminPost asks it to do something.
+// adminPost sends a POST to it.
 func adminPost(ctx context.Context, address, path string, query url.Values, into any) error {
 	return adminJSON(ctx, address, http.MethodPost, path, query, into)
 }
 
-// adminJSON makes a request of the admin endpoint that is answered with one JSON value.
+// adminJSON sends a request to the admin endpoint and decodes its JSON answer.
 func adminJSON(ctx context.Context, address, method, path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -49,19 +49,19 @@ func adminJSON(ctx context.Context, address, method, path string, query url.Valu
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdmin))
 	if err != nil {
-		return fmt.Errorf("the gateway's answer broke off: %w", err)
+		return fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("what answers at %s is not a gateway with Countersign: %w", address, err)
+		return fmt.Errorf("the server at %s is not a Countersign gateway: %w", address, err)
 	}
 	return nil
 }
 
-// adminCall makes a request of the admin endpoint, wherever Caddy can have it: on a port or a Unix socket. An answer
-// other than 200 is an error; the body of one is the caller's to close.
+// adminCall sends a request to the admin endpoint, on a port or a Unix socket. An answer other than 200 is an error. The
+// caller must close the body.
 func adminCall(ctx context.Context, address, method, path string, query url.Values) (*http.Response, error) {
-	if urlpath.Clean(path) != path { // a server would take it for another one: of all dead letters instead of one webhook
-		return nil, errors.New("an id was given that is none: it is empty, or a path")
+	if urlpath.Clean(path) != path { // the server would route it elsewhere, such as to all dead letters instead of one webhook
+		return nil, errors.New("invalid id: it must not be empty or contain a path")
 	}
 	if address == "" {
 		address = caddy.DefaultAdminListen
@@ -87,7 +87,7 @@ func adminCall(ctx context.Context, address, method, path string, query url.Valu
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("no gateway answers at %s; name its admin endpoint with --address, and start the gateway if it does not run: %w", address, inner(err))
+		return nil, fmt.Errorf("no gateway answers at %s: start the gateway, or give its admin endpoint with --address: %w", address, inner(err))
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
@@ -95,7 +95,7 @@ func adminCall(ctx context.Context, address, method, path string, query url.Valu
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAdmin))
 	if err != nil {
-		return nil, fmt.Errorf("the gateway's answer broke off: %w", err)
+		return nil, fmt.Errorf("reading the gateway's answer: %w", err)
 	}
 	return nil, adminFailure(response.StatusCode, body)
 }
@@ -103,7 +103,7 @@ func adminCall(ctx context.Context, address, method, path string, query url.Valu
 func adminFailure(status int, body []byte) error {
 	var told adminapi.Failure
 	if json.Unmarshal(body, &told) != nil || told.Error == "" {
-		return fmt.Errorf("the admin endpoint answered %d; is it that of a gateway with Countersign?", status)
+		return fmt.Errorf("the admin endpoint answered %d: check that it belongs to a Countersign gateway", status)
 	}
 	if status == http.StatusNotFound {
 		return errNotThere{errors.New(told.Error)}
@@ -111,7 +111,7 @@ func adminFailure(status int, body []byte) error {
 	return fmt.Errorf("the gateway answered %d: %s", status, told.Error)
 }
 
-// inner is an error without the address that it quotes once more.
+// inner unwraps an error whose text repeats the address.
 func inner(err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {

@@ -127,7 +127,7 @@ func TestAdmin(t *testing.T) {
 		if said.err == nil {
 			t.Error("found what never was")
 		}
-		mustSay(t, said.stderr, "no request with this id is among the 1000", "--log FILE")
+		mustSay(t, said.stderr, "no request with this id is among the last 1000", "--log FILE")
 	})
 }
 

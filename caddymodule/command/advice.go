@@ -7,7 +7,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/oauth"
 )
 
-// advice is what to do about refusals of one kind: by the check where that makes a difference, or else by the code.
+// advice says what to do about one kind of refusal, selected by the check or, failing that, by the code.
 type advice struct{ of, text string }
 
 // advise says what to do about a refusal.
@@ -88,7 +88,7 @@ func advices() []advice {
 		{"csrf", "The page asks for a new value once by itself. If the person still sees this, their browser does not accept cookies of this host, or something on the way removes them or the header X-CSRF-Token."},
 		{"opened_elsewhere", "The page was opened in another browser before, perhaps by a link that was sent to two people. The person continues there, or the client makes a new request."},
 		{"sign_in", "Nothing is wrong: the page sends the person to the OpenID provider. If they are sent there again and again, the lines with wrong_user, insufficient_level, access_denied or sign_in_failed say why."},
-		{"wrong_user", "Somebody else than the request's sub signed in at the page. The page tells them, and the request waits. If it was the right person, the user id at the provider (user_claim of openid) is not the sub that the client sends."},
+		{"wrong_user", "A person other than the request's sub signed in at the page. The page tells them, and the request waits. If it was the right person, the user id at the provider (user_claim of openid) is not the sub that the client sends."},
 		{"insufficient_level", "The right person signed in with less assurance than level of signing_service demands; Got has the level. They must sign in with their smartcard; acr of openid can make the provider ask for it."},
 		{"access_denied", "The person refused to sign in at the OpenID provider, or the provider refused them. The request waits: they can sign in, or cancel it at the page."},
 		{"sign_in_failed", "The OpenID provider's answer was unusable; Detail says why. The request waits, and the person can try again. If it happens again, compare openid with what the provider has registered, and the clocks of both."},
@@ -102,7 +102,7 @@ func advices() []advice {
 	}
 }
 
-// ofTokens says whether the refusal is one of the token service's, whose words tell what to do.
+// ofTokens reports whether the token service refused, whose own message says what to do.
 func ofTokens(r adminapi.Refusal) bool {
 	switch r.Endpoint {
 	case "/token", "/authorize", "/callback", "/userinfo", "/backchannel_logout":

@@ -92,7 +92,7 @@ has exactly the entries that it had then. Nothing is printed of a log that does 
 		}
 		report, err := audit.Verify(log.dir, audit.Evidence{Keys: log.keys})
 		if err != nil {
-			return fmt.Errorf("the log in %s does not hold: %w", log.dir, err)
+			return fmt.Errorf("the log in %s is not intact: %w", log.dir, err)
 		}
 		fmt.Fprintf(out.stderr, "Of the log in %s\n", log.dir)
 		return out.answer(report.Head, func(w io.Writer) error {
@@ -102,10 +102,10 @@ has exactly the entries that it had then. Nothing is printed of a log that does 
 	})
 }
 
-// auditVerdict is what audit verify says.
+// auditVerdict is the result of audit verify.
 type auditVerdict struct {
 	Dir     string       `json:"dir"`
-	KeysOf  string       `json:"keysOf,omitempty"` // where the trusted keys are from
+	KeysOf  string       `json:"keysOf,omitempty"` // the source of the trusted keys
 	Holds   bool         `json:"holds"`
 	Problem string       `json:"problem,omitempty"`
 	Report  audit.Report `json:"report"`
@@ -171,8 +171,8 @@ name the people who signed: handle the output as the log itself.
 		Args:    cobra.NoArgs,
 	}
 	which := addLogFlags(cmd)
-	since := cmd.Flags().String("since", "", "leave out what was recorded before this `time`, as 2026-11-01T00:00:00Z")
-	until := cmd.Flags().String("until", "", "leave out what was recorded at this `time` or later")
+	since := cmd.Flags().String("since", "", "omit records before this `time`, such as 2026-11-01T00:00:00Z")
+	until := cmd.Flags().String("until", "", "omit records at this `time` or later")
 	client := cmd.Flags().String("client", "", "only the records of this client `id`")
 	return newCommand(cmd, func(ctx context.Context, out output, _ []string) error {
 		log, err := which.find(ctx)

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-dd2befc3/countersign/jwks"
 )
 
-// whichLog tells in the help of a command which log it reads.
+// whichLog is the part of a command's help that says which log it reads.
 const whichLog = `
 The log is that of --dir, or of the configuration (--config). Where it names no directory, that depends on the
 gateway's environment: a systemd unit that runs with this configuration is found, and its environment counts; without
@@ -33,11 +33,11 @@ type logFlags struct {
 	withKeys bool
 }
 
-// auditLog is a log's directory, and the keys that are trusted.
+// auditLog is a log's directory and the trusted keys.
 type auditLog struct {
 	dir    string
 	keys   [][]byte
-	keysOf string // where they are from
+	keysOf string // their source
 }
 
 func addLogFlags(cmd *cobra.Command) *logFlags {
@@ -51,7 +51,7 @@ func (f *logFlags) addKeys(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.keys, "keys", nil, "`file` with a JWK set of keys to trust; repeatable. Default: the gateway's keys in the storage of the configuration")
 }
 
-// find finds the log, and reads the keys where the command uses any. A configuration is read for what no flag names.
+// find finds the log, and reads the keys if the command uses them. It reads the configuration for what no flag gives.
 func (f *logFlags) find(ctx context.Context) (*auditLog, error) {
 	log := &auditLog{}
 	if f.dir != "" {
@@ -87,7 +87,7 @@ func (l *auditLog) findDir(p *place) (err error) {
 		of = p.App.Audit
 	}
 	if of.Off {
-		return fmt.Errorf("%s has no audit log: audit off; name the directory of an earlier one with --dir", p.file)
+		return fmt.Errorf("%s has no audit log because it sets audit off: give the directory of an earlier log with --dir", p.file)
 	}
 	if l.dir, err = of.Path(); err != nil {
 		return err
@@ -108,8 +108,8 @@ func (l *auditLog) readKeys(files []string) error {
 	return nil
 }
 
-// ownKeys reads the gateway's keys, if there are any. It makes none, not even where it is time for the next one: that
-// would belong to whoever called the command.
+// ownKeys reads the gateway's keys, if any. It never makes one, even if the next is due: its file would belong to the user
+// who ran the command.
 func (l *auditLog) ownKeys(ctx caddy.Context, p *place) error {
 	storage, err := p.storage(ctx)
 	if err != nil || storage == nil || !storage.Exists(ctx, caddymodule.OwnKeysName) {
@@ -132,7 +132,7 @@ func storageName(storage certmagic.Storage) string {
 	return "the configuration's storage"
 }
 
-// onlyRead is a vault that a command may look into.
+// onlyRead is a read-only vault.
 type onlyRead struct{ certmagic.Storage }
 
 var errOnlyRead = errors.New("this command changes nothing in the gateway's storage")

@@ -15,12 +15,12 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/adminapi"
 )
 
-// These commands ask a running gateway, which has its log open and its store.
+// These commands ask a running gateway, which holds the log and the store open.
 
 func auditStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Tells how a running gateway's audit log is, and what its store remembers of all nodes'",
+		Short: "Shows the state of a running gateway's audit log and the known heads of all nodes",
 		Long: `
 Asks a running gateway for its audit log's last head, and for the logs that its store remembers. The exit status is
 1 if anything is wrong with one of them.`,
@@ -33,7 +33,7 @@ Asks a running gateway for its audit log's last head, and for the logs that its 
 func auditRetireCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retire <node>",
-		Short: "Says that a node's audit log will not come back",
+		Short: "Records that a node's audit log will not come back",
 		Long: `
 Has the store of a running gateway forget that a log is missing: that of a node which was taken out of service, or, of
 the gateway's own node, those before the present one. Find out first where the log is: its records are evidence. The
@@ -49,7 +49,7 @@ gateway's audit log records the retirement, with the last heads that were rememb
 func auditHandedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "handed <head> --to <where>",
-		Short: "Says that a head of the audit log is kept outside",
+		Short: "Records that a head of the audit log is kept outside",
 		Long: `
 Tells a running gateway that somebody outside keeps a head of its log, as "audit head" prints it, so that the files
 up to it may be removed when they are older than keep. The gateway checks that the log contains the head, and records
@@ -57,7 +57,7 @@ this. A webhook that a client has taken counts as well, without this command.`,
 		Example: "  caddy countersign audit handed gw-1/5123:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --to \"archive, box 7\"",
 		Args:    cobra.ExactArgs(1),
 	}
-	to := cmd.Flags().String("to", "", "`where` it is kept, for the record")
+	to := cmd.Flags().String("to", "", "`where` the head is kept, for the record")
 	return auditAsks(cmd, http.MethodPost, func(args []string) (string, url.Values, error) {
 		head, err := audit.ParsePosition(args[0])
 		return "/handed", url.Values{"head": {head.String()}, "to": {*to}}, err
@@ -67,7 +67,7 @@ this. A webhook that a client has taken counts as well, without this command.`,
 func auditHoldCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold <reason> | --end",
-		Short: "Keeps all files of the audit log from being removed",
+		Short: "Keeps the files of the audit log from being removed",
 		Long: `
 From now on no file of the running gateway's log is removed, however old it is, until the hold is ended. The log
 records both. A hold is a file named hold beside the log's: one that was placed by hand, while no gateway runs, holds
@@ -83,13 +83,13 @@ as well. Each node has a log of its own: place the hold on each.`,
 		case *end:
 			return "/release", nil, nil
 		case len(args) == 0:
-			return "", nil, errors.New("say the reason of the hold, for the record; or --end")
+			return "", nil, errors.New("give the reason of the hold, or --end")
 		}
 		return "/hold", url.Values{"reason": {args[0]}}, nil
 	}, false)
 }
 
-// auditAsks completes a command that makes one request and tells how the audit log is then.
+// auditAsks completes a command that sends one request and prints the state of the audit log afterwards.
 func auditAsks(cmd *cobra.Command, method string, request func(args []string) (path string, query url.Values, err error), judges bool) *cobra.Command {
 	address := addressFlag(cmd)
 	return newCommand(cmd, func(ctx context.Context, out output, args []string) error {
@@ -144,20 +144,20 @@ func tellAuditStatus(w io.Writer, s adminapi.Audit) {
 	}
 }
 
-// tellRetention tells what was handed outside, and how much is kept.
+// tellRetention prints what was handed outside and how much is kept.
 func tellRetention(w io.Writer, s adminapi.Audit) {
 	if s.Handed != nil {
 		fmt.Fprintf(w, "Handed outside up to entry %d, %s: %s\n", s.Handed.Number, minute(s.Handed.Time), shown(s.Handed.To))
 	} else {
-		fmt.Fprintln(w, "Nothing of it was handed outside")
+		fmt.Fprintln(w, "No head was handed outside")
 	}
 	if s.Keep == "" {
-		fmt.Fprintln(w, "Files are kept for ever")
+		fmt.Fprintln(w, "Files are kept forever")
 	} else {
 		fmt.Fprintf(w, "Files are kept for %s: %d are older, of which %d wait for a head to be handed outside\n", s.Keep, s.Due, s.Waiting)
 	}
 	if s.Hold != nil {
-		fmt.Fprintf(w, "Nothing is removed: a hold stands since %s, %s\n", minute(s.Hold.Since), shown(cmp.Or(s.Hold.Reason, "(no reason given)")))
+		fmt.Fprintf(w, "Nothing is removed: a hold has been in place since %s: %s\n", minute(s.Hold.Since), shown(cmp.Or(s.Hold.Reason, "(no reason given)")))
 	}
 	if s.KeepError != "" {
 		fmt.Fprintf(w, "Files could not be removed: %s\n", shown(s.KeepError))

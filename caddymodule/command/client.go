@@ -38,15 +38,15 @@ inside that option, such as clients/acme.caddy.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&run.kid, "kid", "", "`kid` for a key that has none; default: <id>-INT-1")
-	flags.StringVar(&run.name, "name", "", "`name` that people read")
+	flags.StringVar(&run.name, "name", "", "`name` shown to people")
 	flags.StringVar(&run.callback, "callback", "", "`URL` the signing page sends the browser back to")
 	flags.StringSliceVar(&run.products, "products", nil, "`names` of the products the client may use, separated by commas")
-	flags.StringVar(&run.dir, "dir", "", "`directory` for a key set that had to be completed; default: that of the file")
+	flags.StringVar(&run.dir, "dir", "", "`directory` for a completed key set; default: that of the file")
 	flags.StringVar(&run.appendTo, "append", "", "`file` to append the block to, instead of printing it")
 	return newCommand(cmd, func(_ context.Context, out output, args []string) error { return run.run(out, args[0], args[1]) })
 }
 
-// registered is the answer of the command.
+// registered is the command's answer.
 type registered struct {
 	Client   string          `json:"client"`
 	Keys     []registeredKey `json:"keys"`
@@ -63,13 +63,13 @@ type registeredKey struct {
 
 func (c *clientRun) run(out output, id, path string) error {
 	if !word(id, false) {
-		return fmt.Errorf("the client id %.64q is not one word", id)
+		return fmt.Errorf("client id %.64q is not one word", id)
 	}
 	if c.kid == "" {
 		c.kid = id + "-INT-1"
 	}
 	if !word(c.kid, false) {
-		return fmt.Errorf("the kid %.64q is not one word", c.kid)
+		return fmt.Errorf("kid %.64q is not one word", c.kid)
 	}
 	for _, text := range append([]string{c.callback}, c.products...) {
 		if text != "" && !word(text, false) {
@@ -77,7 +77,7 @@ func (c *clientRun) run(out output, id, path string) error {
 		}
 	}
 	if strings.ContainsAny(c.name, "\"\\`\r\n{}") {
-		return fmt.Errorf("the name %.64q has a sign in it that a Caddyfile reads in its own way", c.name)
+		return fmt.Errorf("name %.64q contains a character with a special meaning in a Caddyfile: remove it", c.name)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -91,10 +91,10 @@ func (c *clientRun) run(out output, id, path string) error {
 	for _, key := range keys {
 		answer.Keys = append(answer.Keys, registeredKey{key.KID(), key.Bits(), key.Thumbprint()})
 		if key.Bits() < recommendedBits {
-			answer.note("the key %s has %d bits: it gets tokens, but signing requests want 4096; ask for a longer one", key.KID(), key.Bits())
+			answer.note("key %s has %d bits, enough for tokens, but signing requests need 4096: ask the client for a longer key", key.KID(), key.Bits())
 		}
 		if e := key.Public().E; e != 65537 {
-			answer.note("the key %s has the exponent %d; 65537 is what everybody uses", key.KID(), e)
+			answer.note("key %s has the exponent %d instead of the usual 65537", key.KID(), e)
 		}
 		if advice := kidAdvice(key.KID()); advice != "" {
 			answer.note("%s", advice)
@@ -131,7 +131,7 @@ func (r *registered) tell(stderr io.Writer) func(io.Writer) error {
 	}
 }
 
-// read checks the keys in a file, and returns the line of the block that names them.
+// read checks the keys in a file and returns the line of the block that names them.
 func (c *clientRun) read(path string, text []byte, answer *registered) (line string, keys []*jwks.Key, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -153,7 +153,7 @@ func (c *clientRun) read(path string, text []byte, answer *registered) (line str
 		return "", nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(set.Keys()) == 0 {
-		return "", nil, fmt.Errorf("%s: no key in it can be used. %s", path, strings.Join(set.Skipped(), ". "))
+		return "", nil, fmt.Errorf("%s: no usable key. %s", path, strings.Join(set.Skipped(), ". "))
 	}
 	for _, why := range set.Skipped() {
 		answer.note("%s", why)
@@ -175,23 +175,23 @@ func (c *clientRun) read(path string, text []byte, answer *registered) (line str
 	return "jwks " + quoted(path), set.Keys(), nil
 }
 
-// nameKeys gives the one key of a set that has no kid the one given. More than one cannot be told apart.
+// nameKeys adds the given kid to the only key of a set without one. It refuses a set with several such keys.
 func nameKeys(text []byte, kid string) (completed []byte, named bool, err error) {
-	if _, err := jwks.ParseSet(text); err != nil { // what it says of the set as it came is what its owner must know
+	if _, err := jwks.ParseSet(text); err != nil { // report the errors of the original set to its owner
 		return nil, false, err
 	}
 	var set struct {
 		Keys []map[string]json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, false, errors.New("it is not a key set")
+		return nil, false, errors.New("not a JWK set")
 	}
 	for _, key := range set.Keys {
 		if _, has := key["kid"]; has {
 			continue
 		}
 		if named {
-			return nil, false, errors.New("more than one key in it has no kid; ask the client to give each key one")
+			return nil, false, errors.New("several keys have no kid: ask the client to give each key one")
 		}
 		key["kid"], named = json.RawMessage(fmt.Sprintf("%q", kid)), true
 	}
@@ -202,7 +202,7 @@ func nameKeys(text []byte, kid string) (completed []byte, named bool, err error)
 	return append(completed, '\n'), true, err
 }
 
-// block is the client's part of the Caddyfile.
+// block returns the client's block of the Caddyfile.
 func (c *clientRun) block(id, line string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "client %s {\n", id)
@@ -220,7 +220,7 @@ func (c *clientRun) block(id, line string) string {
 	return b.String()
 }
 
-// quoted is a path as a Caddyfile has it.
+// quoted quotes a path for a Caddyfile.
 func quoted(path string) string {
 	if word(path, false) {
 		return path
@@ -228,14 +228,14 @@ func quoted(path string) string {
 	return "`" + path + "`"
 }
 
-// appendBlock adds the block to a file, which must not have that client yet.
+// appendBlock appends the block to a file that does not have the client yet.
 func appendBlock(path, id, block string) error {
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if regexp.MustCompile(`(?m)^\s*client\s+` + regexp.QuoteMeta(id) + `(\s|$)`).Match(text) {
-		return fmt.Errorf("%s has a client %s already; change that block instead", path, id)
+		return fmt.Errorf("%s already has a client %s: change that block instead", path, id)
 	}
 	if len(text) > 0 {
 		block = "\n" + block
@@ -243,7 +243,7 @@ func appendBlock(path, id, block string) error {
 			block = "\n" + block
 		}
 	}
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // others may read it; there is nothing secret in it
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // world-readable: it holds no secret
 	if err != nil {
 		return err
 	}

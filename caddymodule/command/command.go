@@ -30,7 +30,7 @@ and everything else to standard error. The exit status is 0 when what was asked 
 	})
 }
 
-// commands are the constructors of all subcommands, in the order of their names; one file each.
+// commands are the constructors of all subcommands, sorted by name, one file each.
 func commands() []func() *cobra.Command {
 	return []func() *cobra.Command{
 		auditCommand,
@@ -53,19 +53,19 @@ func commands() []func() *cobra.Command {
 	}
 }
 
-// output is where a command puts its answer.
+// output is where a command writes.
 type output struct {
 	json    bool
 	stdout  io.Writer // the answer
-	stderr  io.Writer // what happens meanwhile, for people
-	printed *bool     // whether the answer was given
+	stderr  io.Writer // progress, for people
+	printed *bool     // the answer was printed
 }
 
-// errTold ends a command whose answer has told already that what was asked did not hold.
-var errTold = errors.New("the answer says what does not hold")
+// errTold ends a command whose printed answer already reports the failure.
+var errTold = errors.New("the check failed: see the answer")
 
-// newCommand completes a subcommand with what is common to all: --json, an end by the interrupt signal, and an
-// exit status of 1 for every error, which with --json is told as {"error": "…"} where no answer was given before.
+// newCommand adds to a subcommand what all have in common: --json, cancellation by the interrupt signal, and exit status 1
+// for every error. With --json, an error without an answer is printed as {"error": "…"}.
 func newCommand(cmd *cobra.Command, run func(ctx context.Context, out output, args []string) error) *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON value, for programs")
 	cmd.SilenceUsage = true
@@ -89,7 +89,7 @@ func newCommand(cmd *cobra.Command, run func(ctx context.Context, out output, ar
 	return cmd
 }
 
-// answer prints it: as JSON where that was asked for, or else as text by the function given.
+// answer prints the answer, as JSON with --json, else with the given function.
 func (o output) answer(answer any, text func(w io.Writer) error) error {
 	*o.printed = true
 	if !o.json {

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// helpTemplate is cobra's own, and leads to the page of these commands instead of Caddy's.
+// helpTemplate is cobra's template with a link to the page of these commands instead of Caddy's.
 const helpTemplate = `
 {{with (or .Long .Short)}}{{trim .}}
 
@@ -15,8 +15,8 @@ Full documentation is available at:
 https://github.com/seed-dd2befc3/countersign/blob/main/docs/command-line.md
 `
 
-// courteous has the commands under root say what to type where what was typed is not understood: the help for a
-// wrong flag, the usage for a wrong number of arguments, and a failure instead of the help for a wrong subcommand.
+// courteous makes the commands under root say what to type after a mistake: the help for a wrong flag, the usage for a
+// wrong number of arguments, and an error instead of the help for a wrong subcommand.
 func courteous(root *cobra.Command) {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return fmt.Errorf("%w; %s", err, seeHelp(cmd)) })
@@ -32,7 +32,7 @@ func usageOnError(cmd *cobra.Command) {
 		cmd.SilenceUsage = true
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("there is no command %q; %s", args[0], seeHelp(cmd))
+				return fmt.Errorf("unknown command %q: %s", args[0], seeHelp(cmd))
 			}
 			return cmd.Help()
 		}
@@ -43,7 +43,7 @@ func usageOnError(cmd *cobra.Command) {
 			case err == nil:
 				return nil
 			case len(args) > 0 && check(cmd, args[:1]) != nil && check(cmd, nil) == nil: // what it is about stands in a flag
-				return fmt.Errorf("it takes flags alone, and %q is none; %s", args[0], seeHelp(cmd))
+				return fmt.Errorf("unexpected argument %q: this command takes only flags; %s", args[0], seeHelp(cmd))
 			}
 			return fmt.Errorf("%w; write: %s", err, cmd.UseLine())
 		}

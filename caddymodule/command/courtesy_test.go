@@ -22,11 +22,11 @@ func tree() *cobra.Command {
 // TestMistypedCommands holds what was typed wrongly to an answer that says what to type, and to an exit status of 1.
 func TestMistypedCommands(t *testing.T) {
 	for typed, want := range map[string]string{
-		"sesions":              `there is no command "sesions"; see caddy countersign --help`,
-		"deliveries lst":       `there is no command "lst"; see caddy countersign deliveries --help`,
+		"sesions":              `unknown command "sesions": see caddy countersign --help`,
+		"deliveries lst":       `unknown command "lst": see caddy countersign deliveries --help`,
 		"deliveries --address": "unknown flag: --address; see caddy countersign deliveries --help",
 		"why":                  "accepts 1 arg(s), received 0; write: caddy countersign why <request id> [flags]",
-		"audit verify here":    `it takes flags alone, and "here" is none; see caddy countersign audit verify --help`,
+		"audit verify here":    `unexpected argument "here": this command takes only flags; see caddy countersign audit verify --help`,
 		"sessions a b":         "accepts at most 1 arg(s), received 2; write: caddy countersign sessions [<id>] [flags]",
 		"jwks one":             "give a kid and a PEM file for each key; write: caddy countersign jwks <kid> <PEM file> [<kid> <PEM file>]... [flags]",
 		"sessions --stat x":    "unknown flag: --stat; see caddy countersign sessions --help",

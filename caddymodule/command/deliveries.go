@@ -29,7 +29,7 @@ one failed. A webhook's id is that of its session, which stands in the log. Toke
 func deliveriesListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "Lists webhooks: dead letters and those that wait, or those in one state",
+		Short:   "Lists webhooks: dead letters and waiting ones, or those in one state",
 		Example: "  caddy countersign deliveries list\n  caddy countersign deliveries list --state dead --client demo-epr",
 		Args:    cobra.NoArgs,
 	}
@@ -88,9 +88,9 @@ delivered and lost there. It keeps its id, so a receiver that has dealt with it 
 		query := url.Values{}
 		switch {
 		case *allDead == (len(args) == 1):
-			return errors.New("name one webhook by its id, or give --all-dead")
+			return errors.New("give the id of one webhook, or --all-dead")
 		case *client != "" && !*allDead:
-			return errors.New("--client goes with --all-dead")
+			return errors.New("--client needs --all-dead")
 		case *allDead:
 			path = "/countersign/deliveries/replay"
 			if *client != "" {
@@ -107,7 +107,7 @@ delivered and lost there. It keeps its id, so a receiver that has dealt with it 
 	})
 }
 
-// tellReplayed says how many webhooks are due again.
+// tellReplayed returns how many webhooks are due again.
 func tellReplayed(n int) string {
 	switch n {
 	case 0:
@@ -120,7 +120,7 @@ func tellReplayed(n int) string {
 
 func listDeliveries(w io.Writer, l adminapi.DeliveryList) {
 	if len(l.Deliveries) == 0 && l.Next == "" {
-		fmt.Fprintln(w, "There are no such webhooks. Without --state, dead letters and those that wait are listed.")
+		fmt.Fprintln(w, "No webhooks found. Without --state, the list holds dead letters and waiting ones.")
 		return
 	}
 	table := newTable(w)
@@ -166,24 +166,24 @@ func explainDelivery(w io.Writer, d adminapi.Delivery) {
 	}
 }
 
-// deliveryExplanation says in words how a webhook stands, and what happens next.
+// deliveryExplanation describes the state of a webhook and what happens next.
 func deliveryExplanation(d adminapi.Delivery) (said []string) {
 	if d.Last != nil && d.Last.Detail != "" {
 		said = append(said, "The last attempt failed: "+d.Last.Detail+".")
 	}
 	switch d.State {
 	case webhook.Waiting:
-		return append(said, "The session is not over, so there is nothing to tell yet.",
-			"Next: the session ends, or its time runs out at "+second(d.At)+".")
+		return append(said, "The session has not ended, so there is nothing to deliver yet.",
+			"Next: the session ends, or expires at "+second(d.At)+".")
 	case webhook.Pending:
 		if d.Address == "" {
-			said = append(said, "Its client has no webhook in the present configuration, so it becomes a dead letter.")
+			said = append(said, "Its client has no webhook in the current configuration, so it becomes a dead letter.")
 		}
 		return append(said, "Next: the next attempt, at "+second(d.Next)+".")
 	case webhook.Delivered:
-		return append(said, "The receiver took it at "+second(d.Ended)+".",
+		return append(said, "The receiver accepted it at "+second(d.Ended)+".",
 			"If it was lost there, replay it before "+minute(d.Until)+": caddy countersign deliveries replay "+d.ID)
 	}
-	return append(said, "It is a dead letter since "+second(d.Ended)+": "+d.Why+".",
-		"Next: mend what is wrong, then replay it before "+minute(d.Until)+": caddy countersign deliveries replay "+d.ID)
+	return append(said, "It has been a dead letter since "+second(d.Ended)+": "+d.Why+".",
+		"Next: fix the cause, then replay it before "+minute(d.Until)+": caddy countersign deliveries replay "+d.ID)
 }

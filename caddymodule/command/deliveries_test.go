@@ -17,8 +17,8 @@ func TestReplayNeedsAnID(t *testing.T) {
 	for _, id := range []string{"", ".", "../deliveries"} {
 		cmd := deliveriesReplayCommand()
 		cmd.SetArgs([]string{"--address", strings.TrimPrefix(admin.URL, "http://"), id})
-		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "an id was given that is none") {
-			t.Errorf("%q: %v", id, err)
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid id") {
+			t.Errorf("%q: got %v, want invalid id", id, err)
 		}
 	}
 }

@@ -61,7 +61,7 @@ read from a configuration (--config), from onboarding.json (--dir), or said by f
 	flags.StringVar(&r.receiver.certificate, "certificate", "", "PEM `file` with the receiver's certificate")
 	flags.StringVar(&r.receiver.key, "tls-key", "", "PEM `file` with the key of --certificate")
 	flags.StringSliceVar(&r.receiver.chain, "chain", nil, "PEM `files` with the environment's root and sub certificates")
-	flags.StringVar(&r.receiver.ip, "ip", "", "public `address` that the name should lead to")
+	flags.StringVar(&r.receiver.ip, "ip", "", "public `address` that the name should resolve to")
 	flags.BoolVar(&r.strict, "strict", false, "a name that breaks the rules is a failure, not a warning")
 	return newCommand(cmd, r.run)
 }
@@ -72,7 +72,7 @@ func (r *doctorRun) run(ctx context.Context, out output, _ []string) error {
 		return err
 	}
 	if len(found.senders)+len(found.receivers) == 0 {
-		return errors.New("there is nothing to look at: give --config with a Caddyfile that has apim_sender or bars_receiver, --dir, or flags such as --kid and --key, or --fqdn")
+		return errors.New("nothing to check: give --config with a Caddyfile that has apim_sender or bars_receiver, --dir, or flags such as --kid and --key, or --fqdn")
 	}
 	through, err := httpClient(r.caFile)
 	if err != nil {
@@ -101,7 +101,7 @@ func (r *doctorRun) run(ctx context.Context, out output, _ []string) error {
 	return err
 }
 
-// tellFindings is the answer for people: a line a check, and below each that is not well what to do.
+// tellFindings prints one line per check, and below each failed one what to do.
 func tellFindings(w io.Writer, findings []finding) error {
 	count := map[condition]int{}
 	table := newTable(w)
@@ -119,7 +119,7 @@ func tellFindings(w io.Writer, findings []finding) error {
 	return err
 }
 
-// patients are those of the configuration, and the one that onboarding.json and the flags describe.
+// patients returns the senders and receivers of the configuration, and those that onboarding.json and the flags describe.
 func (r *doctorRun) patients() (patients, error) {
 	var found patients
 	if r.config != "" {
@@ -162,10 +162,10 @@ func (r *doctorRun) patients() (patients, error) {
 	return found, nil
 }
 
-// addTo tells of a configuration's sender what the configuration cannot know.
+// addTo adds to a configured sender what the configuration cannot know.
 func (r *doctorRun) addTo(s *senderSubject) { s.published = r.sender.published }
 
-// readProfile takes from onboarding.json what no flag says.
+// readProfile takes from onboarding.json what no flag gives.
 func (r *doctorRun) readProfile() error {
 	if r.dir == "" {
 		return nil
@@ -179,7 +179,7 @@ func (r *doctorRun) readProfile() error {
 		return fmt.Errorf("--dir: %s: %w", profileFile, err)
 	}
 	if r.environment != "" && p.Environment != "" && r.environment != string(p.Environment) {
-		return fmt.Errorf("--dir: %s is about %s, and --environment says %s", profileFile, p.Environment, r.environment)
+		return fmt.Errorf("--dir: %s is for %s, but --environment is %s", profileFile, p.Environment, r.environment)
 	}
 	fill := func(into *string, value string) {
 		if *into == "" {

@@ -20,8 +20,7 @@ type patients struct {
 	receivers []receiverSubject
 }
 
-// findPatients looks for the handlers apim_sender and bars_receiver in a configuration, wherever they stand. It
-// provisions nothing.
+// findPatients finds the handlers apim_sender and bars_receiver in a configuration, at any depth. It provisions nothing.
 func findPatients(config []byte) (patients, error) {
 	var parsed struct {
 		Apps struct {
@@ -37,7 +36,7 @@ func findPatients(config []byte) (patients, error) {
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(config, &parsed); err != nil {
-		return patients{}, fmt.Errorf("the configuration cannot be read: %w", err)
+		return patients{}, fmt.Errorf("reading the configuration: %w", err)
 	}
 	var tree any
 	if len(parsed.Apps.HTTP) > 0 {

@@ -13,7 +13,7 @@ import (
 	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 )
 
-// condition is how a check has ended.
+// condition is the result of a check.
 type condition string
 
 // The conditions. A failure makes the command fail; a warning does not.
@@ -23,17 +23,17 @@ const (
 	conditionFailed  condition = "failed"
 )
 
-// finding is what one check has found, and what to do about it.
+// finding is the result of one check and what to do about it.
 type finding struct {
 	Check     string    `json:"check"`
-	Of        string    `json:"of"` // the key or the system that was looked at
+	Of        string    `json:"of"` // the key or system that was checked
 	Condition condition `json:"condition"`
 	Found     string    `json:"found"`
 	Fix       string    `json:"fix,omitempty"`
 }
 
-// doctor looks at senders and receivers, at what they were given and at the world that they live in
-// (BAR-4.11). It changes nothing: the one token that it gets is thrown away.
+// doctor checks senders and receivers, their settings and their surroundings (BAR-4.11). It changes nothing: it discards
+// the one token that it gets.
 type doctor struct {
 	now     func() time.Time
 	http    *http.Client
@@ -59,7 +59,7 @@ func (d *doctor) failed(check, of string, err error, fix string) {
 	d.add(check, of, conditionFailed, err.Error(), fix)
 }
 
-// broken is a rule for names that is broken.
+// broken adds a finding about a name that breaks a rule.
 func (d *doctor) broken(check, of string, err error, fix string) {
 	v := conditionWarning
 	if d.strict {
@@ -68,7 +68,7 @@ func (d *doctor) broken(check, of string, err error, fix string) {
 	d.add(check, of, v, err.Error(), fix)
 }
 
-// ill says whether anything has failed.
+// ill reports whether any check failed.
 func (d *doctor) ill() bool {
 	for _, f := range d.findings {
 		if f.Condition == conditionFailed {
@@ -78,7 +78,7 @@ func (d *doctor) ill() bool {
 	return false
 }
 
-// expiry looks at when certificates end.
+// expiry checks when certificates expire.
 func (d *doctor) expiry(of string, certificates ...*x509.Certificate) {
 	for _, c := range certificates {
 		check, fix := "leaf expiry", "make a new request in a new directory (caddy countersign onboard csr), and ask for a new certificate now"
@@ -88,7 +88,7 @@ func (d *doctor) expiry(of string, certificates ...*x509.Certificate) {
 		found := fmt.Sprintf("%s is valid until %s", c.Subject, minute(c.NotAfter))
 		switch left := c.NotAfter.Sub(d.now()); {
 		case left <= 0:
-			d.add(check, of, conditionFailed, fmt.Sprintf("%s has expired on %s", c.Subject, minute(c.NotAfter)), fix)
+			d.add(check, of, conditionFailed, fmt.Sprintf("%s expired on %s", c.Subject, minute(c.NotAfter)), fix)
 		case d.now().Before(c.NotBefore):
 			d.add(check, of, conditionFailed, fmt.Sprintf("%s is not valid before %s", c.Subject, minute(c.NotBefore)), "check this machine's clock (timedatectl), or wait")
 		case left < caddybars.ExpirySoon:
@@ -99,7 +99,7 @@ func (d *doctor) expiry(of string, certificates ...*x509.Certificate) {
 	}
 }
 
-// private warns of a private key that others on the machine can read.
+// private warns of a private key that other users of the machine can read.
 func (d *doctor) private(of, path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		d.add("private key", of, conditionWarning, fmt.Sprintf("%s has mode %04o: others on this machine can read it", path, info.Mode().Perm()), "chmod 600 "+path)

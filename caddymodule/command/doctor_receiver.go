@@ -12,7 +12,7 @@ import (
 	caddybars "github.com/seed-dd2befc3/countersign/caddymodule/bars"
 )
 
-// receiverSubject is a receiver that is looked at.
+// receiverSubject is a receiver to check.
 type receiverSubject struct {
 	environment      bars.Environment
 	fqdn             []string
@@ -20,11 +20,11 @@ type receiverSubject struct {
 	chain            []string // PEM files
 	pool             bool     // one of Caddy's trust pools instead
 	crl              []string
-	ip               string // where the name should lead; may be empty
+	ip               string // where the name should resolve to; may be empty
 	addresses        []string
 }
 
-// receiver looks at a receiver, as far as it is known.
+// receiver checks a receiver, as far as it is known.
 func (d *doctor) receiver(ctx context.Context, s receiverSubject) {
 	for _, name := range s.fqdn {
 		d.fqdn(name, s.environment)
@@ -65,7 +65,7 @@ func (d *doctor) dns(ctx context.Context, name, ip string) {
 		d.add("dns", name, conditionFailed, fmt.Sprintf("the name does not resolve (%v)", err), ask)
 		return
 	}
-	if addr, err := netip.ParseAddr(ip); err == nil { // which people write in more than one way
+	if addr, err := netip.ParseAddr(ip); err == nil { // normalise: an address has several spellings
 		ip = addr.Unmap().String()
 	}
 	for _, addr := range found {
@@ -85,14 +85,14 @@ func (d *doctor) dns(ctx context.Context, name, ip string) {
 	d.ok("dns", name, "leads to %v", found)
 }
 
-// chain looks at the authorities, and returns them.
+// chain checks the authorities and returns them.
 func (d *doctor) chain(of string, s receiverSubject) []*x509.Certificate {
 	if s.pool {
 		d.add("chain", of, conditionWarning, "callers are trusted by a pool of Caddy's, which cannot be looked at from here", "outside demonstrations name the environment's files: chain in bars_receiver")
 		return nil
 	}
 	if len(s.chain) == 0 {
-		d.add("chain", of, conditionFailed, "no chain is named: nobody could be trusted", "name the PEM files with the environment's root and sub certificates (--chain, or chain in bars_receiver)")
+		d.add("chain", of, conditionFailed, "no chain is configured, so no caller can be trusted", "name the PEM files with the environment's root and sub certificates (--chain, or chain in bars_receiver)")
 		return nil
 	}
 	chain, err := bars.ReadCertificates(s.chain...)
@@ -115,7 +115,7 @@ func (d *doctor) chain(of string, s receiverSubject) []*x509.Certificate {
 	return chain
 }
 
-// certificate looks at the receiver's own certificate.
+// certificate checks the receiver's own certificate.
 func (d *doctor) certificate(of string, s receiverSubject, chain []*x509.Certificate) {
 	file, err := bars.ReadCertificates(s.certificate)
 	if err != nil {
@@ -146,7 +146,7 @@ func (d *doctor) certificate(of string, s receiverSubject, chain []*x509.Certifi
 // keyPair holds the TLS key to the certificate.
 func (d *doctor) keyPair(of string, s receiverSubject) {
 	if _, err := tls.LoadX509KeyPair(s.certificate, s.key); err != nil {
-		d.failed("certificate key", of, err, "name the key that the request was made with; a certificate without its key is asked for anew")
+		d.failed("certificate key", of, err, "give the key that the request was made with; if it is lost, request a new certificate")
 		return
 	}
 	d.private(of, s.key)

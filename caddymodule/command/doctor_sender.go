@@ -18,17 +18,17 @@ import (
 	"github.com/seed-dd2befc3/countersign/outbound"
 )
 
-// How far this machine's clock may be from the token service's: an assertion ends 240 s from now, and may at most
-// 310 s (TOK-2.8, TOK-2.17).
+// The tolerated clock difference from the token service: an assertion expires in 240 s, and 310 s are allowed (TOK-2.8,
+// TOK-2.17).
 const (
 	skewNoted   = 5 * time.Second
 	skewTooMuch = 30 * time.Second
 )
 
-// maxPublished bounds a key set that is looked at.
+// maxPublished bounds the size of a key set.
 const maxPublished = 1 << 20
 
-// senderSubject is a sender's key that is looked at.
+// senderSubject is a sender's key to check.
 type senderSubject struct {
 	environment        caddymodule.Environment
 	tokenURL, audience string
@@ -37,7 +37,7 @@ type senderSubject struct {
 	published          string // URL or file of the key set that is registered; may be empty
 }
 
-// sender looks at a sender's key, at the token service, and whether the one opens the other.
+// sender checks a sender's key, the token service, and whether the key gets a token.
 func (d *doctor) sender(ctx context.Context, s senderSubject) {
 	if kid, err := bars.ParseKID(s.kid); err != nil {
 		d.broken("kid", s.kid, err, "keep it where it works; the next key gets a kid by the rule")
@@ -70,7 +70,7 @@ func (d *doctor) sender(ctx context.Context, s senderSubject) {
 	}
 }
 
-// publishedKey holds the private key to the key set that is registered.
+// publishedKey compares the private key with the registered key set.
 func (d *doctor) publishedKey(ctx context.Context, s senderSubject, signer *jwks.Signer) {
 	const check = "published key"
 	text, err := d.read(ctx, s.published)
@@ -85,7 +85,7 @@ func (d *doctor) publishedKey(ctx context.Context, s senderSubject, signer *jwks
 	key, ok := set.Key(s.kid)
 	switch {
 	case !ok:
-		d.add(check, s.kid, conditionFailed, fmt.Sprintf("the kid is not in %s", s.published), "publish the key under this kid, wait an hour, and only then sign with it; kids are compared letter by letter")
+		d.add(check, s.kid, conditionFailed, fmt.Sprintf("the kid is not in %s", s.published), "publish the key under this kid, wait an hour, and only then sign with it; kids must match exactly")
 	case key.Thumbprint() != signer.Key().Thumbprint():
 		d.add(check, s.kid, conditionFailed, fmt.Sprintf("%s has another key under this kid", s.published), "use the private key of the published one, or publish this one under a new kid")
 	default:
@@ -93,7 +93,7 @@ func (d *doctor) publishedKey(ctx context.Context, s senderSubject, signer *jwks
 	}
 }
 
-// read gets a file, or what an address answers.
+// read reads a file or a URL.
 func (d *doctor) read(ctx context.Context, from string) ([]byte, error) {
 	if !strings.HasPrefix(from, "https://") && !strings.HasPrefix(from, "http://") {
 		return os.ReadFile(from)
@@ -113,7 +113,7 @@ func (d *doctor) read(ctx context.Context, from string) ([]byte, error) {
 	return text, err
 }
 
-// audience holds aud to the token URL, and both to the environment.
+// audience checks that aud is the token URL, and that both belong to the environment.
 func (d *doctor) audience(s senderSubject) {
 	const check = "aud"
 	if s.audience != s.tokenURL {
@@ -127,7 +127,7 @@ func (d *doctor) audience(s senderSubject) {
 	d.ok(check, s.kid, "is the token URL, %s", s.tokenURL)
 }
 
-// clock asks the token service for the time, and so finds out as well whether it can be reached.
+// clock compares the clocks, and thereby checks that the token service can be reached.
 func (d *doctor) clock(ctx context.Context, s senderSubject) (reached bool) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.tokenURL, nil)
 	if err != nil {
@@ -140,11 +140,11 @@ func (d *doctor) clock(ctx context.Context, s senderSubject) (reached bool) {
 		d.failed("egress", s.kid, shortly(err), egressFix(err, host))
 		return false
 	}
-	_ = response.Body.Close() // nothing in it is wanted
+	_ = response.Body.Close() // only the Date header matters
 	d.ok("egress", s.kid, "reaches %s", host)
 	there, err := http.ParseTime(response.Header.Get("Date"))
 	if err != nil {
-		d.add("clock", s.kid, conditionWarning, "the token service does not tell the time", "compare this machine's clock by other means (timedatectl)")
+		d.add("clock", s.kid, conditionWarning, "the token service's answer has no Date header", "compare this machine's clock by other means (timedatectl)")
 		return true
 	}
 	skew := skewOf(before, d.now(), there)
@@ -159,14 +159,14 @@ func (d *doctor) clock(ctx context.Context, s senderSubject) (reached bool) {
 	return true
 }
 
-// skewOf is how far this machine's clock is ahead of another's, which told the time somewhen between two moments here:
-// by how much it is at least, since an answer that took long is no fault of a clock.
+// skewOf returns by how much this machine's clock is ahead of another's, which read there between before and after. It
+// returns the least possible value, because a slow answer is no fault of a clock.
 func skewOf(before, after, there time.Time) time.Duration {
 	least, most := before.Sub(there.Add(time.Second)), after.Sub(there) // Date has no fractions
 	return max(min(most, 0), least).Round(time.Second)
 }
 
-// token gets one, to see whether that works, and throws it away.
+// token gets a token to see whether that works, and discards it.
 func (d *doctor) token(ctx context.Context, s senderSubject, signer *jwks.Signer) {
 	source, err := oauth.NewSource(oauth.SourceOptions{
 		TokenURL: s.tokenURL, Audience: s.audience, ClientID: s.client, HTTP: d.http, Now: d.now,
@@ -184,10 +184,10 @@ func (d *doctor) token(ctx context.Context, s senderSubject, signer *jwks.Signer
 		d.failed("token", s.kid, shortly(err), "look at egress, and try again")
 		return
 	}
-	d.ok("token", s.kid, "there is one, good for %d seconds", int(time.Until(source.Expires(token)).Round(time.Second)/time.Second))
+	d.ok("token", s.kid, "got one, valid for %d seconds", int(time.Until(source.Expires(token)).Round(time.Second)/time.Second))
 }
 
-// shortly is a failed request without its URL, which stands beside it.
+// shortly returns the error of a failed request without its URL, which is printed next to it.
 func shortly(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -195,7 +195,7 @@ func shortly(err error) error {
 	return err
 }
 
-// egressFix says what to do where a host cannot be reached.
+// egressFix says what to do about an unreachable host.
 func egressFix(err error, host string) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "its certificate is not trusted here: a proxy in between may have its own (--ca), or the host is another one"

@@ -150,7 +150,7 @@ func TestDoctor(t *testing.T) {
 		"the clock is behind": {func(w *doctorWorld) { w.skew = time.Minute }, "clock", "behind", false, "timedatectl set-ntp true"},
 		"the clock is ahead":  {func(w *doctorWorld) { w.skew = -time.Minute }, "clock", "ahead of", false, "timedatectl set-ntp true"},
 		"the clock drifts":    {func(w *doctorWorld) { w.skew = 15 * time.Second }, "clock", "behind", true, "keep it set"},
-		"no Date":             {func(w *doctorWorld) { w.noDate = true }, "clock", "does not tell the time", true, "by other means"},
+		"no Date":             {func(w *doctorWorld) { w.noDate = true }, "clock", "has no Date header", true, "by other means"},
 		"the key of another environment": {func(w *doctorWorld) {
 			w.args["kid"] = "MySupplier-PROD-1"
 			signer, _ := jwks.ParseSigner(w.args["kid"], longKeys()[0].MarshalPEM())
@@ -184,7 +184,7 @@ func TestDoctor(t *testing.T) {
 		"no DNS":                        {func(w *doctorWorld) { clear(w.resolves) }, "dns", "does not resolve", false, "onboard dns --ip"},
 		"private DNS":                   {func(w *doctorWorld) { w.resolves[patientFQDN] = "10.1.2.3" }, "dns", "cannot reach", false, "let it lead to the public address"},
 		"other DNS":                     {func(w *doctorWorld) { w.resolves[patientFQDN] = "203.0.113.8" }, "dns", "not to 203.0.113.7", false, "onboard dns --ip"},
-		"no chain":                      {func(w *doctorWorld) { w.args["chain"] = "" }, "chain", "no chain is named", false, "name the PEM files"},
+		"no chain":                      {func(w *doctorWorld) { w.args["chain"] = "" }, "chain", "no chain is configured", false, "name the PEM files"},
 		"another environment's chain": {func(w *doctorWorld) {
 			w.args["chain"] = "../testdata/bars/prod.pem"
 		}, "chain", "of the prod environment", false, "root and sub certificates of int, and nothing else"},
@@ -200,13 +200,13 @@ func TestDoctor(t *testing.T) {
 		}, "certificate names", "does not name", false, "onboard csr"},
 		"another TLS key": {func(w *doctorWorld) {
 			_, w.args["tls-key"] = barstest.Write(w.t, w.dir, "third", barstest.NewAuthority(w.t, "X").Issue(patientFQDN))
-		}, "certificate key", "does not match", false, "name the key that the request was made with"},
+		}, "certificate key", "does not match", false, "give the key that the request was made with"},
 		"leaf expired": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT"), true, barstest.Valid(time.Now().Add(-2*day), time.Now().Add(-time.Minute)))
-		}, "leaf expiry", "has expired", false, "make a new request"},
+		}, "leaf expiry", "expired on", false, "make a new request"},
 		"CA expired": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT", barstest.Valid(time.Now().Add(-2*day), time.Now().Add(-time.Minute))), true)
-		}, "CA expiry", "has expired", false, "name both chains"},
+		}, "CA expiry", "expired on", false, "name both chains"},
 		"CA expires": {func(w *doctorWorld) {
 			w.issue(barstest.NewAuthority(w.t, "NHS INT", barstest.Valid(time.Now().Add(-2*day), time.Now().Add(20*day))), true)
 		}, "CA expiry", "is valid until", true, "name both chains"},
@@ -441,15 +441,15 @@ https://%s {
 	dir := t.TempDir()
 	execute(t, onboardCommand(), "portal", "--environment", "int", "--name", "MySupplier", "--fqdn", patientFQDN, "--ip", "203.0.113.8", "--dir", dir)
 	w.args = map[string]string{"dir": dir}
-	mustSay(t, w.examine().stdout, "not to 203.0.113.8", "no chain is named", patientKID+".pem")
+	mustSay(t, w.examine().stdout, "not to 203.0.113.8", "no chain is configured", patientKID+".pem")
 
 	for says, args := range map[string][]string{
-		"is about int, and --environment says prod": {"--dir", dir, "--environment", "prod"},
-		"nothing to look at":                        nil,
-		"give --environment":                        {"--fqdn", patientFQDN},
-		"--config":                                  {"--config", filepath.Join(dir, "none")},
-		"environment \"live\"":                      {"--environment", "live", "--key", "a.pem"},
-		"--dir":                                     {"--dir", filepath.Join(dir, "none")},
+		"is for int, but --environment is prod": {"--dir", dir, "--environment", "prod"},
+		"nothing to check":                      nil,
+		"give --environment":                    {"--fqdn", patientFQDN},
+		"--config":                              {"--config", filepath.Join(dir, "none")},
+		"environment \"live\"":                  {"--environment", "live", "--key", "a.pem"},
+		"--dir":                                 {"--dir", filepath.Join(dir, "none")},
 	} {
 		if said := execute(t, doctorCommand(), args...); said.err == nil || !strings.Contains(said.err.Error(), says) {
 			t.Errorf("%v: %v", args, said.err)

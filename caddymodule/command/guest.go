@@ -8,20 +8,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Guest is a subcommand of "caddy countersign" that an opt-in package brings: a module of the namespace
-// countersign.commands. It gets --json and the rest of what all commands have in common.
+// Guest is a subcommand of "caddy countersign" from an opt-in package: a module of the namespace countersign.commands. It
+// gets --json and everything else that all commands share.
 type Guest interface {
 	caddy.Module
 
 	// Command is the command's name, its help and its flags.
 	Command() *cobra.Command
 
-	// Run does it. What happens meanwhile is for progress, which is standard error.
+	// Run runs the command. It writes progress to progress, which is standard error.
 	Run(ctx context.Context, progress io.Writer, args []string) (Answer, error)
 }
 
-// Answer is what a command says in the end: the value for --json, and the same as text. Without Text it says
-// nothing.
+// Answer is the result of a command: the value for --json, and the same as text. Without Text it prints nothing.
 type Answer struct {
 	Value any
 	Text  func(w io.Writer) error

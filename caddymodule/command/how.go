@@ -13,14 +13,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/caddymodule/command/systemd"
 )
 
-// how is how a gateway is started: with which configuration, in which environment and directory.
+// how describes how a gateway is started: its configuration, environment and directory.
 type how struct {
 	file, adapter string
 	directory     string
 	environment   map[string]string // of a unit
 }
 
-// howOf reads it from a unit. The file is empty for a service that is no "run" of a Caddy.
+// howOf reads it from a unit. The file is empty for a service that does not run Caddy.
 func howOf(unit *systemd.Unit) (how, error) {
 	words, err := unit.Command()
 	if err != nil || len(words) < 2 || words[1] != "run" {
@@ -51,7 +51,7 @@ func howOf(unit *systemd.Unit) (how, error) {
 	return started, nil
 }
 
-// startedBy is how a unit starts the gateway, but with the configuration that was named by a flag.
+// startedBy returns how a unit starts the gateway, with the configuration replaced by the one given by a flag.
 func (f *placeFlags) startedBy(unit *systemd.Unit) (how, error) {
 	started, err := howOf(unit)
 	if err != nil {
@@ -72,7 +72,7 @@ func (f *placeFlags) startedBy(unit *systemd.Unit) (how, error) {
 	return started, started.agrees(unit)
 }
 
-// environment is that of the unit, with the HOME that systemd sets.
+// environment returns the unit's environment, with the HOME that systemd sets.
 func environment(unit *systemd.Unit) (map[string]string, error) {
 	all, err := unit.Environment()
 	if err != nil {
@@ -106,10 +106,10 @@ func lookUp(name string) (*user.User, error) {
 	return account, err
 }
 
-// fromUnit are the variables that decide where files are: the unit's count, or none.
+// fromUnit are the variables that decide where files are. Only the unit's values count.
 var fromUnit = []string{"HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"}
 
-// agrees refuses an XDG_DATA_HOME that somebody set for the command and that leads elsewhere than the unit.
+// agrees refuses an XDG_DATA_HOME of the command that differs from the unit's.
 func (h how) agrees(unit *systemd.Unit) error {
 	set := os.Getenv("XDG_DATA_HOME")
 	if set == "" {
@@ -128,8 +128,8 @@ func (h how) agrees(unit *systemd.Unit) error {
 	return fmt.Errorf("XDG_DATA_HOME is %s here, but %s keeps its data in %s: unset it (sudo without -E)", set, unit.Name, its)
 }
 
-// enter changes the environment and the directory of this process to those of the gateway, for as long as its
-// configuration is read. Caddy knows no other way to say where its data is.
+// enter switches this process to the gateway's environment and directory while the configuration is read. Caddy has no
+// other way to set the location of its data.
 func (h how) enter() (back func(), err error) {
 	var undo []func()
 	back = func() {

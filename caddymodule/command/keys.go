@@ -22,24 +22,24 @@ import (
 	"github.com/seed-dd2befc3/countersign/textfile"
 )
 
-// recommendedBits is what the services ask of a client's key; registered keys of 4095 bits exist.
+// recommendedBits is the key length that the services ask for; registered keys of 4095 bits exist.
 const recommendedBits = 4095
 
-// kidAdvice is what there is to say of a kid that breaks the rule <Supplier or Provider>-<Environment>-<rotation>
-// (BAR-4.1), or "". Working kids break it, so it is never more than advice.
+// kidAdvice returns a note on a kid that breaks the rule <Supplier or Provider>-<Environment>-<rotation> (BAR-4.1), or "".
+// It is only advice, because some kids in use break the rule.
 func kidAdvice(kid string) string {
 	if _, err := bars.ParseKID(kid); err != nil {
-		return err.Error() + "; it works all the same"
+		return err.Error() + "; it works nevertheless"
 	}
 	return ""
 }
 
-// word says whether a text can stand in a Caddyfile, and in a file's name if so asked, as it is.
+// word reports whether a text can be written unquoted in a Caddyfile and, with inPath, in a file name.
 func word(text string, inPath bool) bool {
 	return text != "" && len(text) <= 256 && !strings.ContainsAny(text, " \t\r\n\"`{}\\#'") && (!inPath || !strings.ContainsAny(text, `/:*?<>|`) && text[0] != '.')
 }
 
-// publicJWK is a public key as it is published, with everything that readers look for.
+// publicJWK is a public key as published, with all members that readers expect.
 type publicJWK struct {
 	KTY string `json:"kty"`
 	KID string `json:"kid"`
@@ -89,7 +89,7 @@ func publicHalf(kid, path string) (*jwks.Key, error) {
 	return key, nil
 }
 
-// publicPEM is a public key in PEM.
+// publicPEM returns a public key in PEM.
 func publicPEM(key *jwks.Key) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
@@ -98,11 +98,11 @@ func publicPEM(key *jwks.Key) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-// writeNew writes a file that must not be there yet, and leaves none behind that is not whole.
+// writeNew writes a new file. It refuses an existing one and removes a partly written one.
 func writeNew(path string, text []byte, mode os.FileMode) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists already, and is left as it is; choose another --dir, or another kid for a new key", path)
+		return fmt.Errorf("%s already exists and is not overwritten: choose another --dir, or another kid for a new key", path)
 	} else if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ alone), the public key (PEM), and the key set (JWKS) to publish. It never overwr
 	return newCommand(cmd, func(_ context.Context, out output, args []string) error { return keygen(out, args[0], dir, bits) })
 }
 
-// generated is the answer of keygen.
+// generated is keygen's answer.
 type generated struct {
 	KID     string `json:"kid"`
 	Bits    int    `json:"bits"`
@@ -162,19 +162,19 @@ func (g generated) text() string {
 	return fmt.Sprintf("Private key  %s   (keep it; only you can read it)\nPublic key   %s\nKey set      %s\n", g.Private, g.Public, g.Set)
 }
 
-// makeKeys makes a key pair and its three files, none of which may be there.
+// makeKeys makes a key pair and its three files, none of which may exist.
 func makeKeys(kid, dir string, bits int) (generated, error) {
 	if !word(kid, true) {
-		return generated{}, fmt.Errorf("the kid %.64q is to name files too, so it may have letters, digits and a few signs such as - and _", kid)
+		return generated{}, fmt.Errorf("kid %.64q cannot be used in file names: use letters, digits, - and _", kid)
 	}
 	if bits < 2048 || bits > 8192 {
-		return generated{}, fmt.Errorf("a key of %d bits is refused everywhere; 4096 is what the services ask for", bits)
+		return generated{}, fmt.Errorf("a key of %d bits is refused by all services: use 4096", bits)
 	}
 	made := generated{KID: kid, Advice: kidAdvice(kid)}
 	made.Private, made.Public, made.Set = filepath.Join(dir, kid+".pem"), filepath.Join(dir, kid+".pub.pem"), filepath.Join(dir, kid+".jwks.json")
 	for _, path := range []string{made.Private, made.Public, made.Set} {
 		if _, err := os.Lstat(path); err == nil {
-			return made, fmt.Errorf("%s exists already, and is left as it is; choose another --dir, or another kid for a new key", path)
+			return made, fmt.Errorf("%s already exists and is not overwritten: choose another --dir, or another kid for a new key", path)
 		}
 	}
 	private, err := jwks.GenerateRSA(bits, nil)
@@ -232,12 +232,12 @@ the new one is used. The command refresh has a running gateway read a client's k
 			}
 			for _, earlier := range set.Keys {
 				if earlier.KID == key.KID() {
-					return fmt.Errorf("the kid %s names two keys; a kid must name one", key.KID())
+					return fmt.Errorf("kid %s names two keys: give each key its own kid", key.KID())
 				}
 			}
 			set.Keys = append(set.Keys, jwkOf(key))
 			if key.Bits() < recommendedBits {
-				fmt.Fprintf(out.stderr, "Note: the key %s has %d bits; the services ask for 4096\n", key.KID(), key.Bits())
+				fmt.Fprintf(out.stderr, "Note: key %s has %d bits; the services ask for 4096\n", key.KID(), key.Bits())
 			}
 		}
 		return out.answer(set, func(w io.Writer) error {

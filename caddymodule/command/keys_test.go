@@ -90,7 +90,7 @@ func TestKeygenAndJWKS(t *testing.T) {
 		}
 	}
 	odd := execute(t, keygenCommand(), "odd", "--dir", dir, "--bits", "2048")
-	mustSay(t, odd.stderr, "MySupplier-INT-1", "works all the same")
+	mustSay(t, odd.stderr, "MySupplier-INT-1", "works nevertheless")
 
 	// The set of several keys, whichever half the files hold.
 	said = execute(t, jwksCommand(), "a", made.Private, "b", made.Public)
@@ -120,7 +120,7 @@ func TestClientCommand(t *testing.T) {
 	if said.err != nil || said.stdout != want {
 		t.Errorf("%v\n%s", said.err, said.stdout)
 	}
-	mustSay(t, said.stderr, "Key acme-INT-1: RSA, 2048 bits", "signing requests want 4096")
+	mustSay(t, said.stderr, "Key acme-INT-1: RSA, 2048 bits", "signing requests need 4096")
 
 	// Appended once only.
 	file := write(t, dir, "clients.caddy", "client other {\n}")
@@ -162,10 +162,10 @@ func TestClientCommand(t *testing.T) {
 		"private members":   {jwk(func(m map[string]any) { m["d"] = "AQAB" }), `has the private member "d"`},
 		"an exponent of 1":  {jwk(func(m map[string]any) { m["e"] = "AQ" }), "exponent"},
 		"a short key":       {jwk(func(m map[string]any) { m["n"] = m["n"].(string)[:171] }), "bits"},
-		"an elliptic key":   {jwk(func(m map[string]any) { m["kty"] = "EC" }), "no key in it can be used"},
+		"an elliptic key":   {jwk(func(m map[string]any) { m["kty"] = "EC" }), "no usable key"},
 		"no key":            {"hello", "no PEM block"},
-		"an empty key set":  {`{"keys":[]}`, "no key in it can be used"},
-		"two without a kid": {`{"keys":[{"kty":"RSA"},{"kty":"RSA"}]}`, "more than one key in it has no kid"},
+		"an empty key set":  {`{"keys":[]}`, "no usable key"},
+		"two without a kid": {`{"keys":[{"kty":"RSA"},{"kty":"RSA"}]}`, "several keys have no kid"},
 	} {
 		said := execute(t, clientCommand(), "acme", write(t, dir, "bad", c.text), "--json")
 		if said.err == nil || !strings.Contains(said.stdout, strings.ReplaceAll(c.want, `"`, `\"`)) {

@@ -17,14 +17,14 @@ import (
 	"github.com/seed-dd2befc3/countersign/durable"
 )
 
-// profileFile is where what was said once is kept, for the commands that follow.
+// profileFile keeps the given values for later commands.
 const profileFile = "onboarding.json"
 
 // onboardRun is one run of a subcommand of onboard.
 type onboardRun struct {
 	dir     string
-	profile bars.Profile // as the flags say
-	saved   bars.Profile // as the file says, and then both together
+	profile bars.Profile // from the flags
+	saved   bars.Profile // from the file, then merged with the flags
 	advice  []string
 }
 
@@ -32,7 +32,7 @@ func onboardCommand() *cobra.Command {
 	run := &onboardRun{}
 	cmd := &cobra.Command{
 		Use:   "onboard",
-		Short: "Leads through connecting a system to BaRS, step by step",
+		Short: "Guides through connecting a system to BaRS, step by step",
 		Long: `
 Connecting a system to the Booking and Referral Standard takes seven steps, with people at NHS England on the way.
 There is a command for each; it makes the files, writes the letter to whoever has to be asked, and says what comes
@@ -92,7 +92,7 @@ func (o *onboardRun) fields() []field {
 	}
 }
 
-// open reads what was said before, adds what is said now, and keeps both.
+// open reads the saved values, adds the given ones, and saves both.
 func (o *onboardRun) open() error {
 	text, err := os.ReadFile(o.path(profileFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -104,7 +104,7 @@ func (o *onboardRun) open() error {
 		}
 	}
 	if said := o.profile.Environment; said != "" && o.saved.Environment != "" && said != o.saved.Environment {
-		return fmt.Errorf("%s is about %s; use another --dir for %s", o.path(profileFile), o.saved.Environment, said)
+		return fmt.Errorf("%s is for %s: use another --dir for %s", o.path(profileFile), o.saved.Environment, said)
 	}
 	if o.profile.Environment != "" {
 		o.saved.Environment = o.profile.Environment
@@ -139,11 +139,11 @@ func (o *onboardRun) save() error {
 
 func (o *onboardRun) path(name string) string { return filepath.Join(o.dir, name) }
 
-// keyFiles are those that the steps key and csr make.
+// keyFiles are the files that the steps key and csr make.
 func (o *onboardRun) publicKey() string { return o.path(o.saved.KID + ".pub.pem") }
 func (o *onboardRun) request() string   { return o.path(o.saved.FQDN + ".csr") }
 
-// isDone tells of steps with files by the files, and of the others by what was noted.
+// isDone reports whether a step is done, by its files or, if it has none, by what was noted.
 func (o *onboardRun) isDone(step bars.Step) bool {
 	exists := func(path string) bool {
 		_, err := os.Stat(path)
@@ -160,7 +160,7 @@ func (o *onboardRun) isDone(step bars.Step) bool {
 	return o.saved.Done[step] != ""
 }
 
-// next says what to do after a step.
+// next returns what to do after a step.
 func (o *onboardRun) next() string {
 	for _, step := range bars.Steps() {
 		if !o.isDone(step) {
@@ -178,7 +178,7 @@ func (o *onboardRun) next() string {
 	return "caddy countersign doctor, which checks all of it against the world"
 }
 
-// tell ends an answer for people: what is worth knowing, and what comes next.
+// tell prints notes and the next step.
 func (o *onboardRun) tell(w io.Writer, note string) error {
 	for _, advice := range append(o.advice, note) {
 		if advice != "" {
@@ -190,14 +190,14 @@ func (o *onboardRun) tell(w io.Writer, note string) error {
 }
 
 func (o *onboardRun) doneCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "done <step>", Short: "Notes that a step that people do is done", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "done <step>", Short: "Notes that a manual step is done", Args: cobra.ExactArgs(1)}
 	return newCommand(cmd, func(_ context.Context, out output, args []string) error {
 		if err := o.open(); err != nil {
 			return err
 		}
 		step := bars.Step(args[0])
 		if _, err := o.saved.Letter(step); err != nil {
-			return fmt.Errorf("%w; the steps that people do are register, certificate, dns and catalogue", err)
+			return fmt.Errorf("%w: the manual steps are register, certificate, dns and catalogue", err)
 		}
 		if o.saved.Done == nil {
 			o.saved.Done = map[bars.Step]string{}

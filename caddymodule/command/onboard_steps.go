@@ -49,7 +49,7 @@ func (o *onboardRun) portalCommand() *cobra.Command {
 
 func (o *onboardRun) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "key", Short: "Makes the key pair that tokens are asked with, and its key set", Args: cobra.NoArgs,
+		Use: "key", Short: "Makes the key pair for requesting tokens, and its key set", Args: cobra.NoArgs,
 		Long: `
 Makes an RSA key pair of 4096 bits, named by the kid: <Supplier or Provider>-<INT|PROD>-<number>. The private key is
 readable by you alone. A supplier with many providers makes one for each on PROD: give each its own --dir and --name.`,
@@ -59,11 +59,11 @@ readable by you alone. A supplier with many providers makes one for each on PROD
 			return err
 		}
 		if o.saved.KID == "" {
-			return errors.New("the kid is not known; give --name (of the supplier or provider) or --kid")
+			return errors.New("the kid is unknown: give --name (of the supplier or provider) or --kid")
 		}
 		if path := filepath.Join(o.dir, o.saved.KID+".pem"); (cmd.Flags().Changed("app-id") || cmd.Flags().Changed("app-name")) && exists(path) {
 			return out.answer(map[string]string{"private_key": path, "next": o.next()}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "Noted. The key %s is there already, and is left as it is.\n\nNext: %s\n", path, o.next())
+				_, err := fmt.Fprintf(w, "Noted. The key %s already exists and is not changed.\n\nNext: %s\n", path, o.next())
 				return err
 			})
 		}
@@ -116,11 +116,11 @@ func (o *onboardRun) csr(out output, bits int, strict bool) error {
 	fqdn := o.saved.FQDN
 	switch {
 	case fqdn == "":
-		return errors.New("the name is not known; give --fqdn, such as BaRS-INT-X26.MySupplier.thirdparty.nhs.uk")
+		return errors.New("the receiver's name is unknown: give --fqdn, such as BaRS-INT-X26.MySupplier.thirdparty.nhs.uk")
 	case !word(fqdn, true):
-		return fmt.Errorf("%.64q is no host's name", fqdn)
+		return fmt.Errorf("%.64q is not a host name", fqdn)
 	case bits < 2048 || bits > 8192:
-		return fmt.Errorf("a key of %d bits is refused; 2048 is the least", bits)
+		return fmt.Errorf("a key of %d bits is too short: use at least 2048", bits)
 	}
 	if _, err := bars.ParseFQDN(fqdn); err != nil && strict {
 		return err
@@ -128,7 +128,7 @@ func (o *onboardRun) csr(out output, bits int, strict bool) error {
 	made := requested{FQDN: fqdn, Key: o.path(fqdn + ".key"), Request: o.request(), Advice: o.advice}
 	for _, path := range []string{made.Key, made.Request} {
 		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s exists already, and is left as it is; choose another --dir to make a new one", path)
+			return fmt.Errorf("%s already exists and is not overwritten: choose another --dir to make a new one", path)
 		}
 	}
 	key, err := rsa.GenerateKey(rand.Reader, bits)

@@ -35,7 +35,7 @@ func TestOnboarding(t *testing.T) {
 	mustSay(t, run("portal", "--environment", "int", "--name", "MySupplier"), "callback URL", "(Integration Testing Environment)", "(Sandbox Environment)", "owned by the team", "API key", "--app-id")
 	mustSay(t, run("status"), "portal", "open", "Next: make the application")
 	mustSay(t, run("key", "--app-id", "4711", "--app-name", "my-app"), "MySupplier-INT-1.pem", "MySupplier-INT-1.jwks.json", "Next: caddy countersign onboard register")
-	mustSay(t, run("key", "--app-name", "my-app"), "is there already", "Next: caddy countersign onboard register") // as portal's next step says
+	mustSay(t, run("key", "--app-name", "my-app"), "already exists", "Next: caddy countersign onboard register") // as portal's next step says
 	if said := execute(t, onboardCommand(), "done", "foo", "--dir", dir); said.err == nil || !strings.Contains(said.err.Error(), "register, certificate, dns and catalogue") {
 		t.Errorf("done foo: %v", said.err)
 	}
@@ -113,9 +113,9 @@ func TestOnboardingRefused(t *testing.T) {
 		{"is for PROD, but this environment is int", []string{"key", "--environment", "int", "--kid", "A-PROD-1"}},
 		{"give --fqdn", []string{"csr", "--environment", "int"}},
 		{"a name of the prod environment", []string{"csr", "--environment", "int", "--fqdn", "BaRS-PROD-RX7.NWAS.nhs.uk"}},
-		{"2048 is the least", []string{"csr", "--environment", "int", "--fqdn", "a.nhs.uk", "--bits", "1024"}},
+		{"use at least 2048", []string{"csr", "--environment", "int", "--fqdn", "a.nhs.uk", "--bits", "1024"}},
 		{"does not begin with BaRS", []string{"csr", "--environment", "int", "--fqdn", "a.nhs.uk", "--strict"}},
-		{"no host's name", []string{"csr", "--environment", "int", "--fqdn", "../a"}},
+		{"is not a host name", []string{"csr", "--environment", "int", "--fqdn", "../a"}},
 		{"longer than the 64 characters", []string{"csr", "--environment", "int", "--fqdn", "bars-int-x26-" + strings.Repeat("a", 50) + ".nhs.uk"}},
 		{"--app-id, --app-name", []string{"register", "--environment", "int", "--name", "A"}},
 		{"make it first", []string{"register", "--environment", "int", "--name", "A", "--app-id", "1", "--app-name", "a"}},
@@ -134,7 +134,7 @@ func TestOnboardingRefused(t *testing.T) {
 		t.Errorf("two environments in one directory: %v", said.err)
 	}
 	first := execute(t, onboardCommand(), "csr", "--fqdn", "bars-int-x26.a.nhs.uk", "--dir", dir)
-	if again := execute(t, onboardCommand(), "csr", "--dir", dir); first.err != nil || again.err == nil || !strings.Contains(again.err.Error(), "exists already") {
+	if again := execute(t, onboardCommand(), "csr", "--dir", dir); first.err != nil || again.err == nil || !strings.Contains(again.err.Error(), "already exists") {
 		t.Errorf("a key was overwritten: %v, %v", first.err, again.err)
 	}
 }

@@ -41,7 +41,7 @@ func TestCommands(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
 		d.run(t, "sessions", "--address", fmt.Sprint("127.0.0.1:", gateway.FreePort(t))).must(t, 1, "no gateway answers", "--address")
 		d.run(t, "why").must(t, 1)
-		d.run(t, "nonsense").must(t, 1, `there is no command "nonsense"`, "--help")
+		d.run(t, "nonsense").must(t, 1, `unknown command "nonsense"`, "--help")
 		d.run(t).must(t, 0, "Available Commands", "verify")
 	})
 }

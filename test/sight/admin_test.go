@@ -39,7 +39,7 @@ func TestAdminIsAsDescribed(t *testing.T) {
 	}
 	get("/ready", http.StatusOK)
 	// The first attempt at the key set of the client away may still be under way.
-	const problem = "There never was a key set of client away; its requests are refused"
+	const problem = "The key set of client away was never read, so its requests are refused"
 	var status struct{ Problems []struct{ What string } }
 	if !gateway.Eventually(time.Minute, func() bool {
 		get("/status", http.StatusOK).JSON(t, &status)
