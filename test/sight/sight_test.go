@@ -18,7 +18,10 @@ import (
 	"github.com/seed-dd2befc3/countersign/test/gateway"
 )
 
-const person = "555086689106"
+const (
+	person  = "555086689106"
+	revoked = "555086689207" // whose card the mock's list revokes
+)
 
 const caddyfile = `{
 ` + gateway.Options + `	metrics
@@ -65,6 +68,7 @@ http://localhost:{$PORT_GATEWAY} {
 https://localhost:{$PORT_AGENT} {
 ` + gateway.DemandMutualTLS + `	smartcard_agent mock {
 		allow_client gateway.countersign.internal
+		fault revoked_certificate user ` + revoked + `
 	}
 }
 
@@ -221,6 +225,11 @@ func ours(metrics string) string {
 func TestDashboardAndAlerts(t *testing.T) {
 	g, system, _ := start(t)
 	journey(t, system)
+	other := system
+	other.Sub = revoked // whose card names a revocation list
+	if view := gateway.Visit(t, other.Request(t, "RS256", "", gateway.Payloads("RS256", 1)...).RedirectURI).SignToEnd(); view.State != "failed" {
+		t.Errorf("a revoked card: got state %s, want failed", view.State)
+	}
 	root := gateway.Root(t)
 	spoken := map[string][]string{} // of by each file
 	for _, file := range []string{"monitoring/alerts.yml", "monitoring/grafana.json"} {
