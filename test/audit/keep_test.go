@@ -132,7 +132,7 @@ func TestKeep(t *testing.T) {
 	if _, err := w.run("handed", strings.Replace(heads[1], "gw-1", "gw-2", 1), "--to", "paper"); err == nil || !strings.Contains(err.Error(), "does not contain this head") {
 		t.Errorf("a head of another node is taken: %v", err)
 	}
-	if out := must("handed", heads[1], "--to", "paper"); !strings.Contains(out, "a hold stands since") || !strings.Contains(out, "claim 4711") {
+	if out := must("handed", heads[1], "--to", "paper"); !strings.Contains(out, "a hold has been in place since") || !strings.Contains(out, "claim 4711") {
 		t.Errorf("the hold is not told:\n%s", out)
 	}
 	w.awaitAudit("nothing but the third file waits", func(s status) bool { return s.Audit.Due == 3 && s.Audit.Waiting == 1 && s.Audit.Hold != nil })

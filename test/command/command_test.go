@@ -228,7 +228,7 @@ func (d *desk) sessions(t *testing.T) {
 			t.Errorf("tells too much: %s", text)
 		}
 	}
-	d.run(t, "sessions", "none").must(t, 1, "there is no session with this id")
+	d.run(t, "sessions", "none").must(t, 1, "no session has this id")
 }
 
 // why asks after three requests that were refused, of the gateway and of its log.
