@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/seed-dd2befc3/countersign/store"
@@ -16,6 +17,7 @@ import (
 
 // auditor keeps records, or fails.
 type auditor struct {
+	mu      sync.Mutex // guards records; the others are set while nothing records
 	records []AuditRecord
 	err     error
 	kept    func() // happens when a record stands, before anything else does
@@ -27,7 +29,9 @@ func (a *auditor) Record(_ context.Context, record AuditRecord) error {
 	if a.err != nil {
 		return a.err
 	}
+	a.mu.Lock()
 	a.records = append(a.records, record)
+	a.mu.Unlock()
 	if kept := a.kept; kept != nil {
 		a.kept = nil
 		kept()
