@@ -55,7 +55,7 @@ func TestCasesAreRules(t *testing.T) {
 func TestProductionIsNeverCalled(t *testing.T) {
 	for address, refused := range map[string]bool{
 		"https://api.service.nhs.uk/oauth2": true, "https://API.Service.NHS.uk./oauth2": true, "https://api.service.nhs.uk:443/oauth2": true,
-		"https://bars-prod-x26.supplier.thirdparty.nhs.uk/FHIR/R4": true, "https://int.api.service.nhs.uk/oauth2": false,
+		"https://bars-prod-x26.supplier.thirdparty.nhs.uk/FHIR/R4": true, "https://prod.example/oauth2": true, "https://int.api.service.nhs.uk/oauth2": false,
 		"https://sandbox.api.service.nhs.uk/oauth2": false, "http://localhost:8080/oauth2": false,
 	} {
 		for _, target := range []Target{{Tokens: address}, {Signing: address}, {BaRS: address}, {KeySet: address}} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -60,16 +61,12 @@ func (t *Target) Check() error {
 	return nil
 }
 
-// isProduction reports whether a host is one of the real services in production. The other environments have a label of
-// their own in front: int.api.service.nhs.uk.
+// isProduction reports whether a host is one of the real services in production, or says that it is in production. The
+// other environments have a label of their own in front: int.api.service.nhs.uk.
 func isProduction(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	for _, name := range productionHosts {
-		if host == name || strings.HasPrefix(host, "prod.") || strings.HasPrefix(host, "live.") {
-			return true
-		}
-	}
-	return strings.HasSuffix(host, ".nhs.uk") && (strings.HasPrefix(host, "bars-prod-") || strings.Contains(host, "-prod-"))
+	named := strings.HasPrefix(host, "prod.") || strings.HasPrefix(host, "live.") || strings.HasPrefix(host, "bars-prod-")
+	return named || slices.Contains(productionHosts, host)
 }
 
 func (t *Target) audience() string {
